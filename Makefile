@@ -1,0 +1,48 @@
+# Every target does the set-up that it needs; nothing is written outside this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+export TMPDIR := $(CURDIR)/.tmp
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+UV := $(BIN)/uv --quiet --cache-dir .venv/uv-cache --no-python-downloads pip
+
+.PHONY: help setup demo test lint bench lock clean
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: .venv/runtime ## a .venv in this folder, from the lock file
+demo: .venv/runtime ## the main job on loopback: no keys, no network
+	@$(BIN)/hedgerow demo --once
+test: .venv/dev ## everything that must pass
+	$(BIN)/pytest
+lint: .venv/dev ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+bench: .venv/dev ## the speed of our own code, as ratios in one run
+	$(BIN)/python -m tests.perf
+
+.venv/bin/uv: requirements/uv.txt
+	@mkdir -p .tmp
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("hedgerow needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@echo "setting up .venv (once)" >&2
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --no-cache-dir --require-hashes -r requirements/uv.txt
+	@touch $@
+.venv/runtime: .venv/bin/uv requirements/runtime.lock pyproject.toml
+	@mkdir -p .tmp
+	@$(UV) install --require-hashes -r requirements/runtime.lock
+	@$(UV) install --no-deps --no-build-isolation --offline -e .
+	@touch $@
+.venv/dev: .venv/runtime requirements/dev.lock
+	@$(UV) install --require-hashes -r requirements/dev.lock
+	@touch $@
+
+LOCK := $(UV) compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group pyproject.toml:build
+lock: .venv/bin/uv ## write the lock files anew, with hashes
+	$(LOCK) pyproject.toml -o requirements/runtime.lock
+	$(LOCK) -c requirements/runtime.lock --group pyproject.toml:dev pyproject.toml -o requirements/dev.lock
+	grep -A1000 '^uv==' requirements/runtime.lock | awk 'NR>1 && /^[a-z]/ {exit} {print}' > requirements/uv.txt
+
+clean: ## remove what the other targets made
+	rm -rf .venv .tmp .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,89 @@
+"""What can go wrong in the books.
+
+LedgerError
+├── NotMoney               an amount that is no exact number of nano-USD
+├── NotAPrice              a price that is no finite Decimal from 0 to a million USD
+├── UsageUnknown           a charge asked for without prompt or completion count
+├── BudgetExceeded         a hold does not fit; carries the refusing budget's numbers
+├── HoldResolved           a hold posted, voided or expired a second time
+├── KeyRefused             no such key, or a revoked or expired one
+└── StoreError             the database
+    ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
+    ├── StoreInUse         another `hedgerow serve` has these books open
+    ├── NotOurStore        a file that is no Hedgerow database
+    └── StoreTooNew        written by a later version of Hedgerow
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.money import Money
+
+
+class LedgerError(Exception):
+    """Anything that the books refuse."""
+
+
+class NotMoney(LedgerError, ValueError):
+    pass
+
+
+class NotAPrice(LedgerError, ValueError):
+    pass
+
+
+class UsageUnknown(LedgerError, ValueError):
+    pass
+
+
+class HoldResolved(LedgerError):
+    pass
+
+
+class KeyRefused(LedgerError):
+    pass
+
+
+class StoreError(LedgerError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreInUse(StoreError):
+    pass
+
+
+class NotOurStore(StoreError):
+    pass
+
+
+class StoreTooNew(StoreError):
+    pass
+
+
+@dataclass(eq=False)
+class BudgetExceeded(LedgerError):
+    """The first budget, broadest scope first, that the amount does not fit into."""
+
+    budget: str
+    scope: str
+    cap: Money
+    spent: Money
+    held: Money
+    needed: Money
+    resets_at: datetime | None
+
+    @property
+    def left(self) -> int:
+        """Nano-USD that nobody has spent or holds."""
+        return self.cap - self.spent - self.held
+
+    def __str__(self) -> str:
+        return f"budget {self.budget} has {self.left} nano-USD left, {self.needed} are needed"
