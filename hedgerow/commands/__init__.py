@@ -1,0 +1,1 @@
+"""The commands of `hedgerow`, one module each."""

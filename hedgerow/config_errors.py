@@ -1,0 +1,150 @@
+"""What pydantic finds wrong, in plain sentences that say what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from hedgerow.yaml_source import Source, Steps, shown
+
+_OURS: Final = "hedgerow"
+_SUGGEST_FROM = 500  # names to compare with; difflib is slow
+
+
+def wrong(message: str, hint: str = "", cut: str = "") -> PydanticCustomError:
+    """What our own validators raise: message and hint reach the reader.
+
+    `{written}` in them becomes the value as it stands in the file, without `cut` at its end. Use
+    it, never the value itself, which may come from the environment.
+    """
+    return PydanticCustomError(_OURS, "{message}", {"message": message, "hint": hint, "cut": cut})
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The known name that `word` was probably meant to be."""
+    if len(known) > _SUGGEST_FROM or len(word) > 100:
+        return None
+    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """A hint: the nearest name, or else all of them if they are few."""
+    if near := nearest(word, known):
+        return f'did you mean "{near}"?'
+    return f"known here: {', '.join(known)}" if 0 < len(known) <= 20 else ""
+
+
+def model_inside(annotation: Any) -> type[BaseModel] | None:
+    """The model in an annotation: of one value, of each name or of each item."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := model_inside(arg))), None)
+
+
+def container(annotation: Any) -> Literal["names", "items"] | None:
+    """Whether an annotation holds values by name, items in a list, or one value (None)."""
+    origins = {get_origin(one) for one in (annotation, *get_args(annotation))}
+    if Mapping in origins:
+        return "names"
+    return "items" if origins & {tuple, frozenset} else None
+
+
+def explain(invalid: ValidationError, root: type[BaseModel], source: Source) -> None:
+    """Put what pydantic found into the source: a sentence at each path, follow-ups left out."""
+    errors = invalid.errors(include_url=False, include_input=False)
+    meant = {
+        (*steps[:-1], nearest(str(steps[-1]), _known(root, steps)))
+        for steps in (found["loc"] for found in errors if found["type"] == "extra_forbidden")
+    }
+    for found in errors:
+        steps = tuple(step for step in found["loc"] if step != "[key]")
+        is_misspelt = found["type"] == "missing" and steps in meant
+        # pydantic counts only the good items of a list
+        is_miscounted = found["type"] == "too_short" and source.has_children(steps)
+        if not is_misspelt and not is_miscounted:
+            _explain(found, steps, root, source)
+
+
+def _known(root: type[BaseModel], steps: Steps) -> Collection[str]:
+    model, _ = _at(root, steps[:-1])
+    return model.model_fields if model else ()
+
+
+def _explain(found: ErrorDetails, steps: Steps, root: type[BaseModel], source: Source) -> None:
+    if found["type"] == "extra_forbidden":
+        source.refuse(steps, "unknown key", did_you_mean(str(steps[-1]), _known(root, steps)))
+        return
+    model, field = _at(root, steps)
+    message, hint = _sentence(found, steps, model, field)
+    written = source.written.get(steps)
+    is_open = field is not None and "SecretStr" not in str(field.annotation)
+    if is_open and written is not None:
+        value = shown(written.rstrip("/").removesuffix(found.get("ctx", {}).get("cut", "")))
+    else:
+        value = "this value"
+    source.refuse(steps, message.replace("{written}", value), hint.replace("{written}", value))
+
+
+def _at(root: type[BaseModel], steps: Steps) -> tuple[type[BaseModel] | None, FieldInfo | None]:
+    """What stands at a path: the model whose keys it may have, and the field that it fills."""
+    model: type[BaseModel] | None = root
+    field: FieldInfo | None = None
+    is_name = False  # a name or an index, chosen by the writer of the file
+    for step in steps:
+        if is_name:
+            is_name = False
+            model = model_inside(field.annotation) if field else None
+        elif model is not None:
+            field = model.model_fields.get(str(step))
+            is_name = field is not None and container(field.annotation) is not None
+            model = model_inside(field.annotation) if field and not is_name else None
+    return model, field
+
+
+def example(field: FieldInfo | None) -> str:
+    """What could be written for a field, as text."""
+    return str(field.examples[0]) if field and field.examples else ""
+
+
+def _sentence(
+    found: ErrorDetails, steps: Steps, model: type[BaseModel] | None, field: FieldInfo | None
+) -> tuple[str, str]:
+    ctx = found.get("ctx", {})
+    text = example(field)
+    such = f"write, for example, {text}" if text else ""
+    key = str(steps[-1]) if steps else ""
+    match found["type"]:
+        case "hedgerow":
+            return ctx["message"], ctx["hint"] or such
+        case "missing":
+            return "is missing", f"write, for example, {key}: {text}"
+        case "model_type" | "dict_type" | "mapping_type":
+            known = f"known here: {', '.join(model.model_fields)}" if model else such
+            return "must hold keys of its own", known
+        case "tuple_type" | "list_type" | "frozen_set_type" | "set_type":
+            return "is not a list", such
+        case "string_type" | "int_type" | "decimal_type":
+            return "a list or a mapping stands where one value belongs", such
+        case "int_parsing" | "int_from_float" | "int_parsing_size":
+            return "{written} is no whole number", such
+        case "literal_error":
+            return "{written} is not supported", f"write {ctx['expected'].replace(chr(39), '')}"
+        case "greater_than_equal":
+            return "{written} is too small", f"write {ctx['ge']} or more"
+        case "less_than_equal":
+            return "{written} is too large", f"write {ctx['le']} or less"
+        case "too_short":
+            return "is empty", f"write at least {ctx['min_length']}" + (f": {text}" if text else "")
+        case "too_long":
+            return "has too many items", f"write at most {ctx['max_length']}"
+        case "string_too_short":
+            return "is empty", such
+        case "string_too_long":
+            return "is too long", f"write at most {ctx['max_length']} characters"
+        case _:
+            return found["msg"].lower(), such

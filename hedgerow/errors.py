@@ -1,0 +1,57 @@
+"""What can go wrong in the room that puts the others together.
+
+HedgerowError
+├── ConfigInvalid      hedgerow.yaml or a policy file cannot be used; carries every ConfigError
+├── PortTaken          the address to listen on cannot be had
+└── NotFound           a key, request or model that is asked about and is not there
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HedgerowError(Exception):
+    """Anything that keeps a command from doing its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigError:
+    """One thing that is wrong in a configuration file: where, what, and what to write instead.
+
+    `line` counts from 1 and is None when the file as a whole is meant; `where` is the path of the
+    key, as in `providers.groq.base_url`, and empty when the file as a whole is meant. No value that
+    came from the environment, and no secret, ever stands in here.
+    """
+
+    file: str
+    line: int | None
+    where: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        sentence = f"{self.message}; {self.hint}" if self.hint else self.message
+        return ": ".join(part for part in (place, self.where, sentence) if part)
+
+
+class ConfigInvalid(HedgerowError):
+    """The configuration cannot be used; `errors` are all there are, sorted by file and line."""
+
+    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
+        super().__init__(errors)
+        self.errors = tuple(
+            sorted(errors, key=lambda error: (error.file, error.line or 0, error.where))
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class PortTaken(HedgerowError):
+    pass
+
+
+class NotFound(HedgerowError):
+    pass

@@ -1,0 +1,235 @@
+"""What a setting is: the types that its text may have, and its row in the reference."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+
+from hedgerow.config_errors import container, model_inside, nearest, wrong
+from ledger.errors import NotMoney
+from ledger.money import usd
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the reference calls a type."""
+
+    name: str
+
+
+def _one_value(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong("a list or a mapping stands where one value belongs")
+    return value
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise wrong("has spaces at an end or control characters", "write plain text on one line")
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,200}", text):
+        raise wrong(
+            "a name with spaces or other characters that HTTP headers do not take",
+            "use letters, digits and . _ - / : @ (at most 200)",
+        )
+    return text
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text:
+        raise wrong("is empty", "write a key, or ${NAME} with the variable set")
+    if not re.fullmatch(r"[!-~]{1,4096}", text):
+        raise wrong(
+            "has spaces, line ends or other characters that HTTP headers do not take",
+            "check the key, or the variable that holds it",
+        )
+    return value
+
+
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|)")
+_LONGEST_S = 86400.0
+
+
+def _duration(value: object) -> float:
+    """Seconds from `20s`, `5m`, `1h`, `500ms` or a bare number of seconds."""
+    found = _DURATION.fullmatch(_one_value(value))
+    if not found:
+        raise wrong("{written} is no duration", "write 20s, 5m, 1h, 500ms or a number of seconds")
+    seconds = float(found[1]) * _UNIT_S[found[2]]
+    if not 0 < seconds <= _LONGEST_S:
+        raise wrong("{written} is out of range", "write more than 0 and at most 24h")
+    return seconds
+
+
+# Few enough digits that no Decimal arithmetic on them is rounded or slow.
+_NUMBER = re.compile(
+    r"(?=[^eE]{1,28}(?:[eE]|$))\+?[0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?"
+)
+
+
+def _decimal(value: object) -> Decimal:
+    text = _one_value(value)
+    if text.startswith("-"):
+        raise wrong("{written} is negative", "write 0 or more")
+    if not _NUMBER.fullmatch(text):
+        raise wrong("{written} is no amount of USD", "write digits, as in 12.50")
+    return Decimal(text)
+
+
+def _cap(amount: Decimal) -> Decimal:
+    try:
+        usd(amount)
+    except NotMoney:
+        raise wrong(
+            "{written} USD is no amount that the books can hold",
+            "write at most 9 decimals and at most 9 billion",
+        ) from None
+    return amount
+
+
+def _base_url(url: str) -> str:
+    """The URL without its last slash. Never shown: people write keys into URLs."""
+    write = "write, for example, https://api.groq.com/openai/v1"
+    try:
+        parts = urlsplit(url)
+        port_is_good = parts.port != 0
+    except ValueError:
+        raise wrong("is no URL", write) from None
+    if parts.scheme not in ("http", "https"):
+        raise wrong("is no http or https URL", write)
+    if not parts.hostname or not port_is_good or re.search(r"\s", url):
+        raise wrong("is no URL", write)
+    if "@" in parts.netloc:
+        raise wrong("has a user or password in it", "write the key under api_key")
+    if parts.query or parts.fragment:
+        raise wrong("has a ? or # in it", "write the URL up to and with the version: .../v1")
+    plain = url.rstrip("/")
+    for ending in ("/chat/completions", "/completions", "/embeddings"):
+        if plain.endswith(ending):
+            raise wrong(f"ends with {ending}, which is added for you", "write {written}", ending)
+    return plain
+
+
+def _sqlite_url(url: str) -> str:
+    if re.match(r"postgres", url):
+        raise wrong("this version keeps its books in SQLite", "write sqlite:///hedgerow.db")
+    found = re.fullmatch(r"sqlite:///([^?#]*[^?#/])", url)
+    if not found or found[1].endswith(":memory:"):
+        raise wrong(
+            "is no URL of a SQLite file",
+            "write sqlite:///hedgerow.db, or sqlite:////var/lib/hedgerow.db for an absolute path",
+        )
+    return url
+
+
+def _one_worker(count: int) -> int:
+    if count != 1:
+        raise wrong("this version runs one worker", "write 1, or take the line out")
+    return count
+
+
+def _timezone(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", name):
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+        else:
+            return name
+    zones = zoneinfo.available_timezones()
+    city = name.rpartition("/")[2].casefold()
+    near = next((zone for zone in sorted(zones) if zone.casefold().endswith(f"/{city}")), None)
+    near = near or nearest(name, [zone for zone in zones if zone[:1] == name[:1].upper()])
+    hint = f'did you mean "{near}"?' if near else "write an IANA name, as in Europe/Berlin"
+    raise wrong("{written} is no time zone", hint)
+
+
+Text: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=1000), AfterValidator(_printable), Kind("text")
+]
+Name: TypeAlias = Annotated[str, AfterValidator(_name), Kind("name")]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret")]
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_duration), Kind("duration")]
+Price: TypeAlias = Annotated[
+    Decimal, Field(le=Decimal(1_000_000)), BeforeValidator(_decimal), Kind("USD")
+]
+Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), Kind("USD")]
+WorkerCount: TypeAlias = Annotated[int, AfterValidator(_one_worker), Kind("whole number")]
+BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("URL")]
+SqliteUrl: TypeAlias = Annotated[str, AfterValidator(_sqlite_url), Kind("SQLite URL")]
+TimeZone: TypeAlias = Annotated[str, AfterValidator(_timezone), Kind("IANA time zone")]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000), Kind("whole number")]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the reference. `default` is "required" where there is none, "" where not set."""
+
+    path: str
+    type: str
+    default: str
+    meaning: str
+
+    def __str__(self) -> str:
+        """The row in Markdown."""
+        default = self.default if self.default in ("", "required") else f"`{self.default}`"
+        return f"| `{self.path}` | {self.type} | {default} | {self.meaning} |"
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
+    """The settings of a file's model, outer ones first: `models.<name>.offers[].price.input`."""
+    for name, field in model.model_fields.items():
+        path, inner = prefix + name, model_inside(field.annotation)
+        kind = _type(field.annotation, field.metadata)
+        yield Setting(path, kind, _default(field), field.description or "")
+        if inner:
+            step = {"names": ".<name>", "items": "[]", None: ""}[container(field.annotation)]
+            yield from settings_of(inner, f"{path}{step}.")
+
+
+def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
+    for mark in marks:
+        if isinstance(mark, Kind):
+            return mark.name
+    args = [arg for arg in get_args(annotation) if arg not in (NoneType, ...)]
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type(args[0], args[1:])
+    if origin is Literal:
+        return " or ".join(f"`{arg}`" for arg in args)
+    if origin is Mapping:
+        return "keys by name"
+    if origin in (tuple, frozenset):
+        return f"list of {_type(args[0])}"
+    return _type(args[0]) if args else "keys"
+
+
+def _default(field: FieldInfo) -> str:
+    """The default as it would be written in YAML."""
+    default = field.default
+    if field.is_required():
+        return "required"
+    if default is None or isinstance(default, BaseModel):
+        return ""
+    if isinstance(default, tuple):
+        return _flow([one.model_dump() for one in default])
+    return f"{default:g}s" if isinstance(default, float) else str(default)
+
+
+def _flow(items: list[dict[str, str]]) -> str:
+    inner = (", ".join(f"{key}: {value}" for key, value in item.items()) for item in items)
+    return f"[{', '.join(f'{{{one}}}' for one in inner)}]"

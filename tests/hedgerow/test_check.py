@@ -1,0 +1,99 @@
+"""`hedgerow check`, as a person or a script calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hedgerow.commands.check import check
+
+OFFERS = "".join(
+    f"      - {{provider: u{at}, model: gpt-4o-mini, price: {{input: 0.{price}, output: 0.60}}}}\n"
+    for at, price in enumerate(range(15, 25))
+)
+PROVIDERS = "".join(
+    f"  u{at}: {{dialect: openai, base_url: http://127.0.0.1:19001/v1, api_key: ${{UPSTREAM}}}}\n"
+    for at in range(10)
+)
+POLICIES = """\
+budgets:
+  - {name: everyone, scope: {}, window: month, cap_usd: 1000000}
+  - {name: bench-team, scope: {team: bench}, window: month, cap_usd: 500000}
+  - {name: bench-user, scope: {user: bench}, window: day, cap_usd: 100000}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A configuration with ten offers of one model and three nested budgets."""
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    path = tmp_path / "hedgerow.yaml"
+    path.write_text(
+        "server: {host: 127.0.0.1, port: 18000, workers: 1, admin_key: sk-admin-bench}\n"
+        f'ledger: {{url: "sqlite:///{tmp_path}/bench.db", durability: process}}\n'
+        f"providers:\n{PROVIDERS}models:\n  gpt-4o-mini:\n    offers:\n{OFFERS}"
+        f'policies: ["{tmp_path}/policies.yaml"]\n'
+    )
+    return path
+
+
+def test_valid(path: Path) -> None:
+    """A valid configuration: one line with what is in it, exit code 0, and no file is made."""
+    done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path)])
+    summary = "10 providers, 1 model, 10 offers, 3 budgets"
+    assert (done.exit_code, done.stdout) == (0, f"{path}: ok ({summary})\n")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["hedgerow.yaml", "policies.yaml"]
+
+
+def test_valid_as_json(path: Path) -> None:
+    """The same for scripts."""
+    done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path), "--json"])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"valid": True, "errors": []})
+
+
+def test_invalid(path: Path) -> None:
+    """Every error is one line on stderr, stdout stays empty, exit code 1."""
+    path.write_text(path.read_text().replace("dialect", "dialekt").replace("18000", "99999"))
+    done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    assert len(lines) == 11
+    assert lines[0] == f'{path}:1: server.port: "99999" is too large; write 65535 or less'
+    assert lines[1] == f'{path}:4: providers.u0.dialekt: unknown key; did you mean "dialect"?'
+
+
+def test_invalid_as_json(path: Path) -> None:
+    """The same errors as data on stdout, exit code 1, nothing on stderr."""
+    path.write_text(path.read_text().replace("18000", "${PORT}"))
+    done = CliRunner(env={"UPSTREAM": "sk", "PORT": None}).invoke(
+        check, ["-c", str(path), "--json"]
+    )
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == {
+        "valid": False,
+        "errors": [
+            {
+                "file": str(path),
+                "line": 1,
+                "where": "server.port",
+                "message": "environment variable PORT is not set",
+                "hint": "set it, as in export PORT=...",
+            }
+        ],
+    }
+
+
+def test_missing_file_is_invalid(tmp_path: Path) -> None:
+    """A file that is not there is an error like any other, not a traceback."""
+    done = CliRunner().invoke(check, ["-c", str(tmp_path / "none.yaml")])
+    assert done.exit_code == 1
+    assert done.stderr == f"{tmp_path / 'none.yaml'}: no such file; check the path\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["-c"], ["--nonsense"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    """Without a file, or with an unknown option: exit code 2."""
+    assert CliRunner().invoke(check, arguments).exit_code == 2

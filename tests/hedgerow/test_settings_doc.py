@@ -1,0 +1,23 @@
+"""The reference of settings and the code say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hedgerow.config import settings
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+
+
+def test_reference_has_each_setting_and_no_other() -> None:
+    """Each row of the code is a row of the page, word by word, and the other way round."""
+    lines = REFERENCE.read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
+    assert rows == [str(setting) for setting in settings()]
+
+
+def test_each_setting_has_a_meaning() -> None:
+    """No field goes without a description, and no path stands twice."""
+    assert [setting.path for setting in settings() if not setting.meaning] == []
+    paths = [setting.path for setting in settings()]
+    assert len(set(paths)) == len(paths)
