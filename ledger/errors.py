@@ -7,6 +7,7 @@ LedgerError
 ├── BudgetExceeded         a hold does not fit; carries the refusing budget's numbers
 ├── HoldResolved           a hold posted, voided or expired a second time
 ├── KeyRefused             no such key, or a revoked or expired one
+├── RowRefused             a row that breaks a rule of the schema: a fault of ours, or doubled
 └── StoreError             the database
     ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
     ├── StoreInUse         another `hedgerow serve` has these books open
@@ -45,6 +46,10 @@ class HoldResolved(LedgerError):
 
 
 class KeyRefused(LedgerError):
+    pass
+
+
+class RowRefused(LedgerError):
     pass
 
 

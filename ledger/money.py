@@ -13,6 +13,7 @@ Money = NewType("Money", int)
 NANOS_PER_USD = 1_000_000_000
 MAX_NANOS = 2**63 - 1
 ZERO = Money(0)
+_LARGEST_EXPONENT = 9
 
 
 def usd(amount: str | int | Decimal) -> Money:
@@ -22,17 +23,29 @@ def usd(amount: str | int | Decimal) -> Money:
     int64 cannot hold: an amount is never rounded silently.
     """
     if isinstance(amount, bool) or not isinstance(amount, str | int | Decimal):
-        raise NotMoney(f"{amount!r} is no amount of USD: write it as text or a Decimal, not a float")
+        raise NotMoney(
+            f"{amount!r} is no amount of USD: write it as text or a Decimal, not a float"
+        )
     try:
-        nanos = Decimal(amount).scaleb(9)
-        whole = int(nanos)
-    except (InvalidOperation, ValueError, OverflowError):
+        exact = Decimal(amount)
+    except InvalidOperation:
         raise NotMoney(f"{amount!r} is no amount of USD: write digits, as in 12.50") from None
-    if whole != nanos:
-        raise NotMoney(f"{amount} USD has more than nine decimals: nano-USD is the smallest unit")
-    if abs(whole) > MAX_NANOS:
+    if not exact.is_finite():
+        raise NotMoney(f"{amount} is no amount of USD: write digits, as in 12.50")
+    sign, digits, exponent = exact.as_tuple()
+    places = int(exponent) + 9
+    if exact.is_zero():
+        return ZERO
+    if exact.adjusted() > _LARGEST_EXPONENT:
         raise NotMoney(f"{amount} USD is more than the books can hold (9.2 billion USD)")
-    return Money(whole)
+    # Digit by digit: Decimal's own arithmetic would round to its context without a word.
+    whole_digits = digits if places >= 0 else digits[:places]
+    if places < 0 and any(digits[places:]):
+        raise NotMoney(f"{amount} USD has more than nine decimals: nano-USD is the smallest unit")
+    nanos = int("".join(map(str, whole_digits)) or "0") * 10 ** max(0, places)
+    if nanos > MAX_NANOS:
+        raise NotMoney(f"{amount} USD is more than the books can hold (9.2 billion USD)")
+    return Money(-nanos if sign else nanos)
 
 
 def as_usd(money: Money) -> Decimal:

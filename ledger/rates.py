@@ -72,11 +72,11 @@ class RateCard:
     def charge(self, usage: TokenUsage) -> Money:
         """What `usage` costs, rounded up to the next nano-USD, once, over the whole attempt.
 
-        Unknown cached or cache-write counts are charged at the input price. Raises UsageUnknown if
-        the prompt or completion count is unknown: the caller decides on an estimate, never the card.
+        Unknown cached or cache-write counts are charged at the input price. Raises UsageUnknown
+        if the prompt or completion count is unknown: an estimate is the caller's to make.
         """
         if usage.prompt is None or usage.completion is None:
-            raise UsageUnknown("usage has no prompt or no completion count: estimate it, and say so")
+            raise UsageUnknown("no prompt or no completion count: estimate it, and say so")
         per_input, per_cached, per_write, per_output, per_request, denominator = self._nanos
         cached, written = usage.cached or 0, usage.cache_write or 0
         plain = max(0, usage.prompt - cached - written)
@@ -90,7 +90,7 @@ class RateCard:
         return Money(min(-(-exact // denominator), MAX_NANOS))
 
     def worst_case(self, prompt_tokens: int, completion_tokens: int) -> Money:
-        """The most that an attempt can cost with at most so many tokens, however they are cached."""
+        """The most that an attempt of at most so many tokens can cost, however they are cached."""
         per_input, per_cached, per_write, per_output, per_request, denominator = self._nanos
         exact = (
             prompt_tokens * max(per_input, per_cached, per_write)
@@ -112,7 +112,7 @@ class RateCard:
         return min(room // per_output, 2**31 - 1) if per_output else 2**31 - 1
 
     def as_text(self) -> str:
-        """Canonical text: equal cards have equal text, whatever zeros their prices were written with."""
+        """Canonical text: equal cards have equal text, however their zeros were written."""
         return " ".join(f"{one.name}={_plain(getattr(self, one.name))}" for one in fields(self)[:5])
 
     @property

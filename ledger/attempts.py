@@ -1,0 +1,87 @@
+"""Attempts: one try at one provider, what it may cost at most, and what it did cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.budgets import Account, Subject
+from ledger.money import ZERO, Money
+from ledger.principals import Principal
+from ledger.rates import RateCard
+from ledger.usage import TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one provider. `id` is time-ordered and makes every later step idempotent.
+
+    model: the name that the client asked for; `upstream_model` is the provider's.
+    worst_case: the most that this attempt can cost; what a hold reserves in every scope.
+    """
+
+    id: str
+    request_id: str
+    at_ns: int
+    principal: Principal
+    model: str
+    provider: str
+    upstream_model: str
+    rates: RateCard
+    streamed: bool
+    worst_case: Money
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.principal, self.model, self.provider)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money reserved for an attempt in all of its accounts. Resolved exactly once.
+
+    left: the least that any of the accounts had left after it; None without any account.
+    """
+
+    attempt: Attempt
+    accounts: tuple[Account, ...]
+    left: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What an attempt cost, in FOCUS's words, and what it would have cost elsewhere.
+
+    billed: what the provider will invoice. effective: what budgets count.
+    contracted: at the price agreed with the provider. list: at its public price.
+    first_offer: at the model's first-listed offer. cheapest: at the cheapest eligible quote of the
+    moment. Both None where no price was known.
+    """
+
+    billed: Money
+    effective: Money
+    contracted: Money
+    list: Money
+    first_offer: Money | None
+    cheapest: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended that the provider may have billed.
+
+    rates: the card that this usage is charged at (a long prompt may have changed it).
+    estimated: the provider did not say what it used; `usage` is our estimate.
+    """
+
+    at_ns: int
+    usage: TokenUsage
+    rates: RateCard
+    charge: Charge
+    estimated: bool
+    ttft_ms: float | None
+    total_ms: float
+
+
+def overrun(held: Money, effective: Money) -> Money:
+    """What was charged above the hold; every scope bears it."""
+    return Money(effective - held) if effective > held else ZERO

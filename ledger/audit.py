@@ -1,0 +1,132 @@
+"""Audit: recompute the books from their rows, and name every place where they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ledger.money import Money, usd_text
+from ledger.rates import RateCard
+from ledger.sqlite_store import SqliteStore
+from ledger.usage import TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One disagreement: which rows, and what is wrong with them."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was recomputed, and what did not agree. Verified means: nothing."""
+
+    accounts: int
+    attempts: int
+    charges: int
+    open_holds: int
+    overrun: Money
+    findings: tuple[Finding, ...]
+
+    @property
+    def verified(self) -> bool:
+        return not self.findings
+
+
+def verify(store: SqliteStore) -> Audit:
+    """Recompute every balance and every charge from the rows, in one consistent view of them."""
+    with store.transaction():
+        findings = (
+            *_database(store),
+            *_balances(store),
+            *_pairs(store),
+            *_charges(store),
+        )
+        count = store.database.execute
+        return Audit(
+            accounts=count("SELECT count(*) FROM accounts").fetchone()[0],
+            attempts=count("SELECT count(*) FROM holds").fetchone()[0],
+            charges=count("SELECT count(*) FROM usage").fetchone()[0],
+            open_holds=count(
+                "SELECT count(*) FROM holds LEFT JOIN resolutions USING (attempt_id)"
+                " WHERE kind IS NULL"
+            ).fetchone()[0],
+            overrun=Money(count("SELECT coalesce(sum(overrun_nanos), 0) FROM usage").fetchone()[0]),
+            findings=findings,
+        )
+
+
+def _database(store: SqliteStore) -> Iterator[Finding]:
+    for (problem,) in store.database.execute("PRAGMA quick_check"):
+        if problem != "ok":
+            yield Finding("database", str(problem))
+    for table, row, parent, _ in store.database.execute("PRAGMA foreign_key_check"):
+        yield Finding(f"{table} row {row}", f"names a row of {parent} that is not there")
+
+
+def _balances(store: SqliteStore) -> Iterator[Finding]:
+    """Posted is the sum of what was posted; pending the sum of the holds not yet resolved."""
+    for budget, member, posted, pending, posted_rows, pending_rows in store.database.execute(
+        """SELECT budget, member, posted_nanos, pending_nanos,
+            coalesce(sum(CASE WHEN kind = 'posted' THEN resolutions.amount_nanos END), 0),
+            coalesce(sum(CASE WHEN kind IS NULL THEN holds.amount_nanos END), 0)
+        FROM accounts LEFT JOIN hold_accounts ON account_id = accounts.id
+            LEFT JOIN holds USING (attempt_id) LEFT JOIN resolutions USING (attempt_id)
+        GROUP BY accounts.id"""
+    ):
+        name = f"account {budget} {member}".strip()
+        if posted != posted_rows:
+            yield Finding(name, f"posted is {_usd(posted)}, its rows sum to {_usd(posted_rows)}")
+        if pending != pending_rows:
+            yield Finding(
+                name, f"pending is {_usd(pending)}, its holds sum to {_usd(pending_rows)}"
+            )
+
+
+def _pairs(store: SqliteStore) -> Iterator[Finding]:
+    """Each posted hold has one row of usage with the same amount; nothing else has one."""
+    for attempt_id, kind, amount, effective in store.database.execute(
+        """SELECT attempt_id, kind, amount_nanos, effective_nanos
+        FROM resolutions LEFT JOIN usage USING (attempt_id)
+        WHERE (kind = 'posted') IS NOT (effective_nanos IS NOT NULL)
+            OR amount_nanos != coalesce(effective_nanos, 0)"""
+    ):
+        yield Finding(
+            attempt_id,
+            f"was {kind} at {_usd(amount)}, but its usage says "
+            + ("nothing" if effective is None else _usd(effective)),
+        )
+
+
+def _charges(store: SqliteStore) -> Iterator[Finding]:
+    """Each charge is what its card makes of its tokens; one without tokens is its whole hold."""
+    for attempt_id, effective, held, over, estimated, *rest in store.database.execute(
+        """SELECT attempt_id, effective_nanos, held_nanos, overrun_nanos, estimated,
+            prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
+            input, output, cache_read, cache_write, request
+        FROM usage JOIN rate_cards ON version = rate_card"""
+    ):
+        usage = TokenUsage(*rest[:5])
+        if usage.is_known:
+            expected = card_of(rest[5:]).charge(usage)
+        elif estimated:
+            expected = held
+        else:
+            yield Finding(attempt_id, "was charged without a count of tokens")
+            continue
+        if effective != expected:
+            yield Finding(attempt_id, f"charged {_usd(effective)}, its card says {_usd(expected)}")
+        if over != max(0, effective - held):
+            yield Finding(attempt_id, f"overrun {_usd(over)} of a hold of {_usd(held)}")
+
+
+def card_of(prices: Sequence[str]) -> RateCard:
+    """A rate card from its row: input, output, cache_read, cache_write, request."""
+    return RateCard(*(Decimal(price) for price in prices))
+
+
+def _usd(nanos: int) -> str:
+    return f"{usd_text(Money(nanos))} USD"

@@ -1,0 +1,174 @@
+"""Book: the ledger as the request path sees it.
+
+An attempt takes a hold of its worst case in every account at once (`hold`), and is then posted at
+what it cost or voided if it cannot have been billed, exactly once. Each is committed before the
+call returns, so what a client has been answered is in the books, whatever happens next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from ledger.attempts import Attempt, Hold, Settlement
+from ledger.budgets import Budget, Subject, accounts_of
+from ledger.errors import KeyRefused, StoreUnavailable
+from ledger.keys import KeyRecord, hash_of
+from ledger.money import Money
+from ledger.principals import Principal
+from ledger.requests import RequestRecord
+from ledger.sqlite_store import SqliteStore
+from ledger.writer import Writer
+
+T = TypeVar("T")
+
+POLICY_POLL_S = 0.25
+"""How old a key or a budget may be: a change acts within this time and one write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Keys and budgets as of one version of the store's policy."""
+
+    version: int
+    keys: dict[bytes, KeyRecord]
+    budgets: tuple[Budget, ...]
+
+
+class Book:
+    """Open books. Made by `open_book`; `close` them last."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        writer: Writer,
+        file_budgets: tuple[Budget, ...],
+        policy: Policy,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._file_budgets = file_budgets
+        self._policy = policy
+        self._clock_ns = clock_ns
+        self._following = asyncio.create_task(self._follow_policy())
+
+    # -- who may ask
+
+    def principal(self, key: str) -> Principal:
+        """The owner of a key. Raises KeyRefused."""
+        record = self._policy.keys.get(hash_of(key))
+        if record is None:
+            raise KeyRefused("unknown API key: create one with `hedgerow key create`")
+        record.check(self._clock_ns())
+        return record.principal
+
+    # -- an attempt
+
+    async def hold(self, attempt: Attempt) -> Hold:
+        """Reserve the attempt's worst case in all its accounts. Raises BudgetExceeded.
+
+        If the caller is cancelled while it waits, the hold is voided as soon as it is made.
+        """
+        now = _instant(attempt.at_ns)
+        hold = Hold(attempt, accounts_of(self._budgets, attempt.subject, now))
+        made = self._writer.submit(lambda: self._store.hold(hold))
+        try:
+            left = await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(lambda done: self._undo(hold, done))
+            raise
+        return replace(hold, left=left)
+
+    def _undo(self, hold: Hold, made: asyncio.Future[Money | None]) -> None:
+        if made.cancelled() or made.exception() is not None:
+            return
+        at_ns = self._clock_ns()
+        end = self._end(lambda: self._store.void(hold.attempt.id, at_ns, "client left"))
+        end.add_done_callback(_forget)
+
+    async def post(self, hold: Hold, end: Settlement) -> Money | None:
+        """Charge what the attempt cost. Returns the least that is left; None without any budget."""
+        return await asyncio.shield(self._end(lambda: self._store.post(hold, end)))
+
+    async def void(self, hold: Hold, reason: str) -> None:
+        """Release a hold whose provider cannot have billed anything."""
+        at_ns = self._clock_ns()
+        await asyncio.shield(self._end(lambda: self._store.void(hold.attempt.id, at_ns, reason)))
+
+    def _end(self, call: Callable[[], Money | None] | Callable[[], None]) -> asyncio.Future[Any]:
+        return self._writer.submit(call, must=True)
+
+    async def left(self, subject: Subject, at_ns: int) -> Money | None:
+        """The least that any of the subject's accounts has left now; None without any budget."""
+        accounts = accounts_of(self._budgets, subject, _instant(at_ns))
+        if not accounts:
+            return None
+        call = self._writer.submit(lambda: min(self._store.balance(one).left for one in accounts))
+        return await asyncio.shield(call)
+
+    # -- what is remembered beside the money
+
+    def remember(self, record: RequestRecord) -> None:
+        """Keep what was decided for a request. Nobody waits for it, and no money hangs on it."""
+        future = self._writer.submit(lambda: self._store.record_request(record), must=True)
+        future.add_done_callback(_forget)
+
+    async def ready(self) -> None:
+        """Raises StoreUnavailable while the books cannot be reached."""
+        await self._writer.submit(self._store.policy_version)
+
+    # -- keeping up
+
+    @property
+    def _budgets(self) -> tuple[Budget, ...]:
+        return self._policy.budgets
+
+    async def _follow_policy(self) -> None:
+        while True:
+            await asyncio.sleep(POLICY_POLL_S)
+            try:
+                version = await self._writer.submit(self._store.policy_version)
+                if version != self._policy.version:
+                    self._policy = await self._writer.submit(
+                        lambda: read_policy(self._store, self._file_budgets)
+                    )
+            except StoreUnavailable:
+                continue  # the last policy known holds; the next hold will say what is wrong
+
+    async def close(self) -> None:
+        """Finish every write, then close the store."""
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+        await self._writer.stop()
+        self._store.close()
+
+
+def read_policy(store: SqliteStore, file_budgets: tuple[Budget, ...]) -> Policy:
+    """Keys and budgets now; those of files come first, in their order."""
+    return Policy(store.policy_version(), store.keys(), (*file_budgets, *store.budgets()))
+
+
+def open_book(
+    store: SqliteStore, file_budgets: tuple[Budget, ...], clock_ns: Callable[[], int]
+) -> Book:
+    """Take over `store`, end what a dead worker left, and start writing. Needs a running loop."""
+    with store.transaction():
+        store.recover(clock_ns())
+        store.expire(clock_ns())
+        policy = read_policy(store, file_budgets)
+    writer = Writer(store, asyncio.get_running_loop())
+    return Book(store, writer, file_budgets, policy, clock_ns)
+
+
+def _instant(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns / 1_000_000_000, UTC)
+
+
+def _forget(done: asyncio.Future[Any]) -> None:
+    """Nobody waits for this one: a failure stays in the store's state, not in the log."""
+    if not done.cancelled():
+        done.exception()

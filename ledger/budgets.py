@@ -1,0 +1,136 @@
+"""Budgets: which accounts an attempt draws on, and how much each may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from ledger.money import Money
+from ledger.principals import Principal
+from ledger.windows import Window, span_of
+
+EACH = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a budget covers: every named dimension must match; none named covers everything.
+
+    `"*"` is one account for each member. A request that has no such member draws on one of its
+    own (`team=`), so that leaving the name out is no way around a budget.
+    """
+
+    org: str | None = None
+    team: str | None = None
+    project: str | None = None
+    user: str | None = None
+    key: str | None = None
+    tag: str | None = None
+    model: str | None = None
+    provider: str | None = None
+
+    def members(self, subject: Subject) -> tuple[str, ...]:
+        """The accounts of this scope that `subject` draws on, by name; none if not covered."""
+        found = [""]
+        for dimension in DIMENSIONS:
+            wanted = getattr(self, dimension)
+            if wanted is None:
+                continue
+            values = subject.values(dimension)
+            if wanted == EACH:
+                found = [
+                    f"{one},{dimension}={value}" if one else f"{dimension}={value}"
+                    for one in found
+                    for value in values or ("",)
+                ]
+            elif wanted not in values:
+                return ()
+        return tuple(found)
+
+    def __str__(self) -> str:
+        named = [(name, getattr(self, name)) for name in DIMENSIONS]
+        return ",".join(f"{name}={value}" for name, value in named if value) or "everything"
+
+
+DIMENSIONS = tuple(one.name for one in fields(Scope))
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an attempt is, as far as budgets care."""
+
+    principal: Principal
+    model: str
+    provider: str
+
+    def values(self, dimension: str) -> tuple[str, ...]:
+        who = self.principal
+        if dimension == "tag":
+            return who.tags
+        value = {
+            "org": who.org,
+            "team": who.team,
+            "project": who.project,
+            "user": who.user,
+            "key": who.key_id,
+            "model": self.model,
+            "provider": self.provider,
+        }[dimension]
+        return () if value is None else (value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One budget's money for one member in one window. Its balance is the store's business."""
+
+    budget: str
+    scope: str
+    member: str
+    window_start_ns: int
+    resets_at: datetime | None
+    cap: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A cap on effective cost, per member of a scope, in each window."""
+
+    name: str
+    scope: Scope
+    window: Window
+    timezone: str
+    cap: Money
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return _zone(self.timezone)
+
+    def accounts(self, subject: Subject, now: datetime) -> tuple[Account, ...]:
+        """The accounts of this budget that an attempt by `subject` at `now` must fit into."""
+        members = self.scope.members(subject)
+        return tuple(self.account(member, now) for member in members)
+
+    def account(self, member: str, now: datetime) -> Account:
+        span = span_of(self.window, self.zone, now)
+        return Account(
+            budget=self.name,
+            scope=member or str(self.scope),
+            member=member,
+            window_start_ns=int(span.start.timestamp()) * 1_000_000_000,
+            resets_at=span.end,
+            cap=self.cap,
+        )
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def accounts_of(
+    budgets: tuple[Budget, ...], subject: Subject, now: datetime
+) -> tuple[Account, ...]:
+    """Every account that an attempt must fit into at once, in the order of the budgets."""
+    return tuple(one for budget in budgets for one in budget.accounts(subject, now))

@@ -1,0 +1,69 @@
+"""Keys: what an application authenticates with. The books keep only a hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ledger.errors import KeyRefused
+from ledger.ids import new_id
+from ledger.principals import Principal
+
+PREFIX = "sk-hedge-"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A key as the books know it: everything but the key itself.
+
+    label: the key's first and last characters, for people to tell keys apart.
+    """
+
+    id: str
+    label: str
+    name: str | None
+    principal: Principal
+    created_at_ns: int
+    expires_at_ns: int | None
+    revoked_at_ns: int | None
+
+    def check(self, now_ns: int) -> None:
+        """Raises KeyRefused, saying why, unless the key may be used at `now_ns`."""
+        if self.revoked_at_ns is not None and self.revoked_at_ns <= now_ns:
+            raise KeyRefused(f"key {self.label} was revoked: ask your platform team for a new one")
+        if self.expires_at_ns is not None and self.expires_at_ns <= now_ns:
+            raise KeyRefused(f"key {self.label} has expired: ask your platform team for a new one")
+
+
+def new_key(random_bytes: Callable[[int], bytes]) -> str:
+    """A new secret with 256 random bits."""
+    return PREFIX + random_bytes(32).hex()
+
+
+def mint(
+    at_ns: int,
+    random_bytes: Callable[[int], bytes],
+    *,
+    name: str | None = None,
+    org: str | None = None,
+    team: str | None = None,
+    project: str | None = None,
+    user: str | None = None,
+    tags: tuple[str, ...] = (),
+    models: frozenset[str] | None = None,
+    expires_at_ns: int | None = None,
+) -> tuple[str, KeyRecord]:
+    """A new key and its record: the secret is for its owner alone, the record for the books."""
+    secret, key_id = new_key(random_bytes), new_id("key", at_ns, random_bytes)
+    who = Principal(key_id, org, team, project, user, tags, models)
+    return secret, KeyRecord(key_id, label_of(secret), name, who, at_ns, expires_at_ns, None)
+
+
+def label_of(key: str) -> str:
+    return f"{key[: len(PREFIX) + 4]}…{key[-4:]}"
+
+
+def hash_of(key: str) -> bytes:
+    """SHA-256. A slow hash would add nothing: the secret is 256 random bits, not a password."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,35 @@
+"""A lock beside the books: one `hedgerow serve` at a time.
+
+What a dead worker left is ended when the books are opened; that is only right if no other worker
+is alive. The kernel frees the lock when its holder dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.errors import StoreInUse, StoreUnavailable
+
+
+@contextmanager
+def sole_server(books: Path) -> Iterator[None]:
+    """Hold the lock of the books at `books`. Raises StoreInUse, StoreUnavailable."""
+    path = books.with_name(books.name + "-serve.lock")
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot write {path}: {error.strerror}; check the folder and its rights"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreInUse(
+                f"another `hedgerow serve` has the books at {books} open: stop it first,"
+                " or name another file in ledger.url"
+            ) from None
+        yield

@@ -1,0 +1,488 @@
+"""The books in SQLite: every step of an attempt as rows, in one transaction, or not at all.
+
+Synchronous, one connection, one thread: `writer` brings the calls of the event loop here. A hold
+and a post are each one call; that a hold fits is one line of integers, the WHERE of one UPDATE.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlite_utils import Database
+
+from ledger.attempts import Attempt, Hold, Settlement, overrun
+from ledger.budgets import Account, Budget, Scope
+from ledger.errors import (
+    BudgetExceeded,
+    HoldResolved,
+    LedgerError,
+    NotOurStore,
+    RowRefused,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from ledger.keys import KeyRecord
+from ledger.money import Money
+from ledger.principals import Principal
+from ledger.rates import RateCard
+from ledger.requests import RequestRecord
+from ledger.schema import APPLICATION_ID, SUBJECT, migrations, names_of_migrations
+from ledger.windows import Window
+
+Durability = Literal["process", "disk"]
+_BUSY_TIMEOUT_S = 5.0
+_RATE_CARDS_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account and what it has spent (posted) and reserved (pending)."""
+
+    account: Account
+    posted: Money
+    pending: Money
+
+    @property
+    def left(self) -> Money:
+        return Money(self.account.cap - self.posted - self.pending)
+
+
+class SqliteStore:
+    """An open database of ours. `close()` it; it is used by one thread at a time."""
+
+    def __init__(self, database: Database, path: Path) -> None:
+        self.database = database
+        self.path = path
+        self._conn = database.conn
+        self._known_cards: set[str] = set()
+
+    # -- opening
+
+    @classmethod
+    def open(
+        cls, path: Path, *, durability: Durability = "process", create: bool = True
+    ) -> SqliteStore:
+        """Open the books at `path`, bringing older ones up to date.
+
+        Raises NotOurStore for any other file, StoreTooNew for books of a later version,
+        StoreUnavailable for what cannot be read or written.
+        """
+        if not create and not path.exists():
+            raise StoreUnavailable(
+                f"there are no books at {path} yet: start `hedgerow serve`, or create a key"
+            )
+        try:
+            conn = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"cannot open {path}: {error}; check the folder") from error
+        try:
+            database = Database(conn, execute_plugins=False)
+            _refuse_foreign(database, path)
+            with _translated(path):
+                conn.execute("PRAGMA journal_mode = WAL")
+                conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
+                conn.execute("PRAGMA foreign_keys = ON")
+                migrations.apply(database)
+                conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                conn.isolation_level = None  # transactions are ours, from here on
+        except BaseException:
+            conn.close()
+            raise
+        return cls(database, path)
+
+    def close(self) -> None:
+        self._conn.close()
+
+    # -- transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that happens inside is committed together, or not at all."""
+        with _translated(self.path):
+            self._conn.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._conn.execute("COMMIT")
+            except BaseException:
+                if self._conn.in_transaction:
+                    self._conn.execute("ROLLBACK")
+                self._known_cards.clear()
+                raise
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One step of a transaction: undone alone if it raises."""
+        with _translated(self.path):
+            self._conn.execute("SAVEPOINT step")
+            try:
+                yield
+            except BaseException:
+                if self._conn.in_transaction:  # a full disk has ended all of it already
+                    self._conn.execute("ROLLBACK TO step")
+                    self._conn.execute("RELEASE step")
+                    self._known_cards.clear()
+                raise
+            self._conn.execute("RELEASE step")
+
+    # -- holds
+
+    def hold(self, hold: Hold, expires_at_ns: int | None = None) -> Money | None:
+        """Reserve the worst case in every account, or in none. Returns the least that is left.
+
+        A hold without `expires_at_ns` counts as dispatched: only posting or voiding ends it. One
+        with it expires unless `dispatch` is called in time. Raises BudgetExceeded.
+        """
+        attempt = hold.attempt
+        amount = attempt.worst_case
+        card = self._keep_card(attempt.rates)
+        self._conn.execute(
+            f"INSERT INTO holds (attempt_id, request_id, at_ns, {SUBJECT}, rate_card,"
+            f" amount_nanos, expires_at_ns) VALUES ({_marks(16)})",
+            (
+                attempt.id,
+                attempt.request_id,
+                attempt.at_ns,
+                *_subject(attempt),
+                card,
+                amount,
+                expires_at_ns,
+            ),
+        )
+        least: int | None = None
+        for account in hold.accounts:
+            key = (account.budget, account.member, account.window_start_ns)
+            self._conn.execute(
+                "INSERT INTO accounts (budget, member, window_start_ns) VALUES (?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                key,
+            )
+            row = self._conn.execute(
+                "UPDATE accounts SET pending_nanos = pending_nanos + ?"
+                " WHERE budget = ? AND member = ? AND window_start_ns = ?"
+                " AND ? <= ? - posted_nanos - pending_nanos"
+                " RETURNING id, ? - posted_nanos - pending_nanos",
+                (amount, *key, amount, account.cap, account.cap),
+            ).fetchone()
+            if row is None:
+                raise self._exceeded(account, amount)
+            self._conn.execute("INSERT INTO hold_accounts VALUES (?, ?)", (attempt.id, row[0]))
+            least = row[1] if least is None else min(least, row[1])
+        return None if least is None else Money(least)
+
+    def _exceeded(self, account: Account, amount: Money) -> BudgetExceeded:
+        balance = self.balance(account)
+        return BudgetExceeded(
+            budget=account.budget,
+            scope=account.scope,
+            cap=account.cap,
+            spent=balance.posted,
+            held=balance.pending,
+            needed=amount,
+            resets_at=account.resets_at,
+        )
+
+    def _keep_card(self, card: RateCard) -> str:
+        version = card.version
+        if version not in self._known_cards:
+            self._conn.execute(
+                f"INSERT INTO rate_cards VALUES ({_marks(6)}) ON CONFLICT DO NOTHING",
+                (
+                    version,
+                    str(card.input),
+                    str(card.output),
+                    str(card.cache_read),
+                    str(card.cache_write),
+                    str(card.request),
+                ),
+            )
+            if len(self._known_cards) >= _RATE_CARDS_REMEMBERED:
+                self._known_cards.clear()
+            self._known_cards.add(version)
+        return version
+
+    def dispatch(self, attempt_id: str, at_ns: int) -> None:
+        """Say that an expiring hold is about to be sent: from here on it can no longer expire."""
+        if self._resolution(attempt_id) is not None:
+            raise HoldResolved(f"{attempt_id} has ended already: take a new hold, then dispatch")
+        self._conn.execute("INSERT INTO dispatches VALUES (?, ?)", (attempt_id, at_ns))
+
+    # -- their ends
+
+    def post(self, hold: Hold, end: Settlement) -> Money | None:
+        """Turn a hold into a charge. Returns the least that is left in its accounts."""
+        attempt, usage, charge = hold.attempt, end.usage, end.charge
+        card = self._keep_card(end.rates)
+        self._resolve(attempt.id, "posted", charge.effective, end.at_ns, "")
+        self._conn.execute(
+            f"INSERT INTO usage VALUES ({_marks(30)})",
+            (
+                attempt.id,
+                attempt.request_id,
+                attempt.at_ns,
+                *_subject(attempt),
+                card,
+                usage.prompt,
+                usage.completion,
+                usage.cached,
+                usage.cache_write,
+                usage.reasoning,
+                charge.billed,
+                charge.effective,
+                charge.contracted,
+                charge.list,
+                charge.first_offer,
+                charge.cheapest,
+                attempt.worst_case,
+                overrun(attempt.worst_case, charge.effective),
+                int(end.estimated),
+                end.ttft_ms,
+                end.total_ms,
+            ),
+        )
+        lefts = [self.balance(account).left for account in hold.accounts]
+        return min(lefts) if lefts else None
+
+    def void(self, attempt_id: str, at_ns: int, reason: str) -> None:
+        """Release a hold that cannot have been billed."""
+        self._resolve(attempt_id, "voided", Money(0), at_ns, reason)
+
+    def expire(self, now_ns: int) -> int:
+        """Release every overdue hold that was never dispatched; how many there were."""
+        overdue = self._conn.execute(
+            "SELECT attempt_id FROM holds LEFT JOIN dispatches USING (attempt_id)"
+            " LEFT JOIN resolutions USING (attempt_id)"
+            " WHERE expires_at_ns <= ? AND kind IS NULL AND dispatches.at_ns IS NULL",
+            (now_ns,),
+        ).fetchall()
+        for (attempt_id,) in overdue:
+            self._resolve(attempt_id, "expired", Money(0), now_ns, "never dispatched")
+        return len(overdue)
+
+    def recover(self, now_ns: int) -> int:
+        """End what a dead worker left: post every dispatched, unresolved hold at its full amount.
+
+        Its provider may have billed it; what it really used, nobody knows. Returns how many.
+        """
+        lost = self._conn.execute(
+            "SELECT attempt_id, holds.amount_nanos FROM holds LEFT JOIN dispatches USING (attempt_id)"
+            " LEFT JOIN resolutions USING (attempt_id)"
+            " WHERE kind IS NULL AND (expires_at_ns IS NULL OR dispatches.at_ns IS NOT NULL)"
+        ).fetchall()
+        for attempt_id, amount in lost:
+            self._resolve(attempt_id, "posted", Money(amount), now_ns, "lost with its worker")
+            self._conn.execute(
+                "INSERT INTO usage SELECT attempt_id, request_id, at_ns,"
+                f" {SUBJECT}, rate_card, NULL, NULL, NULL, NULL, NULL,"
+                " amount_nanos, amount_nanos, amount_nanos, amount_nanos, NULL, NULL,"
+                " amount_nanos, 0, 1, NULL, NULL FROM holds WHERE attempt_id = ?",
+                (attempt_id,),
+            )
+        return len(lost)
+
+    def _resolution(self, attempt_id: str) -> str | None:
+        row = self._conn.execute(
+            "SELECT kind FROM resolutions WHERE attempt_id = ?", (attempt_id,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _resolve(
+        self, attempt_id: str, kind: str, effective: Money, at_ns: int, reason: str
+    ) -> None:
+        held = self._conn.execute(
+            "SELECT amount_nanos FROM holds WHERE attempt_id = ?", (attempt_id,)
+        ).fetchone()
+        if held is None:
+            raise HoldResolved(f"there is no hold {attempt_id} to end")
+        ended = self._conn.execute(
+            "INSERT INTO resolutions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (attempt_id, at_ns, kind, effective, reason),
+        )
+        if ended.rowcount == 0:
+            raise HoldResolved(f"{attempt_id} was {self._resolution(attempt_id)} already")
+        self._conn.execute(
+            "UPDATE accounts SET pending_nanos = pending_nanos - ?, posted_nanos = posted_nanos + ?"
+            " WHERE id IN (SELECT account_id FROM hold_accounts WHERE attempt_id = ?)",
+            (held[0], effective, attempt_id),
+        )
+
+    # -- balances
+
+    def balance(self, account: Account) -> Balance:
+        row = self._conn.execute(
+            "SELECT posted_nanos, pending_nanos FROM accounts"
+            " WHERE budget = ? AND member = ? AND window_start_ns = ?",
+            (account.budget, account.member, account.window_start_ns),
+        ).fetchone()
+        posted, pending = row or (0, 0)
+        return Balance(account, Money(posted), Money(pending))
+
+    def members(self, budget: str, window_start_ns: int) -> tuple[str, ...]:
+        """The members of a budget that have an account in a window."""
+        rows = self._conn.execute(
+            "SELECT member FROM accounts WHERE budget = ? AND window_start_ns = ? ORDER BY member",
+            (budget, window_start_ns),
+        )
+        return tuple(member for (member,) in rows)
+
+    # -- keys and budgets
+
+    def policy_version(self) -> int:
+        """Grows with every change of a key or a budget, whoever made it."""
+        return int(self._conn.execute("SELECT version FROM policy_version").fetchone()[0])
+
+    def add_key(self, record: KeyRecord, key_hash: bytes) -> None:
+        who = record.principal
+        models = None if who.models is None else json.dumps(sorted(who.models))
+        self._conn.execute(
+            f"INSERT INTO keys VALUES ({_marks(13)})",
+            (
+                record.id,
+                key_hash,
+                record.label,
+                record.name,
+                who.org,
+                who.team,
+                who.project,
+                who.user,
+                json.dumps(who.tags),
+                models,
+                record.created_at_ns,
+                record.expires_at_ns,
+                record.revoked_at_ns,
+            ),
+        )
+
+    def revoke_key(self, key_id: str, at_ns: int) -> bool:
+        """False if there is no such key; revoking twice keeps the first time."""
+        return (
+            self._conn.execute(
+                "UPDATE keys SET revoked_at_ns = coalesce(revoked_at_ns, ?) WHERE id = ?",
+                (at_ns, key_id),
+            ).rowcount
+            == 1
+        )
+
+    def keys(self) -> dict[bytes, KeyRecord]:
+        """Every key by its hash, oldest first."""
+        found: dict[bytes, KeyRecord] = {}
+        for row in self._conn.execute("SELECT * FROM keys ORDER BY created_at_ns, id"):
+            key_id, key_hash, label, name, org, team, project, user, tags, models, *times = row
+            allowed = None if models is None else frozenset(json.loads(models))
+            who = Principal(key_id, org, team, project, user, tuple(json.loads(tags)), allowed)
+            found[key_hash] = KeyRecord(key_id, label, name, who, *times)
+        return found
+
+    def add_budget(self, budget: Budget, at_ns: int) -> None:
+        scope = {name: value for name, value in asdict(budget.scope).items() if value is not None}
+        try:
+            self._conn.execute(
+                f"INSERT INTO budgets VALUES ({_marks(6)})",
+                (
+                    budget.name,
+                    json.dumps(scope),
+                    budget.window,
+                    budget.timezone,
+                    budget.cap,
+                    at_ns,
+                ),
+            )
+        except sqlite3.IntegrityError:
+            raise LedgerError(f"there is a budget {budget.name} already: choose a name") from None
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets that are kept in the store, oldest first (files hold the others)."""
+        rows = self._conn.execute(
+            "SELECT name, scope, time_window, timezone, cap_nanos FROM budgets"
+            " ORDER BY created_at_ns, name"
+        )
+        return tuple(
+            Budget(name, Scope(**json.loads(scope)), Window(window), timezone, Money(cap))
+            for name, scope, window, timezone, cap in rows
+        )
+
+    # -- requests
+
+    def record_request(self, record: RequestRecord) -> None:
+        self._conn.execute(
+            f"INSERT INTO requests VALUES ({_marks(11)}) ON CONFLICT DO NOTHING",
+            (
+                record.id,
+                record.at_ns,
+                record.key_id,
+                record.team,
+                record.user,
+                record.model,
+                record.outcome,
+                record.status,
+                record.attempts,
+                record.would_have_cost,
+                record.decision,
+            ),
+        )
+
+    def request(self, request_id: str) -> RequestRecord | None:
+        row = self._conn.execute("SELECT * FROM requests WHERE id = ?", (request_id,)).fetchone()
+        return None if row is None else RequestRecord(*row)
+
+
+def _subject(attempt: Attempt) -> tuple[str | int | None, ...]:
+    who = attempt.principal
+    return (
+        who.org,
+        who.team,
+        who.project,
+        who.user,
+        who.key_id,
+        json.dumps(who.tags),
+        attempt.model,
+        attempt.provider,
+        attempt.upstream_model,
+        int(attempt.streamed),
+    )
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """The one edge at which SQLite's errors become ours."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise RowRefused(f"{path} refuses a row: {error}; this is a fault in Hedgerow") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreUnavailable(
+            f"cannot use the books at {path}: {error}; check the disk, the rights of the file,"
+            " and whether another program has it locked"
+        ) from error
+
+
+def _refuse_foreign(database: Database, path: Path) -> None:
+    try:
+        stamp = database.conn.execute("PRAGMA application_id").fetchone()[0]
+        tables = database.table_names()
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error):
+            raise NotOurStore(
+                f"{path} is no SQLite database: name another file in ledger.url"
+            ) from error
+        raise StoreUnavailable(f"cannot read {path}: {error}; check the file's rights") from error
+    if stamp != APPLICATION_ID and tables:
+        raise NotOurStore(
+            f"{path} is a database of another program (tables {', '.join(tables[:3])}):"
+            " name another file in ledger.url"
+        )
+    applied = {one.name for one in migrations.applied(database)}
+    if later := applied - names_of_migrations():
+        raise StoreTooNew(
+            f"{path} was written by a later version of Hedgerow ({', '.join(sorted(later))}):"
+            " update Hedgerow, or name another file in ledger.url"
+        )

@@ -1,0 +1,112 @@
+"""Writer: the one thread that writes, and how the event loop asks it to.
+
+Calls that wait together are committed together: under load one transaction carries many requests,
+alone a call waits for nobody. A call's own refusal undoes that call only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ledger.errors import StoreError, StoreUnavailable
+from ledger.sqlite_store import SqliteStore
+
+T = TypeVar("T")
+
+QUEUE_LIMIT = 10_000
+BATCH_LIMIT = 256
+
+
+@dataclass(slots=True)
+class _Job:
+    call: Callable[[], Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Runs calls on the store in order, on a thread of its own."""
+
+    def __init__(self, store: SqliteStore, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._loop = loop
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, call: Callable[[], T], *, must: bool = False) -> asyncio.Future[T]:
+        """Run `call` in the next transaction; the future has what it returned or raised.
+
+        The call happens whether or not somebody waits for the future: use `asyncio.shield` to stop
+        waiting. Raises StoreUnavailable at once when the queue is full, unless it `must` be taken:
+        the end of a hold must, and those are as many as there are holds.
+        """
+        if self._stopped:
+            raise StoreUnavailable("the books are closed: the server is stopping")
+        if self._waiting >= QUEUE_LIMIT and not must:
+            raise StoreUnavailable(
+                f"the books are {QUEUE_LIMIT} writes behind: the disk is slow, or the load too high"
+            )
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting += 1
+        self._jobs.put(_Job(call, future))
+        return future
+
+    async def stop(self) -> None:
+        """Finish what waits, then end the thread."""
+        if not self._stopped:
+            self._stopped = True
+            self._jobs.put(None)
+        while self._thread.is_alive():
+            await self._loop.run_in_executor(None, self._thread.join)
+
+    def _work(self) -> None:
+        last = False
+        while not last:
+            jobs: list[_Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) >= BATCH_LIMIT:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            last = job is None
+            if jobs:
+                self._commit(jobs)
+                self._loop.call_soon_threadsafe(self._tell, jobs)
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            with self._store.transaction():
+                for job in jobs:
+                    try:
+                        with self._store.step():
+                            job.result = job.call()
+                    except StoreError:
+                        raise  # the database itself failed: it takes the whole batch with it
+                    except Exception as error:  # noqa: BLE001 - it belongs to the one who called
+                        job.error = error
+        except Exception as error:  # noqa: BLE001 - nothing of this batch happened
+            for job in jobs:
+                job.error = error
+
+    def _tell(self, jobs: list[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for job in jobs:
+            if job.future.done():
+                continue
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(job.error)
