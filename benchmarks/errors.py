@@ -1,0 +1,20 @@
+"""What can go wrong with market data.
+
+MarketError
+├── FeedUnreadable  a source of prices that cannot be read; the last good prices stay
+└── TraceInvalid    a request trace that cannot be read; names file and line
+"""
+
+from __future__ import annotations
+
+
+class MarketError(Exception):
+    """Anything that is wrong with what we know, or are told, about the market."""
+
+
+class FeedUnreadable(MarketError):
+    pass
+
+
+class TraceInvalid(MarketError, ValueError):
+    pass
