@@ -1,0 +1,56 @@
+"""Quote: the prices of an offer, with where they come from and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.money import Money
+from ledger.rates import RateCard
+
+
+@dataclass(frozen=True, slots=True)
+class LongContext:
+    """Prices for the whole request once its prompt has more than `above_prompt_tokens`."""
+
+    above_prompt_tokens: int
+    rates: RateCard
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an offer costs us (`rates`), and what its provider lists in public (`list_rates`).
+
+    They differ where the operator has named a price of his own. list_rates is None where no feed
+    knows one. long_context is sorted, lowest threshold first. as_of: when the price became known.
+    """
+
+    rates: RateCard
+    list_rates: RateCard | None
+    long_context: tuple[LongContext, ...]
+    source: str
+    as_of: datetime
+    valid_until: datetime | None = None
+
+    def card(self, prompt_tokens: int) -> RateCard:
+        """The prices that a request with so many prompt tokens pays."""
+        card = self.rates
+        for one in self.long_context:
+            if prompt_tokens > one.above_prompt_tokens:
+                card = one.rates
+        return card
+
+    def list_card(self, prompt_tokens: int) -> RateCard:
+        """The public prices of such a request; our own where none are known."""
+        card = self.card(prompt_tokens)
+        return card if self.list_rates is None or card != self.rates else self.list_rates
+
+    def worst_case(self, prompt_tokens: int, completion_tokens: int) -> Money:
+        """The most that a request with at most so many tokens can cost, at whatever threshold."""
+        cards = (self.rates, *(one.rates for one in self.long_context))
+        return max(card.worst_case(prompt_tokens, completion_tokens) for card in cards)
+
+    def affordable_completion(self, left: Money, prompt_tokens: int) -> int:
+        """The most completion tokens whose `worst_case` fits into `left`; may be 0."""
+        cards = (self.rates, *(one.rates for one in self.long_context))
+        return min(card.affordable_completion(left, prompt_tokens) for card in cards)

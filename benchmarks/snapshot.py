@@ -1,0 +1,38 @@
+"""MarketSnapshot: the market at one moment, immutable, read without locks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from benchmarks.observations import Seen
+from benchmarks.offers import Offer
+from benchmarks.quotes import Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An offer as the market shows it.
+
+    quote: None if nobody knows its price; it is then for sale to nobody.
+    quality: from 0 to 1 with its interval's lower end; None if it was never measured.
+    """
+
+    offer: Offer
+    quote: Quote | None
+    seen: Seen
+    quality: float | None = None
+    quality_low: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSnapshot:
+    """Every model's offers, in the order in which the operator listed them.
+
+    version grows with every rebuild, so that a decision can say what it saw.
+    """
+
+    version: int
+    taken_at: datetime
+    models: Mapping[str, tuple[Listing, ...]]
