@@ -1,0 +1,70 @@
+"""Breaker: an offer that keeps failing rests for some seconds, then one request tries it.
+
+closed ──failures──▶ open ──rest is over──▶ half-open ──success──▶ closed
+                      ▲                        │
+                      └───────failure──────────┘
+
+It acts on the very next request, not on the next snapshot. A caller's own mistake never counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+FAILURES_TO_OPEN = 3
+FIRST_REST_S = 1.0
+LONGEST_REST_S = 10.0
+
+
+class Health(StrEnum):
+    CLOSED = "closed"
+    HALF_OPEN = "half_open"
+    OPEN = "open"
+
+
+@dataclass(slots=True)
+class _Breaker:
+    failures: int = 0
+    rest_s: float = FIRST_REST_S
+    open_until_s: float | None = None
+    probing: bool = False
+
+
+class Breakers:
+    """The breakers of all offers; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._by_offer: dict[str, _Breaker] = {}
+
+    def health(self, offer_id: str, now_s: float) -> Health:
+        breaker = self._by_offer.get(offer_id)
+        if breaker is None or breaker.open_until_s is None:
+            return Health.CLOSED
+        if breaker.probing or now_s < breaker.open_until_s:
+            return Health.OPEN
+        return Health.HALF_OPEN
+
+    def attempt(self, offer_id: str, now_s: float) -> None:
+        """An attempt begins: if the offer was half-open, it is the one probe."""
+        if self.health(offer_id, now_s) is Health.HALF_OPEN:
+            self._by_offer[offer_id].probing = True
+
+    def succeeded(self, offer_id: str) -> None:
+        self._by_offer.pop(offer_id, None)
+
+    def unjudged(self, offer_id: str) -> None:
+        """An attempt ended without saying anything of the offer (the client left, or erred)."""
+        if breaker := self._by_offer.get(offer_id):
+            breaker.probing = False
+
+    def failed(self, offer_id: str, now_s: float, retry_after_s: float | None = None) -> None:
+        """A failure; one with `retry_after_s` (a 429) rests for that long at once."""
+        breaker = self._by_offer.setdefault(offer_id, _Breaker())
+        breaker.failures += 1
+        was_probe, breaker.probing = breaker.probing, False
+        if retry_after_s is not None:
+            breaker.open_until_s = now_s + min(retry_after_s, LONGEST_REST_S)
+        elif was_probe or breaker.failures >= FAILURES_TO_OPEN:
+            breaker.open_until_s = now_s + breaker.rest_s
+            breaker.rest_s = min(2 * breaker.rest_s, LONGEST_REST_S)

@@ -1,0 +1,86 @@
+"""decide: put the offers of a model in order for one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.snapshot import Listing, MarketSnapshot
+from ledger.money import Money, usd_text
+from ledger.usage import TokenUsage
+from routing.breaker import Breakers, Health
+from routing.decision import Candidate, Place, RouteDecision
+from routing.eligibility import refusal
+from routing.intent import RoutingIntent
+
+NEAR_TIE = 0.02
+"""Offers within this share of the cheapest are one tie: the draw spreads load among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator wants of every request. The TTFT limit orders offers, it refuses none."""
+
+    ttft_ms_p95_max: float = 2000.0
+
+
+def decide(
+    intent: RoutingIntent,
+    snapshot: MarketSnapshot,
+    breakers: Breakers,
+    limits: Limits,
+    draw: float,
+    now_s: float,
+) -> RouteDecision:
+    """Candidates, best first, and refusals. `draw` is uniform in [0, 1).
+
+    Raises KeyError for a model that the snapshot does not have.
+    """
+    refused = []
+    ready: list[Candidate] = []
+    for listing in snapshot.models[intent.model]:
+        why_not = refusal(listing, intent)
+        if why_not is not None:
+            refused.append(why_not)
+        else:
+            ready.append(_candidate(listing, intent, breakers, limits, now_s))
+    order = sorted(ready, key=lambda one: (_GROUPS[one.place], one.expected_cost))
+    return RouteDecision(intent, snapshot.version, _spread(order, draw), tuple(refused))
+
+
+_GROUPS = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
+
+
+def expected_cost(listing: Listing, intent: RoutingIntent) -> Money:
+    """What the request is expected to cost at an offer that has a quote."""
+    if listing.quote is None:
+        raise ValueError(f"{listing.offer.id} has no quote: ask `refusal` first")
+    usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens)
+    return listing.quote.card(intent.prompt_tokens).charge(usage)
+
+
+def _candidate(
+    listing: Listing, intent: RoutingIntent, breakers: Breakers, limits: Limits, now_s: float
+) -> Candidate:
+    cost = expected_cost(listing, intent)
+    ttft_ms = listing.seen.ttft_ms_p95
+    health = breakers.health(listing.offer.id, now_s)
+    if health is Health.OPEN:
+        return Candidate(listing, cost, Place.RESTING, "failed lately: tried only after the others")
+    if ttft_ms is not None and ttft_ms > limits.ttft_ms_p95_max:
+        why = f"p95 to first token {ttft_ms:.0f} ms, the limit is {limits.ttft_ms_p95_max:.0f} ms"
+        return Candidate(listing, cost, Place.SLOW, why)
+    why = f"expected cost {usd_text(cost)} USD"
+    if health is Health.HALF_OPEN:
+        why += "; back on trial after failures"
+    return Candidate(listing, cost, Place.READY, why)
+
+
+def _spread(order: list[Candidate], draw: float) -> tuple[Candidate, ...]:
+    """Move one of those tied with the first to the front."""
+    if not order:
+        return ()
+    best = order[0]
+    most = best.expected_cost * (1 + NEAR_TIE)
+    tied = [one for one in order if one.place is best.place and one.expected_cost <= most]
+    chosen = tied[int(draw * len(tied))]
+    return (chosen, *(one for one in order if one is not chosen))

@@ -1,0 +1,39 @@
+"""RouteDecision: the offers in order, each with its expected cost and the reason for its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from benchmarks.snapshot import Listing
+from ledger.money import Money
+from routing.eligibility import Refusal
+from routing.intent import RoutingIntent
+
+
+class Place(StrEnum):
+    """Which group of the order a candidate stands in; groups before costs."""
+
+    READY = "ready"
+    SLOW = "slow"
+    RESTING = "resting"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offer that can serve the request. `why` says why it stands where it stands."""
+
+    listing: Listing
+    expected_cost: Money
+    place: Place
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDecision:
+    """What to try, in order, and what not to try. Holds all that `explain` needs."""
+
+    intent: RoutingIntent
+    snapshot_version: int
+    candidates: tuple[Candidate, ...]
+    refused: tuple[Refusal, ...]

@@ -1,0 +1,75 @@
+"""Explanation: a decision as JSON text, to be kept with the request and read by people later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from routing.decision import RouteDecision
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedOffer:
+    """An offer and the reason for its place; a refused one has no cost and no place."""
+
+    offer: str
+    place: str
+    expected_cost_nanos: int | None
+    ttft_ms_p95: float | None
+    error_rate: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision without its market: what was known of each offer, in numbers."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    max_completion_tokens: int | None
+    features: list[str]
+    snapshot_version: int
+    candidates: list[ExplainedOffer]
+    refused: list[ExplainedOffer]
+
+
+def explain(decision: RouteDecision) -> Explanation:
+    intent = decision.intent
+    return Explanation(
+        model=intent.model,
+        prompt_tokens=intent.prompt_tokens,
+        completion_tokens=intent.completion_tokens,
+        max_completion_tokens=intent.max_completion_tokens,
+        features=sorted(intent.features),
+        snapshot_version=decision.snapshot_version,
+        candidates=[
+            ExplainedOffer(
+                one.listing.offer.id,
+                one.place,
+                one.expected_cost,
+                one.listing.seen.ttft_ms_p95,
+                one.listing.seen.error_rate,
+                one.why,
+            )
+            for one in decision.candidates
+        ],
+        refused=[
+            ExplainedOffer(one.offer.id, one.reason, None, None, None, one.why)
+            for one in decision.refused
+        ],
+    )
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Explanation).decode
+
+
+def to_text(decision: RouteDecision) -> str:
+    return _encode(explain(decision)).decode()
+
+
+def from_text(text: str) -> Explanation:
+    """Raises ValueError for what `to_text` did not write."""
+    return _decode(text)
