@@ -1,0 +1,119 @@
+"""AiohttpUpstream: providers reached with aiohttp's client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import aiohttp
+
+from proxy.upstream import Answer, Broken, Late, NotConnected, TooLong, UpstreamRequest
+
+CONNECT_TIMEOUT_S = 10.0
+CONNECTIONS_PER_PROVIDER = 1000
+IDLE_CONNECTION_S = 15.0
+STALE_RETRIES = 2
+"""A pooled connection that died before its first byte is no failure of the provider."""
+
+
+class AiohttpAnswer:
+    """An answer whose head has come."""
+
+    def __init__(self, response: aiohttp.ClientResponse, idle_timeout_s: float) -> None:
+        self._response = response
+        self._idle_timeout_s = idle_timeout_s
+        self.status = response.status
+        self.headers: Mapping[str, str] = {
+            name.lower(): value for name, value in response.headers.items()
+        }
+
+    async def all(self, limit: int) -> bytes:
+        parts, size = [], 0
+        while data := await self.some():
+            size += len(data)
+            if size > limit:
+                raise TooLong(f"its answer is longer than {limit} bytes")
+            parts.append(data)
+        return b"".join(parts)
+
+    async def some(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_timeout_s):
+                return await self._response.content.readany()
+        except TimeoutError:
+            raise Late(f"it was silent for {self._idle_timeout_s:g} s") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise Broken(f"the connection broke: {error}") from error
+
+    def close(self) -> None:
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class AiohttpUpstream:
+    """One pool of connections to all providers."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def send(self, request: UpstreamRequest) -> Answer:
+        for retries_left in reversed(range(STALE_RETRIES + 1)):
+            context = SimpleNamespace(reused=False)
+            try:
+                async with asyncio.timeout(request.first_byte_timeout_s):
+                    response = await self._session.post(
+                        request.url,
+                        data=request.body,
+                        headers=request.headers,
+                        allow_redirects=False,
+                        trace_request_ctx=context,
+                    )
+            except TimeoutError as error:
+                if isinstance(error, aiohttp.ConnectionTimeoutError):
+                    raise NotConnected(f"no connection in {CONNECT_TIMEOUT_S:g} s") from None
+                raise Late(f"no answer in {request.first_byte_timeout_s:g} s") from None
+            except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+                raise NotConnected(f"no connection: {error}") from error
+            except aiohttp.ServerDisconnectedError as error:
+                if context.reused and retries_left:
+                    continue
+                raise Broken("it hung up without an answer") from error
+            except aiohttp.ClientOSError as error:
+                if context.reused and retries_left:
+                    continue
+                raise Broken(f"the connection broke: {error}") from error
+            except aiohttp.ClientError as error:
+                raise Broken(f"its answer is no HTTP: {error}") from error
+            return AiohttpAnswer(response, request.idle_timeout_s)
+        raise AssertionError("every way out of the loop returns or raises")
+
+
+async def _mark_reused(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceConnectionReuseconnParams,
+) -> None:
+    context.trace_request_ctx.reused = True
+
+
+@asynccontextmanager
+async def aiohttp_upstream() -> AsyncIterator[AiohttpUpstream]:
+    """The pool; closed at the end."""
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(_mark_reused)
+    connector = aiohttp.TCPConnector(
+        limit=0, limit_per_host=CONNECTIONS_PER_PROVIDER, keepalive_timeout=IDLE_CONNECTION_S
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+        auto_decompress=True,
+        trust_env=False,
+        trace_configs=[trace],
+    ) as session:
+        yield AiohttpUpstream(session)

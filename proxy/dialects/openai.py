@@ -1,0 +1,108 @@
+"""The OpenAI wire: the body is relayed; only what must differ upstream is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from ledger.money import Money, as_usd
+from ledger.usage import TokenUsage
+
+MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A host that speaks the OpenAI wire.
+
+    max_tokens_field: how it wants to be told a limit when the client named none.
+    """
+
+    name: str
+    base_url: str
+    api_key: str | None
+    max_tokens_field: MaxTokensField = "max_tokens"
+
+    @property
+    def chat_url(self) -> str:
+        return f"{self.base_url}/chat/completions"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if self.api_key is not None:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        return headers
+
+
+_tree = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def rewrite(
+    body: bytes, provider: Provider, model: str, *, stream: bool, max_completion_tokens: int | None
+) -> bytes:
+    """The client's body for one offer: its model name, usage asked for, a limit if one is needed.
+
+    Every other field passes through untouched. A key that the client wrote twice is written once:
+    nobody can hold for one value and be billed for the other.
+    """
+    tree: dict[str, Any] = dict(_tree(body))
+    tree["model"] = model
+    if max_completion_tokens is not None:
+        tree[provider.max_tokens_field] = max_completion_tokens
+    if stream:
+        given = tree.get("stream_options")
+        options = msgspec.json.decode(given) if given is not None else None
+        tree["stream_options"] = (options or {}) | {"include_usage": True}
+    return _encode(tree)
+
+
+class _PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, gc=False):
+    """The `usage` object of a chat completion: prompt_tokens include the cached ones."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    """DeepSeek's name for cached_tokens."""
+
+    def counted(self) -> TokenUsage | None:
+        """None unless both counts are there and make sense."""
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        if prompt is None or completion is None or prompt < 0 or completion < 0:
+            return None
+        details = self.prompt_tokens_details or _PromptDetails()
+        reasoning = (self.completion_tokens_details or _CompletionDetails()).reasoning_tokens
+        cached = details.cached_tokens
+        return TokenUsage(
+            prompt=prompt,
+            completion=completion,
+            cached=_within(self.prompt_cache_hit_tokens if cached is None else cached, prompt),
+            cache_write=_within(details.cache_write_tokens, prompt),
+            reasoning=_within(reasoning, completion),
+        )
+
+
+def _within(part: int | None, whole: int) -> int | None:
+    """A part that is no part of its whole is not believed."""
+    return part if part is not None and 0 <= part <= whole else None
+
+
+def with_cost(raw: bytes, cost: Money) -> bytes:
+    """An answer or a stream's chunk, with `usage.cost` (USD) in its usage."""
+    tree: dict[str, Any] = dict(_tree(raw))
+    tree["usage"] = _tree(tree["usage"]) | {"cost": as_usd(cost)}
+    return _encode(tree)

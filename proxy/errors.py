@@ -1,0 +1,141 @@
+"""What a client is told when its request cannot be answered.
+
+ProxyError                       status  type                     code
+├── Invalid                      400     invalid_request_error    (the fault's own)
+├── NotAuthenticated             401     authentication_error     invalid_api_key
+├── OverBudget                   402     insufficient_quota       budget_exceeded
+├── ModelForbidden               403     permission_error         model_not_allowed
+├── NotFound                     404     invalid_request_error    model_not_found, unknown_url
+├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
+├── TooLarge                     413     invalid_request_error    request_too_large
+├── Refused                      (the provider's own 4xx, its error passed on)
+├── Internal                     500     api_error                internal_error
+├── UpstreamFailed               502     api_error                upstream_failed
+├── LedgerUnavailable            503     api_error                ledger_unavailable
+├── Draining                     503     api_error                shutting_down
+└── UpstreamLate                 504     api_error                upstream_timeout
+
+One shape, OpenAI's: {"error": {"message", "type", "param", "code"}}, all four always there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import msgspec
+
+from ledger.errors import BudgetExceeded
+from ledger.money import Money, usd_text
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@dataclass(eq=False)
+class ProxyError(Exception):
+    """An answer that is an error. `param` names the field at fault; `more` adds to the error."""
+
+    message: str
+    param: str | None = None
+    code: str | None = None
+    more: dict[str, object] = field(default_factory=dict)
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    default_code: ClassVar[str | None] = None
+
+    def __post_init__(self) -> None:
+        self.code = self.code or self.default_code
+
+    def __str__(self) -> str:
+        return self.message
+
+    def body(self) -> bytes:
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return _encode({"error": error | self.more})
+
+
+class Invalid(ProxyError):
+    status, type = 400, "invalid_request_error"
+
+
+class NotAuthenticated(ProxyError):
+    status, type, default_code = 401, "authentication_error", "invalid_api_key"
+
+
+class OverBudget(ProxyError):
+    status, type, default_code = 402, "insufficient_quota", "budget_exceeded"
+
+
+class ModelForbidden(ProxyError):
+    status, type, default_code = 403, "permission_error", "model_not_allowed"
+
+
+class NotFound(ProxyError):
+    status, type = 404, "invalid_request_error"
+
+
+class MethodNotAllowed(ProxyError):
+    status, type, default_code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class TooLarge(ProxyError):
+    status, type, default_code = 413, "invalid_request_error", "request_too_large"
+
+
+class Internal(ProxyError):
+    status, type, default_code = 500, "api_error", "internal_error"
+
+
+class UpstreamFailed(ProxyError):
+    status, type, default_code = 502, "api_error", "upstream_failed"
+
+
+class LedgerUnavailable(ProxyError):
+    status, type, default_code = 503, "api_error", "ledger_unavailable"
+
+
+class Draining(ProxyError):
+    status, type, default_code = 503, "api_error", "shutting_down"
+
+
+class UpstreamLate(ProxyError):
+    status, type, default_code = 504, "api_error", "upstream_timeout"
+
+
+@dataclass(eq=False)
+class Refused(ProxyError):
+    """A provider says that the request is wrong; no other offer would say otherwise."""
+
+    upstream_status: int = 400
+
+    def __post_init__(self) -> None:
+        self.status = self.upstream_status  # type: ignore[misc]  # this error's status varies
+        self.type = "invalid_request_error"  # type: ignore[misc]
+
+
+def over_budget(refused: BudgetExceeded, affordable_max_tokens: int) -> OverBudget:
+    """The 402 that says which budget, its numbers, and what would still fit."""
+    resets = "never" if refused.resets_at is None else refused.resets_at.isoformat()
+    left = usd_text(Money(max(0, refused.left)))
+    hint = (
+        f"max_tokens of at most {affordable_max_tokens} would fit"
+        if affordable_max_tokens > 0
+        else "nothing of this size fits any more"
+    )
+    return OverBudget(
+        f"budget {refused.budget} ({refused.scope}) has {left} USD left of"
+        f" {usd_text(refused.cap)}; this request may cost up to {usd_text(refused.needed)} USD."
+        f" {hint.capitalize()}; the budget resets: {resets}.",
+        param="max_tokens" if affordable_max_tokens > 0 else None,
+        more={
+            "budget": refused.budget,
+            "scope": refused.scope,
+            "cap_usd": usd_text(refused.cap),
+            "spent_usd": usd_text(refused.spent),
+            "held_usd": usd_text(refused.held),
+            "needed_usd": usd_text(refused.needed),
+            "affordable_max_tokens": affordable_max_tokens,
+            "resets_at": None if refused.resets_at is None else resets,
+        },
+    )

@@ -1,0 +1,35 @@
+"""Exchange: one request and the ways to answer it, whatever transport carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+Headers = list[tuple[str, str]]
+
+
+class Exchange(Protocol):
+    """What a transport hands to the story.
+
+    headers: names in lower case.
+    abandonable: set by the story. While it is True, a client that leaves cancels the story where it
+    waits; while it is False, the story goes on to its end unheard.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    abandonable: bool
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole answer at once."""
+
+    async def open(self, status: int, headers: Headers) -> None:
+        """Begin a stream."""
+
+    async def write(self, data: bytes) -> None:
+        """More of the stream; waits while the client reads more slowly than we write."""
+
+    async def finish(self, data: bytes) -> None:
+        """The last of the stream."""

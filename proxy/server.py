@@ -1,0 +1,163 @@
+"""The HTTP server: aiohttp carries requests to the stories, and their answers back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+from aiohttp import web
+
+from ledger.errors import LedgerError
+from ledger.ids import new_id
+from proxy import models
+from proxy.chat import JSON, serve
+from proxy.errors import (
+    Internal,
+    Invalid,
+    LedgerUnavailable,
+    MethodNotAllowed,
+    NotFound,
+    ProxyError,
+    TooLarge,
+)
+from proxy.exchange import Exchange, Headers
+from proxy.house import House, log
+
+Story = Callable[[Exchange, House], Coroutine[None, None, None]]
+
+Stories = set[asyncio.Task[None]]
+
+PREFIXES = ("/v1", "/api/v1")
+"""OpenAI's, and OpenRouter's."""
+HOUSE = web.AppKey("house", House)
+_STORIES = web.AppKey("stories", Stories)
+
+
+class AiohttpExchange:
+    """One request to aiohttp's server, as the story sees it."""
+
+    def __init__(self, request: web.Request, body: bytes) -> None:
+        self._request = request
+        self.response: web.StreamResponse | None = None
+        self.method = request.method
+        self.path = request.path
+        self.headers: Mapping[str, str] = {
+            name.lower(): value for name, value in request.headers.items()
+        }
+        self.body = body
+        self.abandonable = False
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self.response = web.Response(status=status, headers=dict(headers), body=body)
+
+    async def open(self, status: int, headers: Headers) -> None:
+        self.response = web.StreamResponse(status=status, headers=dict(headers))
+        await self.response.prepare(self._request)
+
+    async def write(self, data: bytes) -> None:
+        await self._stream.write(data)
+
+    async def finish(self, data: bytes) -> None:
+        await self._stream.write(data)
+        await self._stream.write_eof()
+
+    @property
+    def _stream(self) -> web.StreamResponse:
+        if self.response is None:
+            raise AssertionError("open the stream before writing to it")
+        return self.response
+
+
+def application(house: House, max_body_bytes: int) -> web.Application:
+    """Every route of the HTTP contract that this version has; everything else is a JSON 404."""
+    app = web.Application(client_max_size=max_body_bytes, middlewares=[_errors_in_our_shape])
+    app[HOUSE] = house
+    app[_STORIES] = Stories()
+    app.on_cleanup.append(_end_stories)  # after the drain, not before it
+    for prefix in PREFIXES:
+        app.router.add_post(f"{prefix}/chat/completions", _told(serve))
+        app.router.add_get(f"{prefix}/models", _told(models.listing), allow_head=False)
+        app.router.add_get(f"{prefix}/models/{{id:.+}}", _told(models.one), allow_head=False)
+    app.router.add_get("/health/live", _live)
+    app.router.add_get("/health/ready", _ready)
+    return app
+
+
+def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A story as a handler. It runs in a task of its own, so that it can outlive its client: a
+    plain answer that is being paid for is booked by what it really used."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        x = AiohttpExchange(request, await request.read())
+        stories = request.app[_STORIES]
+        task = asyncio.create_task(story(x, request.app[HOUSE]))
+        stories.add(task)
+        task.add_done_callback(stories.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if x.abandonable:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            raise
+        except Exception:
+            if x.response is not None and x.response.prepared and request.transport is not None:
+                request.transport.abort()  # what has begun must not look whole
+            raise
+        if x.response is None:
+            raise AssertionError("the story ended without an answer")
+        return x.response
+
+    return handler
+
+
+async def _end_stories(app: web.Application) -> None:
+    """The drain is over: what still runs is cut, and charged by what was delivered."""
+    stories = app[_STORIES]
+    for task in stories:
+        task.cancel()
+    await asyncio.gather(*stories, return_exceptions=True)
+
+
+@web.middleware
+async def _errors_in_our_shape(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ProxyError as error:
+        problem = error
+    except LedgerError as error:
+        problem = LedgerUnavailable(str(error))
+    except web.HTTPRequestEntityTooLarge:
+        problem = TooLarge(
+            "the body is too large: send less, or raise server.max_body_bytes in the configuration"
+        )
+    except web.HTTPNotFound:
+        problem = NotFound(f"there is no {request.path} here", code="unknown_url")
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        problem = MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}")
+    except web.HTTPException as error:
+        problem = Invalid(error.reason)
+    except ConnectionError:
+        raise
+    except Exception as error:  # the last edge: no traceback ever leaves the house
+        if request.transport is None or request.transport.is_closing():
+            raise
+        log.exception("%s %s failed", request.method, request.path, exc_info=error)
+        problem = Internal("a fault in Hedgerow; see its log")
+    house = request.app[HOUSE]
+    request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
+    headers: Headers = [JSON, ("x-request-id", request_id)]
+    return web.Response(status=problem.status, headers=dict(headers), body=problem.body())
+
+
+async def _live(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "live"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    """Ready when the books can be read: an answer without books would be unbooked."""
+    await request.app[HOUSE].book.ready()
+    return web.json_response({"status": "ready"})

@@ -1,0 +1,68 @@
+"""Upstream: how the story reaches a provider, whatever HTTP client does it.
+
+UpstreamError
+├── NotConnected    no connection, so nothing was sent and nothing can be billed
+├── Late            no byte in time
+├── Broken          the connection ended before the answer did
+└── TooLong         more bytes than an answer may have
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class UpstreamError(Exception):
+    """The provider could not be asked, or did not answer in full. str() says how."""
+
+
+class NotConnected(UpstreamError):
+    pass
+
+
+class Late(UpstreamError):
+    pass
+
+
+class Broken(UpstreamError):
+    pass
+
+
+class TooLong(UpstreamError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request to a provider. The limits are seconds of silence, to the first byte and after."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    first_byte_timeout_s: float
+    idle_timeout_s: float
+
+
+class Answer(Protocol):
+    """A provider's answer whose head has come. `close` it, whatever happens; twice does no harm."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def all(self, limit: int) -> bytes:
+        """The whole body. Raises Broken, Late, TooLong."""
+
+    async def some(self) -> bytes:
+        """What has come since the last call, at least one byte; b"" only at the end."""
+
+    def close(self) -> None:
+        """Give the connection back; one whose answer was not read to its end is closed."""
+
+
+class Upstream(Protocol):
+    """An HTTP client."""
+
+    async def send(self, request: UpstreamRequest) -> Answer:
+        """Send, and wait for the head of the answer. Raises NotConnected, Late, Broken."""
