@@ -1,0 +1,95 @@
+"""What can go wrong on the way to a plan.
+
+HedgeError
+├── ContractInvalid        terms that contradict each other, or are no terms
+├── DemandInvalid          usage that is no history: outside its window, without time zone, empty
+├── DemandTooShort         too few days to draw a month from
+├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
+├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
+├── SolverFailed           the solver gave no answer; carries every attempt
+└── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger.money import Money, usd_text
+
+if TYPE_CHECKING:
+    from hedge.attempt import Attempt
+
+
+class HedgeError(Exception):
+    """Anything that stands between the books and a plan."""
+
+
+class ContractInvalid(HedgeError, ValueError):
+    pass
+
+
+class DemandInvalid(HedgeError, ValueError):
+    pass
+
+
+@dataclass(eq=False)
+class DemandTooShort(HedgeError):
+    """A history with fewer whole days than a month can be drawn from."""
+
+    days: int
+    needed: int
+
+    def __str__(self) -> str:
+        return (
+            f"the history has {self.days} whole days, a plan needs {self.needed}: "
+            "wait, or take a longer period"
+        )
+
+
+@dataclass(eq=False)
+class ConfidenceOutOfRange(HedgeError, ValueError):
+    """Outside 50% to the point where the tail would hold too few scenarios to average."""
+
+    confidence: float
+    highest: float
+
+    def __str__(self) -> str:
+        return (
+            f"confidence {self.confidence:g} is outside 0.5 to {self.highest:g}: "
+            "beyond it the tail holds too few scenarios to average"
+        )
+
+
+@dataclass(eq=False)
+class CapUnreachable(HedgeError):
+    """The cap lies below what the safest holding of these contracts can promise."""
+
+    cap: Money
+    lowest: Money
+    confidence: float
+
+    def __str__(self) -> str:
+        return (
+            f"no holding of these contracts keeps the month under {usd_text(self.cap, 2)} USD at "
+            f"{self.confidence:.3g} confidence: the lowest reachable cap is "
+            f"{usd_text(self.lowest, 2)} USD; raise the cap, or offer other contracts"
+        )
+
+
+@dataclass(eq=False)
+class SolverFailed(HedgeError):
+    """What every attempt came to, the last one last."""
+
+    reason: str
+    attempts: tuple[Attempt, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"the solver gave no plan after {len(self.attempts)} attempts: {self.reason}; "
+            "try fewer contracts, or another cap"
+        )
+
+
+class PlanDoesNotVerify(HedgeError):
+    pass
