@@ -1,0 +1,61 @@
+"""`hedgerow ledger`: the books themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from hedgerow.app import books
+from hedgerow.config import load_config
+from hedgerow.printing import config_option, dollars, json_option, print_json
+from ledger.audit import Audit
+from ledger.audit import verify as audit
+from ledger.money import as_usd
+
+
+@click.group()
+def ledger() -> None:
+    """The books: check them."""
+
+
+@ledger.command()
+@config_option
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, path: Path, as_json: bool) -> None:
+    """Recompute every balance and every charge from the rows.
+
+    Exit code 0: they agree. 1: they do not, with one line on stderr for each place.
+    """
+    with books(load_config(path, os.environ), create=False) as store:
+        found = audit(store)
+    if as_json:
+        print_json(
+            {
+                "verified": found.verified,
+                "accounts": found.accounts,
+                "attempts": found.attempts,
+                "charges": found.charges,
+                "open_holds": found.open_holds,
+                "overrun_usd": as_usd(found.overrun),
+                "findings": [{"where": one.where, "what": one.what} for one in found.findings],
+            }
+        )
+    else:
+        for one in found.findings:
+            click.echo(f"{one.where}: {one.what}", err=True)
+        click.echo(audit_line(found))
+    if not found.verified:
+        ctx.exit(1)
+
+
+def audit_line(found: Audit) -> str:
+    """An audit in one sentence."""
+    verdict = "verified" if found.verified else f"{len(found.findings)} places do not agree"
+    return (
+        f"{verdict}: {found.accounts} balances and {found.charges} charges recomputed from"
+        f" {found.attempts} attempts, {found.open_holds} holds open,"
+        f" {dollars(found.overrun)} above holds"
+    )

@@ -1,0 +1,93 @@
+"""`hedgerow market`: the price board."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from benchmarks.market import Quoted
+from hedgerow.config import load_config
+from hedgerow.errors import NotFound
+from hedgerow.offers import price_file, quoted_offers
+from hedgerow.printing import config_option, json_option, print_json, table
+
+
+@click.command()
+@config_option
+@click.option("--model", help="Only this model.")
+@json_option
+def market(path: Path, model: str | None, as_json: bool) -> None:
+    """What each offer costs, in USD per million tokens, and who says so."""
+    config = load_config(path, os.environ)
+    models = quoted_offers(config, price_file(config), datetime.now(UTC))
+    if model is not None:
+        if model not in models:
+            raise NotFound(f"there is no model {model} in {path}; there are: {', '.join(models)}")
+        models = {model: models[model]}
+    if as_json:
+        print_json(
+            {
+                "models": {
+                    name: [_described(one) for one in quoted] for name, quoted in models.items()
+                }
+            }
+        )
+        return
+    for name, quoted in models.items():
+        click.echo(f"{name}\n")
+        click.echo(
+            table(
+                ("offer", "input", "output", "cached", "context", "output limit", "price from"),
+                [_row(one) for one in quoted],
+            )
+        )
+        click.echo()
+
+
+def _row(one: Quoted) -> tuple[str, ...]:
+    offer, quote = one.offer, one.quote
+    sizes = (_count(offer.context_tokens), _count(offer.max_output_tokens))
+    if quote is None:
+        return (offer.id, "?", "?", "?", *sizes, "nobody: it gets no requests")
+    rates = quote.rates
+    source = quote.source + (" (more for long prompts)" if quote.long_context else "")
+    return (
+        offer.id,
+        f"{rates.input:f}",
+        f"{rates.output:f}",
+        f"{rates.cache_read:f}",
+        *sizes,
+        source,
+    )
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else f"{tokens:,}"
+
+
+def _described(one: Quoted) -> dict[str, object]:
+    offer, quote = one.offer, one.quote
+    price: dict[str, Decimal] | None = None
+    if quote is not None:
+        rates = quote.rates
+        price = {
+            "input": rates.input,
+            "output": rates.output,
+            "cache_read": rates.cache_read,
+            "cache_write": rates.cache_write,
+            "request": rates.request,
+        }
+    return {
+        "offer": offer.id,
+        "provider": offer.provider,
+        "model": offer.model,
+        "price": price,
+        "source": None if quote is None else quote.source,
+        "context_tokens": offer.context_tokens,
+        "max_output_tokens": offer.max_output_tokens,
+        "features": None if offer.features is None else sorted(offer.features),
+    }

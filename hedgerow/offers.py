@@ -1,0 +1,86 @@
+"""What the configuration offers for sale: each offer with what the price file knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from benchmarks.feeds import litellm
+from benchmarks.feeds.litellm import PricedModel, PriceFile
+from benchmarks.history import PastQuote
+from benchmarks.market import Quoted
+from benchmarks.offers import Feature, Offer
+from benchmarks.quotes import Quote
+from hedgerow.config import Config, OfferSpec, Provider
+
+
+def price_file(config: Config) -> PriceFile | None:
+    """The installed price file, if the configuration wants it. Raises FeedUnreadable."""
+    return litellm.read_installed() if config.market.feeds else None
+
+
+def quoted_offers(
+    config: Config, prices: PriceFile | None, at: datetime
+) -> dict[str, tuple[Quoted, ...]]:
+    """Every model's offers in the order written, each with its quote, if anybody knows it."""
+    return {
+        name: tuple(_quoted(spec, config.providers, prices, at) for spec in model.offers)
+        for name, model in config.models.items()
+    }
+
+
+def past_quotes(models: Mapping[str, tuple[Quoted, ...]]) -> list[PastQuote]:
+    """The quotes as the history keeps them."""
+    found = {
+        one.offer.id: PastQuote(
+            one.offer.id, one.quote.as_of, one.quote.as_of, one.quote.source, one.quote.rates
+        )
+        for quoted in models.values()
+        for one in quoted
+        if one.quote is not None
+    }
+    return list(found.values())
+
+
+def _quoted(
+    spec: OfferSpec, providers: Mapping[str, Provider], prices: PriceFile | None, at: datetime
+) -> Quoted:
+    known = _known(spec, providers[spec.provider], prices)
+    features, context, longest = None, spec.context_tokens, spec.max_output_tokens
+    if known is not None:
+        features, context = known.features, context or known.context_tokens
+        longest = longest or known.max_output_tokens
+    if spec.features is not None:
+        features = frozenset(Feature(one) for one in spec.features)
+    offer = Offer(
+        provider=spec.provider,
+        model=spec.model,
+        region=spec.region,
+        quantization=spec.quantization,
+        service_tier=spec.service_tier,
+        context_tokens=context,
+        max_output_tokens=longest,
+        features=features,
+    )
+    return Quoted(offer, _quote(spec, known, prices, at))
+
+
+def _quote(
+    spec: OfferSpec, known: PricedModel | None, prices: PriceFile | None, at: datetime
+) -> Quote | None:
+    listed = known.rates if known else None
+    if spec.price is not None:  # the operator's own price holds at every length
+        return Quote(spec.price.rate_card(), listed, (), "configuration", at)
+    if known is None or listed is None or prices is None:
+        return None
+    return Quote(listed, listed, known.long_context, prices.source, at)
+
+
+def _known(spec: OfferSpec, provider: Provider, prices: PriceFile | None) -> PricedModel | None:
+    """The price file's entry: by the name given, by the host, or by our name of the provider."""
+    if prices is None:
+        return None
+    names = (provider.litellm_provider, litellm.provider_of(provider.base_url), spec.provider)
+    return next(
+        (found for name in names if name and (found := prices.find(name, spec.model))), None
+    )

@@ -1,0 +1,184 @@
+"""Rehearsal: a trace through the real proxy, with sandbox providers in the place of real ones.
+
+Everything but the providers is what `serve` runs: the same configuration, router, books and HTTP.
+Prices are the real ones; latencies and failures are the sandbox's, seeded, and labelled so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import aiohttp
+
+from benchmarks.market import Quoted
+from benchmarks.sandbox import Behaviour, FaultRates, SandboxProvider
+from benchmarks.trace import TraceRow
+from hedgerow.app import books
+from hedgerow.config import Config
+from hedgerow.offers import price_file, quoted_offers
+from hedgerow.replay import ReplayResult, replay
+from ledger.audit import Audit, verify
+from ledger.money import Money
+from ledger.requests import RequestRecord
+from ledger.statements import Charged, Dimension, Spend, charged, spend
+
+TIME_SCALE = 0.1
+"""Sandbox providers are ten times as fast as they say: a rehearsal need not take hours."""
+CONCURRENCY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the requests that succeeded cost, and would have cost, by real prices.
+
+    spent: all that was charged, attempts that failed included. cheapest: each request at its
+    cheapest eligible quote; dearest: at its dearest; first_offer: all at the first-listed offer.
+    """
+
+    spent: Money
+    cheapest: Money
+    first_offer: Money
+    dearest: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What came of a rehearsal, from the answers and from the books."""
+
+    replayed: ReplayResult
+    bounds: Bounds
+    by_provider: Spend
+    by_team: Spend
+    audit: Audit
+
+    @property
+    def blocked(self) -> int:
+        return self.replayed.by_error["budget_exceeded"]
+
+
+@asynccontextmanager
+async def sandbox_instead(config: Config, seed: int) -> AsyncIterator[Config]:
+    """Start a sandbox provider for each provider; the configuration that points at them."""
+    async with AsyncExitStack() as stack:
+        providers = {}
+        for name, provider in config.providers.items():
+            sold = {
+                spec.model
+                for model in config.models.values()
+                for spec in model.offers
+                if spec.provider == name
+            }
+            if not sold:
+                continue
+            server = SandboxProvider(_behaviour(name, tuple(sorted(sold)), seed))
+            url = await server.start()
+            stack.push_async_callback(server.close)
+            providers[name] = provider.model_copy(update={"base_url": url, "api_key": None})
+        yield config.replaced(providers)
+
+
+def _behaviour(name: str, models: tuple[str, ...], seed: int) -> Behaviour:
+    """A temperament for a provider: the same name and seed give the same one."""
+    own_seed = zlib.crc32(f"{seed}/{name}".encode())
+    draw = random.Random(own_seed)  # noqa: S311 - a seeded temperament is no secret
+    return Behaviour(
+        models=models,
+        seed=own_seed,
+        ttft_ms_median=draw.uniform(150, 700),
+        ttft_sigma=draw.uniform(0.2, 0.5),
+        inter_token_ms=draw.uniform(4, 15),
+        time_scale=TIME_SCALE,
+        faults=FaultRates(
+            http_500=draw.uniform(0, 0.02),
+            http_429=draw.uniform(0, 0.004),
+            reset=draw.uniform(0, 0.004),
+            cut=draw.uniform(0, 0.004),
+        ),
+    )
+
+
+async def rehearse(
+    config: Config,
+    base_url: str,
+    rows: Sequence[TraceRow],
+    *,
+    keys: Sequence[str],
+    model: str,
+    speedup: float,
+    max_tokens: int,
+    seed: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Rehearsed:
+    """Replay `rows` against a running proxy of `config`, and read its books afterwards."""
+    connector = aiohttp.TCPConnector(limit=CONCURRENCY)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        replayed = await replay(
+            rows,
+            base_url=base_url,
+            keys=keys,
+            model=model,
+            session=session,
+            speedup=speedup,
+            concurrency=CONCURRENCY,
+            max_tokens=max_tokens,
+            seed=seed,
+            on_progress=on_progress,
+        )
+    return await asyncio.to_thread(_read_books, config, model, replayed)
+
+
+def _read_books(config: Config, model: str, replayed: ReplayResult) -> Rehearsed:
+    quoted = quoted_offers(config, price_file(config), datetime.now(UTC))[model]
+    with books(config, create=False) as store:
+        rows = list(charged(store))
+        return Rehearsed(
+            replayed,
+            _bounds(rows, quoted, replayed),
+            spend(store, Dimension.PROVIDER),
+            spend(store, Dimension.TEAM),
+            verify(store),
+        )
+
+
+def _bounds(rows: Sequence[Charged], quoted: Sequence[Quoted], replayed: ReplayResult) -> Bounds:
+    answered = {one.request_id for one in replayed.outcomes if one.succeeded}
+    # The last attempt of a request is the one that answered it.
+    last = {one.request_id: one for one in rows if one.request_id in answered}
+    return Bounds(
+        spent=Money(sum(one.effective for one in rows)),
+        cheapest=Money(sum(_or(one.cheapest, one) for one in last.values())),
+        first_offer=Money(sum(_or(one.first_offer, one) for one in last.values())),
+        dearest=Money(sum(_dearest(one, quoted) for one in last.values())),
+    )
+
+
+def _or(amount: Money | None, one: Charged) -> Money:
+    return one.effective if amount is None else amount
+
+
+def _dearest(one: Charged, quoted: Sequence[Quoted]) -> Money:
+    """The same tokens at the dearest offer whose context they fit into."""
+    prompt = one.usage.prompt or 0
+    total = prompt + (one.usage.completion or 0)
+    costs = [
+        other.quote.card(prompt).charge(one.usage)
+        for other in quoted
+        if other.quote is not None
+        and (other.offer.context_tokens is None or total <= other.offer.context_tokens)
+    ]
+    return max(costs, default=one.effective)
+
+
+def last_answered(config: Config, replayed: ReplayResult) -> RequestRecord | None:
+    """The record of the last request that succeeded, to show how it was decided."""
+    for outcome in reversed(replayed.outcomes):
+        if outcome.succeeded and outcome.request_id is not None:
+            with books(config, create=False) as store:
+                return store.request(outcome.request_id)
+    return None
