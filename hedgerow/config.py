@@ -61,7 +61,7 @@ class Server(_Part):
     )
     admin_key: Secret | None = Field(
         None,
-        description="The key for the admin API; without one it is closed",
+        description="The key for the admin API, which this version does not have yet",
         examples=["${HEDGEROW_ADMIN_KEY}"],
     )
     max_body_bytes: Count = Field(
