@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from ledger.money import Money, usd_text
 from ledger.rates import RateCard
+from ledger.schema import SUBJECT
 from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage
 
@@ -38,11 +39,12 @@ class Audit:
 
 def verify(store: SqliteStore) -> Audit:
     """Recompute every balance and every charge from the rows, in one consistent view of them."""
-    with store.transaction():
+    with store.view():
         findings = (
             *_database(store),
             *_balances(store),
             *_pairs(store),
+            *_cards(store),
             *_charges(store),
         )
         count = store.database.execute
@@ -87,7 +89,10 @@ def _balances(store: SqliteStore) -> Iterator[Finding]:
 
 
 def _pairs(store: SqliteStore) -> Iterator[Finding]:
-    """Each posted hold has one row of usage with the same amount; nothing else has one."""
+    """Each posted hold has one row of usage with the same amount; nothing else has one.
+
+    What the row says of its attempt is what the hold said.
+    """
     for attempt_id, kind, amount, effective in store.database.execute(
         """SELECT attempt_id, kind, amount_nanos, effective_nanos
         FROM resolutions LEFT JOIN usage USING (attempt_id)
@@ -99,6 +104,18 @@ def _pairs(store: SqliteStore) -> Iterator[Finding]:
             f"was {kind} at {_usd(amount)}, but its usage says "
             + ("nothing" if effective is None else _usd(effective)),
         )
+    for (attempt_id,) in store.database.execute(
+        f"SELECT attempt_id FROM usage JOIN holds USING (attempt_id)"
+        f" WHERE ({_said_by('usage')}, held_nanos) IS NOT ({_said_by('holds')}, amount_nanos)"
+    ):
+        yield Finding(attempt_id, "its usage and its hold disagree on who asked, when, or how much")
+
+
+def _cards(store: SqliteStore) -> Iterator[Finding]:
+    """A card's version is made of its prices: other prices would have another version."""
+    for version, *prices in store.database.execute("SELECT * FROM rate_cards"):
+        if version != card_of(prices).version:
+            yield Finding(f"rate card {version}", "has other prices than it was made with")
 
 
 def _charges(store: SqliteStore) -> Iterator[Finding]:
@@ -126,6 +143,11 @@ def _charges(store: SqliteStore) -> Iterator[Finding]:
 def card_of(prices: Sequence[str]) -> RateCard:
     """A rate card from its row: input, output, cache_read, cache_write, request."""
     return RateCard(*(Decimal(price) for price in prices))
+
+
+def _said_by(table: str) -> str:
+    columns = ("request_id", "at_ns", *SUBJECT.split(", "))
+    return ", ".join(f"{table}.{one}" for one in columns)
 
 
 def _usd(nanos: int) -> str:

@@ -71,7 +71,7 @@ class Book:
     async def hold(self, attempt: Attempt) -> Hold:
         """Reserve the attempt's worst case in all its accounts. Raises BudgetExceeded.
 
-        If the caller is cancelled while it waits, the hold is voided as soon as it is made.
+        If the caller is cancelled while it waits, the hold is voided right after it is made.
         """
         now = _instant(attempt.at_ns)
         hold = Hold(attempt, accounts_of(self._budgets, attempt.subject, now))
@@ -79,15 +79,17 @@ class Book:
         try:
             left = await asyncio.shield(made)
         except asyncio.CancelledError:
-            made.add_done_callback(lambda done: self._undo(hold, done))
+            self._undo(hold)
             raise
         return replace(hold, left=left)
 
-    def _undo(self, hold: Hold, made: asyncio.Future[Money | None]) -> None:
-        if made.cancelled() or made.exception() is not None:
-            return
+    def _undo(self, hold: Hold) -> None:
+        """The writer works in order: the hold has been made, or refused, when this is tried."""
         at_ns = self._clock_ns()
-        end = self._end(lambda: self._store.void(hold.attempt.id, at_ns, "client left"))
+        try:
+            end = self._end(lambda: self._store.void(hold.attempt.id, at_ns, "client left"))
+        except StoreUnavailable:
+            return  # the server is stopping: whoever opens the books next ends the hold
         end.add_done_callback(_forget)
 
     async def post(self, hold: Hold, end: Settlement) -> Money | None:
@@ -113,12 +115,21 @@ class Book:
     # -- what is remembered beside the money
 
     def remember(self, record: RequestRecord) -> None:
-        """Keep what was decided for a request. Nobody waits for it, and no money hangs on it."""
-        future = self._writer.submit(lambda: self._store.record_request(record), must=True)
+        """Keep what was decided for a request. Nobody waits for it, and no money hangs on it:
+        when the writer is far behind, it is let go."""
+        try:
+            future = self._writer.submit(lambda: self._store.record_request(record))
+        except StoreUnavailable:
+            return
         future.add_done_callback(_forget)
 
     async def ready(self) -> None:
-        """Raises StoreUnavailable while the books cannot be reached."""
+        """Raises StoreUnavailable while the books cannot be reached, or their keys not followed."""
+        if self._following.done():
+            raise StoreUnavailable(
+                "changes of keys and budgets can no longer be read: were they made by a later"
+                " version of Hedgerow? Update this one, and start it again"
+            )
         await self._writer.submit(self._store.policy_version)
 
     # -- keeping up

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from ledger.money import Money
@@ -43,7 +42,7 @@ class Scope:
                 found = [
                     f"{one},{dimension}={value}" if one else f"{dimension}={value}"
                     for one in found
-                    for value in values or ("",)
+                    for value in [_escaped(name) for name in dict.fromkeys(values)] or [""]
                 ]
             elif wanted not in values:
                 return ()
@@ -52,6 +51,11 @@ class Scope:
     def __str__(self) -> str:
         named = [(name, getattr(self, name)) for name in DIMENSIONS]
         return ",".join(f"{name}={value}" for name, value in named if value) or "everything"
+
+
+def _escaped(name: str) -> str:
+    """A comma in a name is no comma between names: nobody lands on somebody else's account."""
+    return name.replace("\\", "\\\\").replace(",", "\\,")
 
 
 DIMENSIONS = tuple(one.name for one in fields(Scope))
@@ -88,6 +92,7 @@ class Account:
     budget: str
     scope: str
     member: str
+    window: Window
     window_start_ns: int
     resets_at: datetime | None
     cap: Money
@@ -95,17 +100,21 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A cap on effective cost, per member of a scope, in each window."""
+    """A cap on effective cost, per member of a scope, in each window.
+
+    Raises ZoneInfoNotFoundError for a time zone that does not exist.
+    """
 
     name: str
     scope: Scope
     window: Window
     timezone: str
     cap: Money
+    zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
-    @property
-    def zone(self) -> ZoneInfo:
-        return _zone(self.timezone)
+    def __post_init__(self) -> None:
+        # Read from disk here, where a budget is made, and not on the way of its first request.
+        object.__setattr__(self, "zone", ZoneInfo(self.timezone))
 
     def accounts(self, subject: Subject, now: datetime) -> tuple[Account, ...]:
         """The accounts of this budget that an attempt by `subject` at `now` must fit into."""
@@ -118,15 +127,11 @@ class Budget:
             budget=self.name,
             scope=member or str(self.scope),
             member=member,
+            window=self.window,
             window_start_ns=int(span.start.timestamp()) * 1_000_000_000,
             resets_at=span.end,
             cap=self.cap,
         )
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
 
 
 def accounts_of(

@@ -13,6 +13,7 @@ from ledger.usage import TokenUsage
 NANOS_PER_TOKEN = Decimal(1000)
 """1 USD per million tokens is 1000 nano-USD per token."""
 _LARGEST = Decimal(1_000_000)
+MOST_DECIMALS = 15  # Decimal's arithmetic is exact up to 28 digits, and these stay below
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class RateCard:
                 raise NotAPrice(f"{one.name} price {price!r} is no Decimal number of USD")
             if not 0 <= price <= _LARGEST:
                 raise NotAPrice(f"{one.name} price {price} is outside 0 to {_LARGEST} USD")
+            if int(price.as_tuple().exponent) < -MOST_DECIMALS:
+                raise NotAPrice(f"{one.name} price has more than {MOST_DECIMALS} decimals")
+            object.__setattr__(self, one.name, abs(price))  # -0 is 0
         object.__setattr__(self, "_nanos", self._in_nanos())
 
     def _in_nanos(self) -> tuple[int, ...]:

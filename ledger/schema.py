@@ -35,10 +35,10 @@ def m001_books(db: Database) -> None:
         # Balances: the one table of money that is updated. `verify` recomputes it from the rows.
         """CREATE TABLE accounts (
             id INTEGER PRIMARY KEY, budget TEXT NOT NULL, member TEXT NOT NULL,
-            window_start_ns INTEGER NOT NULL,
+            time_window TEXT NOT NULL, window_start_ns INTEGER NOT NULL,
             posted_nanos INTEGER NOT NULL DEFAULT 0,
             pending_nanos INTEGER NOT NULL DEFAULT 0,
-            UNIQUE (budget, member, window_start_ns)
+            UNIQUE (budget, member, time_window, window_start_ns)
         ) STRICT""",
         # expires_at_ns NULL: dispatched at once, so it can never expire.
         f"""CREATE TABLE holds (
@@ -124,7 +124,8 @@ def m003_requests(db: Database) -> None:
     db.execute("CREATE INDEX requests_at ON requests (at_ns)")
 
 
-def names_of_migrations() -> frozenset[str]:
-    """Every migration that this version knows."""
+def later_migrations(database: Database, known: Migrations) -> list[str]:
+    """Migrations of a set that a later version has applied, and this one does not know."""
     with closing(sqlite3.connect(":memory:")) as empty:
-        return frozenset(one.name for one in migrations.pending(Database(empty)))
+        ours = {one.name for one in known.pending(Database(empty))}
+    return sorted({one.name for one in known.applied(database)} - ours)

@@ -32,11 +32,13 @@ from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.requests import RequestRecord
-from ledger.schema import APPLICATION_ID, SUBJECT, migrations, names_of_migrations
+from ledger.schema import APPLICATION_ID, SUBJECT, later_migrations, migrations
 from ledger.windows import Window
 
 Durability = Literal["process", "disk"]
-_BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S = 5.0
+"""How long a write waits for another program's."""
+_WAL_TRIES = 8
 _RATE_CARDS_REMEMBERED = 100_000
 
 
@@ -66,11 +68,17 @@ class SqliteStore:
 
     @classmethod
     def open(
-        cls, path: Path, *, durability: Durability = "process", create: bool = True
+        cls,
+        path: Path,
+        *,
+        durability: Durability = "process",
+        create: bool = True,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> SqliteStore:
         """Open the books at `path`, bringing older ones up to date.
 
-        Raises NotOurStore for any other file, StoreTooNew for books of a later version,
+        Several programs may open new books at the same moment: the first makes them, the others
+        wait. Raises NotOurStore for any other file, StoreTooNew for books of a later version,
         StoreUnavailable for what cannot be read or written.
         """
         if not create and not path.exists():
@@ -78,19 +86,20 @@ class SqliteStore:
                 f"there are no books at {path} yet: start `hedgerow serve`, or create a key"
             )
         try:
-            conn = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            conn = sqlite3.connect(
+                path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+            )
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot open {path}: {error}; check the folder") from error
         try:
             database = Database(conn, execute_plugins=False)
             _refuse_foreign(database, path)
             with _translated(path):
-                conn.execute("PRAGMA journal_mode = WAL")
-                conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
                 conn.execute("PRAGMA foreign_keys = ON")
-                migrations.apply(database)
-                conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                conn.isolation_level = None  # transactions are ours, from here on
+                if migrations.pending(database):
+                    _migrate(database)
+                _use_wal(conn)
+                conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
         except BaseException:
             conn.close()
             raise
@@ -114,6 +123,17 @@ class SqliteStore:
                     self._conn.execute("ROLLBACK")
                 self._known_cards.clear()
                 raise
+
+    @contextmanager
+    def view(self) -> Iterator[None]:
+        """All that is read inside is of one moment; writers need not wait for it."""
+        with _translated(self.path):
+            self._conn.execute("SAVEPOINT view")  # of its own, or part of a transaction
+            try:
+                yield
+            finally:
+                if self._conn.in_transaction:
+                    self._conn.execute("RELEASE view")
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -156,16 +176,17 @@ class SqliteStore:
         )
         least: int | None = None
         for account in hold.accounts:
-            key = (account.budget, account.member, account.window_start_ns)
+            key = _key(account)
             self._conn.execute(
-                "INSERT INTO accounts (budget, member, window_start_ns) VALUES (?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
+                "INSERT INTO accounts (budget, member, time_window, window_start_ns)"
+                " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 key,
             )
             row = self._conn.execute(
                 "UPDATE accounts SET pending_nanos = pending_nanos + ?"
-                " WHERE budget = ? AND member = ? AND window_start_ns = ?"
-                " AND ? <= ? - posted_nanos - pending_nanos"
+                f" WHERE {_IS_ACCOUNT}"
+                # What is truly free fits even where a provider has billed above a hold.
+                " AND ? <= max(0, ? - posted_nanos - pending_nanos)"
                 " RETURNING id, ? - posted_nanos - pending_nanos",
                 (amount, *key, amount, account.cap, account.cap),
             ).fetchone()
@@ -270,8 +291,8 @@ class SqliteStore:
         Its provider may have billed it; what it really used, nobody knows. Returns how many.
         """
         lost = self._conn.execute(
-            "SELECT attempt_id, holds.amount_nanos FROM holds LEFT JOIN dispatches USING (attempt_id)"
-            " LEFT JOIN resolutions USING (attempt_id)"
+            "SELECT attempt_id, holds.amount_nanos FROM holds"
+            " LEFT JOIN dispatches USING (attempt_id) LEFT JOIN resolutions USING (attempt_id)"
             " WHERE kind IS NULL AND (expires_at_ns IS NULL OR dispatches.at_ns IS NOT NULL)"
         ).fetchall()
         for attempt_id, amount in lost:
@@ -315,18 +336,18 @@ class SqliteStore:
 
     def balance(self, account: Account) -> Balance:
         row = self._conn.execute(
-            "SELECT posted_nanos, pending_nanos FROM accounts"
-            " WHERE budget = ? AND member = ? AND window_start_ns = ?",
-            (account.budget, account.member, account.window_start_ns),
+            f"SELECT posted_nanos, pending_nanos FROM accounts WHERE {_IS_ACCOUNT}",
+            _key(account),
         ).fetchone()
         posted, pending = row or (0, 0)
         return Balance(account, Money(posted), Money(pending))
 
-    def members(self, budget: str, window_start_ns: int) -> tuple[str, ...]:
+    def members(self, budget: str, window: Window, window_start_ns: int) -> tuple[str, ...]:
         """The members of a budget that have an account in a window."""
         rows = self._conn.execute(
-            "SELECT member FROM accounts WHERE budget = ? AND window_start_ns = ? ORDER BY member",
-            (budget, window_start_ns),
+            "SELECT member FROM accounts"
+            " WHERE budget = ? AND time_window = ? AND window_start_ns = ? ORDER BY member",
+            (budget, window, window_start_ns),
         )
         return tuple(member for (member,) in rows)
 
@@ -431,6 +452,13 @@ class SqliteStore:
         return None if row is None else RequestRecord(*row)
 
 
+_IS_ACCOUNT = "budget = ? AND member = ? AND time_window = ? AND window_start_ns = ?"
+
+
+def _key(account: Account) -> tuple[str, str, str, int]:
+    return (account.budget, account.member, account.window, account.window_start_ns)
+
+
 def _subject(attempt: Attempt) -> tuple[str | int | None, ...]:
     who = attempt.principal
     return (
@@ -465,10 +493,38 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _migrate(database: Database) -> None:
+    """Make or update the tables and stamp the file as ours: together, so that whoever opens it
+    meanwhile, or after a crash, sees all of it or nothing."""
+    conn = database.conn
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrations.apply(database)
+        conn.execute("COMMIT")
+    except BaseException:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        raise
+
+
+def _use_wal(conn: sqlite3.Connection) -> None:
+    """Readers need not wait. SQLite does not wait for its lock here: a write of nothing does."""
+    for _ in range(_WAL_TRIES):
+        try:
+            conn.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            conn.execute("BEGIN IMMEDIATE")
+            conn.execute("COMMIT")
+        else:
+            return
+    raise sqlite3.OperationalError("several programs open it at this moment")
+
+
 def _refuse_foreign(database: Database, path: Path) -> None:
     try:
+        tables = database.table_names()  # before the stamp: books being made get both at once
         stamp = database.conn.execute("PRAGMA application_id").fetchone()[0]
-        tables = database.table_names()
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
             raise NotOurStore(
@@ -480,9 +536,8 @@ def _refuse_foreign(database: Database, path: Path) -> None:
             f"{path} is a database of another program (tables {', '.join(tables[:3])}):"
             " name another file in ledger.url"
         )
-    applied = {one.name for one in migrations.applied(database)}
-    if later := applied - names_of_migrations():
+    if later := later_migrations(database, migrations):
         raise StoreTooNew(
-            f"{path} was written by a later version of Hedgerow ({', '.join(sorted(later))}):"
+            f"{path} was written by a later version of Hedgerow ({', '.join(later)}):"
             " update Hedgerow, or name another file in ledger.url"
         )

@@ -74,16 +74,14 @@ def spend(
     if by is Dimension.TAG:
         source = "usage LEFT JOIN json_each(usage.tags) AS tag"
     where, values = _between(since_ns, until_ns)
-    rows = tuple(
-        _row(row)
-        for row in store.database.execute(
-            f"SELECT {column}, {_SUMS} FROM {source} {where}"
-            " GROUP BY 1 ORDER BY sum(effective_nanos) DESC, 1",
-            values,
-        )
+    by_name = (
+        f"SELECT {column}, {_SUMS} FROM {source} {where}"
+        " GROUP BY 1 ORDER BY sum(effective_nanos) DESC, 1"
     )
-    total = store.database.execute(f"SELECT NULL, {_SUMS} FROM usage {where}", values).fetchone()
-    return Spend(rows, _row(total))
+    in_all = f"SELECT NULL, {_SUMS} FROM usage {where}"
+    with store.view():
+        rows = tuple(_row(row) for row in store.database.execute(by_name, values))
+        return Spend(rows, _row(store.database.execute(in_all, values).fetchone()))
 
 
 _SUMS = (
@@ -166,8 +164,10 @@ def charged(store: SqliteStore, request_id: str | None = None) -> Iterator[Charg
 def standing(store: SqliteStore, budgets: Iterable[Budget], now: datetime) -> list[Balance]:
     """Each budget's balance in the window of `now`, for each member that has an account."""
     balances: list[Balance] = []
-    for budget in budgets:
-        start = span_of(budget.window, budget.zone, now).start
-        members = store.members(budget.name, int(start.timestamp()) * 1_000_000_000) or ("",)
-        balances.extend(store.balance(budget.account(member, now)) for member in members)
+    with store.view():
+        for budget in budgets:
+            start = span_of(budget.window, budget.zone, now).start
+            start_ns = int(start.timestamp()) * 1_000_000_000
+            members = store.members(budget.name, budget.window, start_ns) or ("",)
+            balances.extend(store.balance(budget.account(member, now)) for member in members)
     return balances

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
@@ -46,7 +47,13 @@ def span_of(window: Window, zone: ZoneInfo, now: datetime) -> Span:
         step = _FIXED[window]
         start = _EPOCH + (now - _EPOCH) // step * step
         return Span(start, start + step)
-    first = _first_day(window, now.astimezone(zone).date())
+    return _span_of_day(window, zone, now.astimezone(zone).date())
+
+
+@lru_cache(maxsize=4096)
+def _span_of_day(window: Window, zone: ZoneInfo, day: date) -> Span:
+    """Asked for with every request, and the same for a whole day."""
+    first = _first_day(window, day)
     return Span(_midnight(first, zone), _midnight(_next_first_day(window, first), zone))
 
 

@@ -20,14 +20,21 @@ T = TypeVar("T")
 
 QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 256
+TRIES = 3
+"""For what must be written: each waits for the database as long as it lets a call wait."""
 
 
 @dataclass(slots=True)
 class _Job:
     call: Callable[[], Any]
     future: asyncio.Future[Any]
+    tries: int
     result: Any = None
     error: BaseException | None = None
+
+    @property
+    def wants_another_try(self) -> bool:
+        return self.tries > 0 and isinstance(self.error, StoreUnavailable)
 
 
 class Writer:
@@ -47,7 +54,8 @@ class Writer:
 
         The call happens whether or not somebody waits for the future: use `asyncio.shield` to stop
         waiting. Raises StoreUnavailable at once when the queue is full, unless it `must` be taken:
-        the end of a hold must, and those are as many as there are holds.
+        the end of a hold must, and those are as many as there are holds. What must is also tried
+        again when the database cannot be written for a while.
         """
         if self._stopped:
             raise StoreUnavailable("the books are closed: the server is stopping")
@@ -57,7 +65,7 @@ class Writer:
             )
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
-        self._jobs.put(_Job(call, future))
+        self._jobs.put(_Job(call, future, TRIES if must else 1))
         return future
 
     async def stop(self) -> None:
@@ -84,9 +92,14 @@ class Writer:
             last = job is None
             if jobs:
                 self._commit(jobs)
+                while again := [one for one in jobs if one.wants_another_try]:
+                    self._commit(again)
                 self._loop.call_soon_threadsafe(self._tell, jobs)
 
     def _commit(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            job.tries -= 1
+            job.error = None
         try:
             with self._store.transaction():
                 for job in jobs:

@@ -1,0 +1,102 @@
+"""What the tests of the books put into them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from ledger.attempts import Attempt, Charge, Hold, Settlement
+from ledger.budgets import Budget, Scope, accounts_of
+from ledger.money import Money
+from ledger.principals import Principal
+from ledger.rates import RateCard
+from ledger.sqlite_store import SqliteStore
+from ledger.usage import TokenUsage
+from ledger.windows import Window
+
+NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
+NOW_NS = 1_773_500_966_000_000_000
+NANO_PER_TOKEN = RateCard.of(Decimal(0), Decimal("0.001"))
+"""One completion token costs one nano-USD: any amount is the charge of some usage."""
+SOMEBODY = Principal("key_1", team="research", user="ada")
+
+
+def clock_ns() -> int:
+    return NOW_NS
+
+
+def attempt(
+    attempt_id: str,
+    worst_case: int,
+    principal: Principal = SOMEBODY,
+    *,
+    at_ns: int = NOW_NS,
+    model: str = "llama",
+    provider: str = "acme",
+    rates: RateCard = NANO_PER_TOKEN,
+) -> Attempt:
+    return Attempt(
+        id=attempt_id,
+        request_id=f"req_{attempt_id}",
+        at_ns=at_ns,
+        principal=principal,
+        model=model,
+        provider=provider,
+        upstream_model=f"{provider}-{model}",
+        rates=rates,
+        streamed=False,
+        worst_case=Money(worst_case),
+    )
+
+
+def settlement(
+    nanos: int,
+    *,
+    prompt: int = 0,
+    first_offer: int | None = None,
+    cheapest: int | None = None,
+    estimated: bool = False,
+    at_ns: int = NOW_NS,
+) -> Settlement:
+    """An end at a cost of `nanos`: so many completion tokens, at one nano-USD each."""
+    amount = Money(nanos)
+    return Settlement(
+        at_ns=at_ns,
+        usage=TokenUsage(prompt, nanos),
+        rates=NANO_PER_TOKEN,
+        charge=Charge(
+            billed=amount,
+            effective=amount,
+            contracted=amount,
+            list=amount,
+            first_offer=None if first_offer is None else Money(first_offer),
+            cheapest=None if cheapest is None else Money(cheapest),
+        ),
+        estimated=estimated,
+        ttft_ms=None,
+        total_ms=12.5,
+    )
+
+
+def budget(
+    name: str,
+    cap: int,
+    scope: Scope | None = None,
+    window: Window = Window.LIFETIME,
+    timezone: str = "UTC",
+) -> Budget:
+    return Budget(name, scope or Scope(), window, timezone, Money(cap))
+
+
+def hold_of(one: Attempt, *budgets: Budget, now: datetime = NOW) -> Hold:
+    return Hold(one, accounts_of(budgets, one.subject, now))
+
+
+def take(store: SqliteStore, hold: Hold, expires_at_ns: int | None = None) -> Money | None:
+    with store.transaction():
+        return store.hold(hold, expires_at_ns)
+
+
+def charge(store: SqliteStore, hold: Hold, nanos: int) -> Money | None:
+    with store.transaction():
+        return store.post(hold, settlement(nanos))
