@@ -14,7 +14,9 @@ from decimal import Decimal
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from ledger.errors import StoreTooNew
 from ledger.rates import RateCard
+from ledger.schema import later_migrations
 
 migrations = Migrations("hedgerow.market")
 
@@ -57,7 +59,12 @@ class MarketHistory:
 
     @staticmethod
     def migrate(database: Database) -> None:
-        """Make the table, if it is not there."""
+        """Make the table, if it is not there. Raises StoreTooNew for one of a later version."""
+        if later := later_migrations(database, migrations):
+            raise StoreTooNew(
+                f"the market history is of a later version of Hedgerow ({', '.join(later)}):"
+                " update Hedgerow, or name another file in ledger.url"
+            )
         migrations.apply(database)
 
     def append(self, quotes: Iterable[PastQuote]) -> int:

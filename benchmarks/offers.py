@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -19,6 +19,7 @@ class Feature(StrEnum):
 class Offer:
     """A provider's model, as it is sold. None means unknown, and refuses nothing.
 
+    id: unique among the offers of a market: `provider/model`, and what tells twins apart.
     model: the provider's own name for it.
     context_tokens: the most that prompt and completion may have together.
     max_output_tokens: the most that a completion may have.
@@ -32,9 +33,9 @@ class Offer:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     features: frozenset[Feature] | None = None
+    id: str = field(init=False)
 
-    @property
-    def id(self) -> str:
-        """Unique among the offers of a market: `provider/model`, and what tells twins apart."""
+    def __post_init__(self) -> None:
         marks = [one for one in (self.region, self.quantization, self.service_tier) if one]
-        return "@".join([f"{self.provider}/{self.model}", *marks])
+        name = "@".join([f"{self.provider}/{self.model}", *marks])
+        object.__setattr__(self, "id", name)

@@ -65,6 +65,7 @@ class Breakers:
         was_probe, breaker.probing = breaker.probing, False
         if retry_after_s is not None:
             breaker.open_until_s = now_s + min(retry_after_s, LONGEST_REST_S)
-        elif was_probe or breaker.failures >= FAILURES_TO_OPEN:
+        elif was_probe or (breaker.open_until_s is None and breaker.failures >= FAILURES_TO_OPEN):
+            # What began before it opened, and fails later, does not make the rest longer.
             breaker.open_until_s = now_s + breaker.rest_s
             breaker.rest_s = min(2 * breaker.rest_s, LONGEST_REST_S)

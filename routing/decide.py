@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.snapshot import Listing, MarketSnapshot
-from ledger.money import Money, usd_text
+from ledger.money import Money
 from ledger.usage import TokenUsage
 from routing.breaker import Breakers, Health
 from routing.decision import Candidate, Place, RouteDecision
@@ -37,12 +37,13 @@ def decide(
     """
     refused = []
     ready: list[Candidate] = []
+    usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens)
     for listing in snapshot.models[intent.model]:
         why_not = refusal(listing, intent)
         if why_not is not None:
             refused.append(why_not)
         else:
-            ready.append(_candidate(listing, intent, breakers, limits, now_s))
+            ready.append(_candidate(listing, usage, breakers, limits, now_s))
     order = sorted(ready, key=lambda one: (_GROUPS[one.place], one.expected_cost))
     return RouteDecision(intent, snapshot.version, _spread(order, draw), tuple(refused))
 
@@ -50,29 +51,24 @@ def decide(
 _GROUPS = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
 
 
-def expected_cost(listing: Listing, intent: RoutingIntent) -> Money:
-    """What the request is expected to cost at an offer that has a quote."""
+def expected_cost(listing: Listing, usage: TokenUsage) -> Money:
+    """What a request of this size costs at an offer that has a quote."""
     if listing.quote is None:
         raise ValueError(f"{listing.offer.id} has no quote: ask `refusal` first")
-    usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens)
-    return listing.quote.card(intent.prompt_tokens).charge(usage)
+    return listing.quote.card(usage.prompt or 0).charge(usage)
 
 
 def _candidate(
-    listing: Listing, intent: RoutingIntent, breakers: Breakers, limits: Limits, now_s: float
+    listing: Listing, usage: TokenUsage, breakers: Breakers, limits: Limits, now_s: float
 ) -> Candidate:
-    cost = expected_cost(listing, intent)
-    ttft_ms = listing.seen.ttft_ms_p95
     health = breakers.health(listing.offer.id, now_s)
+    ttft_ms = listing.seen.ttft_ms_p95
+    place = Place.READY
     if health is Health.OPEN:
-        return Candidate(listing, cost, Place.RESTING, "failed lately: tried only after the others")
-    if ttft_ms is not None and ttft_ms > limits.ttft_ms_p95_max:
-        why = f"p95 to first token {ttft_ms:.0f} ms, the limit is {limits.ttft_ms_p95_max:.0f} ms"
-        return Candidate(listing, cost, Place.SLOW, why)
-    why = f"expected cost {usd_text(cost)} USD"
-    if health is Health.HALF_OPEN:
-        why += "; back on trial after failures"
-    return Candidate(listing, cost, Place.READY, why)
+        place = Place.RESTING
+    elif ttft_ms is not None and ttft_ms > limits.ttft_ms_p95_max:
+        place = Place.SLOW
+    return Candidate(listing, expected_cost(listing, usage), place, health is Health.HALF_OPEN)
 
 
 def _spread(order: list[Candidate], draw: float) -> tuple[Candidate, ...]:

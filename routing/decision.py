@@ -21,12 +21,15 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An offer that can serve the request. `why` says why it stands where it stands."""
+    """An offer that can serve the request, and the numbers that say where it stands.
+
+    on_trial: it rested after failures, and this request is the one that tries it.
+    """
 
     listing: Listing
     expected_cost: Money
     place: Place
-    why: str
+    on_trial: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from routing.decision import RouteDecision
+from routing.decision import Candidate, Place, RouteDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def explain(decision: RouteDecision) -> Explanation:
                 one.expected_cost,
                 one.listing.seen.ttft_ms_p95,
                 one.listing.seen.error_rate,
-                one.why,
+                _why(one),
             )
             for one in decision.candidates
         ],
@@ -60,6 +60,14 @@ def explain(decision: RouteDecision) -> Explanation:
             for one in decision.refused
         ],
     )
+
+
+def _why(one: Candidate) -> str:
+    if one.place is Place.RESTING:
+        return "failed lately: tried only after the others"
+    if one.place is Place.SLOW:
+        return "slow: its p95 to the first token is over the limit"
+    return "back on trial after failures" if one.on_trial else "by its expected cost"
 
 
 _encode = msgspec.json.Encoder().encode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import metadata
@@ -19,6 +20,8 @@ from ledger.errors import NotAPrice
 from ledger.rates import RateCard
 
 FILE = "litellm/model_prices_and_context_window_backup.json"
+# Prices are decimals, not floats: 1.5e-07 stays exactly that.
+_entry = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _MTOK = Decimal(1_000_000)
 _ABOVE = re.compile(r"input_cost_per_token_above_(\d+)k_tokens$")
 _FEATURES = {
@@ -65,28 +68,40 @@ class PricedModel:
 
 
 class PriceFile:
-    """The chat models of one version of the file."""
+    """One version of the file. An entry is read when it is asked for: there are thousands."""
 
-    def __init__(self, version: str, models: dict[tuple[str, str], PricedModel]) -> None:
+    def __init__(self, version: str, entries: dict[str, msgspec.Raw]) -> None:
         self.version = version
-        self._models = models
+        self._entries = entries
 
     @property
     def source(self) -> str:
         return f"litellm {self.version}"
 
     def find(self, provider: str, model: str) -> PricedModel | None:
-        """The entry for a provider (as LiteLLM names it) and that provider's name of a model."""
-        return self._models.get((provider, model))
+        """The chat model that a provider (as LiteLLM names it) calls `model`; None if unknown."""
+        for key in (f"{provider}/{model}", model):
+            found = self._read(key)
+            if found is not None and found.provider == provider:
+                return found
+        return None
 
-    def offers_of(self, pattern: str) -> list[PricedModel]:
-        """Priced entries whose model name matches a regular expression, cheapest output first."""
-        wanted = re.compile(pattern)
-        found = [one for one in self._models.values() if one.rates and wanted.search(one.model)]
-        return sorted(found, key=lambda one: (one.rates.output if one.rates else 0, one.provider))
+    def __iter__(self) -> Iterator[PricedModel]:
+        """Every chat model."""
+        return (found for key in self._entries if (found := self._read(key)) is not None)
 
-    def __len__(self) -> int:
-        return len(self._models)
+    def _read(self, key: str) -> PricedModel | None:
+        raw = self._entries.get(key)
+        if raw is None:
+            return None
+        try:
+            entry = _entry(raw)
+        except (ValueError, RecursionError):
+            return None
+        provider = entry.get("litellm_provider")
+        if entry.get("mode") != "chat" or not isinstance(provider, str):
+            return None
+        return _model(provider, key.removeprefix(f"{provider}/"), entry)
 
 
 def read_installed() -> PriceFile:
@@ -103,22 +118,12 @@ def read_installed() -> PriceFile:
 def read_file(path: Path, version: str) -> PriceFile:
     """A price file of LiteLLM's form. Raises FeedUnreadable; unknown keys are passed over."""
     try:
-        # Prices are decimals, not floats: 1.5e-07 stays exactly that.
-        entries = msgspec.json.Decoder(dict[str, dict[str, Any]], float_hook=Decimal).decode(
-            path.read_bytes()
-        )
+        entries = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
     except OSError as error:
         raise FeedUnreadable(f"cannot read {path}: {error.strerror}; reinstall LiteLLM") from error
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors and UTF-8's are ValueErrors
         raise FeedUnreadable(f"{path} is no price file: {error}; reinstall LiteLLM") from error
-    models = {}
-    for key, entry in entries.items():
-        provider = entry.get("litellm_provider")
-        if entry.get("mode") != "chat" or not isinstance(provider, str):
-            continue
-        model = key.removeprefix(f"{provider}/")
-        models[provider, model] = _model(provider, model, entry)
-    return PriceFile(version, models)
+    return PriceFile(version, entries)
 
 
 def provider_of(base_url: str) -> str | None:
@@ -127,25 +132,38 @@ def provider_of(base_url: str) -> str | None:
 
 
 def _model(provider: str, model: str, entry: dict[str, Any]) -> PricedModel:
-    features = frozenset(feature for name, feature in _FEATURES.items() if entry.get(name) is True)
+    # The file does not speak of logprobs: what is unknown refuses nothing.
+    features = {Feature.LOGPROBS}
+    features |= {feature for name, feature in _FEATURES.items() if entry.get(name) is True}
     return PricedModel(
         provider=provider,
         model=model,
-        rates=_rates(entry, ""),
+        rates=None if _is_beyond_a_card(entry) else _rates(entry, ""),
         long_context=_long_context(entry),
         context_tokens=_count(entry, "max_input_tokens") or _count(entry, "max_tokens"),
         max_output_tokens=_count(entry, "max_output_tokens"),
-        features=features,
+        features=frozenset(features),
     )
+
+
+def _is_beyond_a_card(entry: dict[str, Any]) -> bool:
+    """Prices that a rate card cannot hold: reasoning tokens at their own, and ranges of prompts.
+
+    To charge such a model by its other prices would book less than is billed.
+    """
+    reasoning = entry.get("output_cost_per_reasoning_token")
+    same = reasoning is None or reasoning == entry.get("output_cost_per_token")
+    return not same or "tiered_pricing" in entry
 
 
 def _long_context(entry: dict[str, Any]) -> tuple[LongContext, ...]:
     found = []
     for name in entry:
         if match := _ABOVE.match(name):
-            thousands = int(match[1])
-            if rates := _rates(entry, f"_above_{thousands}k_tokens"):
-                found.append(LongContext(thousands * 1000, rates))
+            suffix = f"_above_{match[1]}k_tokens"
+            above = {key + suffix: price for key, price in entry.items()} | entry
+            if rates := _rates(above, suffix):  # a price that it does not name stays as it was
+                found.append(LongContext(int(match[1]) * 1000, rates))
     return tuple(sorted(found, key=lambda one: one.above_prompt_tokens))
 
 
@@ -171,10 +189,11 @@ def _rates(entry: dict[str, Any], suffix: str) -> RateCard | None:
 
 def _per_mtok(entry: dict[str, Any], key: str) -> Decimal | None:
     price = entry.get(key)
-    if isinstance(price, bool) or not isinstance(price, int | Decimal) or price <= 0:
+    if isinstance(price, bool) or not isinstance(price, int | Decimal) or not 0 < price <= 1:
         return None
     # The file's numbers went through floats: 9.9999999e-08 is 0.1 USD per million.
-    return (Decimal(price) * _MTOK).quantize(Decimal("0.000001")).normalize()
+    rounded = (Decimal(price) * _MTOK).quantize(Decimal("0.000001")).normalize()
+    return rounded or None  # too small to be a price
 
 
 def _count(entry: dict[str, Any], key: str) -> int | None:

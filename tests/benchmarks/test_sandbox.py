@@ -82,7 +82,7 @@ def events(text: str) -> list[Any]:
 
 
 def source_of_chance() -> random.Random:
-    return random.Random()  # noqa: S311 - a seeded latency is no secret
+    return random.Random()
 
 
 def test_ttft_has_the_distribution_it_is_given() -> None:

@@ -1,0 +1,214 @@
+"""The order of a decision against brute force; nothing lost, nothing doubled, nothing by chance."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.observations import UNSEEN
+from benchmarks.offers import Offer
+from benchmarks.snapshot import Listing
+from routing.breaker import FAILURES_TO_OPEN, Breakers, Health
+from routing.decide import NEAR_TIE, Limits, decide
+from routing.decision import Place, RouteDecision
+from routing.eligibility import refusal
+from routing.explanation import explain, from_text, to_text
+from routing.intent import RoutingIntent
+from tests.routing.market import MODEL, intent, intents, listings, quote, seen, snapshot
+
+LIMITS = Limits(ttft_ms_p95_max=2000.0)
+NOW_S = 100.0
+draws = st.floats(0, 1, exclude_max=True)
+troubles = st.dictionaries(st.integers(0, 7), st.sampled_from(["open", "half_open", "one failure"]))
+
+
+def breakers_with(troubled: dict[int, str]) -> Breakers:
+    breakers = Breakers()
+    for number, trouble in troubled.items():
+        failures = 1 if trouble == "one failure" else FAILURES_TO_OPEN
+        failed_at_s = 0.0 if trouble == "half_open" else NOW_S
+        for _ in range(failures):
+            breakers.failed(f"p{number}/{MODEL}", failed_at_s)
+    return breakers
+
+
+def naive_cost(listing: Listing, wanted: RoutingIntent) -> int:
+    assert listing.quote is not None
+    card = listing.quote.rates
+    for one in listing.quote.long_context:
+        if wanted.prompt_tokens > one.above_prompt_tokens:
+            card = one.rates
+    exact = wanted.prompt_tokens * Fraction(card.input) + wanted.completion_tokens * Fraction(
+        card.output
+    )
+    return math.ceil(exact * 1000 + Fraction(card.request) * 10**9)
+
+
+def naive_place(listing: Listing, breakers: Breakers) -> Place:
+    if breakers.health(listing.offer.id, NOW_S) is Health.OPEN:
+        return Place.RESTING
+    slow = listing.seen.ttft_ms_p95 is not None and listing.seen.ttft_ms_p95 > 2000.0
+    return Place.SLOW if slow else Place.READY
+
+
+@settings(max_examples=200)
+@given(listings(), intents, troubles, draws)
+def test_the_order_against_brute_force(
+    found: tuple[Listing, ...], wanted: RoutingIntent, troubled: dict[int, str], draw: float
+) -> None:
+    """Every offer is a candidate or refused, once; groups before costs; only ties are drawn."""
+    breakers = breakers_with(troubled)
+    decision = decide(wanted, snapshot(*found), breakers, LIMITS, draw, NOW_S)
+    fit = [one for one in found if refusal(one, wanted) is None]
+    assert sorted(id(one.listing) for one in decision.candidates) == sorted(map(id, fit))
+    assert [one.offer for one in decision.refused] == [
+        one.offer for one in found if refusal(one, wanted) is not None
+    ]
+    for one in decision.candidates:
+        assert one.expected_cost == naive_cost(one.listing, wanted)
+        assert one.place is naive_place(one.listing, breakers)
+    if not fit:
+        return
+    rank = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
+    keys = [(rank[one.place], one.expected_cost) for one in decision.candidates]
+    best, first, rest = min(keys), keys[0], keys[1:]
+    assert rest == sorted(rest)
+    assert first[0] == best[0]
+    assert first[1] <= best[1] * (1 + NEAR_TIE)
+
+
+@given(listings(), intents, troubles, draws)
+def test_a_decision_is_a_value(
+    found: tuple[Listing, ...], wanted: RoutingIntent, troubled: dict[int, str], draw: float
+) -> None:
+    """The same arguments give the same decision, and nothing that came in is changed by it."""
+    market, breakers = snapshot(*found, version=7), breakers_with(troubled)
+    before = [breakers.health(one.offer.id, NOW_S) for one in found]
+    decision = decide(wanted, market, breakers, LIMITS, draw, NOW_S)
+    assert decide(wanted, market, breakers, LIMITS, draw, NOW_S) == decision
+    assert [breakers.health(one.offer.id, NOW_S) for one in found] == before
+    assert market.models[MODEL] == found
+    assert decision.snapshot_version == 7
+
+
+def offers(**usd_per_mtok: str) -> list[Listing]:
+    return [
+        Listing(Offer(name, MODEL), quote(usd, usd), UNSEEN) for name, usd in usd_per_mtok.items()
+    ]
+
+
+def firsts(found: list[Listing], breakers: Breakers | None = None) -> dict[str, int]:
+    """Who stands first, over a thousand even draws."""
+    counts: dict[str, int] = {}
+    for number in range(1000):
+        draw, market = number / 1000, snapshot(*found)
+        decision = decide(intent(), market, breakers or Breakers(), LIMITS, draw, NOW_S)
+        name = decision.candidates[0].listing.offer.provider
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def test_near_ties_share_the_load() -> None:
+    """Offers within two percent of the cheapest get even shares; one a little dearer gets none."""
+    found = offers(dear="1.0201", tied="1.02", other="1.01", cheapest="1")
+    counts = firsts(found)
+    assert set(counts) == {"cheapest", "other", "tied"}
+    assert all(abs(count - 1000 / 3) <= 1 for count in counts.values())
+
+
+def test_a_tie_is_no_chain() -> None:
+    """Ties are counted from the cheapest, not from neighbour to neighbour."""
+    assert set(firsts(offers(a="1", b="1.015", c="1.03"))) == {"a", "b"}
+
+
+def test_free_offers_tie_with_free_ones_only() -> None:
+    """Two percent of nothing is nothing."""
+    assert set(firsts(offers(a="0", b="0", c="0.000001"))) == {"a", "b"}
+
+
+def test_load_is_spread_within_a_group_only() -> None:
+    """A resting offer at the same price gets no share while another is ready."""
+    breakers = Breakers()
+    for _ in range(FAILURES_TO_OPEN):
+        breakers.failed(f"a/{MODEL}", NOW_S)
+    assert set(firsts(offers(a="1", b="1"), breakers)) == {"b"}
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, math.nextafter(1, 0)])
+def test_groups_come_before_costs(draw: float) -> None:
+    """A ready offer before a slow one before a resting one, however much cheaper those are."""
+    ready, slow, resting = offers(ready="5", slow="1", resting="0.1")
+    slow = Listing(slow.offer, slow.quote, seen(2000.1))
+    breakers = Breakers()
+    for _ in range(FAILURES_TO_OPEN):
+        breakers.failed(resting.offer.id, NOW_S)
+    decision = decide(intent(), snapshot(resting, slow, ready), breakers, LIMITS, draw, NOW_S)
+    names = [one.listing.offer.provider for one in decision.candidates]
+    assert names == ["ready", "slow", "resting"]
+
+
+def test_equal_offers_keep_the_operator_s_order() -> None:
+    """Behind the first, offers of equal cost stand as they were listed."""
+    found = offers(c="1", a="1", b="1", z="2")
+    decision = decide(intent(), snapshot(*found), Breakers(), LIMITS, 0.0, NOW_S)
+    assert [one.listing.offer.provider for one in decision.candidates] == ["c", "a", "b", "z"]
+
+
+def test_the_size_of_the_request_decides() -> None:
+    """The cheapest for a long prompt is not the cheapest for a long answer."""
+    reader = Listing(Offer("reader", MODEL), quote("0.1", "10"), UNSEEN)
+    writer = Listing(Offer("writer", MODEL), quote("5", "1"), UNSEEN)
+    flat = Listing(Offer("flat", MODEL), quote("0", "0", request_usd="0.01"), UNSEEN)
+
+    def first(prompt: int, completion: int) -> str:
+        market = snapshot(reader, writer, flat)
+        wanted = intent(prompt, completion)
+        decision = decide(wanted, market, Breakers(), LIMITS, 0.0, NOW_S)
+        return decision.candidates[0].listing.offer.provider
+
+    assert first(10_000, 10) == "reader"
+    assert first(10, 3_000) == "writer"
+    assert first(100_000, 10_000) == "flat"
+
+
+def test_a_model_that_is_not_for_sale() -> None:
+    """A model name that the snapshot does not have is the caller's error, not an empty decision."""
+    wanted = RoutingIntent("gpt-17", 1, 1, 1, None)
+    with pytest.raises(KeyError):
+        decide(wanted, snapshot(), Breakers(), LIMITS, 0.0, NOW_S)
+
+
+def decisions() -> st.SearchStrategy[RouteDecision]:
+    return st.builds(
+        lambda found, wanted, troubled, draw: decide(
+            wanted, snapshot(*found), breakers_with(troubled), LIMITS, draw, NOW_S
+        ),
+        listings(),
+        intents,
+        troubles,
+        draws,
+    )
+
+
+@given(decisions())
+def test_an_explanation_can_be_kept_as_text(decision: RouteDecision) -> None:
+    """Text and back is the same explanation: every offer, in order, with a reason each."""
+    explained = from_text(to_text(decision))
+    assert explained == explain(decision)
+    assert [one.offer for one in explained.candidates] == [
+        one.listing.offer.id for one in decision.candidates
+    ]
+    assert [one.offer for one in explained.refused] == [one.offer.id for one in decision.refused]
+    assert all(one.why for one in (*explained.candidates, *explained.refused))
+    assert all(one.expected_cost_nanos is None for one in explained.refused)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"model": 1}', "no"])
+def test_text_that_is_no_explanation(text: str) -> None:
+    """What `to_text` did not write raises ValueError."""
+    with pytest.raises(ValueError, match=r"."):
+        from_text(text)

@@ -1,0 +1,87 @@
+"""Eligibility: each reason refuses what it names, and the unknown refuses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from benchmarks.observations import UNSEEN
+from benchmarks.offers import Feature, Offer
+from benchmarks.snapshot import Listing
+from routing.eligibility import SURELY_TOO_LONG, Reason, refusal
+from routing.intent import RoutingIntent
+from tests.routing.market import MODEL, intent, intents, listings, quote
+
+TOOLS, VISION = frozenset({Feature.TOOLS}), frozenset({Feature.VISION})
+
+
+def listing(offer: Offer, *, priced: bool = True) -> Listing:
+    return Listing(offer, quote("1", "1") if priced else None, UNSEEN)
+
+
+ANY = Offer("acme", MODEL)
+
+
+@pytest.mark.parametrize(
+    ("offer", "wanted", "reason"),
+    [
+        (ANY, intent(), None),
+        (ANY, intent(10**9, longest=10**9, features=TOOLS), None),
+        (replace(ANY, features=frozenset()), intent(), None),
+        (replace(ANY, features=TOOLS), intent(features=TOOLS), None),
+        (replace(ANY, features=VISION), intent(features=TOOLS), Reason.LACKS_FEATURE),
+        (replace(ANY, features=frozenset()), intent(features=TOOLS), Reason.LACKS_FEATURE),
+        (replace(ANY, context_tokens=1000), intent(1000 * SURELY_TOO_LONG), None),
+        (
+            replace(ANY, context_tokens=1000),
+            intent(1000 * SURELY_TOO_LONG + 1),
+            Reason.CONTEXT_TOO_SHORT,
+        ),
+        (replace(ANY, max_output_tokens=100), intent(longest=100), None),
+        (replace(ANY, max_output_tokens=100), intent(longest=None), None),
+        (replace(ANY, max_output_tokens=100), intent(longest=101), Reason.OUTPUT_TOO_SHORT),
+        (ANY, intent(features=VISION), Reason.COST_UNBOUNDED),
+        (replace(ANY, context_tokens=1000), intent(features=VISION), None),
+    ],
+)
+def test_each_reason(offer: Offer, wanted: RoutingIntent, reason: Reason | None) -> None:
+    """An offer is refused for the reason named, at the very limit and not before it."""
+    refused = refusal(listing(offer), wanted)
+    assert (refused.reason if refused else None) is reason
+    if refused is not None:
+        assert refused.offer == offer
+        assert refused.why
+
+
+def test_an_unknown_price_is_not_free() -> None:
+    """An offer without a quote is refused before anything else is looked at."""
+    refused = refusal(listing(ANY, priced=False), intent())
+    assert refused is not None
+    assert refused.reason is Reason.NO_PRICE
+
+
+def test_the_sentence_has_the_numbers() -> None:
+    """What is missing is named, with how much there is and how much was asked for."""
+    short = refusal(listing(replace(ANY, context_tokens=1000)), intent(5000))
+    assert short is not None
+    assert "1000" in short.why
+    assert "5000" in short.why
+    bare = refusal(listing(replace(ANY, features=frozenset())), intent(features=TOOLS))
+    assert bare is not None
+    assert "tools" in bare.why
+
+
+@given(listings(), intents)
+def test_what_is_unknown_refuses_nothing(found: tuple[Listing, ...], wanted: RoutingIntent) -> None:
+    """Forgetting a limit of an offer never makes it refused, except where its cost is unbounded."""
+    for one in found:
+        if refusal(one, wanted) is None:
+            for vaguer in (
+                replace(one.offer, max_output_tokens=None),
+                replace(one.offer, context_tokens=None),
+                replace(one.offer, features=None),
+            ):
+                refused = refusal(replace(one, offer=vaguer), wanted)
+                assert refused is None or refused.reason is Reason.COST_UNBOUNDED
