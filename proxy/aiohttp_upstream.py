@@ -38,12 +38,13 @@ class AiohttpAnswer:
             parts.append(data)
         return b"".join(parts)
 
-    async def some(self) -> bytes:
+    async def some(self, within_s: float | None = None) -> bytes:
+        limit_s = self._idle_timeout_s if within_s is None else min(within_s, self._idle_timeout_s)
         try:
-            async with asyncio.timeout(self._idle_timeout_s):
+            async with asyncio.timeout(limit_s):
                 return await self._response.content.readany()
         except TimeoutError:
-            raise Late(f"it was silent for {self._idle_timeout_s:g} s") from None
+            raise Late(f"it was silent for {limit_s:.3g} s") from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise Broken(f"the connection broke: {error}") from error
 
@@ -61,21 +62,27 @@ class AiohttpUpstream:
         self._session = session
 
     async def send(self, request: UpstreamRequest) -> Answer:
+        context = SimpleNamespace(reused=False, sent=False)
+        try:
+            async with asyncio.timeout(request.first_byte_timeout_s):
+                return await self._send(request, context)
+        except TimeoutError:
+            if not context.sent:
+                limit_s = min(CONNECT_TIMEOUT_S, request.first_byte_timeout_s)
+                raise NotConnected(f"no connection in {limit_s:g} s") from None
+            raise Late(f"no answer in {request.first_byte_timeout_s:g} s") from None
+
+    async def _send(self, request: UpstreamRequest, context: SimpleNamespace) -> Answer:
         for retries_left in reversed(range(STALE_RETRIES + 1)):
-            context = SimpleNamespace(reused=False)
+            context.reused = False
             try:
-                async with asyncio.timeout(request.first_byte_timeout_s):
-                    response = await self._session.post(
-                        request.url,
-                        data=request.body,
-                        headers=request.headers,
-                        allow_redirects=False,
-                        trace_request_ctx=context,
-                    )
-            except TimeoutError as error:
-                if isinstance(error, aiohttp.ConnectionTimeoutError):
-                    raise NotConnected(f"no connection in {CONNECT_TIMEOUT_S:g} s") from None
-                raise Late(f"no answer in {request.first_byte_timeout_s:g} s") from None
+                response = await self._session.post(
+                    request.url,
+                    data=request.body,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    trace_request_ctx=context,
+                )
             except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
                 raise NotConnected(f"no connection: {error}") from error
             except aiohttp.ServerDisconnectedError as error:
@@ -100,11 +107,20 @@ async def _mark_reused(
     context.trace_request_ctx.reused = True
 
 
+async def _mark_sent(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    context.trace_request_ctx.sent = True
+
+
 @asynccontextmanager
 async def aiohttp_upstream() -> AsyncIterator[AiohttpUpstream]:
     """The pool; closed at the end."""
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_mark_reused)
+    trace.on_request_headers_sent.append(_mark_sent)
     connector = aiohttp.TCPConnector(
         limit=0, limit_per_host=CONNECTIONS_PER_PROVIDER, keepalive_timeout=IDLE_CONNECTION_S
     )

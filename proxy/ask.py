@@ -9,7 +9,7 @@ import msgspec
 from benchmarks.offers import Feature
 from proxy.errors import Invalid
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 _ABSENT = msgspec.Raw()
 
 

@@ -31,6 +31,7 @@ from proxy.meter import PlainAnswer
 from proxy.sse import StreamRelay
 from proxy.upstream import Answer, Late, NotConnected, UpstreamError, UpstreamRequest
 from routing.decision import Candidate, RouteDecision
+from routing.eligibility import SURELY_TOO_LONG
 
 ANSWER_LIMIT = 64 << 20
 """Bytes of a plain answer."""
@@ -40,16 +41,21 @@ FAIR_SHARES = 16
 """A request without a limit may hold at most this fraction of what is left in its budgets..."""
 LEAST_COMPLETION = 1024
 """...or so many tokens, if that is more and they can be afforded."""
-OUR_FAULT = frozenset((401, 403, 404))
-"""Statuses by which a provider refuses our key or our name of its model: not the caller's doing."""
+OUR_FAULT = frozenset((401, 402, 403, 404, 405))
+"""Statuses by which a provider refuses our key, our account there, its URL or our name of its
+model: not the caller's doing."""
 
 
 class AttemptFailed(Exception):
-    """This offer did not answer; another may. `late` if it was for want of time."""
+    """This offer did not answer; another may.
 
-    def __init__(self, why: str, *, late: bool = False) -> None:
+    late: for want of time. retry_after_s: it is rate limited, for so long.
+    """
+
+    def __init__(self, why: str, *, late: bool = False, retry_after_s: float | None = None) -> None:
         super().__init__(why)
         self.late = late
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,17 @@ class Opened:
 
 async def reserve(house: House, request: Request, candidate: Candidate, number: int) -> Trial:
     """Hold the worst case of the attempt about to be made. Raises OverBudget."""
+    offer_id = candidate.listing.offer.id
+    # Before anything is awaited, so that one request alone tries an offer that is on trial.
+    house.breakers.attempt(offer_id, house.clock.monotonic_s())
+    try:
+        return await _held(house, request, candidate, number)
+    except BaseException:
+        house.breakers.unjudged(offer_id)  # it was never asked
+        raise
+
+
+async def _held(house: House, request: Request, candidate: Candidate, number: int) -> Trial:
     offer, quote = candidate.listing.offer, quote_of(candidate.listing)
     subject = Subject(request.principal, request.ask.model, offer.provider)
     bound = prompt_bound(request, candidate.listing)
@@ -233,6 +250,10 @@ async def _fair_limit(
     At least 1, so that a budget with nothing left refuses by its own numbers.
     """
     limit = listing.offer.max_output_tokens or UNKNOWN_OUTPUT_LIMIT
+    context = listing.offer.context_tokens
+    if context is not None:  # many refuse a limit that does not fit beside the prompt
+        expected = request.decision.intent.prompt_tokens
+        limit = min(limit, max(LEAST_COMPLETION, context - SURELY_TOO_LONG * expected))
     left = await house.book.left(subject, house.clock.now_ns())
     if left is None:
         return limit
@@ -251,8 +272,9 @@ async def ask_upstream(trial: Trial) -> Opened:
     """
     answer: Answer | None = None
     try:
-        answer = await trial.house.upstream.send(_request_to(trial))
-        opened = await _opened(trial, answer)
+        asked = _request_to(trial)
+        answer = await trial.house.upstream.send(asked)
+        opened = await _opened(trial, answer, asked.first_byte_timeout_s)
     except NotConnected as error:
         trial.failed(Outcome.FAILED)
         await trial.void("not connected")
@@ -271,7 +293,7 @@ async def ask_upstream(trial: Trial) -> Opened:
     return opened
 
 
-async def _opened(trial: Trial, answer: Answer) -> Opened:
+async def _opened(trial: Trial, answer: Answer, limit_s: float) -> Opened:
     if answer.status != 200:
         await _refused(trial, answer)
     clock = trial.house.clock
@@ -285,17 +307,28 @@ async def _opened(trial: Trial, answer: Answer) -> Opened:
         return Opened(trial, answer, body, plain, None)
     if not kind.startswith("text/event-stream"):
         raise await _nonsense(trial, f"it answered a stream with {kind or 'no content type'}")
-    relay, first = StreamRelay(trial.request.ask.wants_usage), b""
-    while not first and not relay.complete:
-        data = await answer.some()
-        first = relay.feed(data)
-        if trial.first_byte_s is None:
-            trial.first_byte_s = clock.monotonic_s()
-        if relay.fault is not None and not first:
-            raise await _nonsense(trial, relay.fault)
-        if not data and not first:
-            raise await _nonsense(trial, "its stream ended before it began")
+    relay = StreamRelay(trial.request.ask.wants_usage, trial.request.choices)
+    first = await _first_events(trial, answer, relay, limit_s)
+    if not first and not relay.complete:
+        raise await _nonsense(trial, relay.fault or "its stream ended before it began")
     return Opened(trial, answer, first, None, relay)
+
+
+async def _first_events(trial: Trial, answer: Answer, relay: StreamRelay, limit_s: float) -> bytes:
+    """What can be passed on first; b"" if the stream ends, or goes wrong, before there is any.
+
+    The limit is on the first event: comments keep a connection alive, but are no answer.
+    """
+    while True:
+        left_s = trial.began_s + limit_s - trial.house.clock.monotonic_s()
+        if left_s <= 0:
+            raise Late(f"no answer in {limit_s:g} s")
+        data = await answer.some(left_s)
+        if trial.first_byte_s is None:
+            trial.first_byte_s = trial.house.clock.monotonic_s()
+        first = relay.feed(data)
+        if first or not data or relay.complete or relay.fault is not None:
+            return first
 
 
 async def _nonsense(trial: Trial, why: str) -> AttemptFailed:
@@ -313,8 +346,9 @@ async def _refused(trial: Trial, answer: Answer) -> None:
         body = b""  # the status has said enough
     await trial.void(f"status {status}")
     if status == 429:
-        trial.failed(Outcome.RATE_LIMITED, _retry_after_s(answer, trial.house.clock.now_ns()))
-        raise AttemptFailed("it is rate limited (429)")
+        retry_after_s = _retry_after_s(answer, trial.house.clock.now_ns())
+        trial.failed(Outcome.RATE_LIMITED, retry_after_s)
+        raise AttemptFailed("it is rate limited (429)", retry_after_s=retry_after_s)
     if 400 <= status < 500 and status not in OUR_FAULT and status != 408:
         trial.unjudged()
         raise _passed_on(status, body)
@@ -335,17 +369,23 @@ class _TheirError(msgspec.Struct):
 
 
 class _TheirBody(msgspec.Struct):
+    """OpenAI's shape; some write the error as a string, vLLM and FastAPI at the top."""
+
     error: _TheirError | str | None = None
+    message: str | None = None
+    detail: str | None = None
 
 
 def _passed_on(status: int, body: bytes) -> Refused:
     """The provider's error in our shape, in its own words."""
     try:
-        error = msgspec.json.decode(body, type=_TheirBody).error
-    except msgspec.DecodeError:
-        error = None
+        said = msgspec.json.decode(body, type=_TheirBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = _TheirBody()
+    error = said.error
     if not isinstance(error, _TheirError):
-        error = _TheirError(error or f"the provider refused the request with status {status}")
+        words = error or said.message or said.detail
+        error = _TheirError(words or f"the provider refused the request with status {status}")
     code = None if error.code is None else str(error.code)
     return Refused(error.message, param=error.param, code=code, upstream_status=status)
 
@@ -403,6 +443,8 @@ def _retry_after_s(answer: Answer, now_ns: int) -> float:
         at = parsedate_to_datetime(text)
     except ValueError:
         return 1.0
+    if at.tzinfo is None:  # HTTP dates are GMT, also where one does not say so
+        at = at.replace(tzinfo=UTC)
     return max(0.0, (at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds())
 
 

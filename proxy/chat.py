@@ -28,6 +28,7 @@ from proxy.errors import (
     NotFound,
     OverBudget,
     ProxyError,
+    RateLimited,
     UpstreamFailed,
     UpstreamLate,
 )
@@ -86,14 +87,11 @@ async def serve(x: Exchange, house: House) -> None:
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         refusals: list[OverBudget] = []
-        failures: list[str] = []
-        late = False
+        failures: list[tuple[str, AttemptFailed]] = []
         for candidate in decision.candidates:
             if attempts >= house.patience.attempts:
                 break
-            now_s = house.clock.monotonic_s()
-            if attempts and now_s >= request.deadline_s:
-                late = True
+            if attempts and house.clock.monotonic_s() >= request.deadline_s:
                 break
             try:
                 trial = await reserve(house, request, candidate, attempts + 1)
@@ -101,15 +99,13 @@ async def serve(x: Exchange, house: House) -> None:
                 refusals.append(refused)
                 continue
             attempts += 1
-            house.breakers.attempt(candidate.listing.offer.id, now_s)
             try:
                 opened = await ask_upstream(trial)
                 break
             except AttemptFailed as failed:
-                failures.append(f"{candidate.listing.offer.id}: {failed}")
-                late = failed.late
+                failures.append((candidate.listing.offer.id, failed))
         if opened is None:
-            raise _no_answer(refusals, failures, late=late)
+            raise _no_answer(refusals, failures)
         waited_s = house.clock.monotonic_s() - opened.trial.began_s
         headers: Headers = [
             ("x-request-id", request_id),
@@ -140,8 +136,7 @@ async def serve(x: Exchange, house: House) -> None:
                 _overhead(house, began_s, waited_s),
             ]
             answering = True
-            await x.open(200, headers)
-            fault = await _relay(x, opened, opened.relay)
+            fault = await _relay(x, headers, opened, opened.relay)
             if fault is not None:
                 outcome = fault.code or "upstream_failed"
     except asyncio.CancelledError:
@@ -154,7 +149,8 @@ async def serve(x: Exchange, house: House) -> None:
         outcome, status = problem.code or problem.type, problem.status
         if answering:
             raise  # the transport cuts what has begun; it must not look whole
-        await x.answer(problem.status, [JSON, ("x-request-id", request_id)], problem.body())
+        headers = [JSON, ("x-request-id", request_id), *problem.headers]
+        await x.answer(problem.status, headers, problem.body())
     finally:
         if opened is not None:
             opened.answer.close()
@@ -170,39 +166,41 @@ async def _charge_plain(opened: Opened) -> tuple[Money, Money | None, bytes]:
     if plain is None:
         raise AssertionError("a stream has no plain answer")
     if plain.usage is not None:
-        cost, left = await trial.post(plain.usage, estimated=False)
         trial.answered(plain.usage.completion)
+        cost, left = await trial.post(plain.usage, estimated=False)
         return cost, left, with_cost(opened.body, cost)
+    trial.answered(None)
     prompt = trial.request.decision.intent.prompt_tokens
     usage = estimate_delivered(prompt, plain.text_bytes, trial.request.choices)
     cost, left = await trial.post(usage, estimated=True)
-    trial.answered(None)
     return cost, left, opened.body
 
 
-async def _relay(x: Exchange, opened: Opened, relay: StreamRelay) -> ProxyError | None:
+async def _relay(
+    x: Exchange, headers: Headers, opened: Opened, relay: StreamRelay
+) -> ProxyError | None:
     """Pass a stream on to its end, and charge it before its last bytes. Returns what cut it."""
     trial, fault = opened.trial, None
     try:
+        await x.open(200, headers)
         if opened.body:
             await x.write(opened.body)
-        while relay.fault is None:
+        while relay.fault is None and not relay.done:
             data = await opened.answer.some()
             if not data:
                 break
             if passed := relay.feed(data):
                 await x.write(passed)
     except UpstreamError as error:
-        fault = UpstreamLate(str(error)) if isinstance(error, Late) else UpstreamFailed(str(error))
+        if not relay.complete:
+            late = isinstance(error, Late)
+            fault = UpstreamLate(str(error)) if late else UpstreamFailed(str(error))
     finally:  # also when the client has left: what was delivered is charged
-        opened.answer.close()
-        usage = relay.usage
-        if usage is None:
-            prompt = trial.request.decision.intent.prompt_tokens
-            usage = estimate_delivered(prompt, relay.text_bytes, relay.pieces)
-        if not relay.complete and fault is None and relay.fault is None:
-            trial.unjudged()
-        cost, _ = await trial.post(usage, estimated=relay.usage is None)
+        if not relay.done:  # else its connection is about to be free for the next request
+            opened.answer.close()
+        usage, estimated = relay.used(trial.request.decision.intent.prompt_tokens)
+        trial.unjudged()  # unless it is judged below: the client may have left
+        cost, _ = await trial.post(usage, estimated=estimated)
     if fault is None and not relay.complete:
         fault = UpstreamFailed(relay.fault or "the provider ended its answer in the middle")
     if fault is None:
@@ -267,11 +265,14 @@ def _nothing_eligible(decision: RouteDecision) -> Invalid:
     )
 
 
-def _no_answer(refusals: list[OverBudget], failures: list[str], *, late: bool) -> ProxyError:
-    if not failures and refusals:
+def _no_answer(refusals: list[OverBudget], failures: list[tuple[str, AttemptFailed]]) -> ProxyError:
+    if not failures:
         return dearest_refusal(refusals)
-    kind = UpstreamLate if late else UpstreamFailed
-    return kind("no provider answered: " + ("; ".join(failures) or "the deadline has passed"))
+    why = "no provider answered: " + "; ".join(f"{offer}: {failed}" for offer, failed in failures)
+    rests_s = [failed.retry_after_s for _, failed in failures if failed.retry_after_s is not None]
+    if len(rests_s) == len(failures):
+        return RateLimited(why, retry_after_s=min(rests_s))
+    return UpstreamLate(why) if failures[-1][1].late else UpstreamFailed(why)
 
 
 def _as_answer(error: Exception, request_id: str) -> ProxyError:

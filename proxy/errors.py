@@ -8,6 +8,7 @@ ProxyError                       status  type                     code
 ├── NotFound                     404     invalid_request_error    model_not_found, unknown_url
 ├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
 ├── TooLarge                     413     invalid_request_error    request_too_large
+├── RateLimited                  429     rate_limit_error         rate_limit_exceeded
 ├── Refused                      (the provider's own 4xx, its error passed on)
 ├── Internal                     500     api_error                internal_error
 ├── UpstreamFailed               502     api_error                upstream_failed
@@ -20,6 +21,7 @@ One shape, OpenAI's: {"error": {"message", "type", "param", "code"}}, all four a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -27,18 +29,23 @@ import msgspec
 
 from ledger.errors import BudgetExceeded
 from ledger.money import Money, usd_text
+from proxy.exchange import Headers
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(eq=False)
 class ProxyError(Exception):
-    """An answer that is an error. `param` names the field at fault; `more` adds to the error."""
+    """An answer that is an error. `param` names the field at fault; `more` adds to the error.
+
+    retry_after_s: when to come back, for errors that pass.
+    """
 
     message: str
     param: str | None = None
     code: str | None = None
     more: dict[str, object] = field(default_factory=dict)
+    retry_after_s: float | None = None
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
@@ -49,6 +56,13 @@ class ProxyError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def headers(self) -> Headers:
+        """What goes with it: clients wait for so many whole seconds."""
+        if self.retry_after_s is None:
+            return []
+        return [("retry-after", str(math.ceil(self.retry_after_s)))]
 
     def body(self) -> bytes:
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
@@ -81,6 +95,10 @@ class MethodNotAllowed(ProxyError):
 
 class TooLarge(ProxyError):
     status, type, default_code = 413, "invalid_request_error", "request_too_large"
+
+
+class RateLimited(ProxyError):
+    status, type, default_code = 429, "rate_limit_error", "rate_limit_exceeded"
 
 
 class Internal(ProxyError):

@@ -11,7 +11,7 @@ Headers = list[tuple[str, str]]
 class Exchange(Protocol):
     """What a transport hands to the story.
 
-    headers: names in lower case.
+    path: decoded. headers: names in lower case.
     abandonable: set by the story. While it is True, a client that leaves cancels the story where it
     waits; while it is False, the story goes on to its end unheard.
     """

@@ -8,23 +8,19 @@ from dataclasses import dataclass
 import msgspec
 
 from ledger.usage import TokenUsage
-from proxy.dialects.openai import Usage
+from proxy.dialects.openai import Written, usage_in
 
 BYTES_PER_TOKEN = 4
 INTER_TOKEN_MS_UNKNOWN = 50.0
 
 
-class _Message(msgspec.Struct, gc=False):
-    content: str | None = None
-
-
 class _Choice(msgspec.Struct, gc=False):
-    message: _Message | None = None
+    message: Written | None = None
 
 
 class _Answer(msgspec.Struct, gc=False):
     choices: list[_Choice]
-    usage: Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -42,12 +38,12 @@ def read_plain(body: bytes) -> PlainAnswer | None:
     """None for what is no chat completion: the provider talks nonsense."""
     try:
         answer = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not answer.choices:
         return None
-    text = sum(len(one.message.content or "") for one in answer.choices if one.message)
-    return PlainAnswer(answer.usage.counted() if answer.usage else None, text)
+    text = sum(one.message.text_bytes for one in answer.choices if one.message)
+    return PlainAnswer(usage_in(answer.usage), text)
 
 
 def estimate_delivered(prompt_tokens: int, text_bytes: int, pieces: int) -> TokenUsage:

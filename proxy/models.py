@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 import msgspec
 
 from proxy.chat import JSON, authenticate
@@ -35,7 +33,7 @@ async def listing(x: Exchange, house: House) -> None:
 
 async def one(x: Exchange, house: House) -> None:
     """The model that the path ends with."""
-    wanted = unquote(x.path.partition("/models/")[2])
+    wanted = x.path.partition("/models/")[2]
     for model in _allowed(x, house):
         if model.id == wanted:
             await x.answer(200, [JSON], _encode(model))

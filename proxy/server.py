@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from ledger.ids import new_id
 from proxy import models
 from proxy.chat import JSON, serve
 from proxy.errors import (
+    Draining,
     Internal,
     Invalid,
     LedgerUnavailable,
@@ -31,6 +33,7 @@ PREFIXES = ("/v1", "/api/v1")
 """OpenAI's, and OpenRouter's."""
 HOUSE = web.AppKey("house", House)
 _STORIES = web.AppKey("stories", Stories)
+_DRAIN_S = web.AppKey("drain_s", float)
 
 
 class AiohttpExchange:
@@ -68,12 +71,17 @@ class AiohttpExchange:
         return self.response
 
 
-def application(house: House, max_body_bytes: int) -> web.Application:
-    """Every route of the HTTP contract that this version has; everything else is a JSON 404."""
+def application(house: House, max_body_bytes: int, drain_s: float) -> web.Application:
+    """Every route of the HTTP contract that this version has; everything else is a JSON 404.
+
+    drain_s: how long answers that are under way may take once the server stops.
+    """
     app = web.Application(client_max_size=max_body_bytes, middlewares=[_errors_in_our_shape])
     app[HOUSE] = house
     app[_STORIES] = Stories()
-    app.on_cleanup.append(_end_stories)  # after the drain, not before it
+    app[_DRAIN_S] = drain_s
+    app.on_shutdown.append(_drain)  # once nothing new is accepted
+    app.on_cleanup.append(_end_stories)  # of requests that were still arriving then
     for prefix in PREFIXES:
         app.router.add_post(f"{prefix}/chat/completions", _told(serve))
         app.router.add_get(f"{prefix}/models", _told(models.listing), allow_head=False)
@@ -96,13 +104,18 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
+            if task.cancelled():  # by the end of the drain; its client is still there
+                if _has_begun(x):
+                    _cut(request)
+                    raise
+                raise Draining("the server is stopping: send the request again") from None
             if x.abandonable:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             raise
         except Exception:
-            if x.response is not None and x.response.prepared and request.transport is not None:
-                request.transport.abort()  # what has begun must not look whole
+            if _has_begun(x):
+                _cut(request)
             raise
         if x.response is None:
             raise AssertionError("the story ended without an answer")
@@ -111,8 +124,29 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
     return handler
 
 
+def _has_begun(x: AiohttpExchange) -> bool:
+    return x.response is not None and x.response.prepared
+
+
+def _cut(request: web.Request) -> None:
+    """What has begun and will not end must not look whole."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _drain(app: web.Application) -> None:
+    """Let what is under way finish; then cut it, charged by what was delivered.
+
+    aiohttp's own waiting would be twice as long, and not for stories whose client has left.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(app[_DRAIN_S]):
+            while stories := app[_STORIES]:
+                await asyncio.wait(stories)
+    await _end_stories(app)
+
+
 async def _end_stories(app: web.Application) -> None:
-    """The drain is over: what still runs is cut, and charged by what was delivered."""
     stories = app[_STORIES]
     for task in stories:
         task.cancel()
@@ -133,6 +167,9 @@ async def _errors_in_our_shape(
         problem = TooLarge(
             "the body is too large: send less, or raise server.max_body_bytes in the configuration"
         )
+    except web.RequestPayloadError:
+        request.content.feed_eof()  # or aiohttp would read on, and fail in its turn
+        problem = Invalid("the body is not in its Content-Encoding", code="invalid_json")
     except web.HTTPNotFound:
         problem = NotFound(f"there is no {request.path} here", code="unknown_url")
     except web.HTTPMethodNotAllowed as error:
@@ -149,7 +186,7 @@ async def _errors_in_our_shape(
         problem = Internal("a fault in Hedgerow; see its log")
     house = request.app[HOUSE]
     request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
-    headers: Headers = [JSON, ("x-request-id", request_id)]
+    headers: Headers = [JSON, ("x-request-id", request_id), *problem.headers]
     return web.Response(status=problem.status, headers=dict(headers), body=problem.body())
 
 

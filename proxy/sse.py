@@ -6,32 +6,33 @@ the client gets last carries its cost. An answer that was cut never looks finish
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from ledger.money import Money
 from ledger.usage import TokenUsage
-from proxy.dialects.openai import Usage, with_cost
+from proxy.dialects.openai import Written, usage_in, with_cost
 from proxy.errors import ProxyError
+from proxy.meter import estimate_delivered
 
 EVENT_LIMIT = 4 << 20
 """Bytes of one event; a longer one is nonsense."""
 DONE = b"data: [DONE]\n\n"
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
+MESSAGE_LIMIT = 1000
+"""Characters of a provider's error that are passed on."""
 
 
 class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
+    index: int = 0
+    delta: Written | None = None
     finish_reason: str | None = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] = []
-    usage: Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    object: str = ""
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -48,23 +49,39 @@ class StreamRelay:
 
     fault: set once the provider ended the answer with an error, or sent what is no event; nothing
     that comes after it is passed on.
+    done: set once it has sent [DONE]; nothing that comes after it is passed on either.
     """
 
-    def __init__(self, wants_usage: bool) -> None:
+    def __init__(self, wants_usage: bool, choices: int = 1) -> None:
         self._wants_usage = wants_usage
+        self._choices = choices
         self._buffer = b""
         self._kept: list[_Kept] = []
-        self._finished = 0
-        self._done = False
+        self._finished: set[int] = set()
+        self._usage_is_old = False
         self.fault: str | None = None
+        self.done = False
         self.usage: TokenUsage | None = None
         self.text_bytes = 0
         self.pieces = 0
 
     @property
     def complete(self) -> bool:
-        """True once the provider has said that the answer is whole."""
-        return self.fault is None and (self._done or self._finished > 0)
+        """True once the provider has said that the answer is whole: all of its choices."""
+        return self.fault is None and (self.done or len(self._finished) >= self._choices)
+
+    def used(self, prompt_tokens: int) -> tuple[TokenUsage, bool]:
+        """What was used, and whether that is an estimate, by what has come.
+
+        Text that came after the last usage was not counted in it, and is billed all the same.
+        """
+        seen = estimate_delivered(prompt_tokens, self.text_bytes, self.pieces)
+        if self.usage is None:
+            return seen, True
+        if self._usage_is_old:
+            most = max(seen.completion or 0, self.usage.completion or 0)
+            return replace(self.usage, completion=most), True
+        return self.usage, False
 
     def feed(self, data: bytes) -> bytes:
         self._buffer += data
@@ -76,28 +93,37 @@ class StreamRelay:
 
     def _event(self, event: bytes) -> bytes:
         text = _data_of(event)
-        if text is None or self.fault is not None:
+        if text is None or self.fault is not None or self.done:
             return b""  # comments and empty events are the transport's own affair
         if text == b"[DONE]":
-            self._done = True
+            self.done = True
             return b""
         try:
             chunk = _decode(text)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self.fault = f"an event is no chunk of a chat completion: {error}"
             return b""
-        if bytes(chunk.error) not in (b"", b"null"):
-            self.fault = _message_of(chunk.error)
+        if bytes(chunk.error) not in (b"", b"null", b"false"):
+            self.fault = _message_of(bytes(chunk.error))
             return b""
+        if chunk.object == "error" or (not event.startswith(b"data:") and _is_error(event)):
+            self.fault = _message_of(text)
+            return b""
+        earlier_bytes = self.text_bytes
         self.pieces += bool(chunk.choices)
         for choice in chunk.choices:
-            self.text_bytes += len(((choice.delta and choice.delta.content) or "").encode())
-            self._finished += choice.finish_reason is not None
+            if choice.delta is not None:
+                self.text_bytes += choice.delta.text_bytes
+            if choice.finish_reason is not None:
+                self._finished.add(choice.index)
+        says_usage = bytes(chunk.usage) not in (b"", b"null")
+        has_grown = self.text_bytes > earlier_bytes
+        self._usage_is_old = not says_usage and (self._usage_is_old or has_grown)
         # Usage that was kept back was not the last after all: what came after it follows it.
         earlier, self._kept = self._kept, []
         passed = b"".join([_framed(one.text) for one in earlier if one.has_choices])
-        if chunk.usage is not None:
-            self.usage = chunk.usage.counted() or self.usage
+        if says_usage:
+            self.usage = usage_in(chunk.usage) or self.usage
             self._kept = [_Kept(text, bool(chunk.choices))]
             return passed
         return passed + _framed(text)
@@ -126,7 +152,7 @@ class _Kept:
 
 
 def _framed(text: bytes) -> bytes:
-    return b"data: " + text + b"\n\n"
+    return b"data: " + text.replace(b"\n", b"\ndata: ") + b"\n\n"
 
 
 def _data_of(event: bytes) -> bytes | None:
@@ -134,8 +160,13 @@ def _data_of(event: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
-def _message_of(error: msgspec.Raw) -> str:
+def _is_error(event: bytes) -> bool:
+    return any(line in (b"event: error", b"event:error") for line in event.split(b"\n"))
+
+
+def _message_of(error: bytes) -> str:
     try:
-        return _decode_error(error).message or bytes(error).decode(errors="replace")
-    except msgspec.DecodeError:
-        return bytes(error).decode(errors="replace")
+        message = _decode_error(error).message
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        message = ""
+    return (message or error.decode(errors="replace"))[:MESSAGE_LIMIT]

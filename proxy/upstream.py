@@ -54,8 +54,11 @@ class Answer(Protocol):
     async def all(self, limit: int) -> bytes:
         """The whole body. Raises Broken, Late, TooLong."""
 
-    async def some(self) -> bytes:
-        """What has come since the last call, at least one byte; b"" only at the end."""
+    async def some(self, within_s: float | None = None) -> bytes:
+        """What has come since the last call, at least one byte; b"" only at the end.
+
+        Raises Late after `within_s` seconds, or the idle limit if that is sooner; Broken.
+        """
 
     def close(self) -> None:
         """Give the connection back; one whose answer was not read to its end is closed."""

@@ -38,6 +38,7 @@ class Provider:
 
 
 _tree = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_tree_or_null = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -54,9 +55,8 @@ def rewrite(
     if max_completion_tokens is not None:
         tree[provider.max_tokens_field] = max_completion_tokens
     if stream:
-        given = tree.get("stream_options")
-        options = msgspec.json.decode(given) if given is not None else None
-        tree["stream_options"] = (options or {}) | {"include_usage": True}
+        options = _tree_or_null(tree.get("stream_options", b"null")) or {}
+        tree["stream_options"] = options | {"include_usage": True}
     return _encode(tree)
 
 
@@ -74,6 +74,7 @@ class Usage(msgspec.Struct, gc=False):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
@@ -86,6 +87,8 @@ class Usage(msgspec.Struct, gc=False):
             return None
         details = self.prompt_tokens_details or _PromptDetails()
         reasoning = (self.completion_tokens_details or _CompletionDetails()).reasoning_tokens
+        if reasoning and self.total_tokens == prompt + completion + reasoning:
+            completion += reasoning  # xAI counts reasoning beside completion_tokens, not in them
         cached = details.cached_tokens
         return TokenUsage(
             prompt=prompt,
@@ -96,6 +99,63 @@ class Usage(msgspec.Struct, gc=False):
         )
 
 
+_ABSENT = msgspec.Raw()
+
+
+_usage = msgspec.json.Decoder(Usage).decode
+
+
+def usage_in(raw: msgspec.Raw) -> TokenUsage | None:
+    """What a `usage` field says; None if it is not there, null, or cannot be read."""
+    try:
+        return _usage(raw).counted()
+    except msgspec.DecodeError:
+        return None
+
+
+class _Function(msgspec.Struct, gc=False):
+    arguments: msgspec.Raw = _ABSENT
+
+
+class _Call(msgspec.Struct, gc=False):
+    function: _Function | None = None
+
+
+class Written(msgspec.Struct, gc=False):
+    """The message of a choice or a stream's delta: all that its provider bills as output.
+
+    content is a list where a provider writes in parts (Mistral's reasoning models).
+    """
+
+    content: str | list[msgspec.Raw] | None = None
+    refusal: str | None = None
+    reasoning: msgspec.Raw = _ABSENT
+    reasoning_content: msgspec.Raw = _ABSENT
+    tool_calls: list[_Call] | None = None
+
+    @property
+    def text_bytes(self) -> int:
+        size = 0
+        if isinstance(self.content, str):
+            size = len(self.content.encode())
+        elif self.content is not None:
+            size = sum(len(bytes(part)) for part in self.content)
+        if self.refusal is not None:
+            size += len(self.refusal.encode())
+        if self.reasoning is not _ABSENT or self.reasoning_content is not _ABSENT:
+            # Some write the same reasoning under both names.
+            size += max(_json_bytes(self.reasoning), _json_bytes(self.reasoning_content))
+        for call in self.tool_calls or ():
+            size += 0 if call.function is None else _json_bytes(call.function.arguments)
+        return size
+
+
+def _json_bytes(raw: msgspec.Raw) -> int:
+    """The length of a JSON string without its quotes; 0 for null."""
+    text = bytes(raw)
+    return 0 if text == b"null" else max(0, len(text) - 2)
+
+
 def _within(part: int | None, whole: int) -> int | None:
     """A part that is no part of its whole is not believed."""
     return part if part is not None and 0 <= part <= whole else None
@@ -104,5 +164,8 @@ def _within(part: int | None, whole: int) -> int | None:
 def with_cost(raw: bytes, cost: Money) -> bytes:
     """An answer or a stream's chunk, with `usage.cost` (USD) in its usage."""
     tree: dict[str, Any] = dict(_tree(raw))
-    tree["usage"] = _tree(tree["usage"]) | {"cost": as_usd(cost)}
+    try:
+        tree["usage"] = _tree(tree["usage"]) | {"cost": as_usd(cost)}
+    except msgspec.DecodeError:
+        return raw  # no object to put it into
     return _encode(tree)

@@ -1,0 +1,187 @@
+"""What may be asked: every body is understood or refused by name, and none is held for less than
+it is sent for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.ask import Ask, parse
+from proxy.dialects.openai import Provider, rewrite
+from proxy.errors import Invalid
+from tests.serving import HELLO, MODEL, asking, serving
+
+PROVIDER = Provider("a", "http://a/v1", None)
+FIELDS = sorted(Ask.__struct_fields__)
+GOOD: dict[str, Any] = {"model": MODEL, "messages": HELLO}
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def raw(body: object) -> bytes:
+    return json.dumps(body).encode()
+
+
+def understood(body: bytes) -> Ask | Invalid:
+    try:
+        return parse(body)
+    except Invalid as refused:
+        return refused
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(), values))
+def test_any_object_is_an_ask_or_is_invalid(extra: dict[str, Any]) -> None:
+    """No JSON object makes another exception; what is refused has a code and a message; what is
+    taken can be rewritten for a provider."""
+    for body in (extra, GOOD | extra):
+        found = understood(raw(body))
+        if isinstance(found, Invalid):
+            assert found.code in ("invalid_json", "invalid_type", "unpriced_feature")
+        else:
+            sent = rewrite(raw(body), PROVIDER, "m", stream=True, max_completion_tokens=7)
+            assert parse(sent).wants_usage
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_any_bytes_are_an_ask_or_are_invalid(body: bytes) -> None:
+    """What is no JSON at all is refused as well."""
+    with pytest.raises(Invalid):
+        parse(body)
+
+
+@given(st.dictionaries(st.text().filter(lambda name: name not in FIELDS), values))
+def test_unknown_fields_pass_through_untouched(extra: dict[str, Any]) -> None:
+    """Every field that is not ours arrives with the value, and the very digits, that it had."""
+    body = raw(extra | GOOD)
+    before = json.loads(body, parse_float=str, parse_int=str)
+    after = json.loads(
+        rewrite(body, PROVIDER, "m", stream=False, max_completion_tokens=None),
+        parse_float=str,
+        parse_int=str,
+    )
+    assert after == before | {"model": "m"}
+    assert list(after) == list(before)
+
+
+PARTS = [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {}}]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "param"),
+    [
+        ("model", 1, "model"),
+        ("messages", "x", "messages"),
+        ("messages", [], "messages"),
+        ("messages", [{"content": 1}], "messages[0].content"),
+        ("messages", [{"content": [{"type": 1}]}], "messages[0].content[0].type"),
+        ("messages", [{"role": "user", "content": PARTS}], "messages"),
+        ("stream", "true", "stream"),
+        ("stream_options", [], "stream_options"),
+        ("stream_options", {"include_usage": 1}, "stream_options.include_usage"),
+        ("max_tokens", 0, "max_tokens"),
+        ("max_tokens", -1, "max_tokens"),
+        ("max_tokens", 1.5, "max_tokens"),
+        ("max_tokens", True, "max_tokens"),
+        ("max_tokens", "8", "max_tokens"),
+        ("max_tokens", 2**31, "max_tokens"),
+        ("max_tokens", 10**30, "max_tokens"),
+        ("max_completion_tokens", 0, "max_completion_tokens"),
+        ("n", 0, "n"),
+        ("n", 129, "n"),
+        ("tools", {}, "tools"),
+        ("response_format", "json", "response_format"),
+        ("logprobs", 1, "logprobs"),
+        ("service_tier", "flex", "service_tier"),
+        ("modalities", ["text", "audio"], "modalities"),
+        ("audio", {"voice": "alloy"}, "audio"),
+        ("web_search_options", {}, "web_search_options"),
+    ],
+)
+def test_a_refusal_names_the_field(field: str, value: object, param: str) -> None:
+    """`param` is the path of what is wrong, and the message names it too."""
+    with pytest.raises(Invalid) as refused:
+        parse(raw(GOOD | {field: value}))
+    assert refused.value.param == param
+    assert param in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        '"x":NaN',
+        '"x":Infinity',
+        '"x":01',
+        '"x":tru',
+        '"x":[1,]',
+        '"x":"\\ud800"',
+        '"\\ud800":1',
+        '"x":"\x01"',
+        '"x":' + "[" * 50_000 + "]" * 50_000,
+        '"max_tokens":1' + "0" * 5000,
+    ],
+)
+def test_what_is_almost_json_is_refused(extra: str) -> None:
+    """NaN, lone surrogates, control characters, nesting without end: 400, and no exception."""
+    with pytest.raises(Invalid):
+        parse(raw(GOOD)[:-1] + f",{extra}}}".encode())
+
+
+@pytest.mark.parametrize("value", ["1e999", "123456789012345678901234567890", "-0.0", "1E+2"])
+def test_numbers_that_no_machine_holds_pass_through(value: str) -> None:
+    """A number that we need not understand is passed on digit by digit, inside our own options
+    too."""
+    body = raw(GOOD)[:-1] + f',"x":{value},"stream_options":{{"x":{value}}}}}'.encode()
+    parse(body)
+    sent = rewrite(body, PROVIDER, "m", stream=True, max_completion_tokens=None)
+    assert sent.count(f'"x":{value}'.encode()) == 2
+    assert b'"include_usage":true' in sent
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        '"max_tokens":1,"max_tokens":40',
+        '"max_tokens":40,"max_tokens":1',
+        '"max_tokens":1,"max\\u005ftokens":40',
+        '"max_tokens":1,"max_completion_tokens":40',
+        '"max_tokens":1,"n":1,"n":40',
+    ],
+)
+async def test_nothing_is_smuggled_past_the_hold(tmp_path: Path, twice: str) -> None:
+    """What the provider is sent names each field once, and allows no more than was held."""
+    async with serving(tmp_path) as proxy:
+        tail = f',"sandbox":{{"output_tokens":100}},{twice}}}'
+        body = raw(asking(max_tokens=None))[:-1] + tail.encode()
+        reply = await proxy.post(body)
+        assert reply.status == 200
+        (exchange,) = proxy.a.tally.exchanges
+        pairs = json.loads(exchange.body, object_pairs_hook=list)
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names))
+        sent = dict(pairs)
+        limits = [sent[name] for name in ("max_tokens", "max_completion_tokens") if name in sent]
+        most = max(limits) * sent.get("n", 1)
+        assert (exchange.completion_tokens or 0) <= most
+        ((held, overrun),) = await proxy.read(
+            lambda store: store.database.execute(
+                "SELECT held_nanos, overrun_nanos FROM usage"
+            ).fetchall()
+        )
+        assert overrun == 0
+        assert held == len(body) * 1000 + most * 2000
