@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -29,6 +31,8 @@ from routing.decide import Limits
 
 DRAIN_S = 20.0
 """How long answers that are under way may take after SIGTERM."""
+CLOSE_S = 1.0
+"""How long the last bytes may take after that."""
 REBUILD_S = 0.25
 """How old a snapshot of the market gets."""
 
@@ -59,8 +63,9 @@ async def running(
     port: int | None = None,
     clock: Clock | None = None,
     draws: random.Random | None = None,
+    drain_s: float = DRAIN_S,
 ) -> AsyncIterator[Running]:
-    """Serve until the block ends; then let answers that are under way finish, DRAIN_S at most.
+    """Serve until the block ends; then let answers that are under way finish, `drain_s` at most.
 
     Raises LedgerError, MarketError, PortTaken.
     """
@@ -90,7 +95,7 @@ async def running(
         )
         host = config.server.host if host is None else host
         port = config.server.port if port is None else port
-        app = application(house, config.server.max_body_bytes)
+        app = application(house, config.server.max_body_bytes, drain_s)
         bound = await stack.enter_async_context(_listening(app, host, port))
         yield Running(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1", house)
 
@@ -135,20 +140,27 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
 async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Listen; the port that was bound. At the end, drain."""
     runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_S
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_S
     )
     await runner.setup()
     try:
         try:
             await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise PortTaken(
-                f"cannot listen on {host}:{port}: {error.strerror or error};"
-                " choose another port with --port, or stop what uses it"
-            ) from error
+        except (OSError, UnicodeError) as error:  # the second: a name that no resolver takes
+            why, hint = _refusal(error)
+            raise PortTaken(f"cannot listen on {host}:{port}: {why}; {hint}") from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _refusal(error: OSError | UnicodeError) -> tuple[str, str]:
+    """Why an address cannot be had, and what to do."""
+    code = error.errno or 0 if isinstance(error, OSError) else 0
+    why = os.strerror(code) if code > 0 else str(error)  # a resolver's codes are negative
+    if code == errno.EADDRINUSE:
+        return why, "choose another port with --port, or stop what uses it"
+    return why, "check --host and --port, or server.host and server.port"
 
 
 def _providers(config: Config) -> dict[str, Provider]:

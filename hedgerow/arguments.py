@@ -1,11 +1,16 @@
-"""USD on the command line."""
+"""Arguments: the types of what is written on the command line."""
 
 from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
 
 import click
 
 from ledger.errors import NotMoney
-from ledger.money import Money, usd
+from ledger.money import MAX_NANOS, Money, usd
+
+_NANOS_PER_S = 1_000_000_000
 
 
 class _Usd(click.ParamType[Money]):
@@ -25,4 +30,76 @@ class _Usd(click.ParamType[Money]):
         return amount
 
 
+class _Label(click.ParamType[str]):
+    """Text that can stand in a table, an HTTP header's message and the books."""
+
+    name = "text"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value)
+        if not text.isprintable() or text != text.strip() or not text:
+            self.fail(
+                f"{text!r} is empty, or has spaces at an end or control characters: "
+                "write plain text",
+                param,
+                ctx,
+            )
+        return text
+
+
+class _Labels(click.ParamType[tuple[str, ...]]):
+    """Labels between commas, each once."""
+
+    name = "text,text"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        labels = (LABEL.convert(one.strip(), param, ctx) for one in str(value).split(","))
+        return tuple(dict.fromkeys(labels))
+
+
+class _Moment(click.ParamType[int]):
+    """A day or a second in UTC, as nanoseconds since 1970."""
+
+    name = "date"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            at = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no date: write 2027-01-31 or 2027-01-31T18:00:00", param, ctx)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        at_ns = int(at.timestamp()) * _NANOS_PER_S
+        if not 0 <= at_ns <= MAX_NANOS:
+            self.fail(f"{value} is outside 1970 to 2262, which the books can hold", param, ctx)
+        return at_ns
+
+
+class Ratio(click.FloatRange):
+    """A number within limits. click takes NaN for one: no comparison refuses it."""
+
+    name = "number"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = super().convert(value, param, ctx)  # type: ignore[arg-type]
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 USD = _Usd()
+LABEL = _Label()
+LABELS = _Labels()
+MOMENT = _Moment()

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from benchmarks.feeds import litellm
 from benchmarks.feeds.litellm import PricedModel
+from hedgerow.errors import FolderRefused
 
 MODEL = "llama-3.3-70b"
 TEAMS = ("research", "product", "interns")
 INTERNS_CAP_USD = "0.01"
 """What the interns may spend: some dozens of requests."""
 
+_TITLE = "# The demo: sandbox providers on loopback, at the real prices of the installed file."
 _SOLD_BY = (  # the first is what an application would call without a router
     ("together", "together_ai", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
     ("deepinfra", "deepinfra", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
@@ -33,6 +35,7 @@ def write_config(folder: Path) -> Path:
     """Write hedgerow.yaml and its policy; the path of the first.
 
     The providers' URLs are of no host at all: the rehearsal puts sandbox providers in their place.
+    Raises FolderRefused, MarketError.
     """
     prices = litellm.read_installed()
     sold = [
@@ -41,15 +44,22 @@ def write_config(folder: Path) -> Path:
         if (known := prices.find(provider, model)) is not None and known.rates is not None
     ]
     path = folder / "hedgerow.yaml"
-    (folder / "policies").mkdir(parents=True, exist_ok=True)
-    path.write_text(_config(sold), encoding="utf-8")
-    (folder / "policies" / "demo.yaml").write_text(_POLICY, encoding="utf-8")
+    policies = folder / "policies"
+    try:
+        if path.exists() and not path.read_text(encoding="utf-8").startswith(_TITLE):
+            raise FolderRefused(f"{path} is not the demo's, and stays: name another --folder")
+        policies.mkdir(parents=True, exist_ok=True)
+        path.write_text(_config(sold), encoding="utf-8")
+        (policies / "demo.yaml").write_text(_POLICY, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FolderRefused(
+            f"cannot write the demo's files to {folder}: {error}; name another --folder"
+        ) from error
     return path
 
 
 def _config(sold: list[tuple[str, str, PricedModel]]) -> str:
-    lines = ["# The demo: sandbox providers on loopback, at the real prices of the installed file."]
-    lines += ['ledger: {url: "sqlite:///demo.db"}', "providers:"]
+    lines = [_TITLE, 'ledger: {url: "sqlite:///demo.db"}', "providers:"]
     lines += [
         f"  {name}: {{dialect: openai, base_url: http://{name}.invalid/v1,"
         f" litellm_provider: {provider}}}"

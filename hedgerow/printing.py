@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +12,12 @@ import click
 import msgspec
 from tabulate import tabulate
 
-from ledger.money import Money, as_usd, usd_text
+from ledger.money import NANOS_PER_USD, Money, usd_text
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_CENT = NANOS_PER_USD // 100
+_NUMBER = re.compile(r"-?\$?[0-9,]*\.?[0-9]*(%| ms| ×)?|\?")
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -52,8 +56,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def dollars(money: Money) -> str:
-    """Enough digits to be of use: cents for what is worth dollars, all of them for less."""
-    return f"${usd_text(money, 2 if abs(as_usd(money)) >= 100 else 6)}"
+    """Enough digits to be of use: cents from 100 dollars on and for whole cents; else six."""
+    is_plain = money % _CENT == 0 or abs(money) >= 100 * NANOS_PER_USD
+    return f"${usd_text(money, 2 if is_plain else 6)}"
 
 
 def moment(at_ns: int) -> str:
@@ -61,5 +66,4 @@ def moment(at_ns: int) -> str:
 
 
 def _is_number(cell: object) -> bool:
-    text = str(cell).lstrip("$-").replace(",", "").rstrip("%")
-    return text == "" or text.replace(".", "", 1).isdigit()
+    return _NUMBER.fullmatch(str(cell)) is not None

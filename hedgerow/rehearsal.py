@@ -27,10 +27,13 @@ from ledger.audit import Audit, verify
 from ledger.money import Money
 from ledger.requests import RequestRecord
 from ledger.statements import Charged, Dimension, Spend, charged, spend
+from proxy.clock import Clock, SystemClock
 
 TIME_SCALE = 0.1
 """Sandbox providers are ten times as fast as they say: a rehearsal need not take hours."""
 CONCURRENCY = 64
+BLOCKED = "budget_exceeded"
+"""The code of an answer that a budget refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Rehearsed:
 
     @property
     def blocked(self) -> int:
-        return self.replayed.by_error["budget_exceeded"]
+        return self.replayed.by_error[BLOCKED]
 
 
 @asynccontextmanager
@@ -114,8 +117,14 @@ async def rehearse(
     max_tokens: int,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
+    clock: Clock | None = None,
 ) -> Rehearsed:
-    """Replay `rows` against a running proxy of `config`, and read its books afterwards."""
+    """Replay `rows` against a running proxy of `config`, and read its books afterwards.
+
+    Books may hold earlier traffic: only the audit is over all of them.
+    """
+    clock = clock or SystemClock()
+    since_ns = clock.now_ns()
     connector = aiohttp.TCPConnector(limit=CONCURRENCY)
     async with aiohttp.ClientSession(connector=connector) as session:
         replayed = await replay(
@@ -130,18 +139,19 @@ async def rehearse(
             seed=seed,
             on_progress=on_progress,
         )
-    return await asyncio.to_thread(_read_books, config, model, replayed)
+    return await asyncio.to_thread(_read_books, config, model, replayed, since_ns)
 
 
-def _read_books(config: Config, model: str, replayed: ReplayResult) -> Rehearsed:
-    quoted = quoted_offers(config, price_file(config), datetime.now(UTC))[model]
+def _read_books(config: Config, model: str, replayed: ReplayResult, since_ns: int) -> Rehearsed:
+    at = datetime.fromtimestamp(since_ns / 1e9, UTC)
+    quoted = quoted_offers(config, price_file(config), at)[model]
     with books(config, create=False) as store:
-        rows = list(charged(store))
+        rows = [one for one in charged(store) if one.at_ns >= since_ns]
         return Rehearsed(
             replayed,
             _bounds(rows, quoted, replayed),
-            spend(store, Dimension.PROVIDER),
-            spend(store, Dimension.TEAM),
+            spend(store, Dimension.PROVIDER, since_ns),
+            spend(store, Dimension.TEAM, since_ns),
             verify(store),
         )
 
@@ -177,8 +187,10 @@ def _dearest(one: Charged, quoted: Sequence[Quoted]) -> Money:
 
 def last_answered(config: Config, replayed: ReplayResult) -> RequestRecord | None:
     """The record of the last request that succeeded, to show how it was decided."""
-    for outcome in reversed(replayed.outcomes):
-        if outcome.succeeded and outcome.request_id is not None:
-            with books(config, create=False) as store:
-                return store.request(outcome.request_id)
+    with books(config, create=False) as store:
+        for outcome in reversed(replayed.outcomes):
+            if outcome.succeeded and outcome.request_id is not None:
+                record = store.request(outcome.request_id)
+                if record is not None:  # records are written behind: the last may be on its way
+                    return record
     return None

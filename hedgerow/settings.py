@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from hedgerow.config_errors import container, model_inside, nearest, wrong
 from ledger.errors import NotMoney
 from ledger.money import usd
+from ledger.rates import MOST_DECIMALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,10 @@ Name: TypeAlias = Annotated[str, AfterValidator(_name), Kind("name")]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret")]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_duration), Kind("duration")]
 Price: TypeAlias = Annotated[
-    Decimal, Field(le=Decimal(1_000_000)), BeforeValidator(_decimal), Kind("USD")
+    Decimal,
+    Field(le=Decimal(1_000_000), decimal_places=MOST_DECIMALS),
+    BeforeValidator(_decimal),
+    Kind("USD"),
 ]
 Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), Kind("USD")]
 WorkerCount: TypeAlias = Annotated[int, AfterValidator(_one_worker), Kind("whole number")]

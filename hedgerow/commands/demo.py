@@ -16,12 +16,13 @@ import click
 
 from benchmarks.trace import azure_conversation
 from hedgerow.app import books, running
+from hedgerow.arguments import Ratio
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
 from hedgerow.commands.route import request_lines, request_with_charges
 from hedgerow.config import Config, load_config
 from hedgerow.demo import MODEL, TEAMS, write_config
-from hedgerow.loops import run
+from hedgerow.loops import run, told_to_stop
 from hedgerow.printing import json_option, print_json
 from hedgerow.rehearsal import Rehearsed, last_answered, rehearse, sandbox_instead
 from ledger.keys import hash_of, mint
@@ -42,13 +43,15 @@ MAX_TOKENS = 1024
 )
 @click.option(
     "--speedup",
-    type=click.FloatRange(1, 10_000),
+    type=Ratio(1, 10_000),
     default=20.0,
     show_default=True,
     help="How many times faster than it happened.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Listen here. [default: any free]"
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -64,7 +67,7 @@ def demo(
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Replay a real request trace through the proxy, and show what it did with the money.
+    """The main job on loopback: a real trace, and what became of the money.
 
     Providers are sandbox servers on this machine: their prices are real, their latencies and
     failures simulated. No API key and no network is used.
@@ -130,8 +133,9 @@ class _Show:
             else:
                 await self._explain(config, rehearsed, server.base_url, keys["interns"])
             if not self.once:
+                stop = told_to_stop()
                 self._invite(server.base_url, keys["research"])
-                await _until_stopped()
+                await stop.wait()
 
     async def _explain(
         self, config: Config, rehearsed: Rehearsed, base_url: str, spent_key: str
@@ -187,12 +191,3 @@ def _plan() -> list[str]:
     from hedgerow.commands.hedge import plan_lines
 
     return plan_lines(demo_plan(None, 0.95, 1))
-
-
-async def _until_stopped() -> None:
-    import signal
-
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()

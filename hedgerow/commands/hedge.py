@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hedgerow.amounts import USD
+from hedgerow.arguments import USD, Ratio
 from hedgerow.printing import json_option, print_json, table
 from ledger.money import Money
 
@@ -32,7 +32,7 @@ def hedge() -> None:
 @click.option("--cap-usd", "cap", type=USD, help="The month's cap. [default: the sample's]")
 @click.option(
     "--confidence",
-    type=click.FloatRange(0.5, 0.99),
+    type=Ratio(0.5, 0.99),
     default=0.95,
     show_default=True,
     help="The mean of the months worse than this stays under the cap (CVaR).",

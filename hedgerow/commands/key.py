@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from hedgerow.amounts import USD
 from hedgerow.app import books
+from hedgerow.arguments import LABEL, LABELS, MOMENT, USD
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
 from hedgerow.printing import config_option, json_option, moment, print_json, table
@@ -28,21 +27,19 @@ def key() -> None:
 
 @key.command()
 @config_option
-@click.option("--name", help="For people, to know the key by.")
-@click.option("--org", help="Whose spend it is; nothing need exist before.")
-@click.option("--team", help="The same, for a team.")
-@click.option("--project", help="The same, for a project.")
-@click.option("--user", help="The same, for a person or a service.")
-@click.option("--tags", help="Comma-separated; budgets and spend can go by tag.")
-@click.option("--models", help="Comma-separated model names that it may use; default: all.")
-@click.option("--expires", type=click.DateTime(), help="When it stops working (UTC).")
+@click.option("--name", type=LABEL, help="For people, to know the key by.")
+@click.option("--org", type=LABEL, help="Whose spend it is; nothing need exist before.")
+@click.option("--team", type=LABEL, help="The same, for a team.")
+@click.option("--project", type=LABEL, help="The same, for a project.")
+@click.option("--user", type=LABEL, help="The same, for a person or a service.")
+@click.option("--tags", type=LABELS, default=(), help="Budgets and spend can go by tag.")
+@click.option("--models", type=LABELS, help="The models that it may use. [default: all]")
+@click.option("--expires", type=MOMENT, help="When it stops working (UTC), as in 2027-01-31.")
 @click.option("--budget", type=USD, help="The most that it may spend, in USD.")
 @click.option(
     "--window",
     type=click.Choice([one.value for one in Window]),
-    default=Window.LIFETIME.value,
-    show_default=True,
-    help="What --budget counts over (UTC).",
+    help="What --budget counts over (UTC). [default: lifetime]",
 )
 @json_option
 def create(
@@ -52,25 +49,25 @@ def create(
     team: str | None,
     project: str | None,
     user: str | None,
-    tags: str | None,
-    models: str | None,
-    expires: datetime | None,
+    tags: tuple[str, ...],
+    models: tuple[str, ...] | None,
+    expires: int | None,
     budget: Money | None,
-    window: str,
+    window: str | None,
     as_json: bool,
 ) -> None:
     """Make a key. It is shown once: the books keep only its hash."""
     config = load_config(path, os.environ)
-    wanted = _listed(models)
-    if unknown := sorted(set(wanted or ()) - set(config.models)):
+    if window is not None and budget is None:
+        raise click.BadParameter("there is no --budget for it to count", param_hint="--window")
+    if unknown := sorted(set(models or ()) - set(config.models)):
         raise click.BadParameter(
             f"no model {unknown[0]!r} in {path}; there are: {', '.join(sorted(config.models))}",
             param_hint="--models",
         )
     at_ns = time.time_ns()
-    expires_at_ns = None
-    if expires is not None:
-        expires_at_ns = int(expires.replace(tzinfo=UTC).timestamp()) * 1_000_000_000
+    if expires is not None and expires <= at_ns:
+        raise click.BadParameter(f"{moment(expires)} is over", param_hint="--expires")
     secret, record = mint(
         at_ns,
         secrets.token_bytes,
@@ -79,14 +76,15 @@ def create(
         team=team,
         project=project,
         user=user,
-        tags=tuple(_listed(tags) or ()),
-        models=None if wanted is None else frozenset(wanted),
-        expires_at_ns=expires_at_ns,
+        tags=tags,
+        models=None if models is None else frozenset(models),
+        expires_at_ns=expires,
     )
     with books(config) as store, store.transaction():
         store.add_key(record, hash_of(secret))
         if budget is not None:
-            own = Budget(f"key {record.id}", Scope(key=record.id), Window(window), "UTC", budget)
+            over = Window.LIFETIME if window is None else Window(window)
+            own = Budget(f"key {record.id}", Scope(key=record.id), over, "UTC", budget)
             store.add_budget(own, at_ns)
     if as_json:
         print_json({"key": secret, "id": record.id, **_described(record)})
@@ -162,7 +160,3 @@ def _state(one: KeyRecord, now_ns: int) -> str:
     if one.expires_at_ns is not None and one.expires_at_ns <= now_ns:
         return "expired"
     return "active"
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [one.strip() for one in text.split(",") if one.strip()]

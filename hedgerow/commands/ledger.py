@@ -53,7 +53,12 @@ def verify(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 def audit_line(found: Audit) -> str:
     """An audit in one sentence."""
-    verdict = "verified" if found.verified else f"{len(found.findings)} places do not agree"
+    places = len(found.findings)
+    verdict = (
+        "verified"
+        if found.verified
+        else f"{places} place{'s do' if places > 1 else ' does'} not agree"
+    )
     return (
         f"{verdict}: {found.accounts} balances and {found.charges} charges recomputed from"
         f" {found.attempts} attempts, {found.open_holds} holds open,"

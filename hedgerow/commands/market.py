@@ -37,15 +37,12 @@ def market(path: Path, model: str | None, as_json: bool) -> None:
             }
         )
         return
-    for name, quoted in models.items():
-        click.echo(f"{name}\n")
-        click.echo(
-            table(
-                ("offer", "input", "output", "cached", "context", "output limit", "price from"),
-                [_row(one) for one in quoted],
-            )
-        )
-        click.echo()
+    headers = ("offer", "input", "output", "cached", "context", "output limit", "price from")
+    boards = (
+        f"{name}\n\n{table(headers, [_row(one) for one in quoted])}"
+        for name, quoted in models.items()
+    )
+    click.echo("\n\n".join(boards))
 
 
 def _row(one: Quoted) -> tuple[str, ...]:

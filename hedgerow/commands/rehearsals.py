@@ -8,8 +8,10 @@ from collections.abc import Callable
 import click
 
 from hedgerow.printing import dollars, table
-from hedgerow.rehearsal import Rehearsed
+from hedgerow.rehearsal import BLOCKED, Rehearsed
 from ledger.money import Money, as_usd
+
+MAX_REASONS = 5
 
 
 def progress() -> Callable[[int, int], None] | None:
@@ -30,8 +32,14 @@ def rehearsed_lines(one: Rehearsed) -> list[str]:
     count = len(replayed.outcomes)
     failed = count - replayed.succeeded - one.blocked
     ends = f"{replayed.succeeded} answered, {one.blocked} blocked by a budget, {failed} failed"
+    reasons = [
+        f"failed: {code}, {number} times" if number > 1 else f"failed: {code}, once"
+        for code, number in replayed.by_error.most_common(MAX_REASONS)
+        if code != BLOCKED
+    ]
     return [
         f"{count} requests in {replayed.seconds:.1f} s: {ends}",
+        *reasons,
         f"{replayed.prompt_tokens:,} tokens in, {replayed.completion_tokens:,} out",
         "",
         table(

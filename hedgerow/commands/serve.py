@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
 from pathlib import Path
 
 import click
 
 from hedgerow.app import running
+from hedgerow.arguments import LABEL
 from hedgerow.config import Config, load_config
-from hedgerow.loops import run
+from hedgerow.loops import run, told_to_stop
 from hedgerow.printing import config_option
 
 
 @click.command()
 @config_option
-@click.option("--host", help="Listen here instead of server.host.")
+@click.option("--host", type=LABEL, help="Listen here instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0: any free.")
 @click.option("--workers", type=click.IntRange(1, 1), help="Processes; this version runs one.")
 def serve(path: Path, host: str | None, port: int | None, workers: int | None) -> None:  # noqa: ARG001
-    """Run the proxy until SIGTERM or Ctrl-C; then finish what is under way, 20 s at most."""
+    """Run the proxy until SIGTERM or Ctrl-C.
+
+    What is under way then is finished first, for 20 s at most.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     run(_serve(load_config(path, os.environ), host, port))
 
 
 async def _serve(config: Config, host: str | None, port: int | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = told_to_stop()
     async with running(config, host=host, port=port) as server:
         click.echo(f"ready at {server.base_url}", err=True)
         await stop.wait()

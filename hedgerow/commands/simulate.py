@@ -13,6 +13,7 @@ import click
 
 from benchmarks.trace import TraceRow, read_trace
 from hedgerow.app import books, running
+from hedgerow.arguments import LABEL, Ratio
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
 from hedgerow.config import Config, load_config
@@ -35,13 +36,21 @@ from ledger.keys import hash_of, mint
 @click.option("--rows", type=click.IntRange(1), help="Only so many requests of the trace.")
 @click.option(
     "--speedup",
-    type=click.FloatRange(0.001),
+    type=Ratio(min=0.001),
     default=10.0,
     show_default=True,
     help="How many times faster than it happened.",
 )
-@click.option("--max-tokens", type=click.IntRange(1), default=4096, show_default=True)
-@click.option("--team", default="simulation", show_default=True, help="Whose budgets apply.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="What its clients allow for an answer.",
+)
+@click.option(
+    "--team", type=LABEL, default="simulation", show_default=True, help="Whose budgets apply."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @json_option
 def simulate(
@@ -55,9 +64,11 @@ def simulate(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Replay a trace through this configuration: its offers, prices, routing and budgets.
+    """Replay a trace through this configuration, without your providers.
 
-    Sandbox providers on this machine stand in for the real ones, and the books are new and
+    Its offers, prices, routing and budgets are the real ones.
+
+    Sandbox providers on this machine stand in for the others, and the books are new and
     temporary: nothing is spent, and your own books are not touched.
     """
     config = load_config(path, os.environ)

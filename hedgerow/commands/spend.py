@@ -9,14 +9,13 @@ from pathlib import Path
 import click
 
 from hedgerow.app import books
+from hedgerow.arguments import MOMENT
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.money import as_usd
 from ledger.sqlite_store import Balance
 from ledger.statements import Dimension, SpendRow, standing
 from ledger.statements import spend as spent
-
-_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @click.command()
@@ -28,15 +27,15 @@ _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
     show_default=True,
     help="What the rows are.",
 )
-@click.option("--from", "since", type=click.DateTime(_DATES), help="From this day on (UTC).")
-@click.option("--to", "until", type=click.DateTime(_DATES), help="Before this day (UTC).")
+@click.option("--from", "since", type=MOMENT, help="From this day on (UTC), as in 2027-01-31.")
+@click.option("--to", "until", type=MOMENT, help="Before this day (UTC).")
 @json_option
-def spend(
-    path: Path, by: str, since: datetime | None, until: datetime | None, as_json: bool
-) -> None:
+def spend(path: Path, by: str, since: int | None, until: int | None, as_json: bool) -> None:
     """Charged requests, their tokens and their cost."""
+    if since is not None and until is not None and since >= until:
+        raise click.BadParameter("it is not after --from", param_hint="--to")
     with books(load_config(path, os.environ), create=False) as store:
-        found = spent(store, Dimension(by), _ns(since), _ns(until))
+        found = spent(store, Dimension(by), since, until)
     if as_json:
         print_json(
             {
@@ -135,7 +134,3 @@ def _balance(one: Balance) -> dict[str, object]:
 def _reset(one: Balance) -> str:
     resets = one.account.resets_at
     return "never" if resets is None else resets.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _ns(at: datetime | None) -> int | None:
-    return None if at is None else int(at.replace(tzinfo=UTC).timestamp()) * 1_000_000_000
