@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from benchmarks.feeds.litellm import provider_of
 from benchmarks.market import Quoted
 from benchmarks.sandbox import Behaviour, FaultRates, SandboxProvider
 from benchmarks.trace import TraceRow
@@ -57,7 +58,6 @@ class Rehearsed:
     replayed: ReplayResult
     bounds: Bounds
     by_provider: Spend
-    by_team: Spend
     audit: Audit
 
     @property
@@ -82,7 +82,11 @@ async def sandbox_instead(config: Config, seed: int) -> AsyncIterator[Config]:
             server = SandboxProvider(_behaviour(name, tuple(sorted(sold)), seed))
             url = await server.start()
             stack.push_async_callback(server.close)
-            providers[name] = provider.model_copy(update={"base_url": url, "api_key": None})
+            # Its host is gone with its URL: what the price file calls it has to be said.
+            known_as = provider.litellm_provider or provider_of(provider.base_url)
+            providers[name] = provider.model_copy(
+                update={"base_url": url, "api_key": None, "litellm_provider": known_as}
+            )
         yield config.replaced(providers)
 
 
@@ -151,7 +155,6 @@ def _read_books(config: Config, model: str, replayed: ReplayResult, since_ns: in
             replayed,
             _bounds(rows, quoted, replayed),
             spend(store, Dimension.PROVIDER, since_ns),
-            spend(store, Dimension.TEAM, since_ns),
             verify(store),
         )
 

@@ -28,7 +28,7 @@ from typing import ClassVar
 import msgspec
 
 from ledger.errors import BudgetExceeded
-from ledger.money import Money, usd_text
+from ledger.money import Money, as_usd, usd_text
 from proxy.exchange import Headers
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -134,26 +134,27 @@ class Refused(ProxyError):
 
 def over_budget(refused: BudgetExceeded, affordable_max_tokens: int) -> OverBudget:
     """The 402 that says which budget, its numbers, and what would still fit."""
-    resets = "never" if refused.resets_at is None else refused.resets_at.isoformat()
+    resets = None if refused.resets_at is None else refused.resets_at.isoformat()
     left = usd_text(Money(max(0, refused.left)))
-    hint = (
-        f"max_tokens of at most {affordable_max_tokens} would fit"
-        if affordable_max_tokens > 0
-        else "nothing of this size fits any more"
-    )
+    fits = affordable_max_tokens > 0
     return OverBudget(
         f"budget {refused.budget} ({refused.scope}) has {left} USD left of"
-        f" {usd_text(refused.cap)}; this request may cost up to {usd_text(refused.needed)} USD."
-        f" {hint.capitalize()}; the budget resets: {resets}.",
-        param="max_tokens" if affordable_max_tokens > 0 else None,
+        f" {usd_text(refused.cap)}; this request may cost up to {usd_text(refused.needed)} USD;"
+        + (
+            f" with max_tokens of at most {affordable_max_tokens} it would fit"
+            if fits
+            else " nothing of this size fits any more"
+        )
+        + (f"; the budget starts anew at {resets}" if resets else "; the budget never starts anew"),
+        param="max_tokens" if fits else None,
         more={
             "budget": refused.budget,
             "scope": refused.scope,
-            "cap_usd": usd_text(refused.cap),
-            "spent_usd": usd_text(refused.spent),
-            "held_usd": usd_text(refused.held),
-            "needed_usd": usd_text(refused.needed),
+            "cap_usd": as_usd(refused.cap),
+            "spent_usd": as_usd(refused.spent),
+            "held_usd": as_usd(refused.held),
+            "needed_usd": as_usd(refused.needed),
             "affordable_max_tokens": affordable_max_tokens,
-            "resets_at": None if refused.resets_at is None else resets,
+            "resets_at": resets,
         },
     )

@@ -8,6 +8,7 @@ import os
 import secrets
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -75,96 +76,82 @@ def demo(
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hedgerow-")))
-        path = write_config(folder)
-        show = _Show(load_config(path, os.environ), once, count, speedup, seed, port, as_json)
-        run(show.go())
+        written = load_config(write_config(folder), os.environ)
+        show = _in_json if as_json else _in_words
+        run(_demo(written, show, once=once, count=count, speedup=speedup, seed=seed, port=port))
 
 
-class _Show:
-    def __init__(
-        self,
-        config: Config,
-        once: bool,
-        count: int,
-        speedup: float,
-        seed: int,
-        port: int,
-        as_json: bool,
-    ) -> None:
-        self.written, self.once, self.count = config, once, count
-        self.speedup, self.seed, self.port, self.as_json = speedup, seed, port, as_json
+Show = Callable[[Rehearsed, Config, str, dict[str, str]], Awaitable[None]]
 
-    def say(self, *lines: str) -> None:
-        """For people; in JSON mode stdout holds nothing but the object."""
-        if not self.as_json:
-            click.echo("\n".join(lines))
 
-    def title(self, text: str) -> None:
-        self.say("", click.style(text, bold=True))
-
-    async def go(self) -> None:
-        rows = azure_conversation(self.count)
-        keys = dict(zip(TEAMS, (self._key(team) for team in TEAMS), strict=True))
-        async with (
-            sandbox_instead(self.written, self.seed) as config,
-            running(config, port=self.port) as server,
-        ):
-            self.title("1. A real trace through the proxy")
-            self.say(
-                f"{len(rows)} requests of the Azure LLM inference trace 2023 (conversation, CC BY"
-                f" 4.0), {self.speedup:g} times as fast,",
+async def _demo(
+    written: Config, show: Show, *, once: bool, count: int, speedup: float, seed: int, port: int
+) -> None:
+    in_words = show is _in_words
+    rows = azure_conversation(count)
+    keys = {team: _key(written, team) for team in TEAMS}
+    async with sandbox_instead(written, seed) as config, running(config, port=port) as server:
+        if in_words:
+            _chapter(
+                "1. A real trace through the proxy",
+                f"{count} requests of the Azure LLM inference trace 2023 (conversation, CC BY 4.0),"
+                f" {speedup:g} times as fast,",
                 f"to {len(config.providers)} sandbox providers of {MODEL}: real prices, simulated"
                 " latencies and failures.",
             )
-            rehearsed = await rehearse(
-                config,
-                server.base_url,
-                rows,
-                keys=list(keys.values()),
-                model=MODEL,
-                speedup=self.speedup,
-                max_tokens=MAX_TOKENS,
-                seed=self.seed,
-                on_progress=None if self.as_json else progress(),
-            )
-            self.say(*rehearsed_lines(rehearsed))
-            if self.as_json:
-                print_json(rehearsed_json(rehearsed) | {"base_url": server.base_url})
-            else:
-                await self._explain(config, rehearsed, server.base_url, keys["interns"])
-            if not self.once:
-                stop = told_to_stop()
-                self._invite(server.base_url, keys["research"])
-                await stop.wait()
-
-    async def _explain(
-        self, config: Config, rehearsed: Rehearsed, base_url: str, spent_key: str
-    ) -> None:
-        self.title("2. Why a request went where it went (`hedgerow explain`)")
-        self.say(*await asyncio.to_thread(_one_decision, config, rehearsed))
-        self.title("3. A budget that has run out")
-        self.say(*await _refused(base_url, spent_key))
-        self.title("4. The books, recomputed from their rows (`hedgerow ledger verify`)")
-        self.say(audit_line(rehearsed.audit))
-        self.title("5. Which contracts keep a month under its cap (`hedgerow hedge plan --demo`)")
-        self.say(*await asyncio.to_thread(_plan))
-
-    def _key(self, team: str) -> str:
-        name = f"demo {team}"
-        secret, record = mint(time.time_ns(), secrets.token_bytes, name=name, team=team)
-        with books(self.written) as store, store.transaction():
-            store.add_key(record, hash_of(secret))
-        return secret
-
-    def _invite(self, base_url: str, key: str) -> None:
-        self.title("It goes on serving; try it (Ctrl-C ends it)")
-        body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]})
-        click.echo(
-            f"curl {base_url}/chat/completions -H 'Authorization: Bearer {key}' -d '{body}'\n\n"
-            f'OPENAI_BASE_URL={base_url} OPENAI_API_KEY={key} python -c "import openai;'
-            f' print(openai.OpenAI().models.list().data)"',
-            err=self.as_json,
+        rehearsed = await rehearse(
+            config,
+            server.base_url,
+            rows,
+            keys=list(keys.values()),
+            model=MODEL,
+            speedup=speedup,
+            max_tokens=MAX_TOKENS,
+            seed=seed,
+            on_progress=progress() if in_words else None,
         )
+        await show(rehearsed, config, server.base_url, keys)
+        if not once:
+            stop = told_to_stop()
+            click.echo("\n".join(_invitation(server.base_url, keys["research"])), err=not in_words)
+            await stop.wait()
+
+
+async def _in_json(
+    rehearsed: Rehearsed, _config: Config, base_url: str, _keys: dict[str, str]
+) -> None:
+    print_json(rehearsed_json(rehearsed) | {"base_url": base_url})
+
+
+async def _in_words(
+    rehearsed: Rehearsed, config: Config, base_url: str, keys: dict[str, str]
+) -> None:
+    click.echo("\n".join(rehearsed_lines(rehearsed)))
+    _chapter(
+        "2. Why a request went where it went (`hedgerow explain`)",
+        *await asyncio.to_thread(_one_decision, config, rehearsed),
+    )
+    _chapter("3. A budget that has run out", *await _refused(base_url, keys["interns"]))
+    _chapter(
+        "4. The books, recomputed from their rows (`hedgerow ledger verify`)",
+        audit_line(rehearsed.audit),
+    )
+    _chapter(
+        "5. Which contracts keep a month under its cap (`hedgerow hedge plan --demo`)",
+        *await asyncio.to_thread(_plan),
+    )
+
+
+def _chapter(title: str, *lines: str) -> None:
+    click.echo("\n".join(("", click.style(title, bold=True), *lines)))
+
+
+def _key(config: Config, team: str) -> str:
+    name = f"demo {team}"
+    secret, record = mint(time.time_ns(), secrets.token_bytes, name=name, team=team)
+    with books(config) as store, store.transaction():
+        store.add_key(record, hash_of(secret))
+    return secret
 
 
 def _one_decision(config: Config, rehearsed: Rehearsed) -> list[str]:
@@ -176,8 +163,9 @@ def _one_decision(config: Config, rehearsed: Rehearsed) -> list[str]:
 
 
 async def _refused(base_url: str, key: str) -> list[str]:
-    """What a client of a team without money is told."""
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "x" * 400_000}]}
+    """What a client is told whose team cannot pay for what it asks."""
+    message = {"role": "user", "content": "Write me a very long story."}
+    body = {"model": MODEL, "messages": [message], "max_tokens": 100_000}
     headers = {"Authorization": f"Bearer {key}"}
     async with (
         aiohttp.ClientSession(headers=headers) as session,
@@ -187,7 +175,19 @@ async def _refused(base_url: str, key: str) -> list[str]:
 
 
 def _plan() -> list[str]:
-    from hedge.sample import demo_plan
+    from hedge.sample import demo_plan, sample
     from hedgerow.commands.hedge import plan_lines
 
-    return plan_lines(demo_plan(None, 0.95, 1))
+    return [sample().label, "", *plan_lines(demo_plan(None, 0.95, 1))]
+
+
+def _invitation(base_url: str, key: str) -> list[str]:
+    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]})
+    python = "import openai; print(openai.OpenAI().models.list().data)"
+    return [
+        "",
+        click.style("It goes on serving; try it (Ctrl-C ends it)", bold=True),
+        f"curl {base_url}/chat/completions -H 'Authorization: Bearer {key}' -d '{body}'",
+        "",
+        f'OPENAI_BASE_URL={base_url} OPENAI_API_KEY={key} python -c "{python}"',
+    ]

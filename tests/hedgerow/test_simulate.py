@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.feeds.litellm import read_installed
 from tests.hedgerow.processes import NOWHERE, hedgerow, told, write_config
 
 TRACE = "t_seconds,input_tokens,output_tokens\n" + "".join(
@@ -50,6 +51,26 @@ async def test_a_trace(trace: Path) -> None:
     assert found["first_offer_usd"] == found["cheapest_possible_usd"]
     assert found["dearest_usd"] == pytest.approx(3 * found["cheapest_possible_usd"])
     assert found["spend_usd"] >= found["cheapest_possible_usd"]
+
+
+async def test_prices_are_those_of_the_real_hosts(trace: Path) -> None:
+    """An offer without a price of its own costs what the price file says of its real host."""
+    config = trace.parent / "hosts.yaml"
+    config.write_text(
+        "providers:\n"
+        "  mine: {dialect: openai, base_url: https://api.deepinfra.com/v1/openai}\n"
+        "models:\n"
+        "  llama: {offers: [{provider: mine, model: meta-llama/Llama-3.3-70B-Instruct-Turbo}]}\n"
+    )
+    found = await told("simulate", "-c", config, "--trace", trace, *FAST)
+    known = (await asyncio.to_thread(read_installed)).find(
+        "deepinfra", "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+    )
+    assert known is not None
+    assert known.rates is not None
+    cost = known.rates.input * INPUT_TOKENS + known.rates.output * OUTPUT_TOKENS
+    assert found["succeeded"] == 40
+    assert found["cheapest_possible_usd"] == pytest.approx(float(cost / 1_000_000), abs=40e-9)
 
 
 async def test_budgets_hold(trace: Path) -> None:

@@ -43,14 +43,16 @@ async def test_a_hundred_at_once_share_what_is_there(tmp_path: Path) -> None:
             error = one.error
             assert (error["type"], error["code"]) == ("insufficient_quota", "budget_exceeded")
             assert (error["budget"], error["scope"]) == ("the-month", "everything")
-            assert Decimal(error["cap_usd"]) == as_usd(cap)
-            numbers = [Decimal(error[f"{name}_usd"]) for name in ("cap", "spent", "held", "needed")]
+            assert Decimal(str(error["cap_usd"])) == as_usd(cap)
+            numbers = [
+                Decimal(str(error[f"{name}_usd"])) for name in ("cap", "spent", "held", "needed")
+            ]
             assert numbers[1] + numbers[2] + numbers[3] > numbers[0]
             assert error["resets_at"].endswith("+00:00")
 
         error = (await proxy.post(asking(max_tokens=10_000))).error  # when all is over
-        assert Decimal(error["spent_usd"]) == as_usd(Money(spent))
-        assert Decimal(error["held_usd"]) == 0
+        assert Decimal(str(error["spent_usd"])) == as_usd(Money(spent))
+        assert Decimal(str(error["held_usd"])) == 0
 
 
 async def test_a_budget_for_k_answers_exactly_k(tmp_path: Path) -> None:
