@@ -90,7 +90,9 @@ class SqliteStore:
                 path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"cannot open {path}: {error}; check the folder") from error
+            raise StoreUnavailable(
+                f"cannot open {path}: {error}; check the folder's rights"
+            ) from error
         try:
             database = Database(conn, execute_plugins=False)
             _refuse_foreign(database, path)
