@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -74,7 +73,6 @@ class MarketHistory:
             last = self.as_of(quote.offer_id, quote.known_time, quote.value_time)
             if last is not None and (last.rates, last.source) == (quote.rates, quote.source):
                 continue
-            rates = quote.rates
             self._database.execute(
                 "INSERT INTO quote_history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -82,11 +80,7 @@ class MarketHistory:
                     _ns(quote.value_time),
                     _ns(quote.known_time),
                     quote.source,
-                    str(rates.input),
-                    str(rates.output),
-                    str(rates.cache_read),
-                    str(rates.cache_write),
-                    str(rates.request),
+                    *quote.rates.as_row(),
                 ),
             )
             added += 1
@@ -108,8 +102,8 @@ class MarketHistory:
         if row is None:
             return None
         _, offer, value_ns, known_ns, source, *prices = row
-        rates = RateCard(*(Decimal(price) for price in prices))
-        return PastQuote(offer, _instant(value_ns), _instant(known_ns), source, rates)
+        card = RateCard.of_row(prices)
+        return PastQuote(offer, _instant(value_ns), _instant(known_ns), source, card)
 
 
 def _ns(at: datetime) -> int:

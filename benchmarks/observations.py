@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -75,8 +75,7 @@ def quantile(ordered: list[float], share: float) -> float | None:
     """The smallest value that at least `share` of `ordered` do not exceed; None if it is empty."""
     if not ordered:
         return None
-    ranks = [(index + 1) / len(ordered) for index in range(len(ordered))]
-    return ordered[bisect_left(ranks, share - 1e-12)]
+    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 
 def _share(recent: list[Observation], outcome: Outcome) -> float:

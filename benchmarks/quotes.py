@@ -30,7 +30,6 @@ class Quote:
     long_context: tuple[LongContext, ...]
     source: str
     as_of: datetime
-    valid_until: datetime | None = None
 
     def card(self, prompt_tokens: int) -> RateCard:
         """The prices that a request with so many prompt tokens pays."""

@@ -16,14 +16,11 @@ class Listing:
     """An offer as the market shows it.
 
     quote: None if nobody knows its price; it is then for sale to nobody.
-    quality: from 0 to 1 with its interval's lower end; None if it was never measured.
     """
 
     offer: Offer
     quote: Quote | None
     seen: Seen
-    quality: float | None = None
-    quality_low: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

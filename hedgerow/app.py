@@ -75,7 +75,7 @@ async def running(
     async with AsyncExitStack() as stack:
         stack.enter_context(sole_server(config.ledger.path))
         book = await stack.enter_async_context(_book(config, models, clock))
-        upstream = await stack.enter_async_context(aiohttp_upstream())
+        upstream = await stack.enter_async_context(aiohttp_upstream(clock))
         await stack.enter_async_context(_rebuilding(market, clock))
         house = House(
             book=book,
@@ -84,6 +84,7 @@ async def running(
             providers=_providers(config),
             clock=clock,
             random_bytes=secrets.token_bytes,
+            opened_at_s=clock.now_ns() // 1_000_000_000,
             draw=(draws or random.Random()).random,  # noqa: S311 - spreads load, guards nothing
             limits=Limits(ttft_ms_p95_max=config.routing.ttft_ms_p95_max),
             patience=Patience(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hedgerow.config_errors import did_you_mean, explain
-from hedgerow.errors import ConfigError, ConfigInvalid
+from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
 from hedgerow.settings import (
     BaseUrl,
     Cap,
@@ -369,6 +369,13 @@ class Config:
     models: Mapping[str, Model]
     routing: Routing
     budgets: tuple[BudgetSpec, ...]
+
+    def model(self, name: str) -> Model:
+        """Raises NotFound, naming those that there are."""
+        if name not in self.models:
+            known = ", ".join(self.models)
+            raise NotFound(f"there is no model {name} in {self.path}; there are: {known}")
+        return self.models[name]
 
     def replaced(self, providers: Mapping[str, Provider]) -> Config:
         """The same with some providers replaced, on a port of its own on loopback."""

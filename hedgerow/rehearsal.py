@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ import aiohttp
 
 from benchmarks.feeds.litellm import provider_of
 from benchmarks.market import Quoted
+from benchmarks.quotes import Quote
 from benchmarks.sandbox import Behaviour, FaultRates, SandboxProvider
 from benchmarks.trace import TraceRow
 from hedgerow.app import books
@@ -25,6 +27,7 @@ from hedgerow.config import Config
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.replay import ReplayResult, replay
 from ledger.audit import Audit, verify
+from ledger.keys import hash_of, mint
 from ledger.money import Money
 from ledger.requests import RequestRecord
 from ledger.statements import Charged, Dimension, Spend, charged, spend
@@ -43,10 +46,12 @@ class Bounds:
 
     spent: all that was charged, attempts that failed included. cheapest: each request at its
     cheapest eligible quote; dearest: at its dearest; first_offer: all at the first-listed offer.
+    best_alone: all at the one offer that is cheapest for them together.
     """
 
     spent: Money
     cheapest: Money
+    best_alone: Money
     first_offer: Money
     dearest: Money
 
@@ -110,6 +115,14 @@ def _behaviour(name: str, models: tuple[str, ...], seed: int) -> Behaviour:
     )
 
 
+def team_key(config: Config, team: str, clock: Clock) -> str:
+    """A new key of a team, in the books of a configuration."""
+    secret, record = mint(clock.now_ns(), secrets.token_bytes, name="rehearsal", team=team)
+    with books(config) as store, store.transaction():
+        store.add_key(record, hash_of(secret))
+    return secret
+
+
 async def rehearse(
     config: Config,
     base_url: str,
@@ -150,7 +163,7 @@ def _read_books(config: Config, model: str, replayed: ReplayResult, since_ns: in
     at = datetime.fromtimestamp(since_ns / 1e9, UTC)
     quoted = quoted_offers(config, price_file(config), at)[model]
     with books(config, create=False) as store:
-        rows = [one for one in charged(store) if one.at_ns >= since_ns]
+        rows = list(charged(store, since_ns=since_ns))
         return Rehearsed(
             replayed,
             _bounds(rows, quoted, replayed),
@@ -163,9 +176,12 @@ def _bounds(rows: Sequence[Charged], quoted: Sequence[Quoted], replayed: ReplayR
     answered = {one.request_id for one in replayed.outcomes if one.succeeded}
     # The last attempt of a request is the one that answered it.
     last = {one.request_id: one for one in rows if one.request_id in answered}
+    quotes = [one.quote for one in quoted if one.quote is not None]
+    alone = [Money(sum(_at(quote, one) for one in last.values())) for quote in quotes]
     return Bounds(
         spent=Money(sum(one.effective for one in rows)),
         cheapest=Money(sum(_or(one.cheapest, one) for one in last.values())),
+        best_alone=min(alone, default=Money(0)),
         first_offer=Money(sum(_or(one.first_offer, one) for one in last.values())),
         dearest=Money(sum(_dearest(one, quoted) for one in last.values())),
     )
@@ -175,12 +191,15 @@ def _or(amount: Money | None, one: Charged) -> Money:
     return one.effective if amount is None else amount
 
 
+def _at(quote: Quote, one: Charged) -> Money:
+    return quote.card(one.usage.prompt or 0).charge(one.usage)
+
+
 def _dearest(one: Charged, quoted: Sequence[Quoted]) -> Money:
     """The same tokens at the dearest offer whose context they fit into."""
-    prompt = one.usage.prompt or 0
-    total = prompt + (one.usage.completion or 0)
+    total = (one.usage.prompt or 0) + (one.usage.completion or 0)
     costs = [
-        other.quote.card(prompt).charge(one.usage)
+        _at(other.quote, one)
         for other in quoted
         if other.quote is not None
         and (other.offer.context_tokens is None or total <= other.offer.context_tokens)

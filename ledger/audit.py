@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 from ledger.money import Money, usd_text
 from ledger.rates import RateCard
@@ -114,21 +113,25 @@ def _pairs(store: SqliteStore) -> Iterator[Finding]:
 def _cards(store: SqliteStore) -> Iterator[Finding]:
     """A card's version is made of its prices: other prices would have another version."""
     for version, *prices in store.database.execute("SELECT * FROM rate_cards"):
-        if version != card_of(prices).version:
+        if version != RateCard.of_row(prices).version:
             yield Finding(f"rate card {version}", "has other prices than it was made with")
 
 
 def _charges(store: SqliteStore) -> Iterator[Finding]:
-    """Each charge is what its card makes of its tokens; one without tokens is its whole hold."""
-    for attempt_id, effective, held, over, estimated, *rest in store.database.execute(
-        """SELECT attempt_id, effective_nanos, held_nanos, overrun_nanos, estimated,
-            prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
-            input, output, cache_read, cache_write, request
+    """Each charge is what its card makes of its tokens; one without tokens is its whole hold.
+
+    Billed and contracted are the same amount, as long as there are no contracts to charge against.
+    """
+    rows = store.database.execute(
+        """SELECT attempt_id, effective_nanos, billed_nanos, contracted_nanos, held_nanos,
+            overrun_nanos, estimated, prompt_tokens, completion_tokens, cached_tokens,
+            cache_write_tokens, reasoning_tokens, input, output, cache_read, cache_write, request
         FROM usage JOIN rate_cards ON version = rate_card"""
-    ):
+    )
+    for attempt_id, effective, billed, contracted, held, over, estimated, *rest in rows:
         usage = TokenUsage(*rest[:5])
         if usage.is_known:
-            expected = card_of(rest[5:]).charge(usage)
+            expected = RateCard.of_row(rest[5:]).charge(usage)
         elif estimated:
             expected = held
         else:
@@ -136,13 +139,11 @@ def _charges(store: SqliteStore) -> Iterator[Finding]:
             continue
         if effective != expected:
             yield Finding(attempt_id, f"charged {_usd(effective)}, its card says {_usd(expected)}")
+        if (billed, contracted) != (effective, effective):
+            amounts = f"{_usd(billed)} billed, {_usd(contracted)} contracted"
+            yield Finding(attempt_id, f"{amounts}, but {_usd(effective)} effective")
         if over != max(0, effective - held):
             yield Finding(attempt_id, f"overrun {_usd(over)} of a hold of {_usd(held)}")
-
-
-def card_of(prices: Sequence[str]) -> RateCard:
-    """A rate card from its row: input, output, cache_read, cache_write, request."""
-    return RateCard(*(Decimal(price) for price in prices))
 
 
 def _said_by(table: str) -> str:

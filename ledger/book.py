@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ledger.attempts import Attempt, Hold, Settlement
-from ledger.budgets import Budget, Subject, accounts_of
+from ledger.budgets import EACH, Account, Budget, Subject, accounts_of
 from ledger.errors import KeyRefused, StoreUnavailable
 from ledger.keys import KeyRecord, hash_of
 from ledger.money import Money
@@ -31,11 +31,20 @@ POLICY_POLL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Keys and budgets as of one version of the store's policy."""
+    """Keys and budgets as of one version of the store's policy.
+
+    of_key: the budgets of one key alone, apart from the others: there may be one for every key.
+    """
 
     version: int
     keys: dict[bytes, KeyRecord]
-    budgets: tuple[Budget, ...]
+    common: tuple[Budget, ...]
+    of_key: dict[str, tuple[Budget, ...]]
+
+    def accounts(self, subject: Subject, now: datetime) -> tuple[Account, ...]:
+        """Every account that an attempt must fit into at once."""
+        budgets = (*self.common, *self.of_key.get(subject.principal.key_id, ()))
+        return accounts_of(budgets, subject, now)
 
 
 class Book:
@@ -74,7 +83,7 @@ class Book:
         If the caller is cancelled while it waits, the hold is voided right after it is made.
         """
         now = _instant(attempt.at_ns)
-        hold = Hold(attempt, accounts_of(self._budgets, attempt.subject, now))
+        hold = Hold(attempt, self._policy.accounts(attempt.subject, now))
         made = self._writer.submit(lambda: self._store.hold(hold))
         try:
             left = await asyncio.shield(made)
@@ -106,7 +115,7 @@ class Book:
 
     async def left(self, subject: Subject, at_ns: int) -> Money | None:
         """The least that any of the subject's accounts has left now; None without any budget."""
-        accounts = accounts_of(self._budgets, subject, _instant(at_ns))
+        accounts = self._policy.accounts(subject, _instant(at_ns))
         if not accounts:
             return None
         call = self._writer.submit(lambda: min(self._store.balance(one).left for one in accounts))
@@ -134,10 +143,6 @@ class Book:
 
     # -- keeping up
 
-    @property
-    def _budgets(self) -> tuple[Budget, ...]:
-        return self._policy.budgets
-
     async def _follow_policy(self) -> None:
         while True:
             await asyncio.sleep(POLICY_POLL_S)
@@ -160,7 +165,15 @@ class Book:
 
 def read_policy(store: SqliteStore, file_budgets: tuple[Budget, ...]) -> Policy:
     """Keys and budgets now; those of files come first, in their order."""
-    return Policy(store.policy_version(), store.keys(), (*file_budgets, *store.budgets()))
+    common: list[Budget] = []
+    of_key: dict[str, tuple[Budget, ...]] = {}
+    for budget in (*file_budgets, *store.budgets()):
+        key_id = budget.scope.key
+        if key_id is None or key_id == EACH:
+            common.append(budget)
+        else:
+            of_key[key_id] = (*of_key.get(key_id, ()), budget)
+    return Policy(store.policy_version(), store.keys(), tuple(common), of_key)
 
 
 def open_book(

@@ -6,6 +6,7 @@ LedgerError
 ├── UsageUnknown           a charge asked for without prompt or completion count
 ├── BudgetExceeded         a hold does not fit; carries the refusing budget's numbers
 ├── HoldResolved           a hold posted, voided or expired a second time
+├── NameTaken              a budget of that name is there already
 ├── KeyRefused             no such key, or a revoked or expired one
 ├── RowRefused             a row that breaks a rule of the schema: a fault of ours, or doubled
 └── StoreError             the database
@@ -42,6 +43,10 @@ class UsageUnknown(LedgerError, ValueError):
 
 
 class HoldResolved(LedgerError):
+    pass
+
+
+class NameTaken(LedgerError):
     pass
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
@@ -72,6 +73,21 @@ class RateCard:
         places = max(0, *(-int(price.as_tuple().exponent) for price in exact))
         scaled = [int(price.scaleb(places)) for price in exact]
         return (*scaled, 10**places)
+
+    @classmethod
+    def of_row(cls, prices: Sequence[str]) -> RateCard:
+        """The card that `as_row` was taken of."""
+        return cls(*(Decimal(price) for price in prices))
+
+    def as_row(self) -> tuple[str, str, str, str, str]:
+        """Input, output, cache_read, cache_write, request, as exact text."""
+        return (
+            str(self.input),
+            str(self.output),
+            str(self.cache_read),
+            str(self.cache_write),
+            str(self.request),
+        )
 
     def charge(self, usage: TokenUsage) -> Money:
         """What `usage` costs, rounded up to the next nano-USD, once, over the whole attempt.

@@ -21,7 +21,7 @@ from ledger.budgets import Account, Budget, Scope
 from ledger.errors import (
     BudgetExceeded,
     HoldResolved,
-    LedgerError,
+    NameTaken,
     NotOurStore,
     RowRefused,
     StoreTooNew,
@@ -215,14 +215,7 @@ class SqliteStore:
         if version not in self._known_cards:
             self._conn.execute(
                 f"INSERT INTO rate_cards VALUES ({_marks(6)}) ON CONFLICT DO NOTHING",
-                (
-                    version,
-                    str(card.input),
-                    str(card.output),
-                    str(card.cache_read),
-                    str(card.cache_write),
-                    str(card.request),
-                ),
+                (version, *card.as_row()),
             )
             if len(self._known_cards) >= _RATE_CARDS_REMEMBERED:
                 self._known_cards.clear()
@@ -416,7 +409,7 @@ class SqliteStore:
                 ),
             )
         except sqlite3.IntegrityError:
-            raise LedgerError(f"there is a budget {budget.name} already: choose a name") from None
+            raise NameTaken(f"there is a budget {budget.name} already: choose a name") from None
 
     def budgets(self) -> tuple[Budget, ...]:
         """The budgets that are kept in the store, oldest first (files hold the others)."""

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from ledger.audit import card_of
 from ledger.budgets import Budget
 from ledger.money import Money
 from ledger.rates import RateCard
 from ledger.sqlite_store import Balance, SqliteStore
 from ledger.usage import TokenUsage
-from ledger.windows import span_of
 
 
 class Dimension(StrEnum):
@@ -132,9 +130,14 @@ class Charged:
     estimated: bool
 
 
-def charged(store: SqliteStore, request_id: str | None = None) -> Iterator[Charged]:
-    """Every charged attempt, or those of one request, oldest first."""
-    where, values = ("", ()) if request_id is None else ("WHERE request_id = ?", (request_id,))
+def charged(
+    store: SqliteStore, request_id: str | None = None, since_ns: int = 0
+) -> Iterator[Charged]:
+    """Charged attempts, all or those of one request, oldest first."""
+    values: tuple[int | str, ...]
+    where, values = "WHERE at_ns >= ?", (since_ns,)
+    if request_id is not None:
+        where, values = "WHERE at_ns >= ? AND request_id = ?", (since_ns, request_id)
     for row in store.database.execute(
         "SELECT attempt_id, request_id, at_ns, provider, upstream_model, prompt_tokens,"
         " completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,"
@@ -152,7 +155,7 @@ def charged(store: SqliteStore, request_id: str | None = None) -> Iterator[Charg
             provider,
             upstream_model,
             TokenUsage(*row[5:10]),
-            card_of(row[10:15]),
+            RateCard.of_row(row[10:15]),
             effective,
             listed,
             first_offer,
@@ -166,8 +169,7 @@ def standing(store: SqliteStore, budgets: Iterable[Budget], now: datetime) -> li
     balances: list[Balance] = []
     with store.view():
         for budget in budgets:
-            start = span_of(budget.window, budget.zone, now).start
-            start_ns = int(start.timestamp()) * 1_000_000_000
+            start_ns = budget.account("", now).window_start_ns
             members = store.members(budget.name, budget.window, start_ns) or ("",)
             balances.extend(store.balance(budget.account(member, now)) for member in members)
     return balances

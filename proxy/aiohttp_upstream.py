@@ -9,13 +9,16 @@ from types import SimpleNamespace
 
 import aiohttp
 
+from proxy.clock import Clock
 from proxy.upstream import Answer, Broken, Late, NotConnected, TooLong, UpstreamRequest
 
 CONNECT_TIMEOUT_S = 10.0
 CONNECTIONS_PER_PROVIDER = 1000
 IDLE_CONNECTION_S = 15.0
 STALE_RETRIES = 2
-"""A pooled connection that died before its first byte is no failure of the provider."""
+STALE_WITHIN_S = 0.5
+"""A pooled connection that dies at once was dead before: no failure of the provider, and nothing
+that it can have billed. One that dies later may have been at work."""
 
 
 class AiohttpAnswer:
@@ -58,8 +61,9 @@ class AiohttpAnswer:
 class AiohttpUpstream:
     """One pool of connections to all providers."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
         self._session = session
+        self._clock = clock
 
     async def send(self, request: UpstreamRequest) -> Answer:
         context = SimpleNamespace(reused=False, sent=False)
@@ -74,7 +78,7 @@ class AiohttpUpstream:
 
     async def _send(self, request: UpstreamRequest, context: SimpleNamespace) -> Answer:
         for retries_left in reversed(range(STALE_RETRIES + 1)):
-            context.reused = False
+            context.reused, asked_s = False, self._clock.monotonic_s()
             try:
                 response = await self._session.post(
                     request.url,
@@ -83,16 +87,17 @@ class AiohttpUpstream:
                     allow_redirects=False,
                     trace_request_ctx=context,
                 )
-            except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            except (
+                aiohttp.ClientConnectorError,
+                aiohttp.ConnectionTimeoutError,
+                aiohttp.InvalidURL,
+            ) as error:
                 raise NotConnected(f"no connection: {error}") from error
-            except aiohttp.ServerDisconnectedError as error:
-                if context.reused and retries_left:
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                died_at_once = self._clock.monotonic_s() - asked_s < STALE_WITHIN_S
+                if context.reused and died_at_once and retries_left:
                     continue
                 raise Broken("it hung up without an answer") from error
-            except aiohttp.ClientOSError as error:
-                if context.reused and retries_left:
-                    continue
-                raise Broken(f"the connection broke: {error}") from error
             except aiohttp.ClientError as error:
                 raise Broken(f"its answer is no HTTP: {error}") from error
             return AiohttpAnswer(response, request.idle_timeout_s)
@@ -116,7 +121,7 @@ async def _mark_sent(
 
 
 @asynccontextmanager
-async def aiohttp_upstream() -> AsyncIterator[AiohttpUpstream]:
+async def aiohttp_upstream(clock: Clock) -> AsyncIterator[AiohttpUpstream]:
     """The pool; closed at the end."""
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_mark_reused)
@@ -132,4 +137,4 @@ async def aiohttp_upstream() -> AsyncIterator[AiohttpUpstream]:
         trust_env=False,
         trace_configs=[trace],
     ) as session:
-        yield AiohttpUpstream(session)
+        yield AiohttpUpstream(session, clock)

@@ -7,13 +7,8 @@ estimate where it may have billed without saying so, voided only where it cannot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
-import msgspec
 
 from benchmarks.observations import Observation, Outcome
-from benchmarks.offers import Feature
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.attempts import Attempt, Charge, Hold, Settlement
@@ -24,23 +19,25 @@ from ledger.principals import Principal
 from ledger.usage import TokenUsage
 from proxy import meter
 from proxy.ask import Ask
-from proxy.dialects.openai import rewrite
-from proxy.errors import OverBudget, Refused, over_budget
-from proxy.house import House, log
+from proxy.dialects.openai import read_error, rewrite
+from proxy.errors import Refused, log, over_budget
+from proxy.house import House
+from proxy.limits import OutputLimit, output_limit, prompt_bound
 from proxy.meter import PlainAnswer
 from proxy.sse import StreamRelay
-from proxy.upstream import Answer, Late, NotConnected, UpstreamError, UpstreamRequest
+from proxy.upstream import (
+    Answer,
+    Late,
+    NotConnected,
+    UpstreamError,
+    UpstreamRequest,
+    retry_after_s,
+)
+from routing.breaker import Health
 from routing.decision import Candidate, RouteDecision
-from routing.eligibility import SURELY_TOO_LONG
 
 ANSWER_LIMIT = 64 << 20
 """Bytes of a plain answer."""
-UNKNOWN_OUTPUT_LIMIT = 8192
-"""Completion tokens that we ask for when neither the client nor the offer names a limit."""
-FAIR_SHARES = 16
-"""A request without a limit may hold at most this fraction of what is left in its budgets..."""
-LEAST_COMPLETION = 1024
-"""...or so many tokens, if that is more and they can be afforded."""
 OUR_FAULT = frozenset((401, 402, 403, 404, 405))
 """Statuses by which a provider refuses our key, our account there, its URL or our name of its
 model: not the caller's doing."""
@@ -87,7 +84,7 @@ class Trial:
     request: Request
     candidate: Candidate
     hold: Hold
-    most_completion_tokens: int
+    limit: OutputLimit
     began_s: float
     first_byte_s: float | None = None
     resolved: bool = False
@@ -122,7 +119,8 @@ class Trial:
 
     def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:
         effective = quote.card(prompt).charge(usage)
-        first = self.house.market.snapshot.models[self.request.ask.model][0].quote
+        listed = self.request.decision.first_listed
+        first = None if listed is None else listed.quote
         eligible = [quote_of(one.listing) for one in self.request.decision.candidates]
         return Charge(
             billed=effective,
@@ -145,30 +143,31 @@ class Trial:
             self.request.decision.intent.prompt_tokens,
             0.0 if self.request.streamed else elapsed_ms,
             seen.inter_token_ms_p50,
-            self.most_completion_tokens * self.request.choices,
+            self.limit.tokens * self.request.choices,
         )
         await self.post(usage, estimated=True)
 
     # -- what the market learns
 
-    def answered(self, completion_tokens: int | None) -> None:
-        now_s, first_s = self.house.clock.monotonic_s(), self.first_byte_s
+    def answered(self, completion_tokens: int | None, writing_s: float | None = None) -> None:
+        """It ended well. writing_s: from a stream's first byte to its last event, without the time
+        that the client took to read: a slow client does not make a provider slow."""
         ttft_ms = inter_token_ms = None
-        if self.request.streamed and first_s is not None:
-            ttft_ms = _ms(first_s - self.began_s)
-            if completion_tokens is not None and completion_tokens > 1:
-                inter_token_ms = _ms(now_s - first_s) / (completion_tokens - 1)
+        if self.request.streamed and self.first_byte_s is not None:
+            ttft_ms = _ms(self.first_byte_s - self.began_s)
+            if writing_s is not None and completion_tokens is not None and completion_tokens > 1:
+                inter_token_ms = _ms(writing_s) / (completion_tokens - 1)
         self._note(Outcome.ANSWERED, ttft_ms, inter_token_ms)
-        self.house.breakers.succeeded(self.listing.offer.id)
+        self.house.breakers.succeeded(self.listing.offer.id, self.began_s)
 
     def failed(self, outcome: Outcome, retry_after_s: float | None = None) -> None:
+        """It did not answer, or broke off in the middle."""
         self._note(outcome, None, None)
-        now_s = self.house.clock.monotonic_s()
-        self.house.breakers.failed(self.listing.offer.id, now_s, retry_after_s)
-
-    def cut(self) -> None:
-        """The provider broke off in the middle of an answer."""
-        self.failed(Outcome.FAILED)
+        offer_id, now_s = self.listing.offer.id, self.house.clock.monotonic_s()
+        before = self.house.breakers.health(offer_id, now_s)
+        self.house.breakers.failed(offer_id, now_s, retry_after_s)
+        if before is Health.CLOSED and self.house.breakers.health(offer_id, now_s) is Health.OPEN:
+            log.warning("%s rests: it failed (%s)", offer_id, outcome)
 
     def unjudged(self) -> None:
         self.house.breakers.unjudged(self.listing.offer.id)
@@ -206,11 +205,14 @@ async def reserve(house: House, request: Request, candidate: Candidate, number: 
 
 async def _held(house: House, request: Request, candidate: Candidate, number: int) -> Trial:
     offer, quote = candidate.listing.offer, quote_of(candidate.listing)
-    subject = Subject(request.principal, request.ask.model, offer.provider)
-    bound = prompt_bound(request, candidate.listing)
-    most = request.ask.most_completion_tokens
-    if most is None:
-        most = await _fair_limit(house, request, subject, candidate.listing, bound)
+    intent, asked = request.decision.intent, request.ask.most_completion_tokens
+    bound = prompt_bound(len(request.body), intent, offer)
+    if asked is not None:
+        limit = OutputLimit(asked, None)
+    else:
+        subject = Subject(request.principal, request.ask.model, offer.provider)
+        left = await house.book.left(subject, house.clock.now_ns())
+        limit = output_limit(offer, quote, intent, bound, left)
     attempt = Attempt(
         id=f"{request.id}.{number}",
         request_id=request.id,
@@ -219,49 +221,16 @@ async def _held(house: House, request: Request, candidate: Candidate, number: in
         model=request.ask.model,
         provider=offer.provider,
         upstream_model=offer.model,
-        rates=quote.card(request.decision.intent.prompt_tokens),
+        rates=quote.card(intent.prompt_tokens),
         streamed=request.streamed,
-        worst_case=quote.worst_case(bound, most * request.choices),
+        worst_case=quote.worst_case(bound, limit.tokens * request.choices),
     )
     try:
         hold = await house.book.hold(attempt)
     except BudgetExceeded as refused:
-        left = Money(max(0, refused.left))
-        affordable = quote.affordable_completion(left, bound) // request.choices
-        raise over_budget(refused, affordable) from None
-    return Trial(house, request, candidate, hold, most, house.clock.monotonic_s())
-
-
-def prompt_bound(request: Request, listing: Listing) -> int:
-    """The most prompt tokens that the provider can count: a token is at least one byte of the body,
-    but an image is a short URL, and only the context bounds it."""
-    size = len(request.body)
-    context = listing.offer.context_tokens
-    if Feature.VISION in request.decision.intent.features and context is not None:
-        return max(size, context)
-    return size
-
-
-async def _fair_limit(
-    house: House, request: Request, subject: Subject, listing: Listing, bound: int
-) -> int:
-    """max_tokens for a client that named none: the model's limit, or a fair share of what is left.
-
-    At least 1, so that a budget with nothing left refuses by its own numbers.
-    """
-    limit = listing.offer.max_output_tokens or UNKNOWN_OUTPUT_LIMIT
-    context = listing.offer.context_tokens
-    if context is not None:  # many refuse a limit that does not fit beside the prompt
-        expected = request.decision.intent.prompt_tokens
-        limit = min(limit, max(LEAST_COMPLETION, context - SURELY_TOO_LONG * expected))
-    left = await house.book.left(subject, house.clock.now_ns())
-    if left is None:
-        return limit
-    quote = quote_of(listing)
-    share = Money(max(0, left) // FAIR_SHARES)
-    fair = quote.affordable_completion(share, bound) // request.choices
-    affordable = quote.affordable_completion(Money(max(0, left)), bound) // request.choices
-    return max(1, min(limit, max(fair, min(affordable, LEAST_COMPLETION))))
+        room = quote.affordable_completion(Money(max(0, refused.left)), bound)
+        raise over_budget(refused, room // request.choices) from None
+    return Trial(house, request, candidate, hold, limit, house.clock.monotonic_s())
 
 
 async def ask_upstream(trial: Trial) -> Opened:
@@ -286,10 +255,12 @@ async def ask_upstream(trial: Trial) -> Opened:
         raise AttemptFailed(str(error), late=isinstance(error, Late)) from error
     except BaseException:
         _close(answer)
+        trial.unjudged()  # says nothing where it has been judged already
         if not trial.resolved:  # the client left, or we erred: either way it may have been billed
-            trial.unjudged()
             await trial.abandon()
         raise
+    if trial.request.streamed:
+        trial.unjudged()  # its end is far away: others need not wait for it to try the offer
     return opened
 
 
@@ -346,9 +317,9 @@ async def _refused(trial: Trial, answer: Answer) -> None:
         body = b""  # the status has said enough
     await trial.void(f"status {status}")
     if status == 429:
-        retry_after_s = _retry_after_s(answer, trial.house.clock.now_ns())
-        trial.failed(Outcome.RATE_LIMITED, retry_after_s)
-        raise AttemptFailed("it is rate limited (429)", retry_after_s=retry_after_s)
+        rest_s = retry_after_s(answer.headers, trial.house.clock.now_ns())
+        trial.failed(Outcome.RATE_LIMITED, rest_s)
+        raise AttemptFailed("it is rate limited (429)", retry_after_s=rest_s)
     if 400 <= status < 500 and status not in OUR_FAULT and status != 408:
         trial.unjudged()
         raise _passed_on(status, body)
@@ -362,39 +333,21 @@ async def _refused(trial: Trial, answer: Answer) -> None:
     raise AttemptFailed(f"it answered with status {status}")
 
 
-class _TheirError(msgspec.Struct):
-    message: str = ""
-    param: str | None = None
-    code: str | int | None = None
-
-
-class _TheirBody(msgspec.Struct):
-    """OpenAI's shape; some write the error as a string, vLLM and FastAPI at the top."""
-
-    error: _TheirError | str | None = None
-    message: str | None = None
-    detail: str | None = None
-
-
 def _passed_on(status: int, body: bytes) -> Refused:
     """The provider's error in our shape, in its own words."""
-    try:
-        said = msgspec.json.decode(body, type=_TheirBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = _TheirBody()
-    error = said.error
-    if not isinstance(error, _TheirError):
-        words = error or said.message or said.detail
-        error = _TheirError(words or f"the provider refused the request with status {status}")
-    code = None if error.code is None else str(error.code)
-    return Refused(error.message, param=error.param, code=code, upstream_status=status)
+    said = read_error(body)
+    return Refused(
+        said.message or f"the provider refused the request with status {status}",
+        param=said.param,
+        code=None if said.code is None else str(said.code),
+        upstream_status=status,
+    )
 
 
 def _request_to(trial: Trial) -> UpstreamRequest:
     house, request, patience = trial.house, trial.request, trial.house.patience
     offer, seen = trial.listing.offer, trial.listing.seen
     provider = house.providers[offer.provider]
-    added = trial.most_completion_tokens if request.ask.most_completion_tokens is None else None
     writing_s = 0.0
     if not request.streamed:  # a plain answer has no first byte until all of it is written
         per_token_ms = seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN
@@ -408,7 +361,7 @@ def _request_to(trial: Trial) -> UpstreamRequest:
             provider,
             offer.model,
             stream=request.streamed,
-            max_completion_tokens=added,
+            max_completion_tokens=trial.limit.told,
         ),
         first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + writing_s,
         idle_timeout_s=patience.idle_timeout_s + writing_s,
@@ -422,30 +375,9 @@ def quote_of(listing: Listing) -> Quote:
     return listing.quote
 
 
-def dearest_refusal(refusals: list[OverBudget]) -> OverBudget:
-    """Of several refused holds, the one that would afford the most."""
-    return max(refusals, key=lambda one: int(str(one.more["affordable_max_tokens"])))
-
-
 def _close(answer: Answer | None) -> None:
     if answer is not None:
         answer.close()
-
-
-def _retry_after_s(answer: Answer, now_ns: int) -> float:
-    """Seconds that a 429 asks us to wait; 1 if it does not say."""
-    text = answer.headers.get("retry-after", "")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return 1.0
-    if at.tzinfo is None:  # HTTP dates are GMT, also where one does not say so
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds())
 
 
 def _ms(seconds: float) -> float:

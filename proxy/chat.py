@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import asyncio
 
-from ledger.errors import KeyRefused, LedgerError
+from benchmarks.observations import Outcome
 from ledger.ids import new_id
 from ledger.money import Money, usd_text
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from proxy.ask import Ask, parse
-from proxy.attempt import (
-    AttemptFailed,
-    Opened,
-    Request,
-    ask_upstream,
-    dearest_refusal,
-    reserve,
-)
+from proxy.attempt import AttemptFailed, Opened, Request, ask_upstream, reserve
+from proxy.auth import authenticate
 from proxy.dialects.openai import with_cost
 from proxy.errors import (
-    Internal,
     Invalid,
-    LedgerUnavailable,
     ModelForbidden,
-    NotAuthenticated,
     NotFound,
     OverBudget,
     ProxyError,
     RateLimited,
     UpstreamFailed,
     UpstreamLate,
+    as_answer,
 )
-from proxy.exchange import Exchange, Headers
-from proxy.house import House, log
+from proxy.exchange import EVENTS, JSON, Exchange, Headers
+from proxy.house import House
 from proxy.meter import estimate_delivered
 from proxy.sse import StreamRelay
 from proxy.upstream import Late, UpstreamError
@@ -42,9 +34,6 @@ from routing.decision import RouteDecision
 from routing.eligibility import Reason
 from routing.explanation import to_text
 from routing.intent import RoutingIntent
-
-JSON = ("Content-Type", "application/json")
-EVENTS = ("Content-Type", "text/event-stream; charset=utf-8")
 
 
 async def serve(x: Exchange, house: House) -> None:
@@ -136,7 +125,7 @@ async def serve(x: Exchange, house: House) -> None:
                 _overhead(house, began_s, waited_s),
             ]
             answering = True
-            fault = await _relay(x, headers, opened, opened.relay)
+            fault = await _relay(x, headers, opened, opened.relay, house)
             if fault is not None:
                 outcome = fault.code or "upstream_failed"
     except asyncio.CancelledError:
@@ -145,12 +134,12 @@ async def serve(x: Exchange, house: House) -> None:
     except ConnectionError:
         outcome, status = "client_left", 499
     except Exception as error:  # the edge of the room: every error becomes an answer
-        problem = _as_answer(error, request_id)
-        outcome, status = problem.code or problem.type, problem.status
+        problem = as_answer(error, request_id)
+        outcome, status = problem.code or problem.type, problem.answer_status
         if answering:
             raise  # the transport cuts what has begun; it must not look whole
         headers = [JSON, ("x-request-id", request_id), *problem.headers]
-        await x.answer(problem.status, headers, problem.body())
+        await x.answer(problem.answer_status, headers, problem.body())
     finally:
         if opened is not None:
             opened.answer.close()
@@ -177,20 +166,31 @@ async def _charge_plain(opened: Opened) -> tuple[Money, Money | None, bytes]:
 
 
 async def _relay(
-    x: Exchange, headers: Headers, opened: Opened, relay: StreamRelay
+    x: Exchange, headers: Headers, opened: Opened, relay: StreamRelay, house: House
 ) -> ProxyError | None:
     """Pass a stream on to its end, and charge it before its last bytes. Returns what cut it."""
     trial, fault = opened.trial, None
+    clock, idle_s = house.clock, house.patience.idle_timeout_s
+    last_event_s = began_s = clock.monotonic_s()
+    reading_s = 0.0  # the client's part of the time
     try:
         await x.open(200, headers)
         if opened.body:
             await x.write(opened.body)
         while relay.fault is None and not relay.done:
-            data = await opened.answer.some()
+            # The idle limit is on events: comments keep a connection alive, but are no answer.
+            idle_left_s = last_event_s + idle_s - clock.monotonic_s()
+            data = await opened.answer.some(max(0.0, idle_left_s))
             if not data:
                 break
-            if passed := relay.feed(data):
+            events_before = relay.events
+            passed, came_s = relay.feed(data), clock.monotonic_s()
+            if relay.events > events_before:
+                last_event_s = came_s
+            if passed:
                 await x.write(passed)
+                reading_s += clock.monotonic_s() - came_s
+                last_event_s += clock.monotonic_s() - came_s
     except UpstreamError as error:
         if not relay.complete:
             late = isinstance(error, Late)
@@ -204,27 +204,13 @@ async def _relay(
     if fault is None and not relay.complete:
         fault = UpstreamFailed(relay.fault or "the provider ended its answer in the middle")
     if fault is None:
-        trial.answered(usage.completion)
+        trial.answered(usage.completion, last_event_s - began_s - reading_s)
         await x.finish(relay.close(cost))
     else:
-        trial.cut()
+        trial.failed(Outcome.FAILED)
         fault.message = f"{trial.listing.offer.provider} broke off: {fault.message}"
         await x.finish(relay.broken(fault))
     return fault
-
-
-def authenticate(x: Exchange, house: House) -> Principal:
-    """The owner of the request's key. Raises NotAuthenticated."""
-    scheme, _, key = x.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise NotAuthenticated(
-            "no API key: send the header `Authorization: Bearer sk-hedge-…`"
-            " (create a key with `hedgerow key create`)"
-        )
-    try:
-        return house.book.principal(key.strip())
-    except KeyRefused as refused:
-        raise NotAuthenticated(str(refused)) from None
 
 
 def _intent(ask: Ask, body: bytes, house: House) -> RoutingIntent:
@@ -234,7 +220,6 @@ def _intent(ask: Ask, body: bytes, house: House) -> RoutingIntent:
     return RoutingIntent(
         model=ask.model,
         prompt_tokens=house.learned.prompt_tokens(ask.model, len(body)),
-        prompt_bytes=len(body),
         completion_tokens=(completion if most is None else min(completion, most)) * choices,
         max_completion_tokens=most,
         choices=choices,
@@ -267,22 +252,12 @@ def _nothing_eligible(decision: RouteDecision) -> Invalid:
 
 def _no_answer(refusals: list[OverBudget], failures: list[tuple[str, AttemptFailed]]) -> ProxyError:
     if not failures:
-        return dearest_refusal(refusals)
+        return max(refusals, key=lambda one: one.affordable_max_tokens)
     why = "no provider answered: " + "; ".join(f"{offer}: {failed}" for offer, failed in failures)
     rests_s = [failed.retry_after_s for _, failed in failures if failed.retry_after_s is not None]
     if len(rests_s) == len(failures):
         return RateLimited(why, retry_after_s=min(rests_s))
     return UpstreamLate(why) if failures[-1][1].late else UpstreamFailed(why)
-
-
-def _as_answer(error: Exception, request_id: str) -> ProxyError:
-    if isinstance(error, ProxyError):
-        return error
-    if isinstance(error, LedgerError):
-        log.error("%s: %s", request_id, error)
-        return LedgerUnavailable("the books cannot be written now, so nothing may be spent")
-    log.exception("%s failed by a fault of ours", request_id, exc_info=error)
-    return Internal(f"a fault in Hedgerow; its log names it by {request_id}")
 
 
 def _remaining(left: Money | None) -> Headers:

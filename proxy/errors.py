@@ -21,16 +21,19 @@ One shape, OpenAI's: {"error": {"message", "type", "param", "code"}}, all four a
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import msgspec
 
-from ledger.errors import BudgetExceeded
+from ledger.errors import BudgetExceeded, LedgerError
 from ledger.money import Money, as_usd, usd_text
 from proxy.exchange import Headers
 
+log = logging.getLogger("hedgerow")
+log.addHandler(logging.NullHandler())  # `serve` says where it goes; elsewhere it is nobody's
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -53,6 +56,10 @@ class ProxyError(Exception):
 
     def __post_init__(self) -> None:
         self.code = self.code or self.default_code
+
+    @property
+    def answer_status(self) -> int:
+        return self.status
 
     def __str__(self) -> str:
         return self.message
@@ -77,7 +84,12 @@ class NotAuthenticated(ProxyError):
     status, type, default_code = 401, "authentication_error", "invalid_api_key"
 
 
+@dataclass(eq=False)
 class OverBudget(ProxyError):
+    """affordable_max_tokens: with which it would fit; 0 if nothing of this size does."""
+
+    affordable_max_tokens: int = 0
+
     status, type, default_code = 402, "insufficient_quota", "budget_exceeded"
 
 
@@ -127,9 +139,22 @@ class Refused(ProxyError):
 
     upstream_status: int = 400
 
-    def __post_init__(self) -> None:
-        self.status = self.upstream_status  # type: ignore[misc]  # this error's status varies
-        self.type = "invalid_request_error"  # type: ignore[misc]
+    type = "invalid_request_error"
+
+    @property
+    def answer_status(self) -> int:
+        return self.upstream_status
+
+
+def as_answer(error: Exception, request_id: str) -> ProxyError:
+    """What the client is told of an error: ours as they are, the others without their insides."""
+    if isinstance(error, ProxyError):
+        return error
+    if isinstance(error, LedgerError):
+        log.error("%s: %s", request_id, error)
+        return LedgerUnavailable("the books cannot be written now, so nothing may be spent")
+    log.error("%s failed by a fault of ours", request_id, exc_info=error)
+    return Internal(f"a fault in Hedgerow; its log names it by {request_id}")
 
 
 def over_budget(refused: BudgetExceeded, affordable_max_tokens: int) -> OverBudget:
@@ -147,6 +172,7 @@ def over_budget(refused: BudgetExceeded, affordable_max_tokens: int) -> OverBudg
         )
         + (f"; the budget starts anew at {resets}" if resets else "; the budget never starts anew"),
         param="max_tokens" if fits else None,
+        affordable_max_tokens=affordable_max_tokens,
         more={
             "budget": refused.budget,
             "scope": refused.scope,

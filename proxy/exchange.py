@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 Headers = list[tuple[str, str]]
+JSON = ("Content-Type", "application/json")
+EVENTS = ("Content-Type", "text/event-stream; charset=utf-8")
 
 
 class Exchange(Protocol):
@@ -29,7 +31,10 @@ class Exchange(Protocol):
         """Begin a stream."""
 
     async def write(self, data: bytes) -> None:
-        """More of the stream; waits while the client reads more slowly than we write."""
+        """More of the stream; waits while the client reads more slowly than we write.
+
+        Raises ConnectionError for a client that is gone, or that has stopped reading.
+        """
 
     async def finish(self, data: bytes) -> None:
         """The last of the stream."""

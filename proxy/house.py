@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,8 +13,6 @@ from proxy.upstream import Upstream
 from routing.breaker import Breakers
 from routing.decide import Limits
 from routing.learned import Learned
-
-log = logging.getLogger("hedgerow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Patience:
 
 @dataclass(slots=True)
 class House:
-    """One worker's parts."""
+    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970."""
 
     book: Book
     market: Market
@@ -39,6 +36,7 @@ class House:
     clock: Clock
     random_bytes: Callable[[int], bytes]
     draw: Callable[[], float]
+    opened_at_s: int
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
     breakers: Breakers = field(default_factory=Breakers)

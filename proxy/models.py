@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.chat import JSON, authenticate
+from proxy.auth import authenticate
 from proxy.errors import NotFound
-from proxy.exchange import Exchange
+from proxy.exchange import JSON, Exchange
 from proxy.house import House
 
 _encode = msgspec.json.Encoder().encode
@@ -47,7 +47,8 @@ async def one(x: Exchange, house: House) -> None:
 
 def _allowed(x: Exchange, house: House) -> list[Model]:
     who, snapshot = authenticate(x, house), house.market.snapshot
-    made = int(snapshot.taken_at.timestamp())
     return [
-        Model(name, made) for name in snapshot.models if who.models is None or name in who.models
+        Model(name, house.opened_at_s)
+        for name in snapshot.models
+        if who.models is None or name in who.models
     ]

@@ -8,22 +8,20 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from ledger.errors import LedgerError
 from ledger.ids import new_id
 from proxy import models
-from proxy.chat import JSON, serve
+from proxy.chat import serve
 from proxy.errors import (
     Draining,
-    Internal,
     Invalid,
-    LedgerUnavailable,
     MethodNotAllowed,
     NotFound,
     ProxyError,
     TooLarge,
+    as_answer,
 )
-from proxy.exchange import Exchange, Headers
-from proxy.house import House, log
+from proxy.exchange import JSON, Exchange, Headers
+from proxy.house import House
 
 Story = Callable[[Exchange, House], Coroutine[None, None, None]]
 
@@ -37,10 +35,14 @@ _DRAIN_S = web.AppKey("drain_s", float)
 
 
 class AiohttpExchange:
-    """One request to aiohttp's server, as the story sees it."""
+    """One request to aiohttp's server, as the story sees it.
 
-    def __init__(self, request: web.Request, body: bytes) -> None:
+    idle_timeout_s: a client that takes nothing for so long has left, and its answer with it.
+    """
+
+    def __init__(self, request: web.Request, body: bytes, idle_timeout_s: float) -> None:
         self._request = request
+        self._idle_timeout_s = idle_timeout_s
         self.response: web.StreamResponse | None = None
         self.method = request.method
         self.path = request.path
@@ -55,14 +57,22 @@ class AiohttpExchange:
 
     async def open(self, status: int, headers: Headers) -> None:
         self.response = web.StreamResponse(status=status, headers=dict(headers))
-        await self.response.prepare(self._request)
+        await self._taken(self.response.prepare(self._request))
 
     async def write(self, data: bytes) -> None:
-        await self._stream.write(data)
+        await self._taken(self._stream.write(data))
 
     async def finish(self, data: bytes) -> None:
-        await self._stream.write(data)
-        await self._stream.write_eof()
+        await self._taken(self._stream.write(data))
+        await self._taken(self._stream.write_eof())
+
+    async def _taken(self, writing: Awaitable[object]) -> None:
+        try:
+            async with asyncio.timeout(self._idle_timeout_s):
+                await writing
+        except TimeoutError:
+            _cut(self._request)
+            raise ConnectionResetError("the client has stopped reading") from None
 
     @property
     def _stream(self) -> web.StreamResponse:
@@ -96,9 +106,10 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
     plain answer that is being paid for is booked by what it really used."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        x = AiohttpExchange(request, await request.read())
+        house = request.app[HOUSE]
+        x = AiohttpExchange(request, await request.read(), house.patience.idle_timeout_s)
         stories = request.app[_STORIES]
-        task = asyncio.create_task(story(x, request.app[HOUSE]))
+        task = asyncio.create_task(story(x, house))
         stories.add(task)
         task.add_done_callback(stories.discard)
         try:
@@ -159,35 +170,38 @@ async def _errors_in_our_shape(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except ProxyError as error:
-        problem = error
-    except LedgerError as error:
-        problem = LedgerUnavailable(str(error))
-    except web.HTTPRequestEntityTooLarge:
-        problem = TooLarge(
-            "the body is too large: send less, or raise server.max_body_bytes in the configuration"
-        )
-    except web.RequestPayloadError:
-        request.content.feed_eof()  # or aiohttp would read on, and fail in its turn
-        problem = Invalid("the body is not in its Content-Encoding", code="invalid_json")
-    except web.HTTPNotFound:
-        problem = NotFound(f"there is no {request.path} here", code="unknown_url")
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        problem = MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}")
-    except web.HTTPException as error:
-        problem = Invalid(error.reason)
     except ConnectionError:
         raise
     except Exception as error:  # the last edge: no traceback ever leaves the house
         if request.transport is None or request.transport.is_closing():
             raise
-        log.exception("%s %s failed", request.method, request.path, exc_info=error)
-        problem = Internal("a fault in Hedgerow; see its log")
-    house = request.app[HOUSE]
-    request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
+        house = request.app[HOUSE]
+        request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
+        problem = _of_http(request, error) or as_answer(error, request_id)
     headers: Headers = [JSON, ("x-request-id", request_id), *problem.headers]
-    return web.Response(status=problem.status, headers=dict(headers), body=problem.body())
+    return web.Response(status=problem.answer_status, headers=dict(headers), body=problem.body())
+
+
+def _of_http(request: web.Request, error: Exception) -> ProxyError | None:
+    """aiohttp's own refusals as ours; None for every other error."""
+    match error:
+        case web.HTTPRequestEntityTooLarge():
+            return TooLarge(
+                "the body is too large: send less, or raise server.max_body_bytes in the"
+                " configuration"
+            )
+        case web.RequestPayloadError():
+            request.content.feed_eof()  # or aiohttp would read on, and fail in its turn
+            return Invalid("the body is not in its Content-Encoding", code="invalid_json")
+        case web.HTTPNotFound():
+            return NotFound(f"there is no {request.path} here", code="unknown_url")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}")
+        case web.HTTPException():
+            return Invalid(error.reason)
+        case _:
+            return None
 
 
 async def _live(_request: web.Request) -> web.Response:

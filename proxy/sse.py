@@ -64,6 +64,7 @@ class StreamRelay:
         self.usage: TokenUsage | None = None
         self.text_bytes = 0
         self.pieces = 0
+        self.events = 0
 
     @property
     def complete(self) -> bool:
@@ -95,6 +96,7 @@ class StreamRelay:
         text = _data_of(event)
         if text is None or self.fault is not None or self.done:
             return b""  # comments and empty events are the transport's own affair
+        self.events += 1
         if text == b"[DONE]":
             self.done = True
             return b""

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 
@@ -69,3 +71,19 @@ class Upstream(Protocol):
 
     async def send(self, request: UpstreamRequest) -> Answer:
         """Send, and wait for the head of the answer. Raises NotConnected, Late, Broken."""
+
+
+def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float:
+    """Seconds that a 429 asks us to wait; 1 if it does not say."""
+    text = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return 1.0
+    if at.tzinfo is None:  # HTTP dates are GMT, also where one does not say so
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds())

@@ -28,6 +28,7 @@ class _Breaker:
     failures: int = 0
     rest_s: float = FIRST_REST_S
     open_until_s: float | None = None
+    failed_at_s: float = 0.0
     probing: bool = False
 
 
@@ -50,11 +51,15 @@ class Breakers:
         if self.health(offer_id, now_s) is Health.HALF_OPEN:
             self._by_offer[offer_id].probing = True
 
-    def succeeded(self, offer_id: str) -> None:
-        self._by_offer.pop(offer_id, None)
+    def succeeded(self, offer_id: str, began_s: float) -> None:
+        """An attempt that began then ended well. One that began before the last failure says
+        nothing of now: long streams outlive the start of an outage."""
+        breaker = self._by_offer.get(offer_id)
+        if breaker is not None and began_s >= breaker.failed_at_s:
+            del self._by_offer[offer_id]
 
     def unjudged(self, offer_id: str) -> None:
-        """An attempt ended without saying anything of the offer (the client left, or erred)."""
+        """An attempt says nothing of the offer (any more): the next request may be the probe."""
         if breaker := self._by_offer.get(offer_id):
             breaker.probing = False
 
@@ -62,6 +67,7 @@ class Breakers:
         """A failure; one with `retry_after_s` (a 429) rests for that long at once."""
         breaker = self._by_offer.setdefault(offer_id, _Breaker())
         breaker.failures += 1
+        breaker.failed_at_s = now_s
         was_probe, breaker.probing = breaker.probing, False
         if retry_after_s is not None:
             breaker.open_until_s = now_s + min(retry_after_s, LONGEST_REST_S)

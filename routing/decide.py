@@ -38,14 +38,21 @@ def decide(
     refused = []
     ready: list[Candidate] = []
     usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens)
-    for listing in snapshot.models[intent.model]:
+    listings = snapshot.models[intent.model]
+    for listing in listings:
         why_not = refusal(listing, intent)
         if why_not is not None:
             refused.append(why_not)
         else:
             ready.append(_candidate(listing, usage, breakers, limits, now_s))
     order = sorted(ready, key=lambda one: (_GROUPS[one.place], one.expected_cost))
-    return RouteDecision(intent, snapshot.version, _spread(order, draw), tuple(refused))
+    return RouteDecision(
+        intent=intent,
+        snapshot_version=snapshot.version,
+        first_listed=listings[0] if listings else None,
+        candidates=_spread(order, draw),
+        refused=tuple(refused),
+    )
 
 
 _GROUPS = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}

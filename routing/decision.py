@@ -23,20 +23,24 @@ class Place(StrEnum):
 class Candidate:
     """An offer that can serve the request, and the numbers that say where it stands.
 
-    on_trial: it rested after failures, and this request is the one that tries it.
+    is_probe: it rested after failures, and this request is the one that tries it again.
     """
 
     listing: Listing
     expected_cost: Money
     place: Place
-    on_trial: bool
+    is_probe: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """What to try, in order, and what not to try. Holds all that `explain` needs."""
+    """What to try, in order, and what not to try. Holds all that `explain` needs.
+
+    first_listed: what would have been asked without a router.
+    """
 
     intent: RoutingIntent
     snapshot_version: int
+    first_listed: Listing | None
     candidates: tuple[Candidate, ...]
     refused: tuple[Refusal, ...]

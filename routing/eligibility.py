@@ -43,7 +43,9 @@ def refusal(listing: Listing, intent: RoutingIntent) -> Refusal | None:
             "no feed knows its price; give it one in the configuration (an unknown price is not 0)",
         )
     if offer.features is not None and (missing := intent.features - offer.features):
-        return Refusal(offer, Reason.LACKS_FEATURE, f"does not offer {', '.join(sorted(missing))}")
+        needs = ", ".join(sorted(missing))
+        why = f"is not known to have {needs}; if it has, list its features in the configuration"
+        return Refusal(offer, Reason.LACKS_FEATURE, why)
     context = offer.context_tokens
     if context is not None and intent.prompt_tokens > SURELY_TOO_LONG * context:
         return Refusal(

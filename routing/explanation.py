@@ -67,7 +67,7 @@ def _why(one: Candidate) -> str:
         return "failed lately: tried only after the others"
     if one.place is Place.SLOW:
         return "slow: its p95 to the first token is over the limit"
-    return "back on trial after failures" if one.on_trial else "by its expected cost"
+    return "back on trial after failures" if one.is_probe else "by its expected cost"
 
 
 _encode = msgspec.json.Encoder().encode

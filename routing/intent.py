@@ -12,15 +12,13 @@ class RoutingIntent:
     """A request as the router sees it: no text, only sizes and needs.
 
     model: a model name of the configuration.
-    prompt_tokens: how many are expected; prompt_bytes: the most there can be (a token is at least
-    one byte).
+    prompt_tokens: how many are expected.
     completion_tokens: how many are expected, over all choices; max_completion_tokens: the most
     that the client allows, per choice; None if it set no limit.
     """
 
     model: str
     prompt_tokens: int
-    prompt_bytes: int
     completion_tokens: int
     max_completion_tokens: int | None
     choices: int = 1

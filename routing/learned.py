@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FIRST_COMPLETION_TOKENS = 256.0
-FIRST_BYTES_PER_TOKEN = 4.0
+FIRST_PROMPT_BYTES, FIRST_PROMPT_TOKENS = 4000.0, 1000.0
 WEIGHT = 1 / 16
 """Of the newest request in the running means."""
 MODELS_REMEMBERED = 10_000
@@ -14,7 +14,13 @@ MODELS_REMEMBERED = 10_000
 @dataclass(slots=True)
 class _Means:
     completion_tokens: float = FIRST_COMPLETION_TOKENS
-    bytes_per_token: float = FIRST_BYTES_PER_TOKEN
+    prompt_bytes: float = FIRST_PROMPT_BYTES
+    prompt_tokens: float = FIRST_PROMPT_TOKENS
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Of the means, not the mean of ratios: of a short prompt most bytes are no text."""
+        return self.prompt_bytes / self.prompt_tokens
 
 
 class Learned:
@@ -36,7 +42,8 @@ class Learned:
         means = self._by_model.setdefault(model, _Means())
         means.completion_tokens += WEIGHT * (completion - means.completion_tokens)
         if prompt > 0:
-            means.bytes_per_token += WEIGHT * (prompt_bytes / prompt - means.bytes_per_token)
+            means.prompt_bytes += WEIGHT * (prompt_bytes - means.prompt_bytes)
+            means.prompt_tokens += WEIGHT * (prompt - means.prompt_tokens)
 
     def _means(self, model: str) -> _Means:
         return self._by_model.get(model) or _Means()

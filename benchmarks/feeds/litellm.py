@@ -138,7 +138,7 @@ def _model(provider: str, model: str, entry: dict[str, Any]) -> PricedModel:
     return PricedModel(
         provider=provider,
         model=model,
-        rates=None if _is_beyond_a_card(entry) else _rates(entry, ""),
+        rates=None if _is_beyond_a_card(provider, model, entry) else _rates(entry, ""),
         long_context=_long_context(entry),
         context_tokens=_count(entry, "max_input_tokens") or _count(entry, "max_tokens"),
         max_output_tokens=_count(entry, "max_output_tokens"),
@@ -146,14 +146,18 @@ def _model(provider: str, model: str, entry: dict[str, Any]) -> PricedModel:
     )
 
 
-def _is_beyond_a_card(entry: dict[str, Any]) -> bool:
-    """Prices that a rate card cannot hold: reasoning tokens at their own, and ranges of prompts.
+def _is_beyond_a_card(provider: str, model: str, entry: dict[str, Any]) -> bool:
+    """Prices that a rate card cannot hold: reasoning tokens at their own, ranges of prompts, and
+    searches by models that search whether asked to or not.
 
     To charge such a model by its other prices would book less than is billed.
     """
     reasoning = entry.get("output_cost_per_reasoning_token")
-    same = reasoning is None or reasoning == entry.get("output_cost_per_token")
-    return not same or "tiered_pricing" in entry
+    apart = reasoning is not None and reasoning != entry.get("output_cost_per_token")
+    searches = "search_context_cost_per_query" in entry and (
+        provider == "perplexity" or "search" in model
+    )
+    return apart or searches or "tiered_pricing" in entry
 
 
 def _long_context(entry: dict[str, Any]) -> tuple[LongContext, ...]:

@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid
+from hedgerow.offers import price_file, quoted_offers
+from hedgerow.printing import config_option, json_option, print_json
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The configuration, hedgerow.yaml.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@config_option
+@json_option
 @click.pass_context
 def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Check a configuration and its policy files.
 
-    Exit code 0: valid. 1: invalid, with one line on stderr for each error.
+    Exit code 0: valid; offers without a price are named on stderr, they get no requests. 1:
+    invalid, with one line on stderr for each error.
     """
     try:
         config = load_config(path, os.environ)
     except ConfigInvalid as invalid:
         if as_json:
             errors = [asdict(error) for error in invalid.errors]
-            click.echo(json.dumps({"valid": False, "errors": errors}))
+            print_json({"valid": False, "errors": errors, "warnings": []})
         else:
             click.echo(str(invalid), err=True)
         ctx.exit(1)
+    warnings = _unpriced(config)
     if as_json:
-        click.echo(json.dumps({"valid": True, "errors": []}))
-    else:
-        click.echo(f"{path}: ok ({_summary(config)})")
+        print_json({"valid": True, "errors": [], "warnings": warnings})
+        return
+    for warning in warnings:
+        click.echo(f"{path}: {warning}", err=True)
+    click.echo(f"{path}: ok ({_summary(config)})")
+
+
+def _unpriced(config: Config) -> list[str]:
+    """Offers that nobody has a price for, and models that have no other."""
+    warnings = []
+    for name, quoted in quoted_offers(config, price_file(config), datetime.now(UTC)).items():
+        unpriced = [one.offer.id for one in quoted if one.quote is None]
+        warnings += [
+            f"models.{name}: nobody knows a price of {one}: give it one" for one in unpriced
+        ]
+        if len(unpriced) == len(quoted):
+            warnings.append(f"models.{name}: every request will be refused, for want of a price")
+    return warnings
 
 
 def _summary(config: Config) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,8 +23,8 @@ from hedgerow.config import Config, load_config
 from hedgerow.demo import MODEL, TEAMS, write_config
 from hedgerow.loops import run, told_to_stop
 from hedgerow.printing import json_option, print_json
-from hedgerow.rehearsal import Rehearsed, last_answered, rehearse, sandbox_instead
-from ledger.keys import hash_of, mint
+from hedgerow.rehearsal import Rehearsed, last_answered, rehearse, sandbox_instead, team_key
+from proxy.clock import SystemClock
 
 MAX_TOKENS = 1024
 """What the demo's clients allow for an answer; longer answers of the trace end there."""
@@ -89,7 +87,7 @@ async def _demo(
 ) -> None:
     in_words = show is _in_words
     rows = azure_conversation(count)
-    keys = {team: _key(written, team) for team in TEAMS}
+    keys = {team: team_key(written, team, SystemClock()) for team in TEAMS}
     async with sandbox_instead(written, seed) as config, running(config, port=port) as server:
         if in_words:
             _chapter(
@@ -144,14 +142,6 @@ async def _in_words(
 
 def _chapter(title: str, *lines: str) -> None:
     click.echo("\n".join(("", click.style(title, bold=True), *lines)))
-
-
-def _key(config: Config, team: str) -> str:
-    name = f"demo {team}"
-    secret, record = mint(time.time_ns(), secrets.token_bytes, name=name, team=team)
-    with books(config) as store, store.transaction():
-        store.add_key(record, hash_of(secret))
-    return secret
 
 
 def _one_decision(config: Config, rehearsed: Rehearsed) -> list[str]:

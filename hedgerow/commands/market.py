@@ -11,7 +11,6 @@ import click
 
 from benchmarks.market import Quoted
 from hedgerow.config import load_config
-from hedgerow.errors import NotFound
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import config_option, json_option, print_json, table
 
@@ -25,8 +24,7 @@ def market(path: Path, model: str | None, as_json: bool) -> None:
     config = load_config(path, os.environ)
     models = quoted_offers(config, price_file(config), datetime.now(UTC))
     if model is not None:
-        if model not in models:
-            raise NotFound(f"there is no model {model} in {path}; there are: {', '.join(models)}")
+        config.model(model)
         models = {model: models[model]}
     if as_json:
         print_json(

@@ -61,6 +61,7 @@ def rehearsed_lines(one: Rehearsed) -> list[str]:
             [
                 ("as Hedgerow routed them", dollars(bounds.spent), ""),
                 _against("at the cheapest offer of each moment", bounds.cheapest, bounds.spent),
+                _against("at the best single offer", bounds.best_alone, bounds.spent),
                 _against("at the first-listed offer alone", bounds.first_offer, bounds.spent),
                 _against("at the dearest offer", bounds.dearest, bounds.spent),
             ],
@@ -78,6 +79,7 @@ def rehearsed_json(one: Rehearsed) -> dict[str, object]:
         "completion_tokens": one.replayed.completion_tokens,
         "spend_usd": as_usd(one.bounds.spent),
         "cheapest_possible_usd": as_usd(one.bounds.cheapest),
+        "best_single_offer_usd": as_usd(one.bounds.best_alone),
         "first_offer_usd": as_usd(one.bounds.first_offer),
         "dearest_usd": as_usd(one.bounds.dearest),
         "by_provider": {

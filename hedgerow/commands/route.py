@@ -24,7 +24,7 @@ from routing.decide import Limits, decide
 from routing.explanation import ExplainedOffer, Explanation, from_text
 from routing.explanation import explain as explained
 from routing.intent import RoutingIntent
-from routing.learned import FIRST_BYTES_PER_TOKEN, FIRST_COMPLETION_TOKENS
+from routing.learned import FIRST_COMPLETION_TOKENS
 
 _CLOSED = Breakers()
 
@@ -63,13 +63,11 @@ def route(
     """
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
+    config.model(model)
     models = quoted_offers(config, price_file(config), at)
-    if model not in models:
-        raise NotFound(f"there is no model {model} in {path}; there are: {', '.join(models)}")
     intent = RoutingIntent(
         model=model,
         prompt_tokens=input_tokens,
-        prompt_bytes=round(input_tokens * FIRST_BYTES_PER_TOKEN),
         completion_tokens=output_tokens if max_tokens is None else min(output_tokens, max_tokens),
         max_completion_tokens=max_tokens,
         features=frozenset(Feature(one) for one in needs),

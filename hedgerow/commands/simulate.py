@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from benchmarks.trace import TraceRow, read_trace
-from hedgerow.app import books, running
+from hedgerow.app import running
 from hedgerow.arguments import LABEL, Ratio
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
 from hedgerow.config import Config, load_config
-from hedgerow.errors import NotFound
 from hedgerow.loops import run
 from hedgerow.printing import config_option, json_option, print_json
-from hedgerow.rehearsal import Rehearsed, rehearse, sandbox_instead
-from ledger.keys import hash_of, mint
+from hedgerow.rehearsal import Rehearsed, rehearse, sandbox_instead, team_key
+from proxy.clock import SystemClock
 
 
 @click.command()
@@ -73,10 +70,7 @@ def simulate(
     """
     config = load_config(path, os.environ)
     wanted = model or next(iter(config.models))
-    if wanted not in config.models:
-        raise NotFound(
-            f"there is no model {wanted} in {path}; there are: {', '.join(config.models)}"
-        )
+    config.model(wanted)
     requests = read_trace(trace)[:rows]
     with tempfile.TemporaryDirectory(prefix="hedgerow-") as folder:
         own_books = replace(config.ledger, path=Path(folder) / "simulation.db")
@@ -101,9 +95,7 @@ async def _simulate(
     *,
     quiet: bool,
 ) -> Rehearsed:
-    secret, record = mint(time.time_ns(), secrets.token_bytes, name="simulation", team=team)
-    with books(written) as store, store.transaction():
-        store.add_key(record, hash_of(secret))
+    key = team_key(written, team, SystemClock())
     async with (
         sandbox_instead(written, seed) as config,
         running(config, port=0) as server,
@@ -112,7 +104,7 @@ async def _simulate(
             config,
             server.base_url,
             requests,
-            keys=[secret],
+            keys=[key],
             model=model,
             speedup=speedup,
             max_tokens=max_tokens,

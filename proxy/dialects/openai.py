@@ -169,3 +169,30 @@ def with_cost(raw: bytes, cost: Money) -> bytes:
     except msgspec.DecodeError:
         return raw  # no object to put it into
     return _encode(tree)
+
+
+class TheirError(msgspec.Struct):
+    """What a provider says is wrong with a request."""
+
+    message: str = ""
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    """OpenAI's shape; some write the error as a string, vLLM and FastAPI at the top."""
+
+    error: TheirError | str | None = None
+    message: str | None = None
+    detail: str | None = None
+
+
+def read_error(body: bytes) -> TheirError:
+    """The error in a refusal; without a message if it has none that can be read."""
+    try:
+        said = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return TheirError()
+    if isinstance(said.error, TheirError):
+        return said.error
+    return TheirError(said.error or said.message or said.detail or "")

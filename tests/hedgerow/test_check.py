@@ -51,7 +51,17 @@ def test_valid(path: Path) -> None:
 def test_valid_as_json(path: Path) -> None:
     """The same for scripts."""
     done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path), "--json"])
-    assert (done.exit_code, json.loads(done.stdout)) == (0, {"valid": True, "errors": []})
+    said = {"valid": True, "errors": [], "warnings": []}
+    assert (done.exit_code, json.loads(done.stdout)) == (0, said)
+
+
+def test_offers_that_nobody_can_price(path: Path) -> None:
+    """A valid configuration may have offers that get no requests: each is named, exit code 0."""
+    path.write_text(path.read_text().replace(", price: {input: 0.15, output: 0.60}", ""))
+    done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path), "--json"])
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert done.exit_code == 0
+    assert warning.startswith("models.gpt-4o-mini: nobody knows a price of u0/gpt-4o-mini")
 
 
 def test_invalid(path: Path) -> None:
@@ -83,6 +93,7 @@ def test_invalid_as_json(path: Path) -> None:
                 "hint": "set it, as in export PORT=...",
             }
         ],
+        "warnings": [],
     }
 
 

@@ -83,7 +83,7 @@ def _deciding(offers: int) -> Callable[[], object]:
         for n in range(offers)
     )
     snapshot = Market({"m": quoted}, at, 0.0).snapshot
-    intent = RoutingIntent("m", 250, 1000, 200, 64)
+    intent = RoutingIntent("m", 250, 200, 64)
     breakers, limits = Breakers(), Limits()
     return lambda: decide(intent, snapshot, breakers, limits, draw.random(), 0.0)
 

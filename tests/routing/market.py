@@ -39,9 +39,7 @@ def intent(
     longest: int | None = None,
     features: frozenset[Feature] = frozenset(),
 ) -> RoutingIntent:
-    return RoutingIntent(
-        MODEL, prompt_tokens, 4 * prompt_tokens, completion_tokens, longest, features=features
-    )
+    return RoutingIntent(MODEL, prompt_tokens, completion_tokens, longest, features=features)
 
 
 prices = st.decimals("0", "5", places=2)

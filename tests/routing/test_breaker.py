@@ -58,6 +58,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breakers = Breakers()
         self.naive = {one: Naive() for one in OFFERS}
         self.now_s = 0.0
+        self.failed_at_s: dict[str, float] = {}
 
     @rule(seconds=st.sampled_from([0.0, 0.4, 1.0, 3.0, 11.0]))
     def time_passes(self, seconds: float) -> None:
@@ -69,10 +70,13 @@ class BreakerMachine(RuleBasedStateMachine):
         if self.naive[offer].health(self.now_s) is Health.HALF_OPEN:
             self.naive[offer].state = "probed"
 
-    @rule(offer=offers)
-    def succeeded(self, offer: str) -> None:
-        self.breakers.succeeded(offer)
-        self.naive[offer] = Naive()
+    @rule(offer=offers, ago_s=st.sampled_from([0.0, 0.5, 20.0]))
+    def succeeded(self, offer: str, ago_s: float) -> None:
+        began_s = self.now_s - ago_s
+        self.breakers.succeeded(offer, began_s)
+        if began_s >= self.failed_at_s.get(offer, began_s):
+            self.naive[offer] = Naive()
+            self.failed_at_s.pop(offer, None)
 
     @rule(offer=offers)
     def unjudged(self, offer: str) -> None:
@@ -84,6 +88,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def failed(self, offer: str, retry_after_s: float | None) -> None:
         self.breakers.failed(offer, self.now_s, retry_after_s)
         self.naive[offer].failed(self.now_s, retry_after_s)
+        self.failed_at_s[offer] = self.now_s
 
     @invariant()
     def they_agree(self) -> None:
@@ -120,10 +125,19 @@ def test_one_request_tries_it() -> None:
     breakers.attempt("a", 2.0)
     assert breakers.health("a", 2.0) is Health.OPEN
     assert breakers.health("a", 1000.0) is Health.OPEN
-    breakers.succeeded("a")
+    breakers.succeeded("a", began_s=2.0)
     assert breakers.health("a", 2.0) is Health.CLOSED
     breakers.failed("a", 2.0)
     assert breakers.health("a", 2.0) is Health.CLOSED
+
+
+def test_what_began_before_an_outage_says_nothing_of_it() -> None:
+    """A long stream that ends well after the failures began neither closes nor calms a breaker."""
+    breakers = Breakers()
+    for _ in range(FAILURES_TO_OPEN):
+        breakers.failed("a", 10.0)
+        breakers.succeeded("a", began_s=9.0)
+    assert breakers.health("a", 10.0) is Health.OPEN
 
 
 def test_a_client_that_leaves_is_no_verdict() -> None:

@@ -177,7 +177,7 @@ def test_the_size_of_the_request_decides() -> None:
 
 def test_a_model_that_is_not_for_sale() -> None:
     """A model name that the snapshot does not have is the caller's error, not an empty decision."""
-    wanted = RoutingIntent("gpt-17", 1, 1, 1, None)
+    wanted = RoutingIntent("gpt-17", 1, 1, None)
     with pytest.raises(KeyError):
         decide(wanted, snapshot(), Breakers(), LIMITS, 0.0, NOW_S)
 

@@ -1,0 +1,23 @@
+"""Authentication: the owner of a request's key."""
+
+from __future__ import annotations
+
+from ledger.errors import KeyRefused
+from ledger.principals import Principal
+from proxy.errors import NotAuthenticated
+from proxy.exchange import Exchange
+from proxy.house import House
+
+
+def authenticate(x: Exchange, house: House) -> Principal:
+    """Raises NotAuthenticated, saying what is wrong with the key."""
+    scheme, _, key = x.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise NotAuthenticated(
+            "no API key: send the header `Authorization: Bearer sk-hedge-…`"
+            " (create a key with `hedgerow key create`)"
+        )
+    try:
+        return house.book.principal(key.strip())
+    except KeyRefused as refused:
+        raise NotAuthenticated(str(refused)) from None

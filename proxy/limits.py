@@ -1,0 +1,60 @@
+"""Limits: the most tokens that an attempt can use, so that a hold covers whatever comes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from benchmarks.offers import Feature, Offer
+from benchmarks.quotes import Quote
+from ledger.money import Money
+from routing.intent import RoutingIntent
+
+UNKNOWN_OUTPUT_LIMIT = 8192
+"""Completion tokens that are held for an offer of which no limit is known."""
+FAIR_SHARES = 16
+"""A request without a limit may hold at most this fraction of what is left in its budgets..."""
+LEAST_COMPLETION = 1024
+"""...or so many tokens, if that is more and they can be afforded."""
+PROMPT_MARGIN = 1.5
+"""How far the prompt may be longer than expected, where a limit has to fit beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLimit:
+    """The most completion tokens, per choice. told: what the provider has to be told of it, so that
+    the hold is a bound whatever is known of the model; None where the client has told it, and where
+    no budget depends on it."""
+
+    tokens: int
+    told: int | None
+
+
+def prompt_bound(body_bytes: int, intent: RoutingIntent, offer: Offer) -> int:
+    """The most prompt tokens that the provider can count: a token is at least one byte of the body,
+    but an image is a short URL, and only the context bounds it."""
+    if Feature.VISION in intent.features and offer.context_tokens is not None:
+        return max(body_bytes, offer.context_tokens)
+    return body_bytes
+
+
+def output_limit(
+    offer: Offer, quote: Quote, intent: RoutingIntent, bound: int, left: Money | None
+) -> OutputLimit:
+    """For a client that named no limit: the model's own, or a fair share of what is left.
+
+    left: in the tightest of its budgets; None without any: then nothing is cut short. At least 1
+    token, so that a budget with nothing left refuses by its own numbers.
+    """
+    own = min((one for one in (offer.max_output_tokens, offer.context_tokens) if one), default=None)
+    if left is None:
+        return OutputLimit(own or UNKNOWN_OUTPUT_LIMIT, None)
+    share = Money(max(0, left) // FAIR_SHARES)
+    fair = quote.affordable_completion(share, bound) // intent.choices
+    affordable = quote.affordable_completion(Money(max(0, left)), bound) // intent.choices
+    most = max(1, fair, min(affordable, LEAST_COMPLETION))
+    told = min(most, own or UNKNOWN_OUTPUT_LIMIT)
+    if offer.context_tokens is not None:  # many refuse a limit that does not fit beside the prompt
+        room = offer.context_tokens - math.ceil(PROMPT_MARGIN * intent.prompt_tokens)
+        told = min(told, max(room, LEAST_COMPLETION))
+    return OutputLimit(told, told)
