@@ -74,10 +74,10 @@ class Upstream(Protocol):
 
 
 def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float:
-    """Seconds that a 429 asks us to wait; 1 if it does not say."""
+    """Seconds that a 429 asks us to wait, a day at most; 1 if it does not say."""
     text = headers.get("retry-after", "")
     try:
-        return max(0.0, float(text))
+        return _within_a_day(float(text))
     except ValueError:
         pass
     try:
@@ -86,4 +86,8 @@ def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float:
         return 1.0
     if at.tzinfo is None:  # HTTP dates are GMT, also where one does not say so
         at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds())
+    return _within_a_day((at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds())
+
+
+def _within_a_day(seconds: float) -> float:
+    return min(seconds, 86_400.0) if seconds > 0 else 0.0  # NaN is no time

@@ -228,3 +228,18 @@ async def test_who_does_not_read_is_not_buffered_for(tmp_path: Path) -> None:
             await tally.until(lambda now: now.disconnects == 1)
             (charge,) = await proxy.settled(attempts=1)
         assert charge.estimated
+
+
+async def test_who_stops_reading_has_left(tmp_path: Path) -> None:
+    """A client that stays connected and takes nothing loses its answer after the idle limit: its
+    provider is hung up on, what was delivered is charged, and nothing stays held."""
+    tokens, choices = 32_000, 64
+    async with serving(tmp_path, routing="{idle_timeout: 300ms}", honest=False) as proxy:
+        body = asking(stream=True, n=choices, max_tokens=tokens, sandbox=wishing(tokens))
+        async with asyncio.timeout(PATIENCE_S):
+            async with raw_client(proxy, body, receive_bytes=4096) as (reader, _):
+                assert await reader.read(1000)
+                await proxy.a.tally.until(lambda now: now.disconnects == 1)
+                (charge,) = await proxy.settled(attempts=1)
+        assert charge.estimated
+        assert proxy.a.tally.completion_tokens < tokens * choices / 2

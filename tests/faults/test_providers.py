@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.sandbox import Behaviour, Fault
 from ledger.usage import TokenUsage
+from proxy.aiohttp_upstream import STALE_WITHIN_S
 from tests.serving import (
     FAST,
     HELLO,
@@ -288,6 +289,12 @@ async def test_a_429_may_say_anything(tmp_path: Path, retry_after: str) -> None:
         serving(tmp_path, names=("b",), urls={"a": url}) as proxy,
     ):
         assert (await proxy.ask()).headers["x-hedgerow-provider"] == "b"
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    async with scripted(limited) as url, serving(alone, names=(), urls={"a": url}) as proxy:
+        reply = await proxy.ask()
+        assert (reply.status, reply.error["code"]) == (429, "rate_limit_exceeded")
+        assert 0 <= int(reply.headers["retry-after"]) <= 86_400
 
 
 CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"oak"},"finish_reason":null}]}\n\n'
@@ -340,6 +347,60 @@ async def test_comments_are_no_answer(tmp_path: Path) -> None:
         reply = await proxy.ask(stream=True)
         assert reply.headers["x-hedgerow-provider"] == "b"
         assert reply.headers["x-hedgerow-attempts"] == "2"
+
+
+async def test_comments_do_not_keep_a_stream_open(tmp_path: Path) -> None:
+    """In the middle of an answer, too, only events count: comments alone are silence."""
+
+    async def goes_quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(STREAM_HEAD + CHUNK)
+        while not writer.is_closing():
+            writer.write(b": still here\n\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with (
+        answering(goes_quiet) as url,
+        serving(
+            tmp_path, names=(), urls={"a": url}, routing="{idle_timeout: 200ms}", honest=False
+        ) as proxy,
+    ):
+        reply = await proxy.ask(stream=True)
+        assert reply.events[-1]["error"]["code"] == "upstream_timeout"
+        (charge,) = await proxy.charges()
+        assert charge.estimated
+        assert charge.usage.completion == 1
+
+
+async def test_work_is_never_asked_for_twice_on_one_hold(tmp_path: Path) -> None:
+    """A used connection that dies after a while may have been at work: the request is not sent
+    again on the same hold, but to the next offer, and what may have been billed is booked."""
+    answer = b'{"choices":[{}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+    keeping = head(more=f"content-length: {len(answer)}\r\n")
+    asked = 0
+
+    async def then_works_in_vain(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal asked
+        await read_request(reader)
+        asked += 1
+        writer.write(keeping + answer)
+        await read_request(reader)
+        asked += 1
+        await asyncio.sleep(STALE_WITHIN_S * 1.2)
+
+    async with (
+        answering(then_works_in_vain) as url,
+        serving(tmp_path, names=("b",), urls={"a": url}, honest=False) as proxy,
+    ):
+        assert (await proxy.ask()).headers["x-hedgerow-provider"] == "a"
+        reply = await proxy.ask()
+        assert reply.headers["x-hedgerow-provider"] == "b"
+        assert asked == 2
+        rows = [(one.provider, one.estimated) for one in await proxy.charges()]
+        assert rows == [("a", False), ("a", True), ("b", False)]
 
 
 @pytest.mark.parametrize(

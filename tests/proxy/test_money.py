@@ -113,6 +113,14 @@ async def test_a_request_without_limit_gets_a_smaller_one_near_the_end(tmp_path:
         assert sum(one.effective for one in await proxy.charges()) <= usd("0.001")
 
 
+async def test_without_a_budget_nothing_is_cut_short(tmp_path: Path) -> None:
+    """Where no budget depends on it no limit is added: the provider is asked as we were asked."""
+    known = {"a": offer("a", more=", context_tokens: 8192, max_output_tokens: 4000")}
+    async with serving(tmp_path, offers=known) as proxy:
+        assert (await proxy.ask(max_tokens=None)).status == 200
+        assert "max_tokens" not in json.loads(proxy.a.tally.exchanges[-1].body)
+
+
 async def test_the_limit_we_add_leaves_room_for_the_prompt(tmp_path: Path) -> None:
     """A model whose output limit is its whole context is not asked for more than fits beside the
     prompt: many providers refuse that."""
