@@ -99,6 +99,19 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """An account and what it has spent (posted) and reserved (pending)."""
+
+    account: Account
+    posted: Money
+    pending: Money
+
+    @property
+    def left(self) -> Money:
+        return Money(self.account.cap - self.posted - self.pending)
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """A cap on effective cost, per member of a scope, in each window.
 

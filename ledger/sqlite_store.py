@@ -8,149 +8,35 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 from sqlite_utils import Database
 
 from ledger.attempts import Attempt, Hold, Settlement, overrun
-from ledger.budgets import Account, Budget, Scope
-from ledger.errors import (
-    BudgetExceeded,
-    HoldResolved,
-    NameTaken,
-    NotOurStore,
-    RowRefused,
-    StoreTooNew,
-    StoreUnavailable,
-)
+from ledger.budgets import Account, Balance, Budget, Scope
+from ledger.errors import BudgetExceeded, HoldResolved, NameTaken
 from ledger.keys import KeyRecord
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.requests import RequestRecord
-from ledger.schema import APPLICATION_ID, SUBJECT, later_migrations, migrations
+from ledger.schema import SUBJECT
+from ledger.sqlite_file import SqliteFile
 from ledger.windows import Window
 
-Durability = Literal["process", "disk"]
-BUSY_TIMEOUT_S = 5.0
-"""How long a write waits for another program's."""
-_WAL_TRIES = 8
 _RATE_CARDS_REMEMBERED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """An account and what it has spent (posted) and reserved (pending)."""
-
-    account: Account
-    posted: Money
-    pending: Money
-
-    @property
-    def left(self) -> Money:
-        return Money(self.account.cap - self.posted - self.pending)
-
-
-class SqliteStore:
-    """An open database of ours. `close()` it; it is used by one thread at a time."""
+class SqliteStore(SqliteFile):
+    """The books in an open file."""
 
     def __init__(self, database: Database, path: Path) -> None:
-        self.database = database
-        self.path = path
-        self._conn = database.conn
+        super().__init__(database, path)
         self._known_cards: set[str] = set()
 
-    # -- opening
-
-    @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        durability: Durability = "process",
-        create: bool = True,
-        busy_timeout_s: float = BUSY_TIMEOUT_S,
-    ) -> SqliteStore:
-        """Open the books at `path`, bringing older ones up to date.
-
-        Several programs may open new books at the same moment: the first makes them, the others
-        wait. Raises NotOurStore for any other file, StoreTooNew for books of a later version,
-        StoreUnavailable for what cannot be read or written.
-        """
-        if not create and not path.exists():
-            raise StoreUnavailable(
-                f"there are no books at {path} yet: start `hedgerow serve`, or create a key"
-            )
-        try:
-            conn = sqlite3.connect(
-                path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise StoreUnavailable(
-                f"cannot open {path}: {error}; check the folder's rights"
-            ) from error
-        try:
-            database = Database(conn, execute_plugins=False)
-            _refuse_foreign(database, path)
-            with _translated(path):
-                conn.execute("PRAGMA foreign_keys = ON")
-                if migrations.pending(database):
-                    _migrate(database)
-                _use_wal(conn)
-                conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
-        except BaseException:
-            conn.close()
-            raise
-        return cls(database, path)
-
-    def close(self) -> None:
-        self._conn.close()
-
-    # -- transactions
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All that happens inside is committed together, or not at all."""
-        with _translated(self.path):
-            self._conn.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._conn.execute("COMMIT")
-            except BaseException:
-                if self._conn.in_transaction:
-                    self._conn.execute("ROLLBACK")
-                self._known_cards.clear()
-                raise
-
-    @contextmanager
-    def view(self) -> Iterator[None]:
-        """All that is read inside is of one moment; writers need not wait for it."""
-        with _translated(self.path):
-            self._conn.execute("SAVEPOINT view")  # of its own, or part of a transaction
-            try:
-                yield
-            finally:
-                if self._conn.in_transaction:
-                    self._conn.execute("RELEASE view")
-
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """One step of a transaction: undone alone if it raises."""
-        with _translated(self.path):
-            self._conn.execute("SAVEPOINT step")
-            try:
-                yield
-            except BaseException:
-                if self._conn.in_transaction:  # a full disk has ended all of it already
-                    self._conn.execute("ROLLBACK TO step")
-                    self._conn.execute("RELEASE step")
-                    self._known_cards.clear()
-                raise
-            self._conn.execute("RELEASE step")
+    def _undone(self) -> None:
+        self._known_cards.clear()
 
     # -- holds
 
@@ -472,67 +358,3 @@ def _subject(attempt: Attempt) -> tuple[str | int | None, ...]:
 
 def _marks(count: int) -> str:
     return ", ".join("?" * count)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """The one edge at which SQLite's errors become ours."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise RowRefused(f"{path} refuses a row: {error}; this is a fault in Hedgerow") from error
-    except sqlite3.DatabaseError as error:
-        raise StoreUnavailable(
-            f"cannot use the books at {path}: {error}; check the disk, the rights of the file,"
-            " and whether another program has it locked"
-        ) from error
-
-
-def _migrate(database: Database) -> None:
-    """Make or update the tables and stamp the file as ours: together, so that whoever opens it
-    meanwhile, or after a crash, sees all of it or nothing."""
-    conn = database.conn
-    conn.execute("BEGIN IMMEDIATE")
-    try:
-        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrations.apply(database)
-        conn.execute("COMMIT")
-    except BaseException:
-        if conn.in_transaction:
-            conn.execute("ROLLBACK")
-        raise
-
-
-def _use_wal(conn: sqlite3.Connection) -> None:
-    """Readers need not wait. SQLite does not wait for its lock here: a write of nothing does."""
-    for _ in range(_WAL_TRIES):
-        try:
-            conn.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            conn.execute("BEGIN IMMEDIATE")
-            conn.execute("COMMIT")
-        else:
-            return
-    raise sqlite3.OperationalError("several programs open it at this moment")
-
-
-def _refuse_foreign(database: Database, path: Path) -> None:
-    try:
-        tables = database.table_names()  # before the stamp: books being made get both at once
-        stamp = database.conn.execute("PRAGMA application_id").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        if "not a database" in str(error):
-            raise NotOurStore(
-                f"{path} is no SQLite database: name another file in ledger.url"
-            ) from error
-        raise StoreUnavailable(f"cannot read {path}: {error}; check the file's rights") from error
-    if stamp != APPLICATION_ID and tables:
-        raise NotOurStore(
-            f"{path} is a database of another program (tables {', '.join(tables[:3])}):"
-            " name another file in ledger.url"
-        )
-    if later := later_migrations(database, migrations):
-        raise StoreTooNew(
-            f"{path} was written by a later version of Hedgerow ({', '.join(later)}):"
-            " update Hedgerow, or name another file in ledger.url"
-        )

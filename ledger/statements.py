@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from ledger.budgets import Budget
+from ledger.budgets import Balance, Budget
 from ledger.money import Money
 from ledger.rates import RateCard
-from ledger.sqlite_store import Balance, SqliteStore
+from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage
 
 

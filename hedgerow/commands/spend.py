@@ -12,8 +12,8 @@ from hedgerow.app import books
 from hedgerow.arguments import MOMENT
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
+from ledger.budgets import Balance
 from ledger.money import as_usd
-from ledger.sqlite_store import Balance
 from ledger.statements import Dimension, SpendRow, standing
 from ledger.statements import spend as spent
 
