@@ -128,8 +128,9 @@ class Provider(_Part):
     )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None,
-        description="The request field that limits the output; when not given,"
-        " `max_completion_tokens` at api.openai.com and `max_tokens` elsewhere",
+        description="The request field that limits the output, under which every limit is sent;"
+        " when not given, `max_completion_tokens` at OpenAI and Azure OpenAI, `max_tokens`"
+        " elsewhere",
         examples=["max_tokens"],
     )
 
@@ -138,7 +139,8 @@ class Provider(_Part):
         """The request field that limits the output: the one given, or what the host takes."""
         if self.max_tokens_field:
             return self.max_tokens_field
-        is_openai = urlsplit(self.base_url).hostname == "api.openai.com"
+        host = urlsplit(self.base_url).hostname or ""
+        is_openai = host == "api.openai.com" or host.endswith(".openai.azure.com")
         return "max_completion_tokens" if is_openai else "max_tokens"
 
 
@@ -476,7 +478,7 @@ def _check_offers(source: Source) -> None:
 
 
 def _check_budget_names(sources: list[Source]) -> None:
-    """A budget's name stands once over all files."""
+    """A budget's name stands once over all files, and is none that `key create` gives."""
     first: dict[str, str] = {}
     for source in sources:
         for at, budget in _items(source.data.get("budgets")):
@@ -484,6 +486,9 @@ def _check_budget_names(sources: list[Source]) -> None:
             name = budget.get("name")
             if isinstance(name, str):
                 place = f"{source.file}:{source.line(steps)}"
+                if name.startswith("key "):
+                    message = "names that begin with `key ` are those of keys' own budgets"
+                    source.refuse(steps, message, "choose another name")
                 if name in first:
                     named = shown(source.written[steps])
                     message = f"budget {named} is already in {first[name]}"

@@ -17,6 +17,7 @@ from ledger.errors import StoreInUse, StoreUnavailable
 @contextmanager
 def sole_server(books: Path) -> Iterator[None]:
     """Hold the lock of the books at `books`. Raises StoreInUse, StoreUnavailable."""
+    books = books.resolve()  # by whatever name: the same file has the same lock
     path = books.with_name(books.name + "-serve.lock")
     try:
         file = path.open("a")

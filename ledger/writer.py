@@ -29,6 +29,7 @@ class _Job:
     call: Callable[[], Any]
     future: asyncio.Future[Any]
     tries: int
+    must: bool
     result: Any = None
     error: BaseException | None = None
 
@@ -46,6 +47,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting = 0
         self._stopped = False
+        self._owed: list[_Job] = []
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -65,7 +67,7 @@ class Writer:
             )
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
-        self._jobs.put(_Job(call, future, TRIES if must else 1))
+        self._jobs.put(_Job(call, future, TRIES if must else 1, must))
         return future
 
     async def stop(self) -> None:
@@ -94,7 +96,16 @@ class Writer:
                 self._commit(jobs)
                 while again := [one for one in jobs if one.wants_another_try]:
                     self._commit(again)
+                self._settle(jobs)
                 self._loop.call_soon_threadsafe(self._tell, jobs)
+
+    def _settle(self, jobs: list[_Job]) -> None:
+        """What must be written and could not be is owed: whoever waits for it is told that it
+        failed, but its money must not stay held. It is tried again whenever a write succeeds."""
+        if self._owed and not any(isinstance(one.error, StoreUnavailable) for one in jobs):
+            self._commit(self._owed)
+            self._owed = _failed(self._owed)
+        self._owed += _failed([one for one in jobs if one.must])
 
     def _commit(self, jobs: list[_Job]) -> None:
         for job in jobs:
@@ -123,3 +134,7 @@ class Writer:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(job.error)
+
+
+def _failed(jobs: list[_Job]) -> list[_Job]:
+    return [one for one in jobs if isinstance(one.error, StoreUnavailable)]

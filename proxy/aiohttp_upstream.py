@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from proxy.upstream import Answer, Broken, Late, NotConnected, TooLong, Upstream
 CONNECT_TIMEOUT_S = 10.0
 CONNECTIONS_PER_PROVIDER = 1000
 IDLE_CONNECTION_S = 15.0
+WRITTEN_AT_ONCE_BYTES = 256 * 1024
 STALE_RETRIES = 2
 STALE_WITHIN_S = 0.5
 """A pooled connection that dies at once was dead before: no failure of the provider, and nothing
@@ -82,7 +84,7 @@ class AiohttpUpstream:
             try:
                 response = await self._session.post(
                     request.url,
-                    data=request.body,
+                    data=_in_pieces(request.body),
                     headers=request.headers,
                     allow_redirects=False,
                     trace_request_ctx=context,
@@ -102,6 +104,11 @@ class AiohttpUpstream:
                 raise Broken(f"its answer is no HTTP: {error}") from error
             return AiohttpAnswer(response, request.idle_timeout_s)
         raise AssertionError("every way out of the loop returns or raises")
+
+
+def _in_pieces(body: bytes) -> bytes | io.BytesIO:
+    """aiohttp writes bytes at once; a long body goes out as the connection takes it."""
+    return body if len(body) <= WRITTEN_AT_ONCE_BYTES else io.BytesIO(body)
 
 
 async def _mark_reused(

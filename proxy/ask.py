@@ -25,6 +25,10 @@ class Message(msgspec.Struct, gc=False):
     content: str | list[Part] | None = None
 
 
+class Tool(msgspec.Struct, gc=False):
+    type: str = "function"
+
+
 class Ask(msgspec.Struct, gc=False):
     """The fields of a chat request that routing, holding and metering need."""
 
@@ -35,13 +39,17 @@ class Ask(msgspec.Struct, gc=False):
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
-    tools: list[msgspec.Raw] | None = None
+    tools: list[Tool] | None = None
     response_format: Part | None = None
     logprobs: bool | None = None
     service_tier: str | None = None
     modalities: list[str] | None = None
     audio: msgspec.Raw = _ABSENT
     web_search_options: msgspec.Raw = _ABSENT
+    search_parameters: msgspec.Raw = _ABSENT
+    plugins: msgspec.Raw = _ABSENT
+    models: msgspec.Raw = _ABSENT
+    speed: msgspec.Raw = _ABSENT
 
     @property
     def wants_usage(self) -> bool:
@@ -68,6 +76,8 @@ class Ask(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(Ask).decode
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_OURS = frozenset(Ask.__struct_fields__)
 
 
 def parse(body: bytes) -> Ask:
@@ -93,8 +103,23 @@ def parse(body: bytes) -> Ask:
         raise Invalid("the body is nested too deeply", code="invalid_json") from None
     if not ask.messages:
         raise Invalid("messages is empty: give at least one", param="messages", code="invalid_type")
+    _refuse_lookalikes(body)
     _refuse_unpriced(ask)
     return ask
+
+
+def _refuse_lookalikes(body: bytes) -> None:
+    """`N` or `Max_Tokens` are nothing to us, and to some providers the same as ours."""
+    for key in _keys(body):
+        if key not in _OURS and key.lower() in _OURS:
+            raise Invalid(
+                f"{key[:50]} is written {key.lower()}", param=key[:50], code="invalid_type"
+            )
+
+
+_PRICED_PARTS = {"text", "image_url", "refusal"}
+"""A part without a type is what its other fields make it, to some providers."""
+_BILLED_APART = ("audio", "web_search_options", "search_parameters", "plugins", "models", "speed")
 
 
 def _refuse_unpriced(ask: Ask) -> None:
@@ -104,11 +129,11 @@ def _refuse_unpriced(ask: Ask) -> None:
         param = "service_tier"
     elif ask.modalities is not None and ask.modalities != ["text"]:
         param = "modalities"
-    elif _given(ask.audio):
-        param = "audio"
-    elif _given(ask.web_search_options):
-        param = "web_search_options"
-    elif other := {part.type for part in _parts(ask)} - {"text", "image_url", "refusal", ""}:
+    elif given := [name for name in _BILLED_APART if _given(getattr(ask, name))]:
+        param = given[0]
+    elif any(tool.type not in ("function", "custom") for tool in ask.tools or ()):
+        param = "tools"  # the provider runs these itself, at a price of its own
+    elif other := {part.type or "no type" for part in _parts(ask)} - _PRICED_PARTS:
         param = "messages"
         raise Invalid(
             f"messages with {', '.join(sorted(other))} have no known price here: leave them out",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.observations import Observation, Outcome
+from benchmarks.offers import Feature
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.attempts import Attempt, Charge, Hold, Settlement
@@ -41,6 +42,10 @@ ANSWER_LIMIT = 64 << 20
 OUR_FAULT = frozenset((401, 402, 403, 404, 405))
 """Statuses by which a provider refuses our key, our account there, its URL or our name of its
 model: not the caller's doing."""
+
+MAYBE_BILLED = frozenset((*range(201, 300), 504, 524))
+"""Statuses after which the model behind may have written all the same: a gateway gave up waiting
+for it, or it is a success of a kind that we do not know."""
 
 
 class AttemptFailed(Exception):
@@ -111,7 +116,8 @@ class Trial:
             total_ms=_ms(now_s - self.began_s),
         )
         left = await house.book.post(self.hold, end)
-        if not estimated and usage.completion is not None:
+        features = self.request.decision.intent.features
+        if not estimated and usage.completion is not None and Feature.VISION not in features:
             size = len(self.request.body)
             per_choice = usage.completion // self.request.choices
             house.learned.note(self.request.ask.model, size, prompt, per_choice)
@@ -135,16 +141,24 @@ class Trial:
         self.resolved = True
         await self.house.book.void(self.hold, reason)
 
-    async def abandon(self) -> None:
-        """End it by an estimate: the provider may have billed, and did not say what."""
-        elapsed_ms = _ms(self.house.clock.monotonic_s() - self.began_s)
-        seen = self.listing.seen
-        usage = meter.estimate_unseen(
-            self.request.decision.intent.prompt_tokens,
-            0.0 if self.request.streamed else elapsed_ms,
-            seen.inter_token_ms_p50,
-            self.limit.tokens * self.request.choices,
-        )
+    async def abandon(self, *, late: bool = False) -> None:
+        """End it by an estimate: the provider may have billed, and did not say what.
+
+        late: it was still writing when we hung up. Most providers write a plain answer to its end
+        all the same, and bill it: only the hold bounds that.
+        """
+        prompt = self.request.decision.intent.prompt_tokens
+        most = self.limit.tokens * self.request.choices
+        if late and not self.request.streamed:
+            usage = TokenUsage(prompt, most)
+        else:
+            elapsed_ms = _ms(self.house.clock.monotonic_s() - self.began_s)
+            usage = meter.estimate_unseen(
+                prompt,
+                0.0 if self.request.streamed else elapsed_ms,
+                self.listing.seen.inter_token_ms_p50,
+                most,
+            )
         await self.post(usage, estimated=True)
 
     # -- what the market learns
@@ -208,7 +222,7 @@ async def _held(house: House, request: Request, candidate: Candidate, number: in
     intent, asked = request.decision.intent, request.ask.most_completion_tokens
     bound = prompt_bound(len(request.body), intent, offer)
     if asked is not None:
-        limit = OutputLimit(asked, None)
+        limit = OutputLimit(asked, asked)
     else:
         subject = Subject(request.principal, request.ask.model, offer.provider)
         left = await house.book.left(subject, house.clock.now_ns())
@@ -251,8 +265,9 @@ async def ask_upstream(trial: Trial) -> Opened:
     except UpstreamError as error:
         _close(answer)
         trial.failed(Outcome.FAILED)
-        await trial.abandon()
-        raise AttemptFailed(str(error), late=isinstance(error, Late)) from error
+        late = isinstance(error, Late)
+        await trial.abandon(late=late)
+        raise AttemptFailed(str(error), late=late) from error
     except BaseException:
         _close(answer)
         trial.unjudged()  # says nothing where it has been judged already
@@ -315,6 +330,10 @@ async def _refused(trial: Trial, answer: Answer) -> None:
         body = await answer.all(ANSWER_LIMIT)
     except UpstreamError:
         body = b""  # the status has said enough
+    if status in MAYBE_BILLED:
+        trial.failed(Outcome.FAILED)
+        await trial.abandon()
+        raise AttemptFailed(f"it answered with status {status}")
     await trial.void(f"status {status}")
     if status == 429:
         rest_s = retry_after_s(answer.headers, trial.house.clock.now_ns())

@@ -35,6 +35,9 @@ from routing.eligibility import Reason
 from routing.explanation import to_text
 from routing.intent import RoutingIntent
 
+MODEL_NAME_LIMIT = 200
+"""Characters of a model's name that are kept, or said back: it may be one of a client's making."""
+
 
 async def serve(x: Exchange, house: House) -> None:
     """Answer one chat completion, whatever happens on the way."""
@@ -228,7 +231,7 @@ def _intent(ask: Ask, body: bytes, house: House) -> RoutingIntent:
 
 
 def _unknown_model(model: str, house: House, who: Principal) -> NotFound:
-    known = house.market.snapshot.models
+    known, model = house.market.snapshot.models, model[:MODEL_NAME_LIMIT]
     allowed = sorted(one for one in known if who.models is None or one in who.models)
     return NotFound(
         f"there is no model {model!r} here; there are: {', '.join(allowed[:20]) or 'none'}",
@@ -287,7 +290,7 @@ def _record(
         key_id=who.key_id,
         team=who.team,
         user=who.user,
-        model=ask.model,
+        model=ask.model[:MODEL_NAME_LIMIT],
         outcome=outcome,
         status=status,
         attempts=attempts,

@@ -10,6 +10,8 @@ from benchmarks.quotes import Quote
 from ledger.money import Money
 from routing.intent import RoutingIntent
 
+TOOL_PROMPT_TOKENS = 512
+"""What a provider may tell its model about how to call tools; billed, and in nobody's body."""
 UNKNOWN_OUTPUT_LIMIT = 8192
 """Completion tokens that are held for an offer of which no limit is known."""
 FAIR_SHARES = 16
@@ -32,7 +34,10 @@ class OutputLimit:
 
 def prompt_bound(body_bytes: int, intent: RoutingIntent, offer: Offer) -> int:
     """The most prompt tokens that the provider can count: a token is at least one byte of the body,
-    but an image is a short URL, and only the context bounds it."""
+    and what a template adds around messages is less than their JSON. But an image is a short URL,
+    which only the context bounds, and tools come with instructions of the provider's own."""
+    if Feature.TOOLS in intent.features:
+        body_bytes += TOOL_PROMPT_TOKENS
     if Feature.VISION in intent.features and offer.context_tokens is not None:
         return max(body_bytes, offer.context_tokens)
     return body_bytes

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ledger.ids import new_id
 from proxy import models
+from proxy.auth import authenticate
 from proxy.chat import serve
 from proxy.errors import (
     Draining,
@@ -40,7 +41,7 @@ class AiohttpExchange:
     idle_timeout_s: a client that takes nothing for so long has left, and its answer with it.
     """
 
-    def __init__(self, request: web.Request, body: bytes, idle_timeout_s: float) -> None:
+    def __init__(self, request: web.Request, idle_timeout_s: float) -> None:
         self._request = request
         self._idle_timeout_s = idle_timeout_s
         self.response: web.StreamResponse | None = None
@@ -49,7 +50,7 @@ class AiohttpExchange:
         self.headers: Mapping[str, str] = {
             name.lower(): value for name, value in request.headers.items()
         }
-        self.body = body
+        self.body = b""
         self.abandonable = False
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
@@ -107,7 +108,9 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
 
     async def handler(request: web.Request) -> web.StreamResponse:
         house = request.app[HOUSE]
-        x = AiohttpExchange(request, await request.read(), house.patience.idle_timeout_s)
+        x = AiohttpExchange(request, house.patience.idle_timeout_s)
+        authenticate(x, house)  # before its body takes any memory
+        x.body = await request.read()
         stories = request.app[_STORIES]
         task = asyncio.create_task(story(x, house))
         stories.add(task)

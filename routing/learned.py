@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 FIRST_COMPLETION_TOKENS = 256.0
 FIRST_PROMPT_BYTES, FIRST_PROMPT_TOKENS = 4000.0, 1000.0
+LEAST_BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN = 1, 8
+"""What text has. A body may be padded, or its prompt grow behind it: no client may teach us that
+for the requests of others."""
 WEIGHT = 1 / 16
 """Of the newest request in the running means."""
 MODELS_REMEMBERED = 10_000
@@ -42,7 +45,9 @@ class Learned:
         means = self._by_model.setdefault(model, _Means())
         means.completion_tokens += WEIGHT * (completion - means.completion_tokens)
         if prompt > 0:
-            means.prompt_bytes += WEIGHT * (prompt_bytes - means.prompt_bytes)
+            least, most = LEAST_BYTES_PER_TOKEN * prompt, MOST_BYTES_PER_TOKEN * prompt
+            text_bytes = min(max(prompt_bytes, least), most)
+            means.prompt_bytes += WEIGHT * (text_bytes - means.prompt_bytes)
             means.prompt_tokens += WEIGHT * (prompt - means.prompt_tokens)
 
     def _means(self, model: str) -> _Means:

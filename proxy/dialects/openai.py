@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -45,14 +45,17 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 def rewrite(
     body: bytes, provider: Provider, model: str, *, stream: bool, max_completion_tokens: int | None
 ) -> bytes:
-    """The client's body for one offer: its model name, usage asked for, a limit if one is needed.
+    """The client's body for one offer: its model name, usage asked for, the limit that was held.
 
+    The limit goes under the one name that this provider obeys: by the other it might not be one.
     Every other field passes through untouched. A key that the client wrote twice is written once:
     nobody can hold for one value and be billed for the other.
     """
     tree: dict[str, Any] = dict(_tree(body))
     tree["model"] = model
     if max_completion_tokens is not None:
+        for name in ("max_tokens", "max_completion_tokens"):
+            tree.pop(name, None)
         tree[provider.max_tokens_field] = max_completion_tokens
     if stream:
         options = _tree_or_null(tree.get("stream_options", b"null")) or {}
@@ -60,24 +63,28 @@ def rewrite(
     return _encode(tree)
 
 
+Count = Annotated[int, msgspec.Meta(le=2**31 - 1)]
+"""More tokens than any answer has are no count: the books could not hold them."""
+
+
 class _PromptDetails(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
 
 
 class _CompletionDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class Usage(msgspec.Struct, gc=False):
     """The `usage` object of a chat completion: prompt_tokens include the cached ones."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     total_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
+    prompt_cache_hit_tokens: Count | None = None
     """DeepSeek's name for cached_tokens."""
 
     def counted(self) -> TokenUsage | None:
@@ -87,7 +94,7 @@ class Usage(msgspec.Struct, gc=False):
             return None
         details = self.prompt_tokens_details or _PromptDetails()
         reasoning = (self.completion_tokens_details or _CompletionDetails()).reasoning_tokens
-        if reasoning and self.total_tokens == prompt + completion + reasoning:
+        if reasoning and reasoning > 0 and self.total_tokens == prompt + completion + reasoning:
             completion += reasoning  # xAI counts reasoning beside completion_tokens, not in them
         cached = details.cached_tokens
         return TokenUsage(
@@ -117,8 +124,13 @@ class _Function(msgspec.Struct, gc=False):
     arguments: msgspec.Raw = _ABSENT
 
 
+class _Custom(msgspec.Struct, gc=False):
+    input: msgspec.Raw = _ABSENT
+
+
 class _Call(msgspec.Struct, gc=False):
     function: _Function | None = None
+    custom: _Custom | None = None
 
 
 class Written(msgspec.Struct, gc=False):
@@ -131,7 +143,9 @@ class Written(msgspec.Struct, gc=False):
     refusal: str | None = None
     reasoning: msgspec.Raw = _ABSENT
     reasoning_content: msgspec.Raw = _ABSENT
+    reasoning_details: msgspec.Raw = _ABSENT
     tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None
 
     @property
     def text_bytes(self) -> int:
@@ -142,11 +156,14 @@ class Written(msgspec.Struct, gc=False):
             size = sum(len(bytes(part)) for part in self.content)
         if self.refusal is not None:
             size += len(self.refusal.encode())
-        if self.reasoning is not _ABSENT or self.reasoning_content is not _ABSENT:
-            # Some write the same reasoning under both names.
-            size += max(_json_bytes(self.reasoning), _json_bytes(self.reasoning_content))
+        # Some write the same reasoning under several names.
+        thoughts = (self.reasoning, self.reasoning_content, self.reasoning_details)
+        size += max(_json_bytes(one) for one in thoughts)
         for call in self.tool_calls or ():
             size += 0 if call.function is None else _json_bytes(call.function.arguments)
+            size += 0 if call.custom is None else _json_bytes(call.custom.input)
+        if self.function_call is not None:
+            size += _json_bytes(self.function_call.arguments)
         return size
 
 

@@ -224,6 +224,20 @@ async def test_a_charge_is_tried_again(path: Path) -> None:
     assert (await audit(path)).verified
 
 
+async def test_what_is_owed_is_written_when_it_can_be(path: Path) -> None:
+    """A charge that could not be written is told as failed, and yet no money stays held: the next
+    write that succeeds takes it along."""
+    async with opened(path, budget("cap", 100), busy_timeout_s=0.02) as book:
+        hold = await book.hold(attempt("one", 60))
+        with written_by_another(path), pytest.raises(StoreUnavailable):
+            await book.post(hold, settlement(40))
+        assert (await book.hold(attempt("two", 1))).left == 39
+        assert (await book.hold(attempt("three", 1))).left == 58
+    found = await audit(path)
+    assert found.verified
+    assert (found.charges, found.open_holds) == (1, 2)
+
+
 async def test_a_full_disk(path: Path) -> None:
     """A write that finds no room fails, and what was confirmed before it stays confirmed."""
     store = await asyncio.to_thread(SqliteStore.open, path)

@@ -197,6 +197,14 @@ def test_one_server_at_a_time_however_it_dies(path: Path) -> None:
         pass
 
 
+def test_a_link_is_no_second_name(path: Path, tmp_path: Path) -> None:
+    """The books have one server by whatever name they are called."""
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with sole_server(path), pytest.raises(StoreInUse), sole_server(link):
+        pass
+
+
 def test_the_lock_keeps_no_reader_out(path: Path) -> None:
     """Commands read the books and make keys while a server has them."""
     with sole_server(path), closing(SqliteStore.open(path)) as store:

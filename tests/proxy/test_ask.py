@@ -185,3 +185,31 @@ async def test_nothing_is_smuggled_past_the_hold(tmp_path: Path, twice: str) -> 
         )
         assert overrun == 0
         assert held == len(body) * 1000 + most * 2000
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"search_parameters": {"mode": "on"}},
+        {"plugins": [{"id": "web"}]},
+        {"models": ["a-dearer-one"]},
+        {"speed": "fast"},
+        {"tools": [{"type": "web_search"}]},
+        {"messages": [{"role": "user", "content": [{"image_url": {"url": "x"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+    ],
+    ids=str,
+)
+def test_what_is_billed_apart_is_refused(extra: dict[str, Any]) -> None:
+    """What no rate card prices is refused by its name, not passed on and booked as text."""
+    found = understood(raw(GOOD | extra))
+    assert isinstance(found, Invalid)
+    assert (found.code, found.param) == ("unpriced_feature", next(iter(extra)))
+
+
+@pytest.mark.parametrize("name", ["N", "Max_Tokens", "MAX_COMPLETION_TOKENS", "Service_Tier"])
+def test_lookalikes_are_refused(name: str) -> None:
+    """A decoder that takes no notice of case would read them; we held for something else."""
+    found = understood(raw(GOOD | {name: 5}))
+    assert isinstance(found, Invalid)
+    assert (found.code, found.param) == ("invalid_type", name)

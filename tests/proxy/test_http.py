@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -145,3 +146,17 @@ async def test_health_needs_no_key(proxy: Proxy) -> None:
     for path in ("/health/live", "/health/ready"):
         async with proxy.http.get(root + path) as answer:
             assert answer.status == 200
+
+
+async def test_a_long_body_reaches_its_provider_whole(tmp_path: Path) -> None:
+    """Megabytes of prompt pass through as they came."""
+    words = "oak " * 500_000
+    async with serving(tmp_path) as proxy:
+        body = json.dumps(asking(messages=[{"role": "user", "content": words}])).encode()
+        async with proxy.http.post(
+            f"{proxy.base_url}/chat/completions",
+            data=io.BytesIO(body),
+            headers={"authorization": f"Bearer {proxy.key}"},
+        ) as reply:
+            assert reply.status == 400  # more than the sandbox's context takes: it read all of it
+            assert "500000 tokens" in (await reply.json())["error"]["message"]

@@ -268,3 +268,35 @@ async def test_a_key_that_is_revoked_stops_at_once(tmp_path: Path) -> None:
             while (reply := await proxy.get("/models", **who)).status == 200:
                 pass
         assert "revoked" in reply.error["message"]
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("said", ["max_tokens", "max_completion_tokens"])
+async def test_a_limit_goes_by_the_name_that_its_provider_obeys(
+    tmp_path: Path, said: str, field: str
+) -> None:
+    """However the client says its limit, the provider is told it once, by the name that it takes:
+    by another it might write as much as it likes."""
+    async with serving(tmp_path, provider=f", max_tokens_field: {field}") as proxy:
+        body = asking(max_tokens=None) | {said: 7}
+        assert (await proxy.post(body)).status == 200
+        sent_body = json.loads(proxy.a.tally.exchanges[-1].body)
+        assert {one: sent_body[one] for one in sent_body if one.startswith("max_")} == {field: 7}
+
+
+async def test_nobody_teaches_sizes_for_others(tmp_path: Path) -> None:
+    """A body padded with blanks says nothing of how long a token is."""
+    async with serving(tmp_path) as proxy:
+        padded = json.dumps(asking()).encode() + b" " * 900_000
+        for _ in range(5):
+            assert (await proxy.post(padded)).status == 200
+        assert proxy.server.house.learned.prompt_tokens(MODEL, 4000) >= 500
+
+
+async def test_a_name_of_megabytes_is_not_kept(tmp_path: Path) -> None:
+    """A model name of the client's making costs the books, and the answer, no more than a line."""
+    async with serving(tmp_path) as proxy:
+        reply = await proxy.post(asking(model="m" * 900_000))
+        assert (reply.status, reply.error["code"]) == (404, "model_not_found")
+        assert len(reply.body) < 1000
+        assert len((await proxy.record(reply)).model) <= 200

@@ -17,7 +17,7 @@ def test_before_the_first_answer() -> None:
     assert learned.completion_tokens("llama") == 256
 
 
-@given(st.integers(1, 10_000), st.floats(1, 20), st.integers(1, 5000))
+@given(st.integers(1, 10_000), st.floats(1, 8), st.integers(1, 5000))
 def test_the_means_converge(prompt: int, bytes_per_token: float, completion: int) -> None:
     """After two hundred equal answers, the next is expected to be like them, within a percent."""
     learned, size = Learned(), round(prompt * bytes_per_token)
