@@ -8,7 +8,7 @@ call returns, so what a client has been answered is in the books, whatever happe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import EACH, Account, Budget, Subject, accounts_of
 from ledger.errors import KeyRefused, StoreUnavailable
 from ledger.keys import KeyRecord, hash_of
-from ledger.money import Money
+from ledger.money import MAX_NANOS, Money
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from ledger.sqlite_store import SqliteStore
@@ -25,26 +25,62 @@ from ledger.writer import Writer
 
 T = TypeVar("T")
 
+ACCOUNTS_REMEMBERED = 10_000
 POLICY_POLL_S = 0.25
 """How old a key or a budget may be: a change acts within this time and one write."""
 
 
-@dataclass(frozen=True, slots=True)
 class Policy:
     """Keys and budgets as of one version of the store's policy.
 
-    of_key: the budgets of one key alone, apart from the others: there may be one for every key.
+    Budgets of one key alone are kept apart from the others: there may be one for every key.
     """
 
-    version: int
-    keys: dict[bytes, KeyRecord]
-    common: tuple[Budget, ...]
-    of_key: dict[str, tuple[Budget, ...]]
+    def __init__(
+        self, version: int, keys: dict[bytes, KeyRecord], budgets: Iterable[Budget]
+    ) -> None:
+        self.version = version
+        self.keys = keys
+        self._common: list[Budget] = []
+        self._of_key: dict[str, list[Budget]] = {}
+        for budget in budgets:
+            key_id = budget.scope.key
+            if key_id is None or key_id == EACH:
+                self._common.append(budget)
+            else:
+                self._of_key.setdefault(key_id, []).append(budget)
+        self._remembered: dict[tuple[str, str, str], _Drawn] = {}
 
-    def accounts(self, subject: Subject, now: datetime) -> tuple[Account, ...]:
-        """Every account that an attempt must fit into at once."""
-        budgets = (*self.common, *self.of_key.get(subject.principal.key_id, ()))
-        return accounts_of(budgets, subject, now)
+    def accounts(self, subject: Subject, at_ns: int) -> tuple[Account, ...]:
+        """Every account that an attempt at `at_ns` must fit into at once.
+
+        Within their windows they are the same for every request of a key, and remembered.
+        """
+        key = (subject.principal.key_id, subject.model, subject.provider)
+        drawn = self._remembered.get(key)
+        if drawn is None or not drawn.since_ns <= at_ns < drawn.until_ns:
+            if len(self._remembered) >= ACCOUNTS_REMEMBERED:
+                self._remembered.clear()
+            drawn = self._remembered[key] = self._drawn(subject, at_ns)
+        return drawn.accounts
+
+    def _drawn(self, subject: Subject, at_ns: int) -> _Drawn:
+        budgets = (*self._common, *self._of_key.get(subject.principal.key_id, ()))
+        accounts = accounts_of(budgets, subject, _instant(at_ns))
+        return _Drawn(
+            since_ns=max((one.window_start_ns for one in accounts), default=0),
+            until_ns=min((one.resets_at_ns for one in accounts), default=MAX_NANOS),
+            accounts=accounts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The accounts that a subject draws on between two moments, both in the same windows."""
+
+    since_ns: int
+    until_ns: int
+    accounts: tuple[Account, ...]
 
 
 class Book:
@@ -82,8 +118,7 @@ class Book:
 
         If the caller is cancelled while it waits, the hold is voided right after it is made.
         """
-        now = _instant(attempt.at_ns)
-        hold = Hold(attempt, self._policy.accounts(attempt.subject, now))
+        hold = Hold(attempt, self._policy.accounts(attempt.subject, attempt.at_ns))
         made = self._writer.submit(lambda: self._store.hold(hold))
         try:
             left = await asyncio.shield(made)
@@ -115,7 +150,7 @@ class Book:
 
     async def left(self, subject: Subject, at_ns: int) -> Money | None:
         """The least that any of the subject's accounts has left now; None without any budget."""
-        accounts = self._policy.accounts(subject, _instant(at_ns))
+        accounts = self._policy.accounts(subject, at_ns)
         if not accounts:
             return None
         call = self._writer.submit(lambda: min(self._store.balance(one).left for one in accounts))
@@ -165,15 +200,7 @@ class Book:
 
 def read_policy(store: SqliteStore, file_budgets: tuple[Budget, ...]) -> Policy:
     """Keys and budgets now; those of files come first, in their order."""
-    common: list[Budget] = []
-    of_key: dict[str, tuple[Budget, ...]] = {}
-    for budget in (*file_budgets, *store.budgets()):
-        key_id = budget.scope.key
-        if key_id is None or key_id == EACH:
-            common.append(budget)
-        else:
-            of_key[key_id] = (*of_key.get(key_id, ()), budget)
-    return Policy(store.policy_version(), store.keys(), tuple(common), of_key)
+    return Policy(store.policy_version(), store.keys(), (*file_budgets, *store.budgets()))
 
 
 def open_book(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ledger.money import Money
+from ledger.money import MAX_NANOS, Money
 from ledger.principals import Principal
 from ledger.windows import Window, span_of
 
@@ -97,6 +97,11 @@ class Account:
     resets_at: datetime | None
     cap: Money
 
+    @property
+    def resets_at_ns(self) -> int:
+        """The end of time for an account that never resets."""
+        return MAX_NANOS if self.resets_at is None else _ns(self.resets_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -141,7 +146,7 @@ class Budget:
             scope=member or str(self.scope),
             member=member,
             window=self.window,
-            window_start_ns=int(span.start.timestamp()) * 1_000_000_000,
+            window_start_ns=_ns(span.start),
             resets_at=span.end,
             cap=self.cap,
         )
@@ -152,3 +157,7 @@ def accounts_of(
 ) -> tuple[Account, ...]:
     """Every account that an attempt must fit into at once, in the order of the budgets."""
     return tuple(one for budget in budgets for one in budget.accounts(subject, now))
+
+
+def _ns(whole_second: datetime) -> int:
+    return int(whole_second.timestamp()) * 1_000_000_000

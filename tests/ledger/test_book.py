@@ -8,14 +8,18 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from blockbuster import BlockingError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.audit import Audit, verify
-from ledger.book import Book, open_book
-from ledger.budgets import Budget, Scope
+from ledger.book import Book, Policy, open_book
+from ledger.budgets import EACH, Budget, Scope, Subject, accounts_of
 from ledger.errors import (
     BudgetExceeded,
     HoldResolved,
@@ -26,8 +30,9 @@ from ledger.errors import (
 from ledger.keys import KeyRecord, hash_of, mint
 from ledger.requests import RequestRecord
 from ledger.sqlite_store import SqliteStore
+from ledger.windows import Window
 from ledger.writer import QUEUE_LIMIT, Writer
-from tests.ledger.entries import NOW_NS, attempt, budget, clock_ns, settlement
+from tests.ledger.entries import NOW_NS, SOMEBODY, attempt, budget, clock_ns, settlement
 
 PATIENCE_S = 20.0
 """A test that waits for another thread gives up after this, and fails."""
@@ -414,3 +419,23 @@ async def test_calls_happen_in_order(path: Path) -> None:
     assert seen == list(range(1000))
     await writer.stop()
     store.close()
+
+
+@given(
+    st.lists(st.integers(0, 10**9), min_size=1, max_size=20),
+    st.sampled_from([Window.MINUTE, Window.HOUR, Window.DAY, Window.MONTH, Window.LIFETIME]),
+)
+def test_remembered_accounts_are_those_of_the_moment(moments: list[int], window: Window) -> None:
+    """Whatever is remembered, forwards and backwards in time: as if asked for the first time."""
+    budgets = (
+        budget("all", 10, window=window),
+        budget("team", 10, Scope(team=EACH), window=Window.DAY, timezone="America/Santiago"),
+        budget("mine", 10, Scope(key="key_1"), window=Window.HOUR),
+        budget("other", 10, Scope(key="key_2")),
+    )
+    policy = Policy(1, {}, budgets)
+    for seconds in moments:
+        for who in (SOMEBODY, replace(SOMEBODY, key_id="key_2"), replace(SOMEBODY, key_id="k")):
+            subject, at_ns = Subject(who, "llama", "acme"), seconds * 1_000_000_000
+            now = datetime.fromtimestamp(seconds, UTC)
+            assert policy.accounts(subject, at_ns) == accounts_of(budgets, subject, now)
