@@ -373,6 +373,33 @@ async def test_comments_do_not_keep_a_stream_open(tmp_path: Path) -> None:
         assert charge.usage.completion == 1
 
 
+@pytest.mark.parametrize(("status", "booked"), [(504, True), (524, True), (502, False)])
+async def test_a_gateway_that_gave_up_may_have_been_billed(
+    tmp_path: Path, status: int, booked: bool
+) -> None:
+    """Behind a gateway's time-out the model may have written all the same: that is booked, as an
+    estimate; a gateway that reached nobody is not."""
+    async with (
+        scripted(head(f"{status} Gateway") + b"{}") as url,
+        serving(tmp_path, names=("b",), urls={"a": url}, honest=False) as proxy,
+    ):
+        assert (await proxy.ask()).headers["x-hedgerow-provider"] == "b"
+        rows = {one.provider: one.estimated for one in await proxy.charges()}
+        assert rows == ({"a": True, "b": False} if booked else {"b": False})
+
+
+async def test_a_plain_answer_that_is_late_is_booked_at_its_hold(tmp_path: Path) -> None:
+    """Most providers write a plain answer to its end, whoever waits for it: only the hold bounds
+    what they bill."""
+    async with serving(tmp_path, routing=QUICK, honest=False) as proxy:
+        for _ in range(200):  # answers are short here: a plain one may take little longer
+            proxy.server.house.learned.note(MODEL, 100, 25, 1)
+        proxy.a.fault = Fault.HANG
+        assert (await proxy.ask(max_tokens=500)).status == 504
+        (charge,) = await proxy.charges()
+        assert (charge.estimated, charge.usage.completion) == (True, 500)
+
+
 async def test_work_is_never_asked_for_twice_on_one_hold(tmp_path: Path) -> None:
     """A used connection that dies after a while may have been at work: the request is not sent
     again on the same hold, but to the next offer, and what may have been billed is booked."""

@@ -188,3 +188,26 @@ def test_an_endless_event_is_nonsense() -> None:
     relay = StreamRelay(wants_usage=False)
     relay.feed(b"data: " + b"x" * EVENT_LIMIT)
     assert relay.fault is not None
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"function_call": {"name": "f", "arguments": "x" * 400}},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "x" * 400}}]},
+        {"tool_calls": [{"index": 0, "custom": {"input": "x" * 400}}]},
+        {"reasoning_content": "x" * 400},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "x" * 400}]},
+        {"refusal": "x" * 400},
+        {"content": "x" * 400},
+    ],
+    ids=lambda delta: next(iter(delta)),
+)
+def test_all_that_is_written_counts(delta: dict[str, object]) -> None:
+    """Whatever form a provider writes in, one event of 400 characters is about a hundred tokens."""
+    relay = StreamRelay(wants_usage=False)
+    event = json.dumps({"choices": [{"index": 0, "delta": delta}]})
+    relay.feed(f"data: {event}\n\n".encode())
+    usage, estimated = relay.used(prompt_tokens=1)
+    assert estimated
+    assert 100 <= (usage.completion or 0) <= 130
