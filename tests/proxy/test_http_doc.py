@@ -1,0 +1,51 @@
+"""docs/reference/http.md and the code say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import cast
+
+from proxy.errors import ProxyError, Refused
+from proxy.house import House
+from proxy.server import PREFIXES, application
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
+
+
+def test_every_route_is_documented_and_the_other_way_round() -> None:
+    """The page names each route once, under /v1; each of those is there under every prefix."""
+    app = application(cast("House", None), max_body_bytes=1, drain_s=0.0)
+    routes = {
+        (route.method, re.sub(r":[^}]*", "", route.resource.canonical))
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    documented = set(re.findall(r"^\| `(GET|POST) (/[^`]+)`", PAGE, flags=re.MULTILINE))
+    named = {(method, path) for method, path in routes if not path.startswith("/api")}
+    assert documented == named
+    for method, path in documented:
+        if path.startswith("/v1"):
+            assert {(method, path.replace("/v1", one, 1)) for one in PREFIXES} <= routes
+
+
+def test_every_error_is_documented_and_the_other_way_round() -> None:
+    """Status, type and code of each error stand in one row; every code that is given is there."""
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \|$", PAGE, flags=re.MULTILINE)
+    documented = {(int(status), kind) for status, kind, _ in rows}
+    errors = [one for one in ProxyError.__subclasses__() if one is not Refused]
+    assert documented == {(one.status, one.type) for one in errors}
+
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "proxy").glob("*.py")]
+    given = {code for text in sources for code in re.findall(r'code=(?:code or )?"(\w+)"', text)}
+    given |= {code for text in sources for code in re.findall(r'Reason\.\w+: "(\w+)"', text)}
+    given |= {one.default_code for one in errors if one.default_code is not None}
+    assert {code for _, _, codes in rows for code in re.findall(r"`(\w+)`", codes)} == given
+
+
+def test_every_answer_header_is_documented_and_the_other_way_round() -> None:
+    """The headers of ours that the story writes are those of the page."""
+    story = (ROOT / "proxy" / "chat.py").read_text(encoding="utf-8")
+    written = set(re.findall(r'"(x-[a-z-]+)"', story))
+    assert set(re.findall(r"`(x-[a-z-]+)`", PAGE)) == written
