@@ -11,7 +11,8 @@ from benchmarks.history import PastQuote
 from benchmarks.market import Quoted
 from benchmarks.offers import Feature, Offer
 from benchmarks.quotes import Quote
-from hedgerow.config import Config, OfferSpec, Provider
+from hedgerow.config import Config
+from hedgerow.config_file import OfferSpec, Provider
 
 
 def price_file(config: Config) -> PriceFile | None:

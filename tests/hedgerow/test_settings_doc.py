@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hedgerow.config import settings
+from hedgerow.config_file import settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
