@@ -221,30 +221,36 @@ async def _held(house: House, request: Request, candidate: Candidate, number: in
     offer, quote = candidate.listing.offer, quote_of(candidate.listing)
     intent, asked = request.decision.intent, request.ask.most_completion_tokens
     bound = prompt_bound(len(request.body), intent, offer)
-    if asked is not None:
-        limit = OutputLimit(asked, asked)
-    else:
+
+    async def hold(limit: OutputLimit) -> Trial:
+        attempt = Attempt(
+            id=f"{request.id}.{number}",
+            request_id=request.id,
+            at_ns=house.clock.now_ns(),
+            principal=request.principal,
+            model=request.ask.model,
+            provider=offer.provider,
+            upstream_model=offer.model,
+            rates=quote.card(intent.prompt_tokens),
+            streamed=request.streamed,
+            worst_case=quote.worst_case(bound, limit.tokens * request.choices),
+        )
+        held = await house.book.hold(attempt)
+        return Trial(house, request, candidate, held, limit, house.clock.monotonic_s())
+
+    try:
+        if asked is not None:
+            return await hold(OutputLimit(asked, asked))
         subject = Subject(request.principal, request.ask.model, offer.provider)
         left = await house.book.left(subject, house.clock.now_ns())
-        limit = output_limit(offer, quote, intent, bound, left)
-    attempt = Attempt(
-        id=f"{request.id}.{number}",
-        request_id=request.id,
-        at_ns=house.clock.now_ns(),
-        principal=request.principal,
-        model=request.ask.model,
-        provider=offer.provider,
-        upstream_model=offer.model,
-        rates=quote.card(intent.prompt_tokens),
-        streamed=request.streamed,
-        worst_case=quote.worst_case(bound, limit.tokens * request.choices),
-    )
-    try:
-        hold = await house.book.hold(attempt)
+        try:
+            return await hold(output_limit(offer, quote, intent, bound, left))
+        except BudgetExceeded as refused:  # others held in between: there is less to share
+            left = Money(max(0, refused.left))
+            return await hold(output_limit(offer, quote, intent, bound, left))
     except BudgetExceeded as refused:
         room = quote.affordable_completion(Money(max(0, refused.left)), bound)
         raise over_budget(refused, room // request.choices) from None
-    return Trial(house, request, candidate, hold, limit, house.clock.monotonic_s())
 
 
 async def ask_upstream(trial: Trial) -> Opened:
