@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ from ledger.sqlite_store import SqliteStore
 from ledger.writer import Writer
 
 T = TypeVar("T")
+
+Share = Callable[[Money | None], Attempt]
 
 ACCOUNTS_REMEMBERED = 10_000
 POLICY_POLL_S = 0.25
@@ -118,20 +120,33 @@ class Book:
 
         If the caller is cancelled while it waits, the hold is voided right after it is made.
         """
-        hold = Hold(attempt, self._policy.accounts(attempt.subject, attempt.at_ns))
-        made = self._writer.submit(lambda: self._store.hold(hold))
-        try:
-            left = await asyncio.shield(made)
-        except asyncio.CancelledError:
-            self._undo(hold)
-            raise
-        return replace(hold, left=left)
+        accounts = self._policy.accounts(attempt.subject, attempt.at_ns)
+        return await self._held(attempt.id, lambda: self._store.hold(Hold(attempt, accounts)))
 
-    def _undo(self, hold: Hold) -> None:
+    async def hold_share(self, attempt_id: str, subject: Subject, at_ns: int, share: Share) -> Hold:
+        """The same for an attempt whose size depends on what is left: `share` makes it from the
+        least that any of its accounts has left (None without any), with nobody in between."""
+        accounts = self._policy.accounts(subject, at_ns)
+
+        def hold() -> Hold:
+            lefts = [self._store.balance(one).left for one in accounts]
+            return self._store.hold(Hold(share(min(lefts, default=None)), accounts))
+
+        return await self._held(attempt_id, hold)
+
+    async def _held(self, attempt_id: str, hold: Callable[[], Hold]) -> Hold:
+        made = self._writer.submit(hold)
+        try:
+            return await asyncio.shield(made)
+        except asyncio.CancelledError:
+            self._undo(attempt_id)
+            raise
+
+    def _undo(self, attempt_id: str) -> None:
         """The writer works in order: the hold has been made, or refused, when this is tried."""
         at_ns = self._clock_ns()
         try:
-            end = self._end(lambda: self._store.void(hold.attempt.id, at_ns, "client left"))
+            end = self._end(lambda: self._store.void(attempt_id, at_ns, "client left"))
         except StoreUnavailable:
             return  # the server is stopping: whoever opens the books next ends the hold
         end.add_done_callback(_forget)
@@ -147,14 +162,6 @@ class Book:
 
     def _end(self, call: Callable[[], Money | None] | Callable[[], None]) -> asyncio.Future[Any]:
         return self._writer.submit(call, must=True)
-
-    async def left(self, subject: Subject, at_ns: int) -> Money | None:
-        """The least that any of the subject's accounts has left now; None without any budget."""
-        accounts = self._policy.accounts(subject, at_ns)
-        if not accounts:
-            return None
-        call = self._writer.submit(lambda: min(self._store.balance(one).left for one in accounts))
-        return await asyncio.shield(call)
 
     # -- what is remembered beside the money
 

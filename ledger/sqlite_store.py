@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -40,8 +40,8 @@ class SqliteStore(SqliteFile):
 
     # -- holds
 
-    def hold(self, hold: Hold, expires_at_ns: int | None = None) -> Money | None:
-        """Reserve the worst case in every account, or in none. Returns the least that is left.
+    def hold(self, hold: Hold, expires_at_ns: int | None = None) -> Hold:
+        """Reserve the worst case in every account, or in none. Returns the hold with what is left.
 
         A hold without `expires_at_ns` counts as dispatched: only posting or voiding ends it. One
         with it expires unless `dispatch` is called in time. Raises BudgetExceeded.
@@ -82,7 +82,7 @@ class SqliteStore(SqliteFile):
                 raise self._exceeded(account, amount)
             self._conn.execute("INSERT INTO hold_accounts VALUES (?, ?)", (attempt.id, row[0]))
             least = row[1] if least is None else min(least, row[1])
-        return None if least is None else Money(least)
+        return replace(hold, left=None if least is None else Money(least))
 
     def _exceeded(self, account: Account, amount: Money) -> BudgetExceeded:
         balance = self.balance(account)

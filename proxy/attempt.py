@@ -220,13 +220,15 @@ async def reserve(house: House, request: Request, candidate: Candidate, number: 
 async def _held(house: House, request: Request, candidate: Candidate, number: int) -> Trial:
     offer, quote = candidate.listing.offer, quote_of(candidate.listing)
     intent, asked = request.decision.intent, request.ask.most_completion_tokens
+    attempt_id, at_ns = f"{request.id}.{number}", house.clock.now_ns()
     bound = prompt_bound(len(request.body), intent, offer)
+    limit = OutputLimit(asked or 1, asked)
 
-    async def hold(limit: OutputLimit) -> Trial:
-        attempt = Attempt(
-            id=f"{request.id}.{number}",
+    def attempt() -> Attempt:
+        return Attempt(
+            id=attempt_id,
             request_id=request.id,
-            at_ns=house.clock.now_ns(),
+            at_ns=at_ns,
             principal=request.principal,
             model=request.ask.model,
             provider=offer.provider,
@@ -235,22 +237,22 @@ async def _held(house: House, request: Request, candidate: Candidate, number: in
             streamed=request.streamed,
             worst_case=quote.worst_case(bound, limit.tokens * request.choices),
         )
-        held = await house.book.hold(attempt)
-        return Trial(house, request, candidate, held, limit, house.clock.monotonic_s())
+
+    def share(left: Money | None) -> Attempt:
+        nonlocal limit
+        limit = output_limit(offer, quote, intent, bound, left)
+        return attempt()
 
     try:
         if asked is not None:
-            return await hold(OutputLimit(asked, asked))
-        subject = Subject(request.principal, request.ask.model, offer.provider)
-        left = await house.book.left(subject, house.clock.now_ns())
-        try:
-            return await hold(output_limit(offer, quote, intent, bound, left))
-        except BudgetExceeded as refused:  # others held in between: there is less to share
-            left = Money(max(0, refused.left))
-            return await hold(output_limit(offer, quote, intent, bound, left))
+            hold = await house.book.hold(attempt())
+        else:
+            subject = Subject(request.principal, request.ask.model, offer.provider)
+            hold = await house.book.hold_share(attempt_id, subject, at_ns, share)
     except BudgetExceeded as refused:
         room = quote.affordable_completion(Money(max(0, refused.left)), bound)
         raise over_budget(refused, room // request.choices) from None
+    return Trial(house, request, candidate, hold, limit, house.clock.monotonic_s())
 
 
 async def ask_upstream(trial: Trial) -> Opened:

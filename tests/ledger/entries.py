@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from ledger.attempts import Attempt, Charge, Hold, Settlement
 from ledger.budgets import Budget, Scope, accounts_of
@@ -94,7 +97,18 @@ def hold_of(one: Attempt, *budgets: Budget, now: datetime = NOW) -> Hold:
 
 def take(store: SqliteStore, hold: Hold, expires_at_ns: int | None = None) -> Money | None:
     with store.transaction():
-        return store.hold(hold, expires_at_ns)
+        return store.hold(hold, expires_at_ns).left
+
+
+async def left_in(path: Path, *budgets: Budget) -> Money:
+    """The least that `SOMEBODY` has left in these budgets, as another program reads it."""
+
+    def read() -> Money:
+        accounts = accounts_of(budgets, attempt("x", 0).subject, NOW)
+        with closing(SqliteStore.open(path)) as store:
+            return min(store.balance(one).left for one in accounts)
+
+    return await asyncio.to_thread(read)
 
 
 def charge(store: SqliteStore, hold: Hold, nanos: int) -> Money | None:

@@ -17,6 +17,7 @@ from blockbuster import BlockingError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.attempts import Attempt
 from ledger.audit import Audit, verify
 from ledger.book import Book, Policy, open_book
 from ledger.budgets import EACH, Budget, Scope, Subject, accounts_of
@@ -28,11 +29,20 @@ from ledger.errors import (
     StoreUnavailable,
 )
 from ledger.keys import KeyRecord, hash_of, mint
+from ledger.money import Money
 from ledger.requests import RequestRecord
 from ledger.sqlite_store import SqliteStore
 from ledger.windows import Window
 from ledger.writer import QUEUE_LIMIT, Writer
-from tests.ledger.entries import NOW_NS, SOMEBODY, attempt, budget, clock_ns, settlement
+from tests.ledger.entries import (
+    NOW_NS,
+    SOMEBODY,
+    attempt,
+    budget,
+    clock_ns,
+    left_in,
+    settlement,
+)
 
 PATIENCE_S = 20.0
 """A test that waits for another thread gives up after this, and fails."""
@@ -108,7 +118,7 @@ async def test_an_attempt_from_hold_to_charge(path: Path) -> None:
         assert (one.left, two.left) == (40, 10)
         assert await book.post(one, settlement(25)) == 45
         await book.void(two, "not connected")
-        assert await book.left(one.attempt.subject, NOW_NS) == 75
+        assert await left_in(path, wide, narrow) == 75
         with pytest.raises(HoldResolved):
             await book.post(two, settlement(5))
         with pytest.raises(HoldResolved):
@@ -122,7 +132,6 @@ async def test_without_budgets_nothing_is_left_to_say(path: Path) -> None:
     async with opened(path) as book:
         hold = await book.hold(attempt("one", 60))
         assert hold.left is None
-        assert await book.left(hold.attempt.subject, NOW_NS) is None
         assert await book.post(hold, settlement(25)) is None
     assert (await audit(path)).charges == 1
 
@@ -143,7 +152,7 @@ async def test_a_client_that_leaves_before_its_hold(path: Path, closed_at_once: 
                 await waiting
         if not closed_at_once:
             await book.ready()  # the writer works in order
-            assert await book.left(attempt("x", 0).subject, NOW_NS) == 100
+            assert await left_in(path, cap) == 100
     found = await audit(path)
     assert (found.attempts, found.open_holds, found.charges) == (1, 0, 0)
     assert found.verified
@@ -439,3 +448,26 @@ def test_remembered_accounts_are_those_of_the_moment(moments: list[int], window:
             subject, at_ns = Subject(who, "llama", "acme"), seconds * 1_000_000_000
             now = datetime.fromtimestamp(seconds, UTC)
             assert policy.accounts(subject, at_ns) == accounts_of(budgets, subject, now)
+
+
+async def test_shares_are_taken_one_after_the_other(path: Path) -> None:
+    """However many ask at once, each share is made of what those before it have left."""
+    cap, seen = budget("cap", 1000), []
+
+    def share_of(name: str) -> Callable[[Money | None], Attempt]:
+        def share(left: Money | None) -> Attempt:
+            seen.append(left)
+            return attempt(name, (left or 0) // 2)
+
+        return share
+
+    async with opened(path, cap) as book:
+        subject = attempt("x", 0).subject
+        holds = await asyncio.gather(
+            *(
+                book.hold_share(name, subject, NOW_NS, share_of(name))
+                for name in ("a", "b", "c", "d")
+            )
+        )
+        assert seen == [1000, 500, 250, 125]
+        assert [one.left for one in holds] == [500, 250, 125, 63]

@@ -21,7 +21,7 @@ from ledger.errors import NotOurStore, StoreInUse, StoreTooNew, StoreUnavailable
 from ledger.lock import sole_server
 from ledger.sqlite_store import SqliteStore
 from ledger.statements import Charged, charged
-from tests.ledger.entries import NOW_NS, attempt, budget, clock_ns, hold_of, take
+from tests.ledger.entries import NOW_NS, attempt, budget, clock_ns, hold_of, left_in, take
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -246,7 +246,7 @@ async def test_what_a_killed_server_left_is_charged_once(path: Path) -> None:
     cap = budget("cap", 1000)
     for _ in range(2):
         book = open_book(await asyncio.to_thread(SqliteStore.open, path), (cap,), clock_ns)
-        assert await book.left(attempt("x", 0).subject, NOW_NS) == 1000 - 20 - 9 * 50
+        assert await left_in(path, cap) == 1000 - 20 - 9 * 50
         await book.close()
     found, audit = await asyncio.to_thread(read, path)
     assert [(one.effective, one.estimated) for one in found] == [(20, False), *[(50, True)] * 9]
@@ -267,5 +267,5 @@ async def test_what_was_never_sent_is_not_charged(path: Path) -> None:
 
     await asyncio.to_thread(leave)
     book = open_book(await asyncio.to_thread(SqliteStore.open, path), (each,), clock_ns)
-    assert await book.left(attempt("x", 0).subject, NOW_NS) == 90
+    assert await left_in(path, each) == 90
     await book.close()
