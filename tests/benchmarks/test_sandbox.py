@@ -721,7 +721,7 @@ async def test_closing_ends_streams(http: aiohttp.ClientSession) -> None:
     body = asking(stream=True, sandbox={"output_tokens": 10_000})
     async with http.post(f"{url}/chat/completions", json=body) as response:
         await response.content.readany()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await provider.close()
             await read_until_cut(response)
 
@@ -737,7 +737,7 @@ async def test_a_client_that_resets_is_counted_once() -> None:
     async def sleep(_: float) -> None:
         client.close()
 
-    async with SandboxProvider(FAST, sleep=sleep) as provider, asyncio.timeout(5):
+    async with SandboxProvider(FAST, sleep=sleep) as provider, asyncio.timeout(30):
         url = URL(provider.base_url)
         body = json.dumps(asking(stream=True, sandbox={"output_tokens": 1})).encode()
         head = f"POST {url.path}/chat/completions HTTP/1.1\r\nhost: x\r\n"

@@ -96,8 +96,9 @@ class Serving:
             return answer.status, answer.headers, await answer.json()
 
     async def until(self, key: str, status: int, **extra: Any) -> Any:
-        """Ask again and again until the answer has this status, within the second promised."""
-        async with asyncio.timeout(1.0):
+        """Ask again and again until the answer has this status. A second is promised; a loaded
+        machine gets more."""
+        async with asyncio.timeout(PATIENCE_S):
             while (found := await self.post(key, **extra))[0] != status:
                 pass
         return found[2]

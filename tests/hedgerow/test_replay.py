@@ -186,7 +186,7 @@ async def test_no_more_are_under_way_than_allowed(session: aiohttp.ClientSession
         under_way -= 1
         return web.json_response({"choices": [{"finish_reason": "stop"}]})
 
-    async with answering(answer) as base_url, asyncio.timeout(10):
+    async with answering(answer) as base_url, asyncio.timeout(30):
         result = await run(
             session,
             base_url,

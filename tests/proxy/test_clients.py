@@ -187,7 +187,7 @@ async def test_a_retry_of_the_client_is_a_request_of_its_own(tmp_path: Path) -> 
                 model=MODEL, messages=HELLO, max_tokens=4
             )
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await proxy.a.tally.until(lambda tally: tally.by_status[500] == 1)
         proxy.a.fault = None
         answer = await asked

@@ -18,7 +18,7 @@ async def stopping(proxy: Proxy) -> asyncio.Task[None]:
     """Begin to stop, and wait until nothing new is accepted."""
     task = asyncio.create_task(proxy.stop())
     where = urlsplit(proxy.base_url)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 _, writer = await asyncio.open_connection(where.hostname, where.port)
@@ -34,7 +34,7 @@ async def test_what_is_under_way_finishes_whole(tmp_path: Path, streamed: bool) 
     gate = Gate(open_for=3 if streamed else 0)
     async with serving(tmp_path, behaviour=PACED, gate=gate) as proxy:
         asked = asyncio.create_task(proxy.ask(stream=streamed, max_tokens=50, sandbox=wishing(20)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await proxy.a.tally.until(lambda tally: tally.completion_tokens >= 3)
         stop = await stopping(proxy)
         assert not asked.done()
@@ -89,7 +89,7 @@ async def test_a_plain_request_that_takes_too_long_is_told(tmp_path: Path) -> No
         tmp_path, behaviour=PACED, gate=Gate(open_for=0), drain_s=0.05, honest=False
     ) as proxy:
         asked = asyncio.create_task(proxy.ask())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await proxy.a.tally.until(lambda tally: tally.billed_requests == 1)
             await proxy.stop()
         reply = await asked
@@ -102,7 +102,7 @@ async def test_a_paid_answer_is_booked_even_if_nobody_waits_for_it(tmp_path: Pat
     gate = Gate(open_for=0)
     async with serving(tmp_path, behaviour=PACED, gate=gate) as proxy:
         asked = asyncio.create_task(proxy.ask())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await proxy.a.tally.until(lambda tally: tally.billed_requests == 1)
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
