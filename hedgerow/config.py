@@ -202,5 +202,5 @@ def _policy_files(path: Path, source: Source) -> list[Path]:
 
 def _matches(folder: Path, pattern: str) -> Iterator[Path]:
     # Path.glob takes no absolute pattern, and raises for some relative ones
-    names = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    names = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - lazy: a glob may match anything
     return (folder / name for name in names if (folder / name).is_file())

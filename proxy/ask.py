@@ -124,28 +124,31 @@ _BILLED_APART = ("audio", "web_search_options", "search_parameters", "plugins", 
 
 def _refuse_unpriced(ask: Ask) -> None:
     """A rate card prices text and images at one tier; the rest would be billed and not booked."""
-    param = None
+    if unpriced := _unpriced(ask):
+        param, what = unpriced
+        raise Invalid(
+            f"{what} is billed at prices that are not known here: leave it out",
+            param=param,
+            code="unpriced_feature",
+        )
+
+
+def _unpriced(ask: Ask) -> tuple[str, str] | None:
+    """The first field with something that no card prices, and what it is."""
     if ask.service_tier not in (None, "auto", "default"):
-        param = "service_tier"
-    elif ask.modalities is not None and ask.modalities != ["text"]:
-        param = "modalities"
-    elif given := [name for name in _BILLED_APART if _given(getattr(ask, name))]:
-        param = given[0]
-    elif any(tool.type not in ("function", "custom") for tool in ask.tools or ()):
-        param = "tools"  # the provider runs these itself, at a price of its own
-    elif other := {part.type or "no type" for part in _parts(ask)} - _PRICED_PARTS:
-        param = "messages"
-        raise Invalid(
-            f"messages with {', '.join(sorted(other))} have no known price here: leave them out",
-            param=param,
-            code="unpriced_feature",
-        )
-    if param is not None:
-        raise Invalid(
-            f"{param} is billed at prices that are not known here: leave it out",
-            param=param,
-            code="unpriced_feature",
-        )
+        return "service_tier", f"service_tier {ask.service_tier[:50]}"
+    if ask.modalities is not None and ask.modalities != ["text"]:
+        return "modalities", "more than text in modalities"
+    for name in _BILLED_APART:
+        if _given(getattr(ask, name)):
+            return name, name
+    for tool in ask.tools or ():
+        if tool.type not in ("function", "custom"):
+            return "tools", f"a {tool.type[:50]} in tools, which the provider runs itself,"
+    for part in _parts(ask):
+        if part.type not in _PRICED_PARTS:
+            return "messages", f"a part of type {part.type[:50] or '(none)'} in messages"
+    return None
 
 
 def _parts(ask: Ask) -> list[Part]:

@@ -180,6 +180,7 @@ async def _relay(
         await x.open(200, headers)
         if opened.body:
             await x.write(opened.body)
+        last_event_s = began_s = clock.monotonic_s()
         while relay.fault is None and not relay.done:
             # The idle limit is on events: comments keep a connection alive, but are no answer.
             idle_left_s = last_event_s + idle_s - clock.monotonic_s()
@@ -192,8 +193,8 @@ async def _relay(
                 last_event_s = came_s
             if passed:
                 await x.write(passed)
-                reading_s += clock.monotonic_s() - came_s
-                last_event_s += clock.monotonic_s() - came_s
+                took_s = clock.monotonic_s() - came_s
+                reading_s, last_event_s = reading_s + took_s, last_event_s + took_s
     except UpstreamError as error:
         if not relay.complete:
             late = isinstance(error, Late)

@@ -24,9 +24,11 @@ PROMPT_MARGIN = 1.5
 
 @dataclass(frozen=True, slots=True)
 class OutputLimit:
-    """The most completion tokens, per choice. told: what the provider has to be told of it, so that
-    the hold is a bound whatever is known of the model; None where the client has told it, and where
-    no budget depends on it."""
+    """The most completion tokens, per choice.
+
+    told: what the provider is told of it, so that the hold is a bound whatever is known of the
+    model; None where neither the client nor a budget limits it.
+    """
 
     tokens: int
     told: int | None

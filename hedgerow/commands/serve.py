@@ -20,7 +20,7 @@ from hedgerow.printing import config_option
 @click.option("--host", type=LABEL, help="Listen here instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0: any free.")
 @click.option("--workers", type=click.IntRange(1, 1), help="Processes; this version runs one.")
-def serve(path: Path, host: str | None, port: int | None, workers: int | None) -> None:  # noqa: ARG001
+def serve(path: Path, host: str | None, port: int | None, workers: int | None) -> None:  # noqa: ARG001 - 1 is all it takes
     """Run the proxy until SIGTERM or Ctrl-C.
 
     What is under way then is finished first, for 20 s at most.
