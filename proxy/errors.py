@@ -2,6 +2,7 @@
 
 ProxyError                       status  type                     code
 ├── Invalid                      400     invalid_request_error    (the fault's own)
+│   └── Untranslatable           400     invalid_request_error    not_translatable
 ├── NotAuthenticated             401     authentication_error     invalid_api_key
 ├── OverBudget                   402     insufficient_quota       budget_exceeded
 ├── ModelForbidden               403     permission_error         model_not_allowed
@@ -78,6 +79,12 @@ class ProxyError(Exception):
 
 class Invalid(ProxyError):
     status, type = 400, "invalid_request_error"
+
+
+class Untranslatable(Invalid):
+    """No provider of the model speaks the client's wire, and another cannot say the same."""
+
+    default_code = "not_translatable"
 
 
 class NotAuthenticated(ProxyError):
