@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 
 from ledger.errors import StoreTooNew
 from ledger.rates import RateCard
-from ledger.schema import later_migrations
+from ledger.schema import PRICES, later_migrations
 
 migrations = Migrations("hedgerow.market")
 
@@ -37,6 +37,12 @@ def m001_quotes(db: Database) -> None:
         """CREATE TRIGGER quote_history_is_append_only BEFORE UPDATE ON quote_history
         BEGIN SELECT RAISE(ABORT, 'rows of quote_history are never edited'); END"""
     )
+
+
+@migrations()
+def m002_units(db: Database) -> None:
+    db.execute("ALTER TABLE quote_history ADD COLUMN unit TEXT NOT NULL DEFAULT '0'")
+    db.execute("ALTER TABLE quote_history ADD COLUMN per TEXT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class MarketHistory:
             if last is not None and (last.rates, last.source) == (quote.rates, quote.source):
                 continue
             self._database.execute(
-                "INSERT INTO quote_history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO quote_history ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     quote.offer_id,
                     _ns(quote.value_time),
@@ -94,16 +100,19 @@ class MarketHistory:
         Of two rows for the same value time, the one known later is the restatement, and counts.
         """
         row = self._database.execute(
-            "SELECT * FROM quote_history WHERE offer = ? AND known_time_ns <= ?"
+            f"SELECT {_ROW} FROM quote_history WHERE offer = ? AND known_time_ns <= ?"
             " AND value_time_ns <= ? ORDER BY value_time_ns DESC, known_time_ns DESC, id DESC"
             " LIMIT 1",
             (offer_id, _ns(known), _ns(known if value is None else value)),
         ).fetchone()
         if row is None:
             return None
-        _, offer, value_ns, known_ns, source, *prices = row
+        offer, value_ns, known_ns, source, *prices = row
         card = RateCard.of_row(prices)
         return PastQuote(offer, _instant(value_ns), _instant(known_ns), source, card)
+
+
+_ROW = f"offer, value_time_ns, known_time_ns, source, {PRICES}"
 
 
 def _ns(at: datetime) -> int:

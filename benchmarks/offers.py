@@ -1,9 +1,47 @@
-"""Offer: one way to buy a completion."""
+"""Offer: one way to buy a completion, or another kind of work."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from ledger.usage import Unit
+
+
+class Task(StrEnum):
+    """A kind of work that is sold. What a request needs beside its kind is a Feature."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    """Of a bare text, without messages."""
+    EMBEDDING = "embedding"
+    MODERATION = "moderation"
+    IMAGE = "image"
+    """Made from text."""
+    SPEECH = "speech"
+    """Text read out."""
+    TRANSCRIPTION = "transcription"
+    """Of audio into text, in its own language or another."""
+    RERANK = "rerank"
+
+    @property
+    def unit(self) -> Unit | None:
+        """What a request for it can be counted in, beside tokens."""
+        return _UNITS.get(self)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether it goes on until it is done, or until a limit that the client may set: all other
+        work is as long as what it is made of."""
+        return self in (Task.CHAT, Task.COMPLETION)
+
+
+_UNITS = {
+    Task.IMAGE: Unit.IMAGE,
+    Task.SPEECH: Unit.CHARACTER,
+    Task.TRANSCRIPTION: Unit.SECOND,
+    Task.RERANK: Unit.SEARCH,
+}
 
 
 class Feature(StrEnum):
@@ -21,8 +59,10 @@ class Offer:
 
     id: unique among the offers of a market: `provider/model`, and what tells twins apart.
     model: the provider's own name for it.
-    context_tokens: the most that prompt and completion may have together.
+    context_tokens: the most that prompt and completion may have together; of work that is no
+    writing, what each of its texts may have.
     max_output_tokens: the most that a completion may have.
+    tasks: the kinds of work that it does.
     """
 
     provider: str
@@ -33,6 +73,7 @@ class Offer:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     features: frozenset[Feature] | None = None
+    tasks: frozenset[Task] | None = None
     id: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger.errors import UsageUnknown
 from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.usage import TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Quote:
 
     They differ where the operator has named a price of his own. list_rates is None where no feed
     knows one. long_context is sorted, lowest threshold first. as_of: when the price became known.
+    batch_rates: what tokens cost through the provider's batch API; None where nobody knows, or it
+    has none. batch_long_context: the same above thresholds.
     """
 
     rates: RateCard
@@ -30,6 +34,8 @@ class Quote:
     long_context: tuple[LongContext, ...]
     source: str
     as_of: datetime
+    batch_rates: RateCard | None = None
+    batch_long_context: tuple[LongContext, ...] = ()
 
     def card(self, prompt_tokens: int) -> RateCard:
         """The prices that a request with so many prompt tokens pays."""
@@ -44,12 +50,26 @@ class Quote:
         card = self.card(prompt_tokens)
         return card if self.list_rates is None or card != self.rates else self.list_rates
 
-    def worst_case(self, prompt_tokens: int, completion_tokens: int) -> Money:
-        """The most that a request with at most so many tokens can cost, at whatever threshold."""
-        cards = (self.rates, *(one.rates for one in self.long_context))
-        return max(card.worst_case(prompt_tokens, completion_tokens) for card in cards)
+    def in_batches(self) -> Quote | None:
+        """The same offer through its provider's batch API, as a quote; None where it has none."""
+        if self.batch_rates is None:
+            return None
+        return Quote(self.batch_rates, None, self.batch_long_context, self.source, self.as_of)
 
-    def affordable_completion(self, left: Money, prompt_tokens: int) -> int:
+    def worst_case(self, prompt_tokens: int, completion_tokens: int, units: int = 0) -> Money:
+        """The most that a request of at most so much can cost, at whatever threshold."""
+        cards = (self.rates, *(one.rates for one in self.long_context))
+        return max(card.worst_case(prompt_tokens, completion_tokens, units) for card in cards)
+
+    def affordable_completion(self, left: Money, prompt_tokens: int, units: int = 0) -> int:
         """The most completion tokens whose `worst_case` fits into `left`; may be 0."""
         cards = (self.rates, *(one.rates for one in self.long_context))
-        return min(card.affordable_completion(left, prompt_tokens) for card in cards)
+        return min(card.affordable_completion(left, prompt_tokens, units) for card in cards)
+
+    def would_cost(self, usage: TokenUsage) -> Money | None:
+        """What the same work would have cost here; None where it was counted in other units than
+        this offer is priced by."""
+        try:
+            return self.card(usage.prompt or 0).charge(usage)
+        except UsageUnknown:
+            return None

@@ -7,7 +7,7 @@ import errno
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,20 +17,30 @@ from aiohttp import web
 from benchmarks.history import MarketHistory
 from benchmarks.market import Market, Quoted
 from hedgerow.config import Config
+from hedgerow.config_file import Routing
 from hedgerow.errors import PortTaken
 from hedgerow.offers import past_quotes, price_file, quoted_offers
 from ledger.book import Book, open_book
 from ledger.lock import sole_server
 from ledger.sqlite_store import SqliteStore
+from hedgerow.providers import providers
+from proxy.accounts import Accounts
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.clock import Clock, SystemClock
-from proxy.dialects.openai import Provider
-from proxy.house import House, Patience
-from proxy.server import application
+from proxy.connection import Connection
+from proxy.doors import Doors
+from proxy.house import House, Manners
+from proxy.litellm_upstream import litellm_upstream
+from proxy.patience import Patience, StreamRescue
+from proxy.replays import Replays
+from proxy.server import ServerLimits, application
+from proxy.upstreams import Upstreams
 from routing.decide import Limits
 
 DRAIN_S = 20.0
 """How long answers that are under way may take after SIGTERM."""
+BACKLOG = 1024
+"""How many connections may wait to be taken."""
 CLOSE_S = 1.0
 """How long the last bytes may take after that."""
 REBUILD_S = 0.25
@@ -75,29 +85,43 @@ async def running(
     async with AsyncExitStack() as stack:
         stack.enter_context(sole_server(config.ledger.path))
         book = await stack.enter_async_context(_book(config, models, clock))
-        upstream = await stack.enter_async_context(aiohttp_upstream(clock))
+        upstream = Upstreams(
+            http=await stack.enter_async_context(aiohttp_upstream(clock)),
+            litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
+        )
         await stack.enter_async_context(_rebuilding(market, clock))
+        ways = providers(config)
+        keeping = config.idempotency
         house = House(
             book=book,
             market=market,
             upstream=upstream,
-            providers=_providers(config),
+            providers=ways,
             clock=clock,
             random_bytes=secrets.token_bytes,
             opened_at_s=clock.now_ns() // 1_000_000_000,
             draw=(draws or random.Random()).random,  # noqa: S311 - spreads load, guards nothing
-            limits=Limits(ttft_ms_p95_max=config.routing.ttft_ms_p95_max),
-            patience=Patience(
-                attempts=config.routing.attempts,
-                first_byte_timeout_s=config.routing.first_byte_timeout,
-                idle_timeout_s=config.routing.idle_timeout,
-                deadline_s=config.routing.deadline,
-            ),
+            manners=_manners(config.routing),
+            own_manners={
+                name: _manners(config.routing_of(name))
+                for name, model in config.models.items()
+                if model.routing is not None
+            },
+            doors=Doors(config.server.parallel_per_key),
+            replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
+            accounts=Accounts(ways),
+        )
+        stack.push_async_callback(house.unheard.close)
+        limits = ServerLimits(
+            body_bytes=config.server.max_body_bytes,
+            header_bytes=config.server.max_header_bytes,
+            body_timeout_s=config.server.body_timeout,
+            idle_timeout_s=config.routing.idle_timeout,
+            drain_s=drain_s,
         )
         host = config.server.host if host is None else host
         port = config.server.port if port is None else port
-        app = application(house, config.server.max_body_bytes, drain_s)
-        bound = await stack.enter_async_context(_listening(app, host, port))
+        bound = await stack.enter_async_context(_listening(house, limits, host, port))
         yield Running(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1", house)
 
 
@@ -138,21 +162,47 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+async def _listening(
+    house: House, limits: ServerLimits, host: str, port: int
+) -> AsyncIterator[int]:
     """Listen; the port that was bound. At the end, drain."""
+    app = application(house, limits)
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_S
     )
     await runner.setup()
+    server = runner.server
+    if server is None:
+        raise AssertionError("a runner that was set up has a server")
+
+    def connection() -> Connection:
+        return Connection(
+            server,
+            house,
+            access_log=None,
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+        )
+
     try:
+        listening = await _bound(connection, host, port)
         try:
-            await web.TCPSite(runner, host, port).start()
-        except (OSError, UnicodeError) as error:  # the second: a name that no resolver takes
-            why, hint = _refusal(error)
-            raise PortTaken(f"cannot listen on {host}:{port}: {why}; {hint}") from error
-        yield int(runner.addresses[0][1])
+            yield int(listening.sockets[0].getsockname()[1])
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()
+
+
+async def _bound(
+    connection: Callable[[], Connection], host: str, port: int
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(connection, host, port, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:  # the second: a name that no resolver takes
+        why, hint = _refusal(error)
+        raise PortTaken(f"cannot listen on {host}:{port}: {why}; {hint}") from error
 
 
 def _refusal(error: OSError | UnicodeError) -> tuple[str, str]:
@@ -164,16 +214,18 @@ def _refusal(error: OSError | UnicodeError) -> tuple[str, str]:
     return why, "check --host and --port, or server.host and server.port"
 
 
-def _providers(config: Config) -> dict[str, Provider]:
-    return {
-        name: Provider(
-            name=name,
-            base_url=one.base_url.rstrip("/"),
-            api_key=one.api_key.get_secret_value() if one.api_key else None,
-            max_tokens_field=one.output_limit_field,
-        )
-        for name, one in config.providers.items()
-    }
+def _manners(routing: Routing) -> Manners:
+    return Manners(
+        Limits(ttft_ms_p95_max=routing.ttft_ms_p95_max),
+        Patience(
+            attempts=routing.attempts,
+            first_byte_timeout_s=routing.first_byte_timeout,
+            idle_timeout_s=routing.idle_timeout,
+            deadline_s=routing.deadline,
+            stream_rescue=StreamRescue(routing.stream_rescue),
+            heartbeat_s=routing.heartbeat,
+        ),
+    )
 
 
 def _utc(clock: Clock) -> datetime:

@@ -1,7 +1,7 @@
 """The configuration, checked: `load_config` tells every error of every file at once.
 
-Two stages. `config_file` has the files as written. `Config` is what the rest of the program gets:
-defaults filled in, paths resolved, names that exist.
+Two stages. `config_file` and `policy_file` have the files as written. `Config` is what the rest of
+the program gets: defaults and presets filled in, paths resolved, names that exist.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_errors import did_you_mean, explain
+from hedgerow.config_checks import check_budget_names, check_offers, check_providers
+from hedgerow.config_errors import explain
 from hedgerow.config_file import (
-    BudgetSpec,
+    Batches,
     ConfigFile,
+    FilesSpec,
+    Idempotency,
     LedgerFile,
     Market,
     Model,
-    OfferSpec,
-    PolicyFile,
-    Provider,
     Routing,
     Server,
 )
 from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
-from hedgerow.yaml_source import Data, Source, Steps, read_yaml, shown
+from hedgerow.policy_file import BudgetSpec, PolicyFile
+from hedgerow.provider_spec import Provider, filled_in
+from hedgerow.yaml_source import Source, Steps, read_yaml, shown
 
 MAX_POLICY_FILES = 1000
 
@@ -43,6 +45,15 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """Where uploaded files are kept: an absolute path, and how much."""
+
+    path: Path
+    max_bytes_per_file: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that was configured, checked. `path` is the file, as it was given."""
 
@@ -53,6 +64,9 @@ class Config:
     providers: Mapping[str, Provider]
     models: Mapping[str, Model]
     routing: Routing
+    idempotency: Idempotency
+    files: Files
+    batches: Batches
     budgets: tuple[BudgetSpec, ...]
 
     def model(self, name: str) -> Model:
@@ -61,6 +75,18 @@ class Config:
             known = ", ".join(self.models)
             raise NotFound(f"there is no model {name} in {self.path}; there are: {known}")
         return self.models[name]
+
+    def routing_of(self, model: str) -> Routing:
+        """How a model's requests are routed: by its own keys, else by those for all.
+
+        Raises NotFound.
+        """
+        own = self.model(model).routing
+        if own is None:
+            return self.routing
+        return self.routing.model_copy(
+            update={key: getattr(own, key) for key in own.model_fields_set}
+        )
 
     def replaced(self, providers: Mapping[str, Provider]) -> Config:
         """The same with some providers replaced, on a port of its own on loopback."""
@@ -75,7 +101,8 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     """
     main = read_yaml(path, environ)
     written = _checked(ConfigFile, main)
-    _check_offers(main)
+    check_providers(main, environ)
+    check_offers(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []
     for file in _policy_files(path, main):
@@ -84,19 +111,23 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         except ConfigInvalid as unreadable:
             errors += unreadable.errors
     policies = [_checked(PolicyFile, source) for source in sources]
-    _check_budget_names(sources)
+    check_budget_names(sources)
     for source in (main, *sources):
         errors += source.errors.values()
     if errors or written is None:
         raise ConfigInvalid(tuple(errors))
+    providers = {name: filled_in(name, spec, environ) for name, spec in written.providers.items()}
     return Config(
         path=path,
         server=written.server,
         ledger=_ledger(path, written.ledger),
         market=written.market,
-        providers=written.providers,
-        models=written.models,
+        providers=providers,
+        models={name: _named(model, providers) for name, model in written.models.items()},
         routing=written.routing,
+        idempotency=written.idempotency,
+        files=_files(path, written.files),
+        batches=written.batches,
         budgets=tuple(budget for policy in policies if policy for budget in policy.budgets),
     )
 
@@ -104,6 +135,21 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 def _ledger(path: Path, written: LedgerFile) -> Ledger:
     file = written.url.removeprefix("sqlite:///")
     return Ledger(path.absolute().parent / file, written.durability)
+
+
+def _files(path: Path, written: FilesSpec) -> Files:
+    folder = path.absolute().parent / written.path
+    return Files(folder, written.max_bytes_per_file, written.max_bytes)
+
+
+def _named(model: Model, providers: Mapping[str, Provider]) -> Model:
+    """The model with its offers named as their providers name them."""
+    offers = []
+    for offer in model.offers:
+        known = providers[offer.provider].known
+        name = known.model_name(offer.model) if known else offer.model
+        offers.append(offer if name == offer.model else offer.model_copy(update={"model": name}))
+    return model.model_copy(update={"offers": tuple(offers)})
 
 
 _File = TypeVar("_File", ConfigFile, PolicyFile)
@@ -116,67 +162,6 @@ def _checked(kind: type[_File], source: Source) -> _File | None:
     except ValidationError as invalid:
         explain(invalid, kind, source)
         return None
-
-
-# The checks across keys read the plain data, so that they also work while other keys are wrong.
-
-
-def _mapping(data: Data) -> dict[str, Data]:
-    return data if isinstance(data, dict) else {}
-
-
-def _items(data: Data) -> Iterator[tuple[int, dict[str, Data]]]:
-    if isinstance(data, list):
-        yield from ((at, item) for at, item in enumerate(data) if isinstance(item, dict))
-
-
-_IDENTITY = ("provider", "model", "region", "quantization", "service_tier")
-
-
-def _check_offers(source: Source) -> None:
-    """Each offer names a provider that is there, has a price from somewhere, and stands once."""
-    providers = _mapping(source.data.get("providers"))
-    has_feeds = _mapping(source.data.get("market")).get("feeds") != []
-    for name, model in _mapping(source.data.get("models")).items():
-        seen: dict[tuple[str, ...], int] = {}
-        for at, offer in _items(_mapping(model).get("offers")):
-            steps: Steps = ("models", name, "offers", at)
-            # an offer with a key misspelt or a value missing may be meant to be another one
-            is_clear = offer.keys() <= OfferSpec.model_fields.keys() and not any(
-                (*steps, key) in source.errors for key in _IDENTITY
-            )
-            same = tuple(str(offer.get(key)) for key in _IDENTITY)
-            if is_clear and (first := seen.setdefault(same, at)) != at:
-                line = source.line(("models", name, "offers", first))
-                source.refuse(steps, f"the same offer stands in line {line}", "keep one of them")
-            provider = offer.get("provider")
-            is_known = not isinstance(provider, str) or provider in providers
-            if providers and not is_known:
-                named = shown(source.written[*steps, "provider"])
-                hint = did_you_mean(str(provider), providers) or "name one under providers"
-                source.refuse((*steps, "provider"), f"no provider is called {named}", hint)
-            if not has_feeds and "price" not in offer:
-                hint = "write price: {input: 0.88, output: 0.88}, or feed litellm"
-                source.refuse(steps, "has no price, and there are no feeds", hint)
-
-
-def _check_budget_names(sources: list[Source]) -> None:
-    """A budget's name stands once over all files, and is none that `key create` gives."""
-    first: dict[str, str] = {}
-    for source in sources:
-        for at, budget in _items(source.data.get("budgets")):
-            steps: Steps = ("budgets", at, "name")
-            name = budget.get("name")
-            if isinstance(name, str):
-                place = f"{source.file}:{source.line(steps)}"
-                if name.startswith("key "):
-                    message = "names that begin with `key ` are those of keys' own budgets"
-                    source.refuse(steps, message, "choose another name")
-                if name in first:
-                    named = shown(source.written[steps])
-                    message = f"budget {named} is already in {first[name]}"
-                    source.refuse(steps, message, "give one of them another name")
-                first.setdefault(name, place)
 
 
 def _policy_files(path: Path, source: Source) -> list[Path]:

@@ -132,7 +132,7 @@ def _sentence(
             return "a list or a mapping stands where one value belongs", such
         case "int_parsing" | "int_from_float" | "int_parsing_size":
             return "{written} is no whole number", such
-        case "literal_error":
+        case "literal_error" | "enum":
             return "{written} is not supported", f"write {ctx['expected'].replace(chr(39), '')}"
         case "greater_than_equal":
             return "{written} is too small", f"write {ctx['ge']} or more"

@@ -1,21 +1,30 @@
-"""hedgerow.yaml and policy files as they are written: each key, its meaning, default and limits."""
+"""hedgerow.yaml as it is written: each key, its meaning, default and limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Annotated, Literal, Self, TypeAlias
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
+from benchmarks.offers import Task
+from hedgerow.config_errors import wrong
+from hedgerow.policy_file import PolicyFile
+from hedgerow.provider_spec import ProviderSpec
 from hedgerow.settings import (
-    BaseUrl,
-    Cap,
+    MOST_BYTES,
+    Bytes,
     Count,
+    Heartbeat,
+    Hours,
     Kind,
     Name,
+    Part,
     Price,
+    SameAs,
     Seconds,
     Secret,
     Setting,
@@ -25,17 +34,11 @@ from hedgerow.settings import (
     WorkerCount,
     settings_of,
 )
-from ledger.budgets import Budget, Scope
-from ledger.money import usd
-from ledger.rates import RateCard
-from ledger.windows import Window
+from ledger.rates import MOST_DECIMALS, RateCard
+from ledger.usage import Unit
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Server(_Part):
+class Server(Part):
     """Where the proxy listens."""
 
     host: Text = Field("127.0.0.1", description="The address to listen on", examples=["127.0.0.1"])
@@ -50,14 +53,35 @@ class Server(_Part):
         description="The key for the admin API, which this version does not have yet",
         examples=["${HEDGEROW_ADMIN_KEY}"],
     )
-    max_body_bytes: Count = Field(
-        10 * 1024 * 1024,
-        description="The largest request body in bytes; a larger one is answered with 413",
-        examples=["10485760"],
+    max_body_bytes: Bytes = Field(
+        10 * 2**20,
+        ge=1,
+        le=2**30,
+        description="The largest request body; a larger one is answered with 413",
+        examples=["10 MiB"],
+    )
+    max_header_bytes: Bytes = Field(
+        32 * 2**10,
+        ge=2**10,
+        le=2**20,
+        description="The most that a request's line and its headers may have",
+        examples=["32 KiB"],
+    )
+    body_timeout: Seconds = Field(
+        60.0,
+        description="How long a request's body may take to arrive; a slower one is answered with"
+        " 408",
+        examples=["60s"],
+    )
+    parallel_per_key: Count | None = Field(
+        None,
+        description="The most requests that one key may have under way at once; one more is"
+        " answered with 429. When not given, there is no limit",
+        examples=["100"],
     )
 
 
-class LedgerFile(_Part):
+class LedgerFile(Part):
     """Where the books are kept."""
 
     url: SqliteUrl = Field(
@@ -73,7 +97,7 @@ class LedgerFile(_Part):
     )
 
 
-class Feed(_Part):
+class Feed(Part):
     """A source of prices."""
 
     kind: Literal["litellm"] = Field(
@@ -82,7 +106,7 @@ class Feed(_Part):
     )
 
 
-class Market(_Part):
+class Market(Part):
     """Where prices come from."""
 
     feeds: tuple[Feed, ...] = Field(
@@ -92,49 +116,36 @@ class Market(_Part):
     )
 
 
-class Provider(_Part):
-    """One upstream API."""
+class BatchPriceSpec(Part):
+    """Prices of the provider's batch API."""
 
-    dialect: Literal["openai"] = Field(
-        description="The API that it speaks; this version knows `openai`", examples=["openai"]
-    )
-    base_url: BaseUrl = Field(
-        description="Its URL up to and with the version, without /chat/completions",
-        examples=["https://api.groq.com/openai/v1"],
-    )
-    api_key: Secret | None = Field(
+    input: Price = Field(description="USD per million input tokens", examples=["0.44"])
+    output: Price = Field(description="USD per million output tokens", examples=["0.44"])
+    cache_read: Price | None = Field(
         None,
-        description="Our key there; without one no authorization header is sent",
-        examples=["${GROQ_API_KEY}"],
+        description="USD per million tokens read from the provider's cache;"
+        " when not given, the input price of a batch",
+        examples=["0.22"],
     )
-    litellm_provider: Name | None = Field(
+    cache_write: Price | None = Field(
         None,
-        description="Its name in litellm's price file, if that is not its name here",
-        examples=["groq"],
-    )
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None,
-        description="The request field that limits the output, under which every limit is sent;"
-        " when not given, `max_completion_tokens` at OpenAI and Azure OpenAI, `max_tokens`"
-        " elsewhere",
-        examples=["max_tokens"],
+        description="USD per million tokens written to it; when not given, the input price of a"
+        " batch",
+        examples=["0.55"],
     )
 
-    @property
-    def output_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:
-        """The request field that limits the output: the one given, or what the host takes."""
-        if self.max_tokens_field:
-            return self.max_tokens_field
-        host = urlsplit(self.base_url).hostname or ""
-        is_openai = host == "api.openai.com" or host.endswith(".openai.azure.com")
-        return "max_completion_tokens" if is_openai else "max_tokens"
 
-
-class PriceSpec(_Part):
+class PriceSpec(Part):
     """Prices that override the feeds."""
 
-    input: Price = Field(description="USD per million input tokens", examples=["0.88"])
-    output: Price = Field(description="USD per million output tokens", examples=["0.88"])
+    input: Price = Field(
+        description="USD per million input tokens; beside a price `per_…`, 0 when not given",
+        examples=["0.88"],
+    )
+    output: Price = Field(
+        description="USD per million output tokens; beside a price `per_…`, 0 when not given",
+        examples=["0.88"],
+    )
     cache_read: Price | None = Field(
         None,
         description="USD per million tokens read from the provider's cache;"
@@ -149,16 +160,73 @@ class PriceSpec(_Part):
     request: Price = Field(
         Decimal(0), description="USD per request, besides tokens", examples=["0.001"]
     )
+    per_image: Price | None = Field(
+        None, description="USD per image that it makes", examples=["0.04"]
+    )
+    per_million_characters: Price | None = Field(
+        None, description="USD per million characters that it reads out", examples=["15"]
+    )
+    per_audio_minute: Price | None = Field(
+        None,
+        description="USD per minute of audio that it transcribes; charged by the second, at a"
+        " sixtieth, rounded up in its 15th decimal",
+        examples=["0.006"],
+    )
+    per_thousand_searches: Price | None = Field(
+        None, description="USD per thousand searches that it ranks", examples=["2"]
+    )
+    batch: BatchPriceSpec | None = Field(
+        None,
+        description="Prices of the provider's batch API; without them, batches are not sent there",
+        examples=["{input: 0.44, output: 0.44}"],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tokens_come_along(cls, written: object) -> object:
+        if isinstance(written, dict) and any(str(key).startswith("per_") for key in written):
+            return {"input": "0", "output": "0", **written}
+        return written
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if len(given := [key for key in _UNITS if getattr(self, key) is not None]) > 1:
+            raise wrong(f"has {' and '.join(given)}", "keep one: an offer is priced by one of them")
+        return self
 
     def rate_card(self) -> RateCard:
         """The prices as the ledger charges them."""
-        return RateCard.of(self.input, self.output, self.cache_read, self.cache_write, self.request)
+        return self._card(self)
+
+    def batch_card(self) -> RateCard | None:
+        """Those of the provider's batch API; what they do not name costs what it does elsewhere."""
+        return None if self.batch is None else self._card(self.batch)
+
+    def _card(self, of: PriceSpec | BatchPriceSpec) -> RateCard:
+        unit, per = Decimal(0), None
+        for key, (one, count) in _UNITS.items():
+            if price := getattr(self, key):
+                # To the last decimal that a card holds, and never less than was written.
+                exact = (price / count).quantize(_LAST_DECIMAL, ROUND_CEILING)
+                unit, per = exact.normalize(), one
+        return RateCard.of(
+            of.input, of.output, of.cache_read, of.cache_write, self.request, unit, per
+        )
+
+
+_UNITS = {
+    "per_image": (Unit.IMAGE, 1),
+    "per_million_characters": (Unit.CHARACTER, 1_000_000),
+    "per_audio_minute": (Unit.SECOND, 60),
+    "per_thousand_searches": (Unit.SEARCH, 1000),
+}
+_LAST_DECIMAL = Decimal(1).scaleb(-MOST_DECIMALS)
 
 
 Feature: TypeAlias = Literal["tools", "vision", "json_schema", "logprobs"]
 
 
-class OfferSpec(_Part):
+class OfferSpec(Part):
     """One way to buy a model's completions."""
 
     provider: Name = Field(description="A name under `providers`", examples=["groq"])
@@ -192,19 +260,25 @@ class OfferSpec(_Part):
         description="All that it can do; when not given, what the feeds say",
         examples=["[tools, json_schema]"],
     )
-
-
-class Model(_Part):
-    """A model as clients name it."""
-
-    offers: tuple[OfferSpec, ...] = Field(
-        min_length=1,
-        description="The ways to buy it",
-        examples=["[{provider: groq, model: llama-3.3-70b-versatile}]"],
+    tasks: Annotated[frozenset[Task], Field(min_length=1)] | None = Field(
+        None,
+        description="The kinds of work that it does; when not given, that of its price `per_…`, or"
+        " what the feeds say",
+        examples=["[chat, completion]"],
     )
 
+    @model_validator(mode="after")
+    def _counts_what_it_sells(self) -> Self:
+        per = self.price.rate_card().per if self.price else None
+        if per and self.tasks and not any(task.unit is per for task in self.tasks):
+            sold = ", ".join(task for task in Task if task.unit is per)
+            raise wrong(
+                f"has a price per {per}, but no task that takes one", f"add the task {sold}"
+            )
+        return self
 
-class Routing(_Part):
+
+class Routing(Part):
     """How offers are chosen and how long they are waited for."""
 
     ttft_ms_p95_max: Count = Field(
@@ -225,14 +299,103 @@ class Routing(_Part):
     deadline: Seconds = Field(
         60.0, description="The time to the first byte, over all attempts", examples=["60s"]
     )
-    stream_rescue: Literal["error"] = Field(
+    stream_rescue: Literal["error", "buffer", "prefix_match"] = Field(
         "error",
-        description="What happens when a stream breaks off: `error` tells the client",
+        description="What happens when a stream breaks off: `error` tells the client; `buffer`"
+        " holds the answer back until it is whole, and begins anew elsewhere; `prefix_match` begins"
+        " anew elsewhere, and goes on where the new answer starts with what was delivered",
         examples=["error"],
+    )
+    heartbeat: Heartbeat = Field(
+        None,
+        description="After how long a silence a stream gets a comment, so that nobody between"
+        " hangs up; some clients take no comments",
+        examples=["15s"],
     )
 
 
-class ConfigFile(_Part):
+class Model(Part):
+    """A model as clients name it."""
+
+    offers: tuple[OfferSpec, ...] = Field(
+        min_length=1,
+        description="The ways to buy it",
+        examples=["[{provider: groq, model: llama-3.3-70b-versatile}]"],
+    )
+    routing: Annotated[Routing | None, SameAs("routing")] = Field(
+        None,
+        description="What differs for this model from the top-level `routing`, key by key",
+        examples=["{first_byte_timeout: 5s, stream_rescue: buffer}"],
+    )
+
+
+class Idempotency(Part):
+    """How answers to requests with an Idempotency-Key are kept."""
+
+    keep: Seconds = Field(
+        600.0,
+        description="How long an answer is kept for a retry with the same Idempotency-Key; after"
+        " that a retry is answered with 409, uncharged",
+        examples=["10m"],
+    )
+    max_bytes: Bytes = Field(
+        64 * 2**20,
+        ge=1,
+        le=MOST_BYTES,
+        description="The most memory that kept answers take; the oldest go first",
+        examples=["64 MiB"],
+    )
+
+
+class FilesSpec(Part):
+    """Where /v1/files are kept."""
+
+    path: Text = Field(
+        "hedgerow-files",
+        description="The folder of uploaded files and of what batches answered, relative to this"
+        " file's folder",
+        examples=["hedgerow-files"],
+    )
+    max_bytes_per_file: Bytes = Field(
+        200 * 2**20,
+        ge=1,
+        le=MOST_BYTES,
+        description="The largest file; a larger one is answered with 413",
+        examples=["200 MiB"],
+    )
+    max_bytes: Bytes = Field(
+        10 * 2**30,
+        ge=1,
+        le=MOST_BYTES,
+        description="The most that all files take",
+        examples=["10 GiB"],
+    )
+
+
+class Batches(Part):
+    """How batches that no provider takes are run by ourselves."""
+
+    hours: tuple[Hours, ...] = Field(
+        (),
+        description="Off-peak hours of the day, in which our own batches run first; outside of"
+        " them they run only as far as their completion window needs. When not given, they run"
+        " at any time",
+        examples=['["22:00-06:00"]'],
+    )
+    timezone: TimeZone = Field(
+        "UTC", description="Where the hours are those of the clock", examples=["Europe/Berlin"]
+    )
+    parallel: Count = Field(
+        8, description="The most lines of batches under way at once", examples=["8"]
+    )
+
+    def is_off_peak(self, at: datetime) -> bool:
+        """Whether `at`, which knows its time zone, is within the hours, or there are none."""
+        clock = at.astimezone(ZoneInfo(self.timezone)).time()
+        return not self.hours or any(one.holds(clock) for one in self.hours)
+
+
+class ConfigFile(Part):
     """hedgerow.yaml as written."""
 
     server: Server = Field(
@@ -246,10 +409,10 @@ class ConfigFile(_Part):
     market: Market = Field(
         Market(), description="Where prices come from", examples=["{feeds: [{kind: litellm}]}"]
     )
-    providers: Mapping[Name, Provider] = Field(
+    providers: Mapping[Name, ProviderSpec] = Field(
         min_length=1,
         description="The upstream APIs, by a name of your choice",
-        examples=["{groq: {dialect: openai, base_url: https://api.groq.com/openai/v1}}"],
+        examples=["{groq: {api_key: ${GROQ_API_KEY}}}"],
     )
     models: Mapping[Name, Model] = Field(
         min_length=1,
@@ -259,81 +422,25 @@ class ConfigFile(_Part):
     routing: Routing = Field(
         Routing(), description="How offers are chosen and waited for", examples=["{attempts: 3}"]
     )
+    idempotency: Idempotency = Field(
+        Idempotency(),
+        description="How answers to requests with an Idempotency-Key are kept",
+        examples=["{keep: 10m}"],
+    )
+    files: FilesSpec = Field(
+        FilesSpec(),
+        description="Where uploaded files are kept",
+        examples=["{path: hedgerow-files}"],
+    )
+    batches: Batches = Field(
+        Batches(),
+        description="How batches that no provider takes are run",
+        examples=['{hours: ["22:00-06:00"], timezone: Europe/Berlin}'],
+    )
     policies: tuple[Text, ...] = Field(
         (),
         description="Policy files: paths or globs, relative to this file",
         examples=["[policies/*.yaml]"],
-    )
-
-
-class BudgetScope(_Part):
-    """What a budget counts: all that is given must match; `{}` is everything."""
-
-    org: Text | None = Field(None, description='An organisation, or "*": one budget for each')
-    team: Text | None = Field(None, description='A team, or "*": one budget for each')
-    project: Text | None = Field(None, description='A project, or "*": one budget for each')
-    user: Text | None = Field(None, description='A user, or "*": one budget for each')
-    key: Text | None = Field(None, description='A key\'s id, or "*": one budget for each')
-    tag: Text | None = Field(None, description='A tag, or "*": one budget for each')
-    model: Text | None = Field(None, description='A model, or "*": one budget for each')
-    provider: Text | None = Field(None, description='A provider, or "*": one budget for each')
-
-
-class Threshold(_Part):
-    """What happens when so much is spent."""
-
-    spent: Literal["100%"] = Field(
-        description="The part of the cap that is spent; this version knows 100%", examples=["100%"]
-    )
-    then: Literal["block"] = Field(
-        description="What happens then: `block` refuses with HTTP 402", examples=["block"]
-    )
-
-
-class BudgetSpec(_Part):
-    """A budget as written in a policy file."""
-
-    name: Text = Field(
-        description="Its name, once over all policy files", examples=["research-month"]
-    )
-    scope: BudgetScope = Field(
-        description='What it counts: all that is given must match, {} is everything, "*" means'
-        " one budget for each",
-        examples=["{team: research}"],
-    )
-    window: Literal["minute", "hour", "day", "week", "month", "quarter", "year", "lifetime"] = (
-        Field(description="The calendar span after which it starts anew", examples=["month"])
-    )
-    timezone: TimeZone = Field(
-        "UTC", description="Where its windows begin at midnight", examples=["Europe/Berlin"]
-    )
-    cap_usd: Cap = Field(
-        description="The most that may be spent in a window, with at most 9 decimals",
-        examples=["20000"],
-    )
-    at: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=1)] = Field(
-        (Threshold(spent="100%", then="block"),),
-        description="What happens as it fills up; this version blocks when it is spent",
-        examples=["[{spent: 100%, then: block}]"],
-    )
-    on_ledger_error: Literal["deny"] = Field(
-        "deny",
-        description="What happens to requests while the books cannot be read",
-        examples=["deny"],
-    )
-
-    def budget(self) -> Budget:
-        """The budget as the ledger keeps it."""
-        scope = Scope(**self.scope.model_dump())
-        return Budget(self.name, scope, Window(self.window), self.timezone, usd(self.cap_usd))
-
-
-class PolicyFile(_Part):
-    """A policy file as written."""
-
-    budgets: tuple[BudgetSpec, ...] = Field(
-        description="The budgets; all that match a request apply",
-        examples=["[{name: all, scope: {}, window: month, cap_usd: 100}]"],
     )
 
 

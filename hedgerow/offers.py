@@ -9,10 +9,11 @@ from benchmarks.feeds import litellm
 from benchmarks.feeds.litellm import PricedModel, PriceFile
 from benchmarks.history import PastQuote
 from benchmarks.market import Quoted
-from benchmarks.offers import Feature, Offer
+from benchmarks.offers import Feature, Offer, Task
 from benchmarks.quotes import Quote
 from hedgerow.config import Config
-from hedgerow.config_file import OfferSpec, Provider
+from hedgerow.config_file import OfferSpec
+from hedgerow.provider_spec import Provider
 
 
 def price_file(config: Config) -> PriceFile | None:
@@ -53,6 +54,11 @@ def _quoted(
         longest = longest or known.max_output_tokens
     if spec.features is not None:
         features = frozenset(Feature(one) for one in spec.features)
+    own_unit = spec.price.rate_card().per if spec.price else None
+    if (tasks := spec.tasks) is None and own_unit is not None:
+        tasks = frozenset(task for task in Task if task.unit is own_unit)
+    if tasks is None and known is not None:
+        tasks = frozenset((known.task,))
     offer = Offer(
         provider=spec.provider,
         model=spec.model,
@@ -62,6 +68,7 @@ def _quoted(
         context_tokens=context,
         max_output_tokens=longest,
         features=features,
+        tasks=tasks,
     )
     return Quoted(offer, _quote(spec, known, prices, at))
 
@@ -71,10 +78,19 @@ def _quote(
 ) -> Quote | None:
     listed = known.rates if known else None
     if spec.price is not None:  # the operator's own price holds at every length
-        return Quote(spec.price.rate_card(), listed, (), "configuration", at)
+        own, batch = spec.price.rate_card(), spec.price.batch_card()
+        return Quote(own, listed, (), "configuration", at, batch)
     if known is None or listed is None or prices is None:
         return None
-    return Quote(listed, listed, known.long_context, prices.source, at)
+    return Quote(
+        listed,
+        listed,
+        known.long_context,
+        prices.source,
+        at,
+        known.batch_rates,
+        known.batch_long_context,
+    )
 
 
 def _known(spec: OfferSpec, provider: Provider, prices: PriceFile | None) -> PricedModel | None:

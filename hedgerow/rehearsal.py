@@ -89,9 +89,7 @@ async def sandbox_instead(config: Config, seed: int) -> AsyncIterator[Config]:
             stack.push_async_callback(server.close)
             # Its host is gone with its URL: what the price file calls it has to be said.
             known_as = provider.litellm_provider or provider_of(provider.base_url)
-            providers[name] = provider.model_copy(
-                update={"base_url": url, "api_key": None, "litellm_provider": known_as}
-            )
+            providers[name] = provider.stand_in(url, known_as)
         yield config.replaced(providers)
 
 

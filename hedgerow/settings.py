@@ -6,25 +6,57 @@ import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import time
 from decimal import Decimal
+from enum import Enum
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from hedgerow.config_errors import container, model_inside, nearest, wrong
 from ledger.errors import NotMoney
 from ledger.money import usd
 from ledger.rates import MOST_DECIMALS
+from proxy.endpoints import Endpoint
+from proxy.presets import PRESETS
+
+
+class Part(BaseModel):
+    """Keys that belong together in a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the reference calls a type."""
+    """How the reference calls a type, and how None is written where a word stands for it."""
 
     name: str
+    none: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SameAs:
+    """Keys that stand in the reference already, under `path`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayHours:
+    """Hours of every day, the end not among them; over midnight where the end is not later."""
+
+    begin_minute: int
+    end_minute: int
+
+    def holds(self, at: time) -> bool:
+        minute = 60 * at.hour + at.minute
+        if self.begin_minute < self.end_minute:
+            return self.begin_minute <= minute < self.end_minute
+        return minute >= self.begin_minute or minute < self.end_minute
 
 
 def _one_value(value: object) -> str:
@@ -52,12 +84,57 @@ def _secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text:
         raise wrong("is empty", "write a key, or ${NAME} with the variable set")
-    if not re.fullmatch(r"[!-~]{1,4096}", text):
+    if not is_key(text):
         raise wrong(
             "has spaces, line ends or other characters that HTTP headers do not take",
             "check the key, or the variable that holds it",
         )
     return value
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be a provider's key, in an HTTP header."""
+    return re.fullmatch(r"[!-~]{1,4096}", text) is not None
+
+
+_OURS = re.compile(
+    r"accept-encoding|connection|content-length|content-type|expect|host|keep-alive|te|trailer"
+    r"|transfer-encoding|upgrade|x-litellm-params",
+    re.IGNORECASE,
+)
+"""Headers that the proxy writes itself, or that are between it and the next hop."""
+
+
+def _header_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", text):
+        raise wrong("is no name of an HTTP header", "use letters, digits and -")
+    if _OURS.fullmatch(text):
+        raise wrong("is a header that Hedgerow writes itself", "take it out")
+    return text
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]([ -~]{0,4094}[!-~])?", value.get_secret_value()):
+        raise wrong(
+            "is empty, or has line ends or other characters that HTTP headers do not take",
+            "write plain text on one line",
+        )
+    return value
+
+
+def _parameter(value: SecretStr) -> SecretStr:
+    if not 0 < len(value.get_secret_value()) <= 16384:
+        raise wrong("is empty or longer than 16384 characters", "write a value, or take it out")
+    return value
+
+
+def _preset(text: str) -> str:
+    """The preset's own name."""
+    if text not in PRESETS:
+        near = nearest(text, PRESETS)
+        hint = f'did you mean "{near}"?' if near else f"write one of {', '.join(PRESETS)}"
+        raise wrong("no preset is called {written}", hint)
+    return PRESETS[text].name
 
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -74,6 +151,39 @@ def _duration(value: object) -> float:
     if not 0 < seconds <= _LONGEST_S:
         raise wrong("{written} is out of range", "write more than 0 and at most 24h")
     return seconds
+
+
+def _heartbeat(value: object) -> float | None:
+    if value == "off":
+        return None
+    if not _DURATION.fullmatch(_one_value(value)):
+        raise wrong("{written} is no duration", "write off, or a duration as in 15s")
+    return _duration(value)
+
+
+_CLOCK = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
+
+
+def _day_hours(value: object) -> DayHours:
+    found = _CLOCK.fullmatch(_one_value(value))
+    begin, end = ((60 * int(found[at]) + int(found[at + 1])) for at in (1, 3)) if found else (0, 0)
+    if begin == end or max(begin, end) > 24 * 60:
+        raise wrong(
+            "{written} are no hours of a day", 'write a begin and an end, as in "22:00-06:00"'
+        )
+    return DayHours(begin, end)
+
+
+MOST_BYTES = 2**50
+_UNIT_BYTES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_BYTES = re.compile(r"([0-9]{1,9}) ?(KiB|MiB|GiB)")
+
+
+def _bytes(value: object) -> int | str:
+    """Bytes from `64 MiB`; a bare number is left to be read as one."""
+    text = _one_value(value)
+    found = _BYTES.fullmatch(text)
+    return int(found[1]) * _UNIT_BYTES[found[2]] if found else text
 
 
 # Few enough digits that no Decimal arithmetic on them is rounded or slow.
@@ -102,6 +212,10 @@ def _cap(amount: Decimal) -> Decimal:
     return amount
 
 
+# The longest first: one may end with another.
+_ENDINGS = sorted((f"/{one.value}" for one in Endpoint), key=len, reverse=True)
+
+
 def _base_url(url: str) -> str:
     """The URL without its last slash. Never shown: people write keys into URLs."""
     write = "write, for example, https://api.groq.com/openai/v1"
@@ -119,7 +233,7 @@ def _base_url(url: str) -> str:
     if parts.query or parts.fragment:
         raise wrong("has a ? or # in it", "write the URL up to and with the version: .../v1")
     plain = url.rstrip("/")
-    for ending in ("/chat/completions", "/completions", "/embeddings"):
+    for ending in _ENDINGS:
         if plain.endswith(ending):
             raise wrong(f"ends with {ending}, which is added for you", "write {written}", ending)
     return plain
@@ -164,6 +278,15 @@ Text: TypeAlias = Annotated[
 ]
 Name: TypeAlias = Annotated[str, AfterValidator(_name), Kind("name")]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret")]
+PresetName: TypeAlias = Annotated[str, AfterValidator(_preset), Kind("preset")]
+HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name), Kind("name")]
+HeaderValue: TypeAlias = Annotated[SecretStr, AfterValidator(_header_value), Kind("secret text")]
+Parameter: TypeAlias = Annotated[SecretStr, AfterValidator(_parameter), Kind("secret text")]
+Heartbeat: TypeAlias = Annotated[
+    float | None, BeforeValidator(_heartbeat), Kind("`off` or duration", none="off")
+]
+Hours: TypeAlias = Annotated[DayHours, BeforeValidator(_day_hours), Kind("hours")]
+Bytes: TypeAlias = Annotated[int, BeforeValidator(_bytes), Kind("bytes")]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_duration), Kind("duration")]
 Price: TypeAlias = Annotated[
     Decimal,
@@ -200,7 +323,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
         path, inner = prefix + name, model_inside(field.annotation)
         kind = _type(field.annotation, field.metadata)
         yield Setting(path, kind, _default(field), field.description or "")
-        if inner:
+        if inner and not any(isinstance(mark, SameAs) for mark in field.metadata):
             step = {"names": ".<name>", "items": "[]", None: ""}[container(field.annotation)]
             yield from settings_of(inner, f"{path}{step}.")
 
@@ -209,6 +332,8 @@ def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
     for mark in marks:
         if isinstance(mark, Kind):
             return mark.name
+        if isinstance(mark, SameAs):
+            return f"keys, as under `{mark.path}`"
     args = [arg for arg in get_args(annotation) if arg not in (NoneType, ...)]
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -216,9 +341,11 @@ def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
     if origin is Literal:
         return " or ".join(f"`{arg}`" for arg in args)
     if origin is Mapping:
-        return "keys by name"
+        return f"{_type(args[1])} by name"
     if origin in (tuple, frozenset):
         return f"list of {_type(args[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{one.value}`" for one in annotation)
     return _type(args[0]) if args else "keys"
 
 
@@ -227,7 +354,9 @@ def _default(field: FieldInfo) -> str:
     default = field.default
     if field.is_required():
         return "required"
-    if default is None or isinstance(default, BaseModel):
+    if default is None:
+        return next((mark.none for mark in field.metadata if isinstance(mark, Kind)), "")
+    if isinstance(default, BaseModel):
         return ""
     if isinstance(default, tuple):
         return _flow([one.model_dump() for one in default])

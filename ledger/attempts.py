@@ -17,6 +17,9 @@ class Attempt:
 
     model: the name that the client asked for; `upstream_model` is the provider's.
     worst_case: the most that this attempt can cost; what a hold reserves in every scope.
+    account: which of our several accounts at the provider pays; None where there is but one.
+    batch: the batch job that it is a part of. Such a job outlives its process, so that its holds
+    wait for whoever runs the job to end them: opening the books does not.
     """
 
     id: str
@@ -29,6 +32,8 @@ class Attempt:
     rates: RateCard
     streamed: bool
     worst_case: Money
+    account: str | None = None
+    batch: str | None = None
 
     @property
     def subject(self) -> Subject:
@@ -39,7 +44,8 @@ class Attempt:
 class Hold:
     """Money reserved for an attempt in all of its accounts. Resolved exactly once.
 
-    left: the least that any of the accounts had left after it; None without any account.
+    left: the least that any of the accounts had left after it; None without any account, and for
+    one that was found again in the books.
     """
 
     attempt: Attempt

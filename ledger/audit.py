@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ledger.errors import NotAPrice, UsageUnknown
 from ledger.money import Money, usd_text
 from ledger.rates import RateCard
-from ledger.schema import SUBJECT
+from ledger.schema import PRICES, SUBJECT, USAGE
 from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage
 
@@ -112,31 +113,39 @@ def _pairs(store: SqliteStore) -> Iterator[Finding]:
 
 def _cards(store: SqliteStore) -> Iterator[Finding]:
     """A card's version is made of its prices: other prices would have another version."""
-    for version, *prices in store.database.execute("SELECT * FROM rate_cards"):
-        if version != RateCard.of_row(prices).version:
+    for version, *prices in store.database.execute(f"SELECT version, {PRICES} FROM rate_cards"):
+        if version != _version(prices):
             yield Finding(f"rate card {version}", "has other prices than it was made with")
 
 
+def _version(prices: list[str | None]) -> str | None:
+    try:
+        return RateCard.of_row(prices).version
+    except NotAPrice:
+        return None
+
+
 def _charges(store: SqliteStore) -> Iterator[Finding]:
-    """Each charge is what its card makes of its tokens; one without tokens is its whole hold.
+    """Each charge is what its card makes of its usage; one without a count that the card needs is
+    an estimate, and its whole hold.
 
     Billed and contracted are the same amount, as long as there are no contracts to charge against.
     """
     rows = store.database.execute(
-        """SELECT attempt_id, effective_nanos, billed_nanos, contracted_nanos, held_nanos,
-            overrun_nanos, estimated, prompt_tokens, completion_tokens, cached_tokens,
-            cache_write_tokens, reasoning_tokens, input, output, cache_read, cache_write, request
+        f"""SELECT attempt_id, effective_nanos, billed_nanos, contracted_nanos, held_nanos,
+            overrun_nanos, estimated, {USAGE}, {PRICES}
         FROM usage JOIN rate_cards ON version = rate_card"""
     )
     for attempt_id, effective, billed, contracted, held, over, estimated, *rest in rows:
-        usage = TokenUsage(*rest[:5])
-        if usage.is_known:
-            expected = RateCard.of_row(rest[5:]).charge(usage)
-        elif estimated:
+        try:
+            expected = int(RateCard.of_row(rest[6:]).charge(TokenUsage(*rest[:6])))
+        except NotAPrice:
+            continue  # `_cards` has named it
+        except UsageUnknown:
+            if not estimated:
+                yield Finding(attempt_id, "was charged without a count of what it used")
+                continue
             expected = held
-        else:
-            yield Finding(attempt_id, "was charged without a count of tokens")
-            continue
         if effective != expected:
             yield Finding(attempt_id, f"charged {_usd(effective)}, its card says {_usd(expected)}")
         if (billed, contracted) != (effective, effective):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from ledger.money import MAX_NANOS, Money
@@ -85,6 +86,10 @@ class Subject:
         return () if value is None else (value,)
 
 
+AccountKey: TypeAlias = tuple[str, str, str, int]
+"""Budget, member, window and its start in ns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One budget's money for one member in one window. Its balance is the store's business."""
@@ -96,6 +101,11 @@ class Account:
     window_start_ns: int
     resets_at: datetime | None
     cap: Money
+
+    @property
+    def key(self) -> AccountKey:
+        """What it is known by in the books, whatever its cap is today."""
+        return (self.budget, self.member, self.window, self.window_start_ns)
 
     @property
     def resets_at_ns(self) -> int:

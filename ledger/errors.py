@@ -2,8 +2,8 @@
 
 LedgerError
 ├── NotMoney               an amount that is no exact number of nano-USD
-├── NotAPrice              a price that is no finite Decimal from 0 to a million USD
-├── UsageUnknown           a charge asked for without prompt or completion count
+├── NotAPrice              a price that is no Decimal from 0 to a million USD, or lacks its unit
+├── UsageUnknown           a charge asked for without a count that it needs
 ├── BudgetExceeded         a hold does not fit; carries the refusing budget's numbers
 ├── HoldResolved           a hold posted, voided or expired a second time
 ├── NameTaken              a budget of that name is there already

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from ledger.errors import NotAPrice, UsageUnknown
 from ledger.money import MAX_NANOS, Money
-from ledger.usage import TokenUsage
+from ledger.usage import TokenUsage, Unit
 
 NANOS_PER_TOKEN = Decimal(1000)
 """1 USD per million tokens is 1000 nano-USD per token."""
@@ -19,9 +19,10 @@ MOST_DECIMALS = 15  # Decimal's arithmetic is exact up to 28 digits, and these s
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """Prices in Decimal USD per million tokens, and USD per request.
+    """Prices in Decimal USD per million tokens, per request, and per unit of one kind.
 
-    A card is complete: an offer whose price is unknown has no card.
+    A card is complete: an offer whose price is unknown has no card. One that is priced by a unit
+    (`per`) may have tokens for nothing: a second of audio costs, the words in it do not.
     """
 
     input: Decimal
@@ -29,6 +30,8 @@ class RateCard:
     cache_read: Decimal
     cache_write: Decimal
     request: Decimal
+    unit: Decimal = Decimal(0)
+    per: Unit | None = None
     _nanos: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     @classmethod
@@ -39,6 +42,8 @@ class RateCard:
         cache_read: Decimal | None = None,
         cache_write: Decimal | None = None,
         request: Decimal = Decimal(0),
+        unit: Decimal = Decimal(0),
+        per: Unit | None = None,
     ) -> RateCard:
         """A card from what is known: without a cache price, cached tokens cost what others do."""
         return cls(
@@ -47,98 +52,130 @@ class RateCard:
             input if cache_read is None else cache_read,
             input if cache_write is None else cache_write,
             request,
+            unit,
+            per,
         )
 
     def __post_init__(self) -> None:
-        for one in fields(self)[:5]:
-            price = getattr(self, one.name)
+        for name in _PRICES:
+            price = getattr(self, name)
             if not isinstance(price, Decimal) or not price.is_finite():
-                raise NotAPrice(f"{one.name} price {price!r} is no Decimal number of USD")
+                raise NotAPrice(f"{name} price {price!r} is no Decimal number of USD")
             if not 0 <= price <= _LARGEST:
-                raise NotAPrice(f"{one.name} price {price} is outside 0 to {_LARGEST} USD")
+                raise NotAPrice(f"{name} price {price} is outside 0 to {_LARGEST} USD")
             if int(price.as_tuple().exponent) < -MOST_DECIMALS:
-                raise NotAPrice(f"{one.name} price has more than {MOST_DECIMALS} decimals")
-            object.__setattr__(self, one.name, abs(price))  # -0 is 0
+                raise NotAPrice(f"{name} price has more than {MOST_DECIMALS} decimals")
+            object.__setattr__(self, name, abs(price))  # -0 is 0
+        if (self.per is not None) != (self.unit > 0):
+            raise NotAPrice(
+                f"a price of {self.unit} USD per {self.per or 'nothing'}: give a unit price above"
+                " 0 together with its unit, or neither"
+            )
         object.__setattr__(self, "_nanos", self._in_nanos())
 
     def _in_nanos(self) -> tuple[int, ...]:
-        """The five prices as whole numbers over one denominator: a charge is integer arithmetic."""
+        """The prices as whole numbers over one denominator: a charge is integer arithmetic."""
         exact = [
             self.input * NANOS_PER_TOKEN,
             self.cache_read * NANOS_PER_TOKEN,
             self.cache_write * NANOS_PER_TOKEN,
             self.output * NANOS_PER_TOKEN,
             self.request.scaleb(9),
+            self.unit.scaleb(9),
         ]
         places = max(0, *(-int(price.as_tuple().exponent) for price in exact))
         scaled = [int(price.scaleb(places)) for price in exact]
         return (*scaled, 10**places)
 
     @classmethod
-    def of_row(cls, prices: Sequence[str]) -> RateCard:
-        """The card that `as_row` was taken of."""
-        return cls(*(Decimal(price) for price in prices))
+    def of_row(cls, row: Sequence[str | None]) -> RateCard:
+        """The card that `as_row` was taken of. Raises NotAPrice for what is none."""
+        *prices, per = row
+        try:
+            known = {
+                name: Decimal(price or "") for name, price in zip(_PRICES, prices, strict=True)
+            }
+            return cls(**known, per=None if per is None else Unit(per))
+        except (InvalidOperation, ValueError) as error:
+            raise NotAPrice(f"{row} is no rate card: {error}") from error
 
-    def as_row(self) -> tuple[str, str, str, str, str]:
-        """Input, output, cache_read, cache_write, request, as exact text."""
-        return (
-            str(self.input),
-            str(self.output),
-            str(self.cache_read),
-            str(self.cache_write),
-            str(self.request),
-        )
+    def as_row(self) -> tuple[str | None, ...]:
+        """Every price as exact text, in the order of `ledger.schema.PRICES`."""
+        return (*(str(getattr(self, name)) for name in _PRICES), self.per)
 
     def charge(self, usage: TokenUsage) -> Money:
         """What `usage` costs, rounded up to the next nano-USD, once, over the whole attempt.
 
         Unknown cached or cache-write counts are charged at the input price. Raises UsageUnknown
-        if the prompt or completion count is unknown: an estimate is the caller's to make.
+        if the prompt or completion count is unknown, or the count of units that the card is priced
+        by: an estimate is the caller's to make. On a card that is priced by a unit alone, tokens
+        need not be known.
         """
-        if usage.prompt is None or usage.completion is None:
-            raise UsageUnknown("no prompt or no completion count: estimate it, and say so")
-        per_input, per_cached, per_write, per_output, per_request, denominator = self._nanos
+        per_input, per_cached, per_write, per_output, per_request, per_unit, denominator = (
+            self._nanos
+        )
+        units = usage.units
+        if units is None:
+            if per_unit:
+                raise UsageUnknown(f"no count of {self.per}s: estimate it, and say so")
+            units = 0
+        prompt, completion = usage.prompt, usage.completion
+        if prompt is None or completion is None:
+            if not per_unit or per_input or per_cached or per_write or per_output:
+                raise UsageUnknown("no prompt or no completion count: estimate it, and say so")
+            prompt = completion = 0
         cached, written = usage.cached or 0, usage.cache_write or 0
-        plain = max(0, usage.prompt - cached - written)
+        plain = max(0, prompt - cached - written)
         exact = (
             plain * per_input
             + cached * per_cached
             + written * per_write
-            + usage.completion * per_output
+            + completion * per_output
             + per_request
+            + units * per_unit
         )
         return Money(min(-(-exact // denominator), MAX_NANOS))
 
-    def worst_case(self, prompt_tokens: int, completion_tokens: int) -> Money:
-        """The most that an attempt of at most so many tokens can cost, however they are cached."""
-        per_input, per_cached, per_write, per_output, per_request, denominator = self._nanos
-        exact = (
-            prompt_tokens * max(per_input, per_cached, per_write)
-            + completion_tokens * per_output
-            + per_request
-        )
+    def worst_case(self, prompt_tokens: int, completion_tokens: int, units: int = 0) -> Money:
+        """The most that an attempt of at most so much can cost, however its tokens are cached."""
+        *_, per_output, _, _, denominator = self._nanos
+        exact = self._fixed(prompt_tokens, units) + completion_tokens * per_output
         return Money(min(-(-exact // denominator), MAX_NANOS))
 
-    def affordable_completion(self, left: Money, prompt_tokens: int) -> int:
+    def affordable_completion(self, left: Money, prompt_tokens: int, units: int = 0) -> int:
         """The most completion tokens with which `worst_case` still fits into `left`; may be 0.
 
         A free output is limited by nothing: the answer is then 2**31 - 1.
         """
-        per_input, per_cached, per_write, per_output, per_request, denominator = self._nanos
-        fixed = prompt_tokens * max(per_input, per_cached, per_write) + per_request
-        room = left * denominator - fixed
+        *_, per_output, _, _, denominator = self._nanos
+        room = left * denominator - self._fixed(prompt_tokens, units)
         if room < 0:
             return 0
         return min(room // per_output, 2**31 - 1) if per_output else 2**31 - 1
 
+    def _fixed(self, prompt_tokens: int, units: int) -> int:
+        """The most that all but the completion costs, over the denominator."""
+        per_input, per_cached, per_write, _, per_request, per_unit, _ = self._nanos
+        dearest = max(per_input, per_cached, per_write)
+        return prompt_tokens * dearest + per_request + units * per_unit
+
     def as_text(self) -> str:
-        """Canonical text: equal cards have equal text, however their zeros were written."""
-        return " ".join(f"{one.name}={_plain(getattr(self, one.name))}" for one in fields(self)[:5])
+        """Canonical text: equal cards have equal text, however their zeros were written.
+
+        A card without a unit price does not speak of one, as before there were any: its version
+        names it in the rows of all years.
+        """
+        names = _PRICES if self.per else _PRICES[:-1]
+        text = " ".join(f"{name}={_plain(getattr(self, name))}" for name in names)
+        return f"{text} per={self.per}" if self.per else text
 
     @property
     def version(self) -> str:
         """Twelve hex digits that name this card in ledger rows."""
         return hashlib.sha256(self.as_text().encode()).hexdigest()[:12]
+
+
+_PRICES = tuple(one.name for one in fields(RateCard)[:6])
 
 
 def _plain(price: Decimal) -> str:

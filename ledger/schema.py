@@ -13,8 +13,18 @@ APPLICATION_ID = 0x48454447
 
 migrations = Migrations("hedgerow.ledger")
 
-SUBJECT = "org, team, project, user, key_id, tags, model, provider, upstream_model, streamed"
+SUBJECT = (
+    "org, team, project, user, key_id, tags, model, provider, upstream_model, streamed, account"
+)
 """The columns that say whose attempt it was and where it went, in holds and in usage alike."""
+
+PRICES = "input, output, cache_read, cache_write, request, unit, per"
+"""The columns of a rate card, here and wherever cards are kept."""
+
+USAGE = (
+    "prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, units"
+)
+"""The columns of what was used, in the order of TokenUsage."""
 
 _SUBJECT_DDL = """
     org TEXT, team TEXT, project TEXT, user TEXT, key_id TEXT NOT NULL, tags TEXT NOT NULL,
@@ -122,6 +132,35 @@ def m003_requests(db: Database) -> None:
         ) STRICT"""
     )
     db.execute("CREATE INDEX requests_at ON requests (at_ns)")
+
+
+@migrations()
+def m004_units_accounts_batches(db: Database) -> None:
+    """Prices of what is no token; our several accounts at a provider; jobs that outlive us."""
+    for statement in (
+        "ALTER TABLE rate_cards ADD COLUMN unit TEXT NOT NULL DEFAULT '0'",
+        "ALTER TABLE rate_cards ADD COLUMN per TEXT",
+        "ALTER TABLE usage ADD COLUMN units INTEGER",
+        "ALTER TABLE usage ADD COLUMN account TEXT",
+        "ALTER TABLE holds ADD COLUMN account TEXT",
+        "ALTER TABLE holds ADD COLUMN batch TEXT",
+        "CREATE INDEX holds_batch ON holds (batch, attempt_id) WHERE batch IS NOT NULL",
+    ):
+        db.execute(statement)
+
+
+@migrations()
+def m005_idempotency(db: Database) -> None:
+    """Idempotency-Keys of the last day. Which of them were charged, the holds of a request say."""
+    for statement in (
+        """CREATE TABLE idempotency_keys (
+            key_id TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL,
+            request_id TEXT NOT NULL, at_ns INTEGER NOT NULL, PRIMARY KEY (key_id, key)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX idempotency_keys_at ON idempotency_keys (at_ns)",
+        "CREATE INDEX holds_request ON holds (request_id)",
+    ):
+        db.execute(statement)
 
 
 def later_migrations(database: Database, known: Migrations) -> list[str]:

@@ -8,24 +8,38 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 
 from ledger.attempts import Attempt, Hold, Settlement, overrun
-from ledger.budgets import Account, Balance, Budget, Scope
+from ledger.budgets import Account, AccountKey, Balance, Budget, Scope
 from ledger.errors import BudgetExceeded, HoldResolved, NameTaken
+from ledger.idempotency import CLAIM_NS, Claim
 from ledger.keys import KeyRecord
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.requests import RequestRecord
-from ledger.schema import SUBJECT
+from ledger.schema import PRICES, SUBJECT, USAGE
 from ledger.sqlite_file import SqliteFile
 from ledger.windows import Window
 
 _RATE_CARDS_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold as its rows tell it. drawn_on: the accounts that it reserves money in.
+
+    Which models its principal's key may ask for is not in the books of its holds.
+    """
+
+    attempt: Attempt
+    drawn_on: frozenset[AccountKey]
 
 
 class SqliteStore(SqliteFile):
@@ -46,43 +60,65 @@ class SqliteStore(SqliteFile):
         A hold without `expires_at_ns` counts as dispatched: only posting or voiding ends it. One
         with it expires unless `dispatch` is called in time. Raises BudgetExceeded.
         """
-        attempt = hold.attempt
-        amount = attempt.worst_case
-        card = self._keep_card(attempt.rates)
-        self._conn.execute(
-            f"INSERT INTO holds (attempt_id, request_id, at_ns, {SUBJECT}, rate_card,"
-            f" amount_nanos, expires_at_ns) VALUES ({_marks(16)})",
-            (
-                attempt.id,
-                attempt.request_id,
-                attempt.at_ns,
-                *_subject(attempt),
-                card,
-                amount,
-                expires_at_ns,
-            ),
+        return self.hold_all((hold,), expires_at_ns)[0]
+
+    def hold_all(self, holds: Sequence[Hold], expires_at_ns: int | None = None) -> tuple[Hold, ...]:
+        """The same for many at once, all of them or none: they are refused by their sum."""
+        self._conn.executemany(
+            f"INSERT INTO holds (attempt_id, request_id, at_ns, {SUBJECT}, batch, rate_card,"
+            f" amount_nanos, expires_at_ns) VALUES ({_marks(18)})",
+            [self._row(one.attempt, expires_at_ns) for one in holds],
         )
-        least: int | None = None
-        for account in hold.accounts:
-            key = _key(account)
-            self._conn.execute(
-                "INSERT INTO accounts (budget, member, time_window, window_start_ns)"
-                " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                key,
-            )
-            row = self._conn.execute(
-                "UPDATE accounts SET pending_nanos = pending_nanos + ?"
-                f" WHERE {_IS_ACCOUNT}"
-                # What is truly free fits even where a provider has billed above a hold.
-                " AND ? <= max(0, ? - posted_nanos - pending_nanos)"
-                " RETURNING id, ? - posted_nanos - pending_nanos",
-                (amount, *key, amount, account.cap, account.cap),
-            ).fetchone()
-            if row is None:
-                raise self._exceeded(account, amount)
-            self._conn.execute("INSERT INTO hold_accounts VALUES (?, ?)", (attempt.id, row[0]))
-            least = row[1] if least is None else min(least, row[1])
-        return replace(hold, left=None if least is None else Money(least))
+        own = [[account.key for account in one.accounts] for one in holds]
+        needed: dict[AccountKey, int] = {}
+        for one, keys in zip(holds, own, strict=True):
+            for key in keys:
+                needed[key] = needed.get(key, 0) + one.attempt.worst_case
+        accounts = {account.key: account for one in holds for account in one.accounts}
+        drawn = {key: self._draw(accounts[key], Money(most)) for key, most in needed.items()}
+        self._conn.executemany(
+            "INSERT INTO hold_accounts VALUES (?, ?)",
+            [
+                (one.attempt.id, drawn[key][0])
+                for one, keys in zip(holds, own, strict=True)
+                for key in keys
+            ],
+        )
+        return tuple(
+            replace(one, left=min((drawn[key][1] for key in keys), default=None))
+            for one, keys in zip(holds, own, strict=True)
+        )
+
+    def _row(self, attempt: Attempt, expires_at_ns: int | None) -> tuple[object, ...]:
+        return (
+            attempt.id,
+            attempt.request_id,
+            attempt.at_ns,
+            *_subject(attempt),
+            attempt.batch,
+            self._keep_card(attempt.rates),
+            attempt.worst_case,
+            expires_at_ns,
+        )
+
+    def _draw(self, account: Account, amount: Money) -> tuple[int, Money]:
+        """Reserve an amount in one account: its id, and what is left. Raises BudgetExceeded."""
+        self._conn.execute(
+            "INSERT INTO accounts (budget, member, time_window, window_start_ns)"
+            " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            account.key,
+        )
+        row = self._conn.execute(
+            "UPDATE accounts SET pending_nanos = pending_nanos + ?"
+            f" WHERE {_IS_ACCOUNT}"
+            # What is truly free fits even where a provider has billed above a hold.
+            " AND ? <= max(0, ? - posted_nanos - pending_nanos)"
+            " RETURNING id, ? - posted_nanos - pending_nanos",
+            (amount, *account.key, amount, account.cap, account.cap),
+        ).fetchone()
+        if row is None:
+            raise self._exceeded(account, amount)
+        return row[0], Money(row[1])
 
     def _exceeded(self, account: Account, amount: Money) -> BudgetExceeded:
         balance = self.balance(account)
@@ -100,7 +136,8 @@ class SqliteStore(SqliteFile):
         version = card.version
         if version not in self._known_cards:
             self._conn.execute(
-                f"INSERT INTO rate_cards VALUES ({_marks(6)}) ON CONFLICT DO NOTHING",
+                f"INSERT INTO rate_cards (version, {PRICES}) VALUES ({_marks(8)})"
+                " ON CONFLICT DO NOTHING",
                 (version, *card.as_row()),
             )
             if len(self._known_cards) >= _RATE_CARDS_REMEMBERED:
@@ -122,7 +159,7 @@ class SqliteStore(SqliteFile):
         card = self._keep_card(end.rates)
         self._resolve(attempt.id, "posted", charge.effective, end.at_ns, "")
         self._conn.execute(
-            f"INSERT INTO usage VALUES ({_marks(30)})",
+            f"INSERT INTO usage ({_USAGE_ROW}) VALUES ({_marks(32)})",
             (
                 attempt.id,
                 attempt.request_id,
@@ -134,6 +171,7 @@ class SqliteStore(SqliteFile):
                 usage.cached,
                 usage.cache_write,
                 usage.reasoning,
+                usage.units,
                 charge.billed,
                 charge.effective,
                 charge.contracted,
@@ -170,17 +208,21 @@ class SqliteStore(SqliteFile):
         """End what a dead worker left: post every dispatched, unresolved hold at its full amount.
 
         Its provider may have billed it; what it really used, nobody knows. Returns how many.
+
+        Not so the holds of a batch: the job goes on at its provider without us, and what it used
+        will be known. They stay open, and are money held, until whoever runs the job ends them.
         """
         lost = self._conn.execute(
             "SELECT attempt_id, holds.amount_nanos FROM holds"
             " LEFT JOIN dispatches USING (attempt_id) LEFT JOIN resolutions USING (attempt_id)"
-            " WHERE kind IS NULL AND (expires_at_ns IS NULL OR dispatches.at_ns IS NOT NULL)"
+            " WHERE kind IS NULL AND batch IS NULL"
+            " AND (expires_at_ns IS NULL OR dispatches.at_ns IS NOT NULL)"
         ).fetchall()
         for attempt_id, amount in lost:
             self._resolve(attempt_id, "posted", Money(amount), now_ns, "lost with its worker")
             self._conn.execute(
-                "INSERT INTO usage SELECT attempt_id, request_id, at_ns,"
-                f" {SUBJECT}, rate_card, NULL, NULL, NULL, NULL, NULL,"
+                f"INSERT INTO usage ({_USAGE_ROW}) SELECT attempt_id, request_id, at_ns,"
+                f" {SUBJECT}, rate_card, NULL, NULL, NULL, NULL, NULL, NULL,"
                 " amount_nanos, amount_nanos, amount_nanos, amount_nanos, NULL, NULL,"
                 " amount_nanos, 0, 1, NULL, NULL FROM holds WHERE attempt_id = ?",
                 (attempt_id,),
@@ -213,12 +255,41 @@ class SqliteStore(SqliteFile):
             (held[0], effective, attempt_id),
         )
 
+    # -- holds, found again
+
+    def open_hold(self, attempt_id: str) -> OpenHold | None:
+        """The hold of an attempt, if nothing has ended it yet."""
+        return next(iter(self._open_holds("attempt_id = ?", attempt_id)), None)
+
+    def open_holds(self, batch: str, after: str, limit: int) -> list[OpenHold]:
+        """Holds of a batch that nothing has ended yet, by attempt id, from the one `after` on."""
+        where = "batch = ? AND attempt_id > ? ORDER BY attempt_id LIMIT ?"
+        return self._open_holds(where, batch, after, limit)
+
+    def _open_holds(self, where: str, *values: str | int) -> list[OpenHold]:
+        rows = self._conn.execute(
+            f"SELECT attempt_id, request_id, holds.at_ns, amount_nanos, batch, {SUBJECT}, {PRICES}"
+            " FROM holds JOIN rate_cards ON version = rate_card WHERE NOT EXISTS"
+            " (SELECT * FROM resolutions WHERE resolutions.attempt_id = holds.attempt_id)"
+            f" AND {where}",
+            values,
+        ).fetchall()
+        drawn_on: dict[str, list[AccountKey]] = {row[0]: [] for row in rows}
+        for attempt_id, budget, member, window, start_ns in self._conn.execute(
+            "SELECT attempt_id, budget, member, time_window, window_start_ns FROM hold_accounts"
+            " JOIN accounts ON account_id = id"
+            " WHERE attempt_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(drawn_on)),),
+        ):
+            drawn_on[attempt_id].append((budget, member, window, start_ns))
+        return [OpenHold(_attempt(row), frozenset(drawn_on[row[0]])) for row in rows]
+
     # -- balances
 
     def balance(self, account: Account) -> Balance:
         row = self._conn.execute(
             f"SELECT posted_nanos, pending_nanos FROM accounts WHERE {_IS_ACCOUNT}",
-            _key(account),
+            account.key,
         ).fetchone()
         posted, pending = row or (0, 0)
         return Balance(account, Money(posted), Money(pending))
@@ -308,6 +379,42 @@ class SqliteStore(SqliteFile):
             for name, scope, window, timezone, cap in rows
         )
 
+    # -- idempotency keys
+
+    def claim(self, claim: Claim) -> Claim | None:
+        """Take an Idempotency-Key; the claim of another request, if that has it already."""
+        taken = self._conn.execute(
+            f"INSERT INTO idempotency_keys VALUES ({_marks(5)}) ON CONFLICT DO UPDATE SET"
+            " digest = excluded.digest, request_id = excluded.request_id, at_ns = excluded.at_ns"
+            " WHERE idempotency_keys.at_ns <= excluded.at_ns - ?",
+            (claim.key_id, claim.key, claim.digest, claim.request_id, claim.at_ns, CLAIM_NS),
+        )
+        if taken.rowcount == 1:
+            return None
+        row = self._conn.execute(
+            "SELECT * FROM idempotency_keys WHERE key_id = ? AND key = ?", (claim.key_id, claim.key)
+        ).fetchone()
+        return Claim(*row)
+
+    def release(self, claim: Claim) -> bool:
+        """Give a key back, unless its request was charged, or may still be. True if it is free."""
+        given = self._conn.execute(
+            "DELETE FROM idempotency_keys WHERE key_id = ? AND key = ? AND request_id = ?"
+            " AND NOT EXISTS (SELECT * FROM holds LEFT JOIN resolutions USING (attempt_id)"
+            " WHERE holds.request_id = idempotency_keys.request_id"
+            " AND (kind IS NULL OR resolutions.amount_nanos > 0))",
+            (claim.key_id, claim.key, claim.request_id),
+        )
+        return given.rowcount == 1
+
+    def forget_claims(self, now_ns: int, limit: int) -> int:
+        """Delete claims that no longer hold, oldest first; how many there were."""
+        return self._conn.execute(
+            "DELETE FROM idempotency_keys WHERE (key_id, key) IN"
+            " (SELECT key_id, key FROM idempotency_keys WHERE at_ns <= ? ORDER BY at_ns LIMIT ?)",
+            (now_ns - CLAIM_NS, limit),
+        ).rowcount
+
     # -- requests
 
     def record_request(self, record: RequestRecord) -> None:
@@ -335,9 +442,11 @@ class SqliteStore(SqliteFile):
 
 _IS_ACCOUNT = "budget = ? AND member = ? AND time_window = ? AND window_start_ns = ?"
 
-
-def _key(account: Account) -> tuple[str, str, str, int]:
-    return (account.budget, account.member, account.window, account.window_start_ns)
+_USAGE_ROW = (
+    f"attempt_id, request_id, at_ns, {SUBJECT}, rate_card, {USAGE}, billed_nanos, effective_nanos,"
+    " contracted_nanos, list_nanos, first_offer_nanos, cheapest_nanos, held_nanos, overrun_nanos,"
+    " estimated, ttft_ms, total_ms"
+)
 
 
 def _subject(attempt: Attempt) -> tuple[str | int | None, ...]:
@@ -353,6 +462,28 @@ def _subject(attempt: Attempt) -> tuple[str | int | None, ...]:
         attempt.provider,
         attempt.upstream_model,
         int(attempt.streamed),
+        attempt.account,
+    )
+
+
+def _attempt(row: tuple[Any, ...]) -> Attempt:
+    attempt_id, request_id, at_ns, amount, batch, *subject = row[:16]
+    org, team, project, user, key_id, tags, model, provider, upstream_model, streamed, account = (
+        subject
+    )
+    return Attempt(
+        id=attempt_id,
+        request_id=request_id,
+        at_ns=at_ns,
+        principal=Principal(key_id, org, team, project, user, tuple(json.loads(tags))),
+        model=model,
+        provider=provider,
+        upstream_model=upstream_model,
+        rates=RateCard.of_row(row[16:]),
+        streamed=bool(streamed),
+        worst_case=Money(amount),
+        account=account,
+        batch=batch,
     )
 
 

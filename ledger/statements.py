@@ -10,6 +10,7 @@ from enum import StrEnum
 from ledger.budgets import Balance, Budget
 from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.schema import PRICES, USAGE
 from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage
 
@@ -22,6 +23,7 @@ class Dimension(StrEnum):
     KEY = "key"
     MODEL = "model"
     PROVIDER = "provider"
+    ACCOUNT = "account"
     TAG = "tag"
     DAY = "day"
 
@@ -30,6 +32,7 @@ _COLUMNS = {
     Dimension.KEY: "key_id",
     Dimension.DAY: "strftime('%Y-%m-%d', at_ns / 1000000000, 'unixepoch')",
     Dimension.TAG: "tag.value",
+    Dimension.ACCOUNT: "provider || '/' || account",
 }
 
 
@@ -114,12 +117,16 @@ def _between(since_ns: int | None, until_ns: int | None) -> tuple[str, list[int]
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """One row of usage, as far as statements elsewhere need it."""
+    """One row of usage, as far as statements elsewhere need it.
+
+    account: which of our accounts at the provider paid; None where there was but one.
+    """
 
     attempt_id: str
     request_id: str
     at_ns: int
     provider: str
+    account: str | None
     upstream_model: str
     usage: TokenUsage
     rates: RateCard
@@ -139,23 +146,23 @@ def charged(
     if request_id is not None:
         where, values = "WHERE at_ns >= ? AND request_id = ?", (since_ns, request_id)
     for row in store.database.execute(
-        "SELECT attempt_id, request_id, at_ns, provider, upstream_model, prompt_tokens,"
-        " completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,"
-        " input, output, cache_read, cache_write, request,"
-        " effective_nanos, list_nanos, first_offer_nanos, cheapest_nanos, estimated"
+        "SELECT attempt_id, request_id, at_ns, provider, account, upstream_model,"
+        " effective_nanos, list_nanos, first_offer_nanos, cheapest_nanos, estimated,"
+        f" {USAGE}, {PRICES}"
         f" FROM usage JOIN rate_cards ON version = rate_card {where} ORDER BY at_ns, attempt_id",
         values,
     ):
-        attempt_id, request, at_ns, provider, upstream_model = row[:5]
-        effective, listed, first_offer, cheapest, estimated = row[15:]
+        attempt_id, request, at_ns, provider, account, upstream_model = row[:6]
+        effective, listed, first_offer, cheapest, estimated = row[6:11]
         yield Charged(
             attempt_id,
             request,
             at_ns,
             provider,
+            account,
             upstream_model,
-            TokenUsage(*row[5:10]),
-            RateCard.of_row(row[10:15]),
+            TokenUsage(*row[11:17]),
+            RateCard.of_row(row[17:]),
             effective,
             listed,
             first_offer,

@@ -128,12 +128,14 @@ async def _mark_sent(
 
 
 @asynccontextmanager
-async def aiohttp_upstream(clock: Clock) -> AsyncIterator[AiohttpUpstream]:
-    """The pool; closed at the end."""
+async def aiohttp_upstream(
+    clock: Clock, connector: aiohttp.BaseConnector | None = None
+) -> AsyncIterator[AiohttpUpstream]:
+    """The pool; closed at the end. connector: the way to the providers, if it is not the usual."""
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_mark_reused)
     trace.on_request_headers_sent.append(_mark_sent)
-    connector = aiohttp.TCPConnector(
+    connector = connector or aiohttp.TCPConnector(
         limit=0, limit_per_host=CONNECTIONS_PER_PROVIDER, keepalive_timeout=IDLE_CONNECTION_S
     )
     async with aiohttp.ClientSession(

@@ -1,194 +1,81 @@
-"""Trial: one attempt at one offer, from its hold to the end of its hold.
-
-Whatever happens, the hold is resolved exactly once: posted at what the provider says, posted at an
-estimate where it may have billed without saying so, voided only where it cannot have.
-"""
+"""One attempt, step by step: hold, ask, and wait until an answer has certainly begun."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from benchmarks.observations import Observation, Outcome
-from benchmarks.offers import Feature
-from benchmarks.quotes import Quote
-from benchmarks.snapshot import Listing
-from ledger.attempts import Attempt, Charge, Hold, Settlement
+from benchmarks.observations import Outcome
+from ledger.attempts import Attempt
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded
 from ledger.money import Money
-from ledger.principals import Principal
-from ledger.usage import TokenUsage
 from proxy import meter
-from proxy.ask import Ask
-from proxy.dialects.openai import read_error, rewrite
 from proxy.errors import Refused, log, over_budget
 from proxy.house import House
+from proxy.legs import Leg
 from proxy.limits import OutputLimit, output_limit, prompt_bound
-from proxy.meter import PlainAnswer
-from proxy.sse import StreamRelay
+from proxy.patience import StreamRescue
+from proxy.providers import Account
+from proxy.refusals import Fault, read_refusal
+from proxy.relay import StreamRelay
+from proxy.splice import Splice
+from proxy.trial import Request, Trial, quote_of
 from proxy.upstream import (
     Answer,
     Late,
     NotConnected,
+    TooLong,
     UpstreamError,
     UpstreamRequest,
     retry_after_s,
 )
-from routing.breaker import Health
-from routing.decision import Candidate, RouteDecision
+from proxy.wires.wire import Plain
+from routing.decision import Candidate
 
 ANSWER_LIMIT = 64 << 20
-"""Bytes of a plain answer."""
-OUR_FAULT = frozenset((401, 402, 403, 404, 405))
-"""Statuses by which a provider refuses our key, our account there, its URL or our name of its
-model: not the caller's doing."""
+"""Bytes of a whole answer, also of a stream that is held back until it is one."""
+REFUSAL_LIMIT = 1 << 20
+ACCOUNT_REST_S = 60.0
+"""How long an account rests whose key was refused."""
 
-MAYBE_BILLED = frozenset((*range(201, 300), 504, 524))
-"""Statuses after which the model behind may have written all the same: a gateway gave up waiting
-for it, or it is a success of a kind that we do not know."""
+
+class Trouble(StrEnum):
+    """What an attempt that failed says of trying the same offer again."""
+
+    PASSES = "passes"
+    """Later it may go better."""
+    ACCOUNT = "account"
+    """With another of our accounts it may go better, now."""
+    OFFER = "offer"
+    """Not for this request."""
+    TOO_LONG = "too_long"
+    """Not for this request, nor at any offer with as short a context."""
 
 
 class AttemptFailed(Exception):
     """This offer did not answer; another may.
 
-    late: for want of time. retry_after_s: it is rate limited, for so long.
+    late: for want of time. retry_after_s: it is rate limited, for so long. refused: what the
+    caller is told if no other does better.
     """
 
-    def __init__(self, why: str, *, late: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        why: str,
+        trouble: Trouble = Trouble.PASSES,
+        *,
+        late: bool = False,
+        retry_after_s: float | None = None,
+        refused: Refused | None = None,
+    ) -> None:
         super().__init__(why)
+        self.trouble = trouble
         self.late = late
         self.retry_after_s = retry_after_s
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request that has been understood: who asks, for what, and what was decided."""
-
-    id: str
-    at_ns: int
-    principal: Principal
-    ask: Ask
-    body: bytes
-    decision: RouteDecision
-    deadline_s: float
-
-    @property
-    def streamed(self) -> bool:
-        return self.ask.stream is True
-
-    @property
-    def choices(self) -> int:
-        return self.ask.n or 1
-
-
-@dataclass(slots=True)
-class Trial:
-    """An attempt that is under way."""
-
-    house: House
-    request: Request
-    candidate: Candidate
-    hold: Hold
-    limit: OutputLimit
-    began_s: float
-    first_byte_s: float | None = None
-    resolved: bool = False
-
-    @property
-    def listing(self) -> Listing:
-        return self.candidate.listing
-
-    # -- the ends of a hold
-
-    async def post(self, usage: TokenUsage, *, estimated: bool) -> tuple[Money, Money | None]:
-        """Charge it. Returns the charge, and the least that is left in its budgets."""
-        self.resolved = True
-        house, now_s = self.house, self.house.clock.monotonic_s()
-        quote = quote_of(self.listing)
-        prompt = usage.prompt or 0
-        end = Settlement(
-            at_ns=house.clock.now_ns(),
-            usage=usage,
-            rates=quote.card(prompt),
-            charge=self._charge(quote, prompt, usage),
-            estimated=estimated,
-            ttft_ms=None if self.first_byte_s is None else _ms(self.first_byte_s - self.began_s),
-            total_ms=_ms(now_s - self.began_s),
-        )
-        left = await house.book.post(self.hold, end)
-        features = self.request.decision.intent.features
-        if not estimated and usage.completion is not None and Feature.VISION not in features:
-            size = len(self.request.body)
-            per_choice = usage.completion // self.request.choices
-            house.learned.note(self.request.ask.model, size, prompt, per_choice)
-        return end.charge.effective, left
-
-    def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:
-        effective = quote.card(prompt).charge(usage)
-        listed = self.request.decision.first_listed
-        first = None if listed is None else listed.quote
-        eligible = [quote_of(one.listing) for one in self.request.decision.candidates]
-        return Charge(
-            billed=effective,
-            effective=effective,
-            contracted=effective,
-            list=quote.list_card(prompt).charge(usage),
-            first_offer=None if first is None else first.card(prompt).charge(usage),
-            cheapest=min(one.card(prompt).charge(usage) for one in eligible),
-        )
-
-    async def void(self, reason: str) -> None:
-        self.resolved = True
-        await self.house.book.void(self.hold, reason)
-
-    async def abandon(self, *, late: bool = False) -> None:
-        """End it by an estimate: the provider may have billed, and did not say what.
-
-        late: it was still writing when we hung up. Most providers write a plain answer to its end
-        all the same, and bill it: only the hold bounds that.
-        """
-        prompt = self.request.decision.intent.prompt_tokens
-        most = self.limit.tokens * self.request.choices
-        if late and not self.request.streamed:
-            usage = TokenUsage(prompt, most)
-        else:
-            elapsed_ms = _ms(self.house.clock.monotonic_s() - self.began_s)
-            usage = meter.estimate_unseen(
-                prompt,
-                0.0 if self.request.streamed else elapsed_ms,
-                self.listing.seen.inter_token_ms_p50,
-                most,
-            )
-        await self.post(usage, estimated=True)
-
-    # -- what the market learns
-
-    def answered(self, completion_tokens: int | None, writing_s: float | None = None) -> None:
-        """It ended well. writing_s: from a stream's first byte to its last event, without the time
-        that the client took to read: a slow client does not make a provider slow."""
-        ttft_ms = inter_token_ms = None
-        if self.request.streamed and self.first_byte_s is not None:
-            ttft_ms = _ms(self.first_byte_s - self.began_s)
-            if writing_s is not None and completion_tokens is not None and completion_tokens > 1:
-                inter_token_ms = _ms(writing_s) / (completion_tokens - 1)
-        self._note(Outcome.ANSWERED, ttft_ms, inter_token_ms)
-        self.house.breakers.succeeded(self.listing.offer.id, self.began_s)
-
-    def failed(self, outcome: Outcome, retry_after_s: float | None = None) -> None:
-        """It did not answer, or broke off in the middle."""
-        self._note(outcome, None, None)
-        offer_id, now_s = self.listing.offer.id, self.house.clock.monotonic_s()
-        before = self.house.breakers.health(offer_id, now_s)
-        self.house.breakers.failed(offer_id, now_s, retry_after_s)
-        if before is Health.CLOSED and self.house.breakers.health(offer_id, now_s) is Health.OPEN:
-            log.warning("%s rests: it failed (%s)", offer_id, outcome)
-
-    def unjudged(self) -> None:
-        self.house.breakers.unjudged(self.listing.offer.id)
-
-    def _note(self, outcome: Outcome, ttft_ms: float | None, gap_ms: float | None) -> None:
-        at_s = self.house.clock.monotonic_s()
-        self.house.market.note(self.listing.offer.id, Observation(at_s, outcome, ttft_ms, gap_ms))
+        self.refused = refused
 
 
 @dataclass(slots=True)
@@ -198,31 +85,34 @@ class Opened:
     trial: Trial
     answer: Answer
     body: bytes
-    plain: PlainAnswer | None
+    plain: Plain | None
     relay: StreamRelay | None
 
 
-# -- an attempt, step by step
-
-
-async def reserve(house: House, request: Request, candidate: Candidate, number: int) -> Trial:
+async def reserve(
+    house: House, request: Request, candidate: Candidate, leg: Leg, account: Account, number: int
+) -> Trial:
     """Hold the worst case of the attempt about to be made. Raises OverBudget."""
     offer_id = candidate.listing.offer.id
     # Before anything is awaited, so that one request alone tries an offer that is on trial.
     house.breakers.attempt(offer_id, house.clock.monotonic_s())
     try:
-        return await _held(house, request, candidate, number)
+        return await _held(house, request, candidate, leg, account, number)
     except BaseException:
         house.breakers.unjudged(offer_id)  # it was never asked
+        house.accounts.give_back(leg.provider.name, account)
         raise
 
 
-async def _held(house: House, request: Request, candidate: Candidate, number: int) -> Trial:
+async def _held(
+    house: House, request: Request, candidate: Candidate, leg: Leg, account: Account, number: int
+) -> Trial:
     offer, quote = candidate.listing.offer, quote_of(candidate.listing)
-    intent, asked = request.decision.intent, request.ask.most_completion_tokens
+    intent, ask = request.decision.intent, request.ask
+    asked = ask.most_completion_tokens
     attempt_id, at_ns = f"{request.id}.{number}", house.clock.now_ns()
-    bound = prompt_bound(len(request.body), intent, offer)
-    limit = OutputLimit(asked or 1, asked)
+    bound = prompt_bound(ask.prompt_bytes, intent, offer)
+    limit = OutputLimit(1 if asked is None else asked, asked)
 
     def attempt() -> Attempt:
         return Attempt(
@@ -230,12 +120,13 @@ async def _held(house: House, request: Request, candidate: Candidate, number: in
             request_id=request.id,
             at_ns=at_ns,
             principal=request.principal,
-            model=request.ask.model,
+            model=ask.model,
             provider=offer.provider,
             upstream_model=offer.model,
             rates=quote.card(intent.prompt_tokens),
-            streamed=request.streamed,
-            worst_case=quote.worst_case(bound, limit.tokens * request.choices),
+            streamed=ask.stream,
+            worst_case=quote.worst_case(bound, limit.tokens * ask.choices, ask.units),
+            account=account.name,
         )
 
     def share(left: Money | None) -> Attempt:
@@ -247,71 +138,166 @@ async def _held(house: House, request: Request, candidate: Candidate, number: in
         if asked is not None:
             hold = await house.book.hold(attempt())
         else:
-            subject = Subject(request.principal, request.ask.model, offer.provider)
+            subject = Subject(request.principal, ask.model, offer.provider)
             hold = await house.book.hold_share(attempt_id, subject, at_ns, share)
     except BudgetExceeded as refused:
-        room = quote.affordable_completion(Money(max(0, refused.left)), bound)
-        raise over_budget(refused, room // request.choices) from None
-    return Trial(house, request, candidate, hold, limit, house.clock.monotonic_s())
+        room = 0
+        if asked != 0:
+            left = Money(max(0, refused.left))
+            room = quote.affordable_completion(left, bound, ask.units) // ask.choices
+        raise over_budget(refused, room) from None
+    now_s = house.clock.monotonic_s()
+    return Trial(house, request, candidate, leg, account, hold, limit, now_s)
 
 
-async def ask_upstream(trial: Trial) -> Opened:
+async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:
     """Send it, and wait until the answer has certainly begun: then there is no way back.
 
     Raises AttemptFailed if another offer may do better, Refused if none would. Either way, and if
-    the caller is cancelled, the hold has been resolved.
+    the caller is cancelled, the hold is resolved, or will be by what hears the answer out.
+
+    splice: what a stream's chunks go through, so that another can go on from where it breaks off.
     """
+    if not trial.request.ask.stream:
+        return await _ask_plain(trial)
     answer: Answer | None = None
     try:
         asked = _request_to(trial)
         answer = await trial.house.upstream.send(asked)
-        opened = await _opened(trial, answer, asked.first_byte_timeout_s)
-    except NotConnected as error:
-        trial.failed(Outcome.FAILED)
-        await trial.void("not connected")
-        raise AttemptFailed(str(error)) from error
+        opened = await _opened(trial, answer, asked.first_byte_timeout_s, splice)
     except UpstreamError as error:
         _close(answer)
-        trial.failed(Outcome.FAILED)
-        late = isinstance(error, Late)
-        await trial.abandon(late=late)
-        raise AttemptFailed(str(error), late=late) from error
+        raise await _unanswered(trial, error) from error
     except BaseException:
         _close(answer)
-        trial.unjudged()  # says nothing where it has been judged already
-        if not trial.resolved:  # the client left, or we erred: either way it may have been billed
-            await trial.abandon()
+        await _erred(trial)
         raise
-    if trial.request.streamed:
-        trial.unjudged()  # its end is far away: others need not wait for it to try the offer
+    trial.unjudged()  # its end is far away: others need not wait for it to try the offer
     return opened
 
 
-async def _opened(trial: Trial, answer: Answer, limit_s: float) -> Opened:
-    if answer.status != 200:
-        await _refused(trial, answer)
-    clock = trial.house.clock
-    kind = answer.headers.get("content-type", "")
-    if not trial.request.streamed:
-        body = await answer.all(ANSWER_LIMIT)
-        trial.first_byte_s = clock.monotonic_s()
-        plain = meter.read_plain(body)
+# -- a plain answer: written to its end and billed, whoever still listens
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """An answer that was read to its end."""
+
+    answer: Answer
+    body: bytes
+
+
+async def _ask_plain(trial: Trial) -> Opened:
+    asked = _request_to(trial)
+    limit_s = asked.first_byte_timeout_s
+    patient = replace(asked, first_byte_timeout_s=limit_s + trial.request.patience.unheard_s)
+    reading = asyncio.ensure_future(_read(trial, patient))
+    try:
+        await asyncio.wait((reading,), timeout=limit_s)
+        if not reading.done() and trial.first_byte_s is None:
+            raise await _late(trial, reading, limit_s)
+        whole = await reading
+        if whole.answer.status != 200:
+            await _refused(trial, whole.answer, whole.body)
+        plain = trial.leg.plain(whole.body)
         if plain is None:
-            raise await _nonsense(trial, f"its answer is no chat completion ({kind})")
-        return Opened(trial, answer, body, plain, None)
-    if not kind.startswith("text/event-stream"):
+            kind = whole.answer.headers.get("content-type", "")
+            what = trial.leg.theirs.endpoint
+            raise await _nonsense(trial, f"its answer is no answer of /{what} ({kind})")
+    except UpstreamError as error:
+        raise await _unanswered(trial, error) from error
+    except AttemptFailed:
+        raise
+    except BaseException:
+        reading.cancel()
+        await _erred(trial)
+        raise
+    return Opened(trial, whole.answer, whole.body, plain, None)
+
+
+async def _read(trial: Trial, asked: UpstreamRequest) -> _Whole:
+    answer = await trial.house.upstream.send(asked)
+    trial.first_byte_s = trial.house.clock.monotonic_s()
+    try:
+        limit = ANSWER_LIMIT if answer.status == 200 else REFUSAL_LIMIT
+        return _Whole(answer, await answer.all(limit))
+    except UpstreamError:
+        if answer.status == 200:
+            raise
+        return _Whole(answer, b"")  # the status has said enough
+    finally:
+        answer.close()
+
+
+async def _late(trial: Trial, reading: asyncio.Future[_Whole], limit_s: float) -> AttemptFailed:
+    """Another offer is asked, while this one is heard out."""
+    trial.failed(Outcome.FAILED)
+    if trial.house.unheard.has_room:
+        trial.house.unheard.listen(_hear_out(trial, reading))
+    else:
+        reading.cancel()
+        await trial.abandon(late=True)
+    return AttemptFailed(f"no answer in {limit_s:g} s", late=True)
+
+
+async def _hear_out(trial: Trial, reading: asyncio.Future[_Whole]) -> None:
+    """Book an answer that its client no longer waits for by what it really used."""
+    try:
+        whole = await reading
+    except NotConnected:
+        await trial.void("not connected")
+        return
+    except UpstreamError as error:
+        await trial.abandon(late=isinstance(error, Late))
+        return
+    except asyncio.CancelledError:
+        reading.cancel()
+        await trial.abandon(late=True)
+        raise
+    refusal = None
+    if whole.answer.status != 200:
+        refusal = read_refusal(whole.answer.status, whole.body)
+    plain = None if refusal else trial.leg.plain(whole.body)
+    if refusal is not None and not refusal.maybe_billed:
+        await trial.void(f"status {refusal.status}")
+    elif plain is None:
+        await trial.abandon()
+    else:
+        usage, estimated = trial.used(plain)
+        await trial.post(usage, estimated=estimated)
+
+
+# -- a stream: until something of it can be passed on
+
+
+async def _opened(
+    trial: Trial, answer: Answer, limit_s: float, splice: Splice | None
+) -> Opened:
+    if answer.status != 200:
+        try:
+            body = await answer.all(REFUSAL_LIMIT)
+        except UpstreamError:
+            body = b""  # the status has said enough
+        await _refused(trial, answer, body)
+    kind = answer.headers.get("content-type", "")
+    if not trial.leg.streams(kind):
         raise await _nonsense(trial, f"it answered a stream with {kind or 'no content type'}")
-    relay = StreamRelay(trial.request.ask.wants_usage, trial.request.choices)
-    first = await _first_events(trial, answer, relay, limit_s)
-    if not first and not relay.complete:
+    relay = trial.relay = trial.leg.relay(splice)
+    resumes = splice is not None and splice.is_resumed
+    first = await _first_events(trial, answer, relay, limit_s, resumes=resumes)
+    if not first and not relay.complete and not (resumes and relay.events):
         raise await _nonsense(trial, relay.fault or "its stream ended before it began")
+    if trial.request.patience.stream_rescue is StreamRescue.BUFFER:
+        first = await _all_events(trial, answer, relay, first)
     return Opened(trial, answer, first, None, relay)
 
 
-async def _first_events(trial: Trial, answer: Answer, relay: StreamRelay, limit_s: float) -> bytes:
+async def _first_events(
+    trial: Trial, answer: Answer, relay: StreamRelay, limit_s: float, *, resumes: bool
+) -> bytes:
     """What can be passed on first; b"" if the stream ends, or goes wrong, before there is any.
 
-    The limit is on the first event: comments keep a connection alive, but are no answer.
+    resumes: it says again what has been delivered, and has begun with its first event. The limit is on the first event: comments keep a connection alive, but are no answer.
     """
     while True:
         left_s = trial.began_s + limit_s - trial.house.clock.monotonic_s()
@@ -321,8 +307,47 @@ async def _first_events(trial: Trial, answer: Answer, relay: StreamRelay, limit_
         if trial.first_byte_s is None:
             trial.first_byte_s = trial.house.clock.monotonic_s()
         first = relay.feed(data)
-        if first or not data or relay.complete or relay.fault is not None:
+        if first or (resumes and relay.events) or not data or relay.complete or relay.fault:
             return first
+
+
+async def _all_events(trial: Trial, answer: Answer, relay: StreamRelay, first: bytes) -> bytes:
+    """The whole stream, held back: if it breaks, nobody has seen any of it."""
+    parts, size, broke = [first], len(first), None
+    try:
+        while not relay.done and relay.fault is None:
+            data = await answer.some(None)
+            if not data:
+                break
+            parts.append(relay.feed(data))
+            size += len(parts[-1])
+            if size > ANSWER_LIMIT:
+                raise TooLong(f"its answer is longer than {ANSWER_LIMIT} bytes")
+    except UpstreamError as error:
+        broke = str(error)
+    if relay.complete:
+        return b"".join(parts)
+    raise await _nonsense(trial, broke or relay.fault or "it ended its answer in the middle")
+
+
+# -- the ways to fail
+
+
+async def _unanswered(trial: Trial, error: UpstreamError) -> AttemptFailed:
+    trial.failed(Outcome.FAILED)
+    if isinstance(error, NotConnected):
+        await trial.void("not connected")
+        return AttemptFailed(str(error))
+    late = isinstance(error, Late)
+    await trial.abandon(late=late)
+    return AttemptFailed(str(error), late=late)
+
+
+async def _erred(trial: Trial) -> None:
+    """The client left, or we erred: either way it may have been billed."""
+    trial.unjudged()  # says nothing where it has been judged already
+    if not trial.resolved:
+        await trial.abandon()
 
 
 async def _nonsense(trial: Trial, why: str) -> AttemptFailed:
@@ -331,81 +356,71 @@ async def _nonsense(trial: Trial, why: str) -> AttemptFailed:
     return AttemptFailed(why)
 
 
-async def _refused(trial: Trial, answer: Answer) -> None:
-    """An answer that is no 200: nothing is billed for it. Raises AttemptFailed or Refused."""
-    status, offer = answer.status, trial.listing.offer
-    try:
-        body = await answer.all(ANSWER_LIMIT)
-    except UpstreamError:
-        body = b""  # the status has said enough
-    if status in MAYBE_BILLED:
+async def _refused(trial: Trial, answer: Answer, body: bytes) -> None:
+    """An answer that is no 200. Raises AttemptFailed or Refused; nothing is billed for most."""
+    refusal, offer = read_refusal(answer.status, body), trial.listing.offer
+    why = f"it answered with status {refusal.status}"
+    if refusal.maybe_billed:
         trial.failed(Outcome.FAILED)
         await trial.abandon()
-        raise AttemptFailed(f"it answered with status {status}")
-    await trial.void(f"status {status}")
-    if status == 429:
-        rest_s = retry_after_s(answer.headers, trial.house.clock.now_ns())
-        trial.failed(Outcome.RATE_LIMITED, rest_s)
-        raise AttemptFailed("it is rate limited (429)", retry_after_s=rest_s)
-    if 400 <= status < 500 and status not in OUR_FAULT and status != 408:
+        raise AttemptFailed(why)
+    await trial.void(f"status {refusal.status}")
+    match refusal.fault:
+        case Fault.CALLER:
+            trial.unjudged()
+            raise refusal.error
+        case Fault.TOO_LONG:
+            trial.unjudged()
+            raise AttemptFailed(why, Trouble.TOO_LONG, refused=refusal.error)
+        case Fault.BUSY:
+            now_ns = trial.house.clock.now_ns()
+            _rest(trial, Outcome.RATE_LIMITED, why, retry_after_s(answer.headers, now_ns))
+        case Fault.ACCOUNT:
+            log.error(
+                "%s answers %d to account %s of provider %s: check its api_key, and its credit",
+                *(offer.id, refusal.status, trial.account.name, offer.provider),
+            )
+            _rest(trial, Outcome.FAILED, why, None)
+        case Fault.OFFER:
+            log.error("%s answers %d: check the offer's model name", offer.id, refusal.status)
+            trial.failed(Outcome.FAILED)
+            raise AttemptFailed(why, Trouble.OFFER)
+        case Fault.PROVIDER:
+            trial.failed(Outcome.FAILED)
+            raise AttemptFailed(why)
+
+
+def _rest(trial: Trial, outcome: Outcome, why: str, rest_s: float | None) -> None:
+    """Our account was refused: it rests. Only without another one, the offer rests."""
+    house, now_s = trial.house, trial.house.clock.monotonic_s()
+    own_rest_s = ACCOUNT_REST_S if rest_s is None else rest_s
+    if house.accounts.rest(trial.leg.provider.name, trial.account, now_s, own_rest_s):
         trial.unjudged()
-        raise _passed_on(status, body)
-    if status in OUR_FAULT:
-        log.error(
-            "%s answers %d: check the provider's api_key, and the offer's model name",
-            offer.id,
-            status,
-        )
-    trial.failed(Outcome.FAILED)
-    raise AttemptFailed(f"it answered with status {status}")
-
-
-def _passed_on(status: int, body: bytes) -> Refused:
-    """The provider's error in our shape, in its own words."""
-    said = read_error(body)
-    return Refused(
-        said.message or f"the provider refused the request with status {status}",
-        param=said.param,
-        code=None if said.code is None else str(said.code),
-        upstream_status=status,
-    )
+        raise AttemptFailed(why, Trouble.ACCOUNT)
+    trial.failed(outcome, rest_s)
+    if rest_s is None:
+        raise AttemptFailed(why, Trouble.OFFER)
+    raise AttemptFailed("it is rate limited (429)", retry_after_s=rest_s)
 
 
 def _request_to(trial: Trial) -> UpstreamRequest:
-    house, request, patience = trial.house, trial.request, trial.house.patience
-    offer, seen = trial.listing.offer, trial.listing.seen
-    provider = house.providers[offer.provider]
+    house, request, leg = trial.house, trial.request, trial.leg
+    offer, seen, patience = trial.listing.offer, trial.listing.seen, request.patience
     writing_s = 0.0
-    if not request.streamed:  # a plain answer has no first byte until all of it is written
+    if not request.ask.stream:  # a plain answer has no first byte until all of it is written
         per_token_ms = seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN
         writing_s = request.decision.intent.completion_tokens * per_token_ms / 1000
     left_s = max(0.0, request.deadline_s - trial.began_s)
+    headers: Mapping[str, str] = leg.provider.headers_for(trial.account, leg.content_type)
     return UpstreamRequest(
-        url=provider.chat_url,
-        headers=provider.headers,
-        body=rewrite(
-            request.body,
-            provider,
-            offer.model,
-            stream=request.streamed,
-            max_completion_tokens=trial.limit.told,
-        ),
+        url=leg.url,
+        headers=headers,
+        body=leg.request(offer.model, trial.limit),
         first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + writing_s,
         idle_timeout_s=patience.idle_timeout_s + writing_s,
     )
 
 
-def quote_of(listing: Listing) -> Quote:
-    """The quote of a candidate: no offer without one is ever a candidate."""
-    if listing.quote is None:
-        raise AssertionError(f"{listing.offer.id} became a candidate without a price")
-    return listing.quote
-
-
 def _close(answer: Answer | None) -> None:
     if answer is not None:
         answer.close()
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -12,7 +12,10 @@ from proxy.house import House
 def authenticate(x: Exchange, house: House) -> Principal:
     """Raises NotAuthenticated, saying what is wrong with the key."""
     scheme, _, key = x.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+    if scheme.lower() != "bearer":
+        # Anthropic's clients, and Azure's, have headers of their own.
+        key = x.headers.get("x-api-key") or x.headers.get("api-key") or ""
+    if not key.strip():
         raise NotAuthenticated(
             "no API key: send the header `Authorization: Bearer sk-hedge-…`"
             " (create a key with `hedgerow key create`)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -13,6 +14,9 @@ class Clock(Protocol):
     def monotonic_s(self) -> float:
         """Seconds that never go back: for limits and latencies."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so many of them have passed."""
+
 
 class SystemClock:
     def now_ns(self) -> int:
@@ -20,3 +24,6 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

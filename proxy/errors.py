@@ -8,8 +8,12 @@ ProxyError                       status  type                     code
 ├── ModelForbidden               403     permission_error         model_not_allowed
 ├── NotFound                     404     invalid_request_error    model_not_found, unknown_url
 ├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
+├── TooSlow                      408     invalid_request_error    request_timeout
+├── AlreadyAnswered              409     invalid_request_error    idempotency_key_used
 ├── TooLarge                     413     invalid_request_error    request_too_large
+├── KeyReused                    422     invalid_request_error    idempotency_key_reused
 ├── RateLimited                  429     rate_limit_error         rate_limit_exceeded
+│   └── TooManyAtOnce            429     rate_limit_error         concurrency_limit_exceeded
 ├── Refused                      (the provider's own 4xx, its error passed on)
 ├── Internal                     500     api_error                internal_error
 ├── UpstreamFailed               502     api_error                upstream_failed
@@ -17,7 +21,8 @@ ProxyError                       status  type                     code
 ├── Draining                     503     api_error                shutting_down
 └── UpstreamLate                 504     api_error                upstream_timeout
 
-One shape, OpenAI's: {"error": {"message", "type", "param", "code"}}, all four always there.
+OpenAI's shape: {"error": {"message", "type", "param", "code"}}, all four always there. Where a client
+speaks Messages, Anthropic's: {"type": "error", "error": {"type", "message", …}, "request_id"}.
 """
 
 from __future__ import annotations
@@ -73,8 +78,32 @@ class ProxyError(Exception):
         return [("retry-after", str(math.ceil(self.retry_after_s)))]
 
     def body(self) -> bytes:
+        """In OpenAI's shape."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return _encode({"error": error | self.more})
+
+    def anthropic_body(self, request_id: str | None = None) -> bytes:
+        """In Anthropic's shape, with what OpenAI's has besides."""
+        kind = _ANTHROPIC_TYPES.get(self.answer_status, "api_error")
+        error = {"type": kind, "message": self.message, "param": self.param, "code": self.code}
+        body = {"type": "error", "error": error | self.more, "request_id": request_id}
+        return _encode(body)
+
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
 
 
 class Invalid(ProxyError):
@@ -112,12 +141,32 @@ class MethodNotAllowed(ProxyError):
     status, type, default_code = 405, "invalid_request_error", "method_not_allowed"
 
 
+class TooSlow(ProxyError):
+    status, type, default_code = 408, "invalid_request_error", "request_timeout"
+
+
+class AlreadyAnswered(ProxyError):
+    """An Idempotency-Key whose answer is not here (any more). Nothing is charged for saying so."""
+
+    status, type, default_code = 409, "invalid_request_error", "idempotency_key_used"
+
+
 class TooLarge(ProxyError):
     status, type, default_code = 413, "invalid_request_error", "request_too_large"
 
 
+class KeyReused(ProxyError):
+    """An Idempotency-Key that another request has, for something else."""
+
+    status, type, default_code = 422, "invalid_request_error", "idempotency_key_reused"
+
+
 class RateLimited(ProxyError):
     status, type, default_code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class TooManyAtOnce(RateLimited):
+    default_code = "concurrency_limit_exceeded"
 
 
 class Internal(ProxyError):

@@ -24,6 +24,10 @@ class Exchange(Protocol):
     body: bytes
     abandonable: bool
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of an answer has gone out: what follows can only be its rest."""
+
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer at once."""
 

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 
 from benchmarks.market import Market
 from ledger.book import Book
+from proxy.accounts import Accounts
 from proxy.clock import Clock
-from proxy.dialects.openai import Provider
+from proxy.doors import Doors
+from proxy.patience import Patience
+from proxy.providers import Provider
+from proxy.replays import Replays
+from proxy.splice import SpliceTally
+from proxy.unheard import Unheard
 from proxy.upstream import Upstream
 from routing.breaker import Breakers
 from routing.decide import Limits
@@ -16,18 +22,19 @@ from routing.learned import Learned
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long, and how often. The deadline is to the first byte, over all attempts."""
+class Manners:
+    """How the requests of one model are routed and waited for."""
 
-    attempts: int = 3
-    first_byte_timeout_s: float = 20.0
-    idle_timeout_s: float = 30.0
-    deadline_s: float = 60.0
+    limits: Limits = field(default_factory=Limits)
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(slots=True)
 class House:
-    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970."""
+    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970.
+
+    manners: of all models but those in `own_manners`.
+    """
 
     book: Book
     market: Market
@@ -37,7 +44,15 @@ class House:
     random_bytes: Callable[[int], bytes]
     draw: Callable[[], float]
     opened_at_s: int
-    limits: Limits = field(default_factory=Limits)
-    patience: Patience = field(default_factory=Patience)
+    manners: Manners
+    own_manners: Mapping[str, Manners]
+    doors: Doors
+    replays: Replays
+    accounts: Accounts
     breakers: Breakers = field(default_factory=Breakers)
     learned: Learned = field(default_factory=Learned)
+    unheard: Unheard = field(default_factory=Unheard)
+    splices: SpliceTally = field(default_factory=SpliceTally)
+
+    def manners_of(self, model: str) -> Manners:
+        return self.own_manners.get(model, self.manners)

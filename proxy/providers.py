@@ -37,6 +37,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefill:
+    """How a provider is handed the beginning of its answer, as the last message of a chat: fields
+    of that message, and of the request."""
+
+    message: Mapping[str, object] = field(default_factory=dict)
+    request: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """How a provider is asked.
 
@@ -45,7 +54,7 @@ class Provider:
     key_header: the header that carries the key; key_prefix: what stands before it.
     headers: sent with every request. query: put after every URL, as in `api-version=2024-10-21`.
     max_tokens_field: how it wants to be told a limit on a chat completion.
-    paths: endpoints that it has under another path.
+    paths: endpoints that it has under another path. prefill: None where it has no such thing.
     """
 
     name: str
@@ -58,6 +67,7 @@ class Provider:
     query: str = ""
     max_tokens_field: MaxTokensField = "max_tokens"
     paths: Mapping[Endpoint, str] = field(default_factory=dict)
+    prefill: Prefill | None = None
 
     def url(self, endpoint: Endpoint) -> str:
         path = self.paths.get(endpoint, endpoint.value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -12,6 +14,9 @@ from ledger.ids import new_id
 from proxy import models
 from proxy.auth import authenticate
 from proxy.chat import serve
+from proxy.connection import Connection
+from proxy.count_tokens import serve_count
+from proxy.endpoints import Endpoint
 from proxy.errors import (
     Draining,
     Invalid,
@@ -19,10 +24,12 @@ from proxy.errors import (
     NotFound,
     ProxyError,
     TooLarge,
+    TooSlow,
     as_answer,
 )
 from proxy.exchange import JSON, Exchange, Headers
 from proxy.house import House
+from proxy.wires.table import WIRES
 
 Story = Callable[[Exchange, House], Coroutine[None, None, None]]
 
@@ -32,7 +39,21 @@ PREFIXES = ("/v1", "/api/v1")
 """OpenAI's, and OpenRouter's."""
 HOUSE = web.AppKey("house", House)
 _STORIES = web.AppKey("stories", Stories)
-_DRAIN_S = web.AppKey("drain_s", float)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What a client may send, and how long answers that are under way may take once the server
+    stops."""
+
+    body_bytes: int
+    header_bytes: int
+    body_timeout_s: float
+    idle_timeout_s: float
+    drain_s: float
+
+
+_LIMITS = web.AppKey("limits", ServerLimits)
 
 
 class AiohttpExchange:
@@ -52,6 +73,10 @@ class AiohttpExchange:
         }
         self.body = b""
         self.abandonable = False
+
+    @property
+    def has_begun(self) -> bool:
+        return self.response is not None and self.response.prepared
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         self.response = web.Response(status=status, headers=dict(headers), body=body)
@@ -82,19 +107,18 @@ class AiohttpExchange:
         return self.response
 
 
-def application(house: House, max_body_bytes: int, drain_s: float) -> web.Application:
-    """Every route of the HTTP contract that this version has; everything else is a JSON 404.
-
-    drain_s: how long answers that are under way may take once the server stops.
-    """
-    app = web.Application(client_max_size=max_body_bytes, middlewares=[_errors_in_our_shape])
+def application(house: House, limits: ServerLimits) -> web.Application:
+    """Every route of the HTTP contract that this version has; everything else is a JSON 404."""
+    app = web.Application(client_max_size=limits.body_bytes, middlewares=[_errors_in_our_shape])
     app[HOUSE] = house
     app[_STORIES] = Stories()
-    app[_DRAIN_S] = drain_s
+    app[_LIMITS] = limits
     app.on_shutdown.append(_drain)  # once nothing new is accepted
     app.on_cleanup.append(_end_stories)  # of requests that were still arriving then
     for prefix in PREFIXES:
-        app.router.add_post(f"{prefix}/chat/completions", _told(serve))
+        for endpoint, wire in WIRES.items():
+            app.router.add_post(f"{prefix}/{endpoint}", _told(partial(serve, wire=wire)))
+        app.router.add_post(f"{prefix}/{Endpoint.COUNT_TOKENS}", _told(serve_count))
         app.router.add_get(f"{prefix}/models", _told(models.listing), allow_head=False)
         app.router.add_get(f"{prefix}/models/{{id:.+}}", _told(models.one), allow_head=False)
     app.router.add_get("/health/live", _live)
@@ -108,9 +132,10 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
 
     async def handler(request: web.Request) -> web.StreamResponse:
         house = request.app[HOUSE]
-        x = AiohttpExchange(request, house.patience.idle_timeout_s)
+        limits = request.app[_LIMITS]
+        x = AiohttpExchange(request, limits.idle_timeout_s)
         authenticate(x, house)  # before its body takes any memory
-        x.body = await request.read()
+        x.body = await _body_of(request, limits.body_timeout_s)
         stories = request.app[_STORIES]
         task = asyncio.create_task(story(x, house))
         stories.add(task)
@@ -119,7 +144,7 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():  # by the end of the drain; its client is still there
-                if _has_begun(x):
+                if x.has_begun:
                     _cut(request)
                     raise
                 raise Draining("the server is stopping: send the request again") from None
@@ -128,7 +153,7 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
                 await asyncio.gather(task, return_exceptions=True)
             raise
         except Exception:
-            if _has_begun(x):
+            if x.has_begun:
                 _cut(request)
             raise
         if x.response is None:
@@ -138,8 +163,17 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
     return handler
 
 
-def _has_begun(x: AiohttpExchange) -> bool:
-    return x.response is not None and x.response.prepared
+async def _body_of(request: web.Request, timeout_s: float) -> bytes:
+    if request.content.is_eof():  # all of it came with the head
+        return await request.read()
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await request.read()
+    except TimeoutError:
+        raise TooSlow(
+            f"the body did not arrive in {timeout_s:g} s: send it faster, or raise"
+            " server.body_timeout in the configuration"
+        ) from None
 
 
 def _cut(request: web.Request) -> None:
@@ -154,7 +188,7 @@ async def _drain(app: web.Application) -> None:
     aiohttp's own waiting would be twice as long, and not for stories whose client has left.
     """
     with suppress(TimeoutError):
-        async with asyncio.timeout(app[_DRAIN_S]):
+        async with asyncio.timeout(app[_LIMITS].drain_s):
             while stories := app[_STORIES]:
                 await asyncio.wait(stories)
     await _end_stories(app)
@@ -171,6 +205,8 @@ async def _end_stories(app: web.Application) -> None:
 async def _errors_in_our_shape(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
+    if isinstance(request.protocol, Connection):
+        request.protocol.head_came()
     try:
         return await handler(request)
     except ConnectionError:
@@ -182,7 +218,9 @@ async def _errors_in_our_shape(
         request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
         problem = _of_http(request, error) or as_answer(error, request_id)
     headers: Headers = [JSON, ("x-request-id", request_id), *problem.headers]
-    return web.Response(status=problem.answer_status, headers=dict(headers), body=problem.body())
+    is_messages = "/messages" in request.path
+    body = problem.anthropic_body(request_id) if is_messages else problem.body()
+    return web.Response(status=problem.answer_status, headers=dict(headers), body=body)
 
 
 def _of_http(request: web.Request, error: Exception) -> ProxyError | None:

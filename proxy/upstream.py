@@ -4,7 +4,8 @@ UpstreamError
 ├── NotConnected    no connection, so nothing was sent and nothing can be billed
 ├── Late            no byte in time
 ├── Broken          the connection ended before the answer did
-└── TooLong         more bytes than an answer may have
+├── TooLong         more bytes than an answer may have
+└── Diverged        it should go on with an answer, and says something else
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class Broken(UpstreamError):
 
 
 class TooLong(UpstreamError):
+    pass
+
+
+class Diverged(UpstreamError):
     pass
 
 
@@ -74,7 +79,14 @@ class Upstream(Protocol):
 
 
 def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float:
-    """Seconds that a 429 asks us to wait, a day at most; 1 if it does not say."""
+    """Seconds that a 429 asks us to wait, a day at most; 1 if it does not say.
+
+    In milliseconds, as OpenAI says it more exactly, else in seconds, or as a date.
+    """
+    try:
+        return _within_a_day(float(headers.get("retry-after-ms", "")) / 1000)
+    except ValueError:
+        pass
     text = headers.get("retry-after", "")
     try:
         return _within_a_day(float(text))

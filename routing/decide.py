@@ -37,7 +37,7 @@ def decide(
     """
     refused = []
     ready: list[Candidate] = []
-    usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens)
+    usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
     listings = snapshot.models[intent.model]
     for listing in listings:
         why_not = refusal(listing, intent)

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     """Why an offer was refused; part of what `explain` prints."""
 
     NO_PRICE = "no_price"
+    WRONG_TASK = "wrong_task"
     LACKS_FEATURE = "lacks_feature"
     CONTEXT_TOO_SHORT = "context_too_short"
     OUTPUT_TOO_SHORT = "output_too_short"
@@ -42,10 +43,36 @@ def refusal(listing: Listing, intent: RoutingIntent) -> Refusal | None:
             Reason.NO_PRICE,
             "no feed knows its price; give it one in the configuration (an unknown price is not 0)",
         )
+    if offer.tasks is not None and intent.task not in offer.tasks:
+        does = ", ".join(sorted(offer.tasks)) or "nothing"
+        why = f"does {does}, not {intent.task}; if it does, list its tasks in the configuration"
+        return Refusal(offer, Reason.WRONG_TASK, why)
+    per = listing.quote.rates.per
+    if per is not None and (per is not intent.task.unit or not intent.units):
+        return Refusal(
+            offer,
+            Reason.COST_UNBOUNDED,
+            f"is priced per {per}, and how many this request takes is not known",
+        )
     if offer.features is not None and (missing := intent.features - offer.features):
         needs = ", ".join(sorted(missing))
         why = f"is not known to have {needs}; if it has, list its features in the configuration"
         return Refusal(offer, Reason.LACKS_FEATURE, why)
+    if intent.task.is_writing and (too_long := _too_long(offer, intent)) is not None:
+        return too_long
+    if offer.context_tokens is None and Feature.VISION in intent.features:
+        return Refusal(
+            offer,
+            Reason.COST_UNBOUNDED,
+            "the tokens of an image are bounded only by its context, which is unknown:"
+            " give the offer context_tokens in the configuration",
+        )
+    return None
+
+
+def _too_long(offer: Offer, intent: RoutingIntent) -> Refusal | None:
+    """Of other work than writing nobody can tell beforehand: its limits are on each of its texts,
+    and nobody sets any to its answer."""
     context = offer.context_tokens
     if context is not None and intent.prompt_tokens > SURELY_TOO_LONG * context:
         return Refusal(
@@ -59,12 +86,5 @@ def refusal(listing: Listing, intent: RoutingIntent) -> Refusal | None:
             offer,
             Reason.OUTPUT_TOO_SHORT,
             f"writes at most {longest} tokens, the request allows {wanted}",
-        )
-    if context is None and Feature.VISION in intent.features:
-        return Refusal(
-            offer,
-            Reason.COST_UNBOUNDED,
-            "the tokens of an image are bounded only by its context, which is unknown:"
-            " give the offer context_tokens in the configuration",
         )
     return None

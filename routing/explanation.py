@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from benchmarks.offers import Task
 from routing.decision import Candidate, Place, RouteDecision
 
 
@@ -33,6 +34,8 @@ class Explanation:
     snapshot_version: int
     candidates: list[ExplainedOffer]
     refused: list[ExplainedOffer]
+    task: str = Task.CHAT  # those that were kept before there was other work do not say
+    units: int = 0
 
 
 def explain(decision: RouteDecision) -> Explanation:
@@ -59,6 +62,8 @@ def explain(decision: RouteDecision) -> Explanation:
             ExplainedOffer(one.offer.id, one.reason, None, None, None, one.why)
             for one in decision.refused
         ],
+        task=intent.task,
+        units=intent.units,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.offers import Feature
+from benchmarks.offers import Feature, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,10 @@ class RoutingIntent:
     model: a model name of the configuration.
     prompt_tokens: how many are expected.
     completion_tokens: how many are expected, over all choices; max_completion_tokens: the most
-    that the client allows, per choice; None if it set no limit.
+    that the client allows, per choice; None if it set no limit. Of work that is no writing
+    (`Task.is_writing`) it is a bound of our own.
+    task: the kind of work. units: how many it takes at most of what such work can be counted in
+    beside tokens (`Task.unit`), as images or seconds of audio; 0 if that cannot be told.
     """
 
     model: str
@@ -23,3 +26,5 @@ class RoutingIntent:
     max_completion_tokens: int | None
     choices: int = 1
     features: frozenset[Feature] = frozenset()
+    task: Task = Task.CHAT
+    units: int = 0

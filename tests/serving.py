@@ -69,6 +69,10 @@ class ManualClock:
     def monotonic_s(self) -> float:
         return self._ns / 1e9
 
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,28 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks.errors import FeedUnreadable
-from benchmarks.offers import Feature
+from benchmarks.feeds.litellm_cards import cards, is_blind
+from benchmarks.offers import Feature, Task
 from benchmarks.quotes import LongContext
-from ledger.errors import NotAPrice
 from ledger.rates import RateCard
 
 FILE = "litellm/model_prices_and_context_window_backup.json"
 # Prices are decimals, not floats: 1.5e-07 stays exactly that.
 _entry = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-_MTOK = Decimal(1_000_000)
-_ABOVE = re.compile(r"input_cost_per_token_above_(\d+)k_tokens$")
+_SIZED = re.compile(r"(?:.*/)?([0-9]+-x-[0-9]+|max-x-max)/(?:[^/]*-steps/)?(?P<model>.+)")
+_TASKS = {
+    "chat": Task.CHAT,
+    "responses": Task.CHAT,
+    "completion": Task.COMPLETION,
+    "embedding": Task.EMBEDDING,
+    "moderation": Task.MODERATION,
+    "image_generation": Task.IMAGE,
+    "audio_speech": Task.SPEECH,
+    "audio_transcription": Task.TRANSCRIPTION,
+    "rerank": Task.RERANK,
+}
+_FAMILIES = frozenset(("bedrock", "fireworks_ai", "vertex_ai"))
+_ALSO = {"openai": ("text-completion-openai",), "azure": ("azure_text",)}
 _FEATURES = {
     "supports_function_calling": Feature.TOOLS,
     "supports_vision": Feature.VISION,
@@ -52,16 +65,19 @@ _BY_HOST = {
 
 @dataclass(frozen=True, slots=True)
 class PricedModel:
-    """One entry of the file. rates is None where it names no believable price.
+    """One entry of the file: a model and the kind of work that it does.
 
-    A price of zero in a feed is not believed: free models exist, but so do missing numbers. An
-    operator who has a free offer says so in his own configuration.
+    rates: None where the file names no believable price that a card can hold. batch_rates,
+    batch_long_context: through the provider's batch API; None where the file names no price of it.
     """
 
     provider: str
     model: str
+    task: Task
     rates: RateCard | None
     long_context: tuple[LongContext, ...]
+    batch_rates: RateCard | None
+    batch_long_context: tuple[LongContext, ...]
     context_tokens: int | None
     max_output_tokens: int | None
     features: frozenset[Feature]
@@ -79,15 +95,16 @@ class PriceFile:
         return f"litellm {self.version}"
 
     def find(self, provider: str, model: str) -> PricedModel | None:
-        """The chat model that a provider (as LiteLLM names it) calls `model`; None if unknown."""
+        """What a provider (as LiteLLM names it) calls `model`; None if unknown, or of a kind of
+        work that nobody can ask us for."""
         for key in (f"{provider}/{model}", model):
             found = self._read(key)
-            if found is not None and found.provider == provider:
+            if found is not None and _is_one_of(found.provider, provider):
                 return found
         return None
 
     def __iter__(self) -> Iterator[PricedModel]:
-        """Every chat model."""
+        """Every model of the kinds of work that we know."""
         return (found for key in self._entries if (found := self._read(key)) is not None)
 
     def _read(self, key: str) -> PricedModel | None:
@@ -98,10 +115,25 @@ class PriceFile:
             entry = _entry(raw)
         except (ValueError, RecursionError):
             return None
-        provider = entry.get("litellm_provider")
-        if entry.get("mode") != "chat" or not isinstance(provider, str):
+        provider, mode = entry.get("litellm_provider"), entry.get("mode")
+        task = _TASKS.get(mode) if isinstance(mode, str) else None
+        if task is None or not isinstance(provider, str):
             return None
-        return _model(provider, key.removeprefix(f"{provider}/"), entry)
+        model = key.removeprefix(f"{provider}/")
+        is_sized = task is Task.IMAGE and self._is_sized(key, provider, model)
+        return _model(task, provider, model, entry, is_sized=is_sized)
+
+    def _is_sized(self, key: str, provider: str, model: str) -> bool:
+        anywhere = model.partition(".")[2]  # without Bedrock's region, as in us.amazon.nova-canvas
+        names = (key, model, f"{provider}/{model}", f"{provider}/{anywhere}")
+        return not self._sized.isdisjoint(names)
+
+    @cached_property
+    def _sized(self) -> frozenset[str]:
+        """Entries of one size and quality of images, and the models that they are of: that there
+        are any says that no one price is right for the model."""
+        found = [one for key in self._entries if (one := _SIZED.fullmatch(key))]
+        return frozenset(name for one in found for name in (one[0], one["model"]))
 
 
 def read_installed() -> PriceFile:
@@ -131,73 +163,35 @@ def provider_of(base_url: str) -> str | None:
     return _BY_HOST.get(urlsplit(base_url).hostname or "")
 
 
-def _model(provider: str, model: str, entry: dict[str, Any]) -> PricedModel:
+def _is_one_of(found: str, provider: str) -> bool:
+    """Whether LiteLLM's name of a provider is another one for `provider`: it has several for those
+    that sell more than one kind of model, as `vertex_ai-embedding-models`."""
+    if found == provider or found in _ALSO.get(provider, ()):
+        return True
+    return provider in _FAMILIES and found.startswith((f"{provider}-", f"{provider}_"))
+
+
+def _model(
+    task: Task, provider: str, model: str, entry: dict[str, Any], *, is_sized: bool
+) -> PricedModel:
     # The file does not speak of logprobs: what is unknown refuses nothing.
     features = {Feature.LOGPROBS}
     features |= {feature for name, feature in _FEATURES.items() if entry.get(name) is True}
+    if task is Task.EMBEDDING and is_blind(entry):
+        features.discard(Feature.VISION)  # its card is that of text
+    found = cards(task, provider, model, entry, is_sized=is_sized)
     return PricedModel(
         provider=provider,
         model=model,
-        rates=None if _is_beyond_a_card(provider, model, entry) else _rates(entry, ""),
-        long_context=_long_context(entry),
+        task=task,
+        rates=found.rates,
+        long_context=found.long_context,
+        batch_rates=found.batch_rates,
+        batch_long_context=found.batch_long_context,
         context_tokens=_count(entry, "max_input_tokens") or _count(entry, "max_tokens"),
         max_output_tokens=_count(entry, "max_output_tokens"),
         features=frozenset(features),
     )
-
-
-def _is_beyond_a_card(provider: str, model: str, entry: dict[str, Any]) -> bool:
-    """Prices that a rate card cannot hold: reasoning tokens at their own, ranges of prompts, and
-    searches by models that search whether asked to or not.
-
-    To charge such a model by its other prices would book less than is billed.
-    """
-    reasoning = entry.get("output_cost_per_reasoning_token")
-    apart = reasoning is not None and reasoning != entry.get("output_cost_per_token")
-    searches = "search_context_cost_per_query" in entry and (
-        provider == "perplexity" or "search" in model
-    )
-    return apart or searches or "tiered_pricing" in entry
-
-
-def _long_context(entry: dict[str, Any]) -> tuple[LongContext, ...]:
-    found = []
-    for name in entry:
-        if match := _ABOVE.match(name):
-            suffix = f"_above_{match[1]}k_tokens"
-            above = {key + suffix: price for key, price in entry.items()} | entry
-            if rates := _rates(above, suffix):  # a price that it does not name stays as it was
-                found.append(LongContext(int(match[1]) * 1000, rates))
-    return tuple(sorted(found, key=lambda one: one.above_prompt_tokens))
-
-
-def _rates(entry: dict[str, Any], suffix: str) -> RateCard | None:
-    prices = {
-        name: _per_mtok(entry, key + suffix)
-        for name, key in (
-            ("input", "input_cost_per_token"),
-            ("output", "output_cost_per_token"),
-            ("cache_read", "cache_read_input_token_cost"),
-            ("cache_write", "cache_creation_input_token_cost"),
-        )
-    }
-    if prices["input"] is None or prices["output"] is None:
-        return None
-    try:
-        return RateCard.of(
-            prices["input"], prices["output"], prices["cache_read"], prices["cache_write"]
-        )
-    except NotAPrice:
-        return None
-
-
-def _per_mtok(entry: dict[str, Any], key: str) -> Decimal | None:
-    price = entry.get(key)
-    if isinstance(price, bool) or not isinstance(price, int | Decimal) or not 0 < price <= 1:
-        return None
-    # The file's numbers went through floats: 9.9999999e-08 is 0.1 USD per million.
-    rounded = (Decimal(price) * _MTOK).quantize(Decimal("0.000001")).normalize()
-    return rounded or None  # too small to be a price
 
 
 def _count(entry: dict[str, Any], key: str) -> int | None:

@@ -4,67 +4,35 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from benchmarks.sandbox.faults import Fault, FaultRates
 
-class Fault(StrEnum):
-    """One way to go wrong, drawn by FaultRates or asked for in `sandbox: {"fault": …}`.
-
-    http_500, http_429, http_401: refuses with this status; 429 says when to come back.
-    reset: closes the connection before any answer, with a TCP reset.
-    hang: takes the request and never answers.
-    cut: closes the connection in the middle of the answer.
-    short: a stream ends properly, but in the middle: no finish_reason, no usage, no [DONE].
-    nonsense: status 200, and a body that is no JSON.
-    no_usage: the answer does not say what it cost; it is billed all the same.
-    no_done: the stream is whole, but the closing [DONE] is missing.
-    slow: the first byte comes `slow_ms` later.
-
-    What is about streams only (short, no_done) leaves a plain answer as it is.
-    """
-
-    HTTP_500 = "http_500"
-    HTTP_429 = "http_429"
-    HTTP_401 = "http_401"
-    RESET = "reset"
-    HANG = "hang"
-    CUT = "cut"
-    SHORT = "short"
-    NONSENSE = "nonsense"
-    NO_USAGE = "no_usage"
-    NO_DONE = "no_done"
-    SLOW = "slow"
-
-
-@dataclass(frozen=True, slots=True)
-class FaultRates:
-    """Chance of each fault, 0 to 1, for every request; together at most 1."""
-
-    http_500: float = 0.0
-    http_429: float = 0.0
-    http_401: float = 0.0
-    reset: float = 0.0
-    hang: float = 0.0
-    cut: float = 0.0
-    short: float = 0.0
-    nonsense: float = 0.0
-    no_usage: float = 0.0
-    no_done: float = 0.0
-    slow: float = 0.0
-
-    def __post_init__(self) -> None:
-        rates = [getattr(self, one.name) for one in fields(self)]
-        if not all(0 <= rate <= 1 for rate in rates) or sum(rates) > 1 + 1e-9:
-            raise ValueError(f"fault rates {rates}: each is 0 to 1, and together at most 1")
-
-    def pick(self, draw: float) -> Fault | None:
-        """The fault that a uniform draw from [0, 1) falls on, or None."""
-        for fault in Fault:
-            draw -= getattr(self, fault)
-            if draw < 0:
-                return fault
-        return None
+ENDPOINTS = frozenset(
+    (
+        "chat/completions",
+        "completions",
+        "responses",
+        "messages",
+        "messages/count_tokens",
+        "embeddings",
+        "moderations",
+        "images/generations",
+        "audio/speech",
+        "audio/transcriptions",
+        "audio/translations",
+        "rerank",
+        "files",
+        "batches",
+        "models",
+    )
+)
+"""Paths below the base URL; `files`, `batches` and `models` stand for all that is below them."""
+OUTPUT_SIGMA = 0.8
+MAX_DRAWN_OUTPUT_TOKENS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +45,28 @@ class Draws:
     fault: Fault | None
 
 
-OUTPUT_SIGMA = 0.8
-MAX_DRAWN_OUTPUT_TOKENS = 4_096
-
-
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What a sandbox provider is like.
 
     models: names that it serves; any other is a 404.
+    endpoints: what it speaks, of ENDPOINTS; any other is a 404. None: all.
     ttft_ms_median, ttft_sigma: time to first token, lognormal: median × exp(sigma × N(0, 1)).
     inter_token_ms: time between tokens. A plain answer comes after TTFT and all its tokens.
     output_tokens_median: length of an answer that nobody asked a length of, lognormal too.
+    batch_ms: time between the steps of a batch: each change of its state, and each of its lines.
     time_scale: every delay above is multiplied by it; 0 is as fast as it goes.
-    slow_ms: real milliseconds that `Fault.SLOW` adds, not scaled, so that a test can count on it.
+    slow_ms, trickle_ms: real milliseconds, not scaled, so that a test can count on them: what
+    `Fault.SLOW` and `Fault.LATE` add, and what lies between two signs of life of `Fault.TRICKLE`.
+    retry_after_s: what a 429 says; where that is whole seconds, rounded up.
     context_tokens: prompt and answer together; a prompt that leaves no room for a token is a 400.
-    api_key: required as bearer; None: any key, or none, will do.
-    cache: bills the start of a prompt that it has seen before as cached tokens.
+    api_key: required as bearer (or as x-api-key, where Anthropic takes it); None: any, or none.
+    cache: bills the start of a prompt that it has seen before as cached tokens. On /v1/messages
+    only what `cache_control` marks, and there what is new in the cache as cache writes.
+    voice: the same request gets the same words from every provider without a voice; one with a
+    voice says none of its words as another would. Letters, digits, - and _.
+    batch_fails_every: so many lines of a batch, counted from its first, end with one that fails;
+    0: none fails by itself.
     seed: the same seed draws the same for the n-th request, however many run at once.
     """
 
@@ -104,16 +77,28 @@ class Behaviour:
     inter_token_ms: float = 10.0
     output_tokens_median: int = 100
     time_scale: float = 1.0
-    faults: FaultRates = FaultRates()
-    retry_after_s: int = 1
+    faults: FaultRates = field(default_factory=FaultRates)
+    retry_after_s: float = 1
     slow_ms: float = 2_000.0
     context_tokens: int = 131_072
     api_key: str | None = field(default=None, repr=False)
     cache: bool = False
+    endpoints: frozenset[str] | None = None
+    voice: str | None = None
+    trickle_ms: float = 50.0
+    batch_ms: float = 100.0
+    batch_fails_every: int = 0
 
     def __post_init__(self) -> None:
         if not self.models:
             raise ValueError("a sandbox provider without models answers nothing: name one")
+        unknown = sorted((self.endpoints or frozenset()) - ENDPOINTS)
+        if unknown:
+            raise ValueError(
+                f"endpoints {unknown}: a sandbox provider has {', '.join(sorted(ENDPOINTS))}"
+            )
+        if self.voice is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", self.voice):
+            raise ValueError(f"voice {self.voice!r}: a sandbox provider's is letters and digits")
         at_least = {
             "seed": 0,
             "ttft_ms_median": 0,
@@ -123,12 +108,18 @@ class Behaviour:
             "time_scale": 0,
             "retry_after_s": 0,
             "slow_ms": 0,
+            "trickle_ms": 1,
+            "batch_ms": 0,
+            "batch_fails_every": 0,
             "context_tokens": 2,
         }
         for name, least in at_least.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
                 raise ValueError(f"{name} is {value}: a sandbox provider needs {least} or more")
+
+    def speaks(self, endpoint: str) -> bool:
+        return self.endpoints is None or endpoint in self.endpoints
 
     def draws(self, number: int, source: random.Random) -> Draws:
         """The draws of request `number` (from 0): they depend on it and the seed, on nothing else.
@@ -138,10 +129,18 @@ class Behaviour:
         source.seed((self.seed << 64) + number)
         request_id = f"req_{source.getrandbits(96):024x}"
         ttft_ms = self.ttft_ms_median * math.exp(source.gauss(0.0, self.ttft_sigma))
-        output = self.output_tokens_median * math.exp(source.gauss(0.0, OUTPUT_SIGMA))
         return Draws(
             request_id=request_id,
             ttft_ms=ttft_ms,
-            output_tokens=min(max(round(output), 1), MAX_DRAWN_OUTPUT_TOKENS),
+            output_tokens=self._output_tokens(source),
             fault=self.faults.pick(source.random()),
         )
+
+    def settled_output_tokens(self, words: Sequence[str]) -> int:
+        """The length of an answer at temperature 0: it follows from the prompt, not the seed."""
+        prompt = zlib.crc32(" ".join(words).encode(errors="replace"))
+        return self._output_tokens(random.Random(prompt))  # noqa: S311 - a length is no secret
+
+    def _output_tokens(self, source: random.Random) -> int:
+        drawn = self.output_tokens_median * math.exp(source.gauss(0.0, OUTPUT_SIGMA))
+        return min(max(round(drawn), 1), MAX_DRAWN_OUTPUT_TOKENS)

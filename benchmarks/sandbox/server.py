@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
-import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -16,29 +14,39 @@ import msgspec
 from aiohttp import web
 
 from benchmarks.sandbox import refusal
-from benchmarks.sandbox.answer import Answer, compose
-from benchmarks.sandbox.behaviour import Behaviour, Fault
+from benchmarks.sandbox.batch import Line
+from benchmarks.sandbox.batches import Batches, LineAnswer
+from benchmarks.sandbox.behaviour import Behaviour
 from benchmarks.sandbox.cache import PromptCache
+from benchmarks.sandbox.delivery import Delivery, Pace, reset
+from benchmarks.sandbox.desk import Answer as DeskAnswer
+from benchmarks.sandbox.desk import Desk, Handler
+from benchmarks.sandbox.endpoints.table import BY_PATH, WORK, Endpoint
+from benchmarks.sandbox.faults import DOWN, UNANSWERED, Fault
+from benchmarks.sandbox.files import FileStore
 from benchmarks.sandbox.refusal import Refusal
-from benchmarks.sandbox.request import ChatRequest, read_request
-from benchmarks.sandbox.tally import Exchange, Tally
+from benchmarks.sandbox.tally import NO_HEADERS, Exchange, Tally
+from benchmarks.sandbox.wire import JSON, Asked, Plain, Turn
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-TICK_MS = 1.0
-"""No sleep is shorter: below it, several tokens go out at once."""
-UNPACED_TOKENS_PER_TICK = 16
-_NONSENSE = b"<html><body>upstream is having a moment</body></html>\n\n"
+FIRST_LINE = 1 << 63
+"""Lines of batches are drawn for by numbers from here on: requests come and go as they would
+without them."""
 
 
 class SandboxProvider:
-    """Serves POST /v1/chat/completions and GET /v1/models as `behaviour` says.
+    """Serves every endpoint of `ENDPOINTS` under /v1, as `behaviour` says.
 
     Two attributes may be changed while it runs: `behaviour`, and `fault`, which every request meets
     until it is None again. To refuse connections altogether, close it and start it again on the
-    same port. `tally` counts what it served and would bill.
+    same port; its files and batches stay, and batches go on. `tally` counts what it served and
+    would bill.
 
     It bills the prompt of every request that it takes on. A stream is billed as far as it was
     written, a plain answer always whole: a client that leaves does not stop most providers.
+
+    What costs no tokens is billed by the image, by the character read aloud, by the second heard
+    (begun ones count), by the search; a moderation and a count of tokens by nothing.
     """
 
     def __init__(
@@ -53,9 +61,18 @@ class SandboxProvider:
         self.fault = fault
         self.tally = Tally()
         self._clock = clock
-        self._sleep = sleep
+        self._pace = Pace(sleep)
         self._random = random.Random()  # noqa: S311 - a seeded latency is no secret
         self._cache = PromptCache()
+        self._files = FileStore(clock)
+        self._batches = Batches(
+            self._files,
+            clock=clock,
+            pause=lambda: self._pace.wait(self.behaviour.batch_ms, self.behaviour),
+            answer=self._answer_line,
+            fails_every=lambda: self.behaviour.batch_fails_every,
+        )
+        self._desk = Desk(self._files, self._batches, self._speaks)
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
         self._base_url = ""
@@ -74,13 +91,9 @@ class SandboxProvider:
         """
         if self._runner is not None:
             raise RuntimeError(f"the sandbox provider already listens at {self._base_url}")
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_get("/v1/models", self._models, allow_head=False)
-        app.router.add_route("*", "/{path:.*}", self._unknown)
         # With handler_cancellation a client that leaves ends its answer at once.
         runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.05
+            self._app(), handler_cancellation=True, access_log=None, shutdown_timeout=0.05
         )
         await runner.setup()
         try:
@@ -91,6 +104,7 @@ class SandboxProvider:
             raise
         self._runner = runner
         self._closing.clear()
+        self._batches.resume()
         shown = f"[{host}]" if ":" in host else host
         self._base_url = f"http://{shown}:{runner.addresses[0][1]}/v1"
         return self._base_url
@@ -101,6 +115,7 @@ class SandboxProvider:
             return
         self._closing.set()
         runner, self._runner = self._runner, None
+        await self._batches.close()
         await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -115,18 +130,32 @@ class SandboxProvider:
     ) -> None:
         await self.close()
 
-    # The three routes
+    # The routes
 
-    async def _chat(self, http: web.Request) -> web.StreamResponse:
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        for endpoint in WORK:
+            app.router.add_post(f"/v1/{endpoint.path}", partial(self._work, endpoint))
+        models = partial(self._beside, "models", self._models)
+        app.router.add_get("/v1/models", models, allow_head=False)
+        for route in self._desk.routes():
+            beside = partial(self._beside, route.endpoint, route.handler)
+            app.router.add_route(route.method, route.path, beside)
+        app.router.add_route("*", "/{path:.*}", self._unknown)
+        return app
+
+    async def _work(self, endpoint: Endpoint, http: web.Request) -> web.StreamResponse:
+        if not self._speaks(endpoint.path):
+            return await self._unknown(http)
         try:
             body = await http.read()
         except web.HTTPRequestEntityTooLarge:
-            return _refused(refusal.too_large(MAX_BODY_BYTES))
+            return _refused(refusal.too_large(MAX_BODY_BYTES), in_anthropic=endpoint.in_anthropic)
         draws = self.behaviour.draws(self.tally.requests, self._random)
-        exchange = Exchange(self.tally.requests, draws, http.headers, body)
+        exchange = Exchange(self.tally.requests, draws, http.headers, body, endpoint.path)
         self.tally.arrived(exchange)
         try:
-            return await self._answer(http, exchange)
+            return await self._answer(endpoint, http, exchange)
         except asyncio.CancelledError:
             if not self._closing.is_set():
                 self.tally.left()
@@ -135,173 +164,150 @@ class SandboxProvider:
             self.tally.left()
             return web.Response()  # nobody gets it: the connection is gone
 
-    async def _models(self, http: web.Request) -> web.StreamResponse:
+    async def _beside(
+        self, endpoint: str, handler: Handler, http: web.Request
+    ) -> web.StreamResponse:
+        """What is no work: answered at once, and down when the provider is."""
+        if not self._speaks(endpoint):
+            return await self._unknown(http)
         if not self._knows_key(http):
             return _refused(refusal.wrong_key())
-        refused = refusal.of_fault(self.fault, self.behaviour)
+        fault = self.fault if self.fault in DOWN else None
+        refused = refusal.of_fault(fault, self.behaviour, self._clock())
         if refused is not None:
             return _refused(refused)
-        if self.fault in (Fault.RESET, Fault.HANG):
-            return await self._no_answer(http, self.fault)
+        if fault is not None:
+            return await self._no_answer(http, fault)
+        try:
+            body = await http.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(refusal.too_large(MAX_BODY_BYTES))
+        answer = handler(http, body)
+        if isinstance(answer, Refusal):
+            return _refused(answer)
+        if isinstance(answer, bytes):
+            return web.Response(body=answer, content_type="application/octet-stream")
+        return web.Response(body=msgspec.json.encode(answer), content_type=JSON)
+
+    def _models(self, _http: web.Request, _body: bytes) -> DeskAnswer:
         models = [
             {"id": name, "object": "model", "created": 0, "owned_by": "sandbox"}
             for name in self.behaviour.models
         ]
-        return _json(msgspec.json.encode({"object": "list", "data": models}))
+        return {"object": "list", "data": models}
 
     async def _unknown(self, http: web.Request) -> web.StreamResponse:
         return _refused(refusal.unknown_url(http.method, http.path))
 
-    # One chat request
+    # One request for work
 
-    async def _answer(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+    async def _answer(
+        self, endpoint: Endpoint, http: web.Request, exchange: Exchange
+    ) -> web.StreamResponse:
         behaviour = self.behaviour
-        if not self._knows_key(http):
-            return self._refuse(exchange, refusal.wrong_key())
-        request = read_request(exchange.body)
-        if isinstance(request, Refusal):
-            return self._refuse(exchange, request)
-        exchange.streamed = bool(request.stream)
-        fault = exchange.fault = self.fault or request.sandbox.fault or exchange.draws.fault
-        if fault in (Fault.RESET, Fault.HANG):
-            return await self._no_answer(http, fault)
-        if request.model not in behaviour.models:
-            return self._refuse(exchange, refusal.unknown_model(request.model))
-        words = request.words()
-        if len(words) >= behaviour.context_tokens:
-            return self._refuse(exchange, refusal.too_long(behaviour.context_tokens, len(words)))
-        refused = refusal.of_fault(fault, behaviour)
-        if refused is not None:
-            return self._refuse(exchange, refused)
-        if fault is Fault.SLOW:
-            await self._sleep(behaviour.slow_ms / 1000)
-        if fault is Fault.NONSENSE:
-            return self._nonsense(exchange)
-        answer = compose(
-            request,
-            id=exchange.draws.request_id,
-            created=int(self._clock()),
-            drawn_output_tokens=exchange.draws.output_tokens,
-            prompt_tokens=len(words),
-            cached_tokens=self._cache.cached_tokens(request.model, words) if behaviour.cache else 0,
-            context_tokens=behaviour.context_tokens,
+        delivery = Delivery(
+            http,
+            exchange,
+            behaviour,
+            self.tally,
+            self._pace,
+            self._closing,
+            endpoint.in_anthropic,
         )
-        self.tally.bill_prompt(exchange, answer.prompt_tokens, answer.cached_tokens)
-        if request.stream:
-            return await self._stream(http, exchange, request, answer)
-        return await self._plain(http, exchange, answer)
+        if not self._knows_key(http, in_anthropic=endpoint.in_anthropic):
+            return delivery.refuse(refusal.wrong_key())
+        if endpoint.in_anthropic and "anthropic-version" not in http.headers:
+            return delivery.refuse(refusal.no_version())
+        asked = endpoint.read(exchange.body, http.headers.get("content-type", ""))
+        if isinstance(asked, Refusal):
+            return delivery.refuse(asked)
+        exchange.streamed = bool(asked.stream)
+        fault = exchange.fault = self.fault or asked.sandbox.fault or exchange.draws.fault
+        if fault in UNANSWERED:
+            return await self._no_answer(http, fault)
+        turn = self._turn(asked, exchange)
+        refused = self._objection(endpoint, asked, turn, fault)
+        if refused is not None:
+            return delivery.refuse(refused)
+        if fault is Fault.SLOW:
+            await self._pace.sleep(behaviour.slow_ms / 1000)
+        if fault is Fault.NONSENSE:
+            return delivery.nonsense()
+        if fault is Fault.TRICKLE:
+            return await delivery.trickle()
+        return await delivery.answer(asked.answer(turn))
 
-    async def _plain(
-        self, http: web.Request, exchange: Exchange, answer: Answer
-    ) -> web.StreamResponse:
-        self.tally.bill_completion(exchange, answer.completion_tokens)
-        tokens_ms = self.behaviour.inter_token_ms * len(answer.pieces)
-        await self._pause(exchange.draws.ttft_ms + tokens_ms)
-        body = answer.plain(with_usage=exchange.fault is not Fault.NO_USAGE)
+    def _turn(self, asked: Asked, exchange: Exchange) -> Turn:
+        return Turn(self.behaviour, exchange.draws, int(self._clock()), asked.words(), self._cache)
+
+    def _objection(
+        self, endpoint: Endpoint, asked: Asked, turn: Turn, fault: Fault | None
+    ) -> Refusal | None:
+        behaviour = turn.behaviour
+        if asked.model not in behaviour.models:
+            return refusal.unknown_model(asked.model)
+        if turn.room < 1:
+            tokens = len(turn.words)
+            return refusal.too_long(behaviour.context_tokens, tokens, endpoint.prompt)
+        return refusal.of_fault(fault, behaviour, self._clock(), endpoint.prompt)
+
+    def _answer_line(self, line: Line, *, fails: bool, room: int) -> LineAnswer:
+        number = self.tally.batch_lines
+        endpoint = BY_PATH[line.url.removeprefix("/v1/")]
+        draws = self.behaviour.draws(FIRST_LINE + number, self._random)
+        body = bytes(line.body)
+        exchange = Exchange(number, draws, NO_HEADERS, body, endpoint.path, batch=True)
+        self.tally.arrived(exchange)
+        answer = self._line_answer(endpoint, exchange, fails=fails)
+        told = b"" if isinstance(answer, Refusal) else answer.write(True)
+        if len(told) > room:
+            answer = Refusal(400, "The output file of this batch is full.", code="output_too_large")
+        if isinstance(answer, Refusal):
+            self.tally.answered(exchange, answer.status)
+            return LineAnswer(exchange, answer.status, answer.body())
+        if answer.bill is not None:
+            self.tally.bill(exchange, answer.bill)
+            self.tally.bill_completion(exchange, answer.completion_tokens)
         self.tally.answered(exchange, 200)
-        if exchange.fault is Fault.CUT:
-            return await self._half(http, exchange, body)
-        return _json(body, exchange)
+        return LineAnswer(exchange, 200, told)
 
-    async def _stream(
-        self, http: web.Request, exchange: Exchange, request: ChatRequest, answer: Answer
-    ) -> web.StreamResponse:
-        fault, asked = exchange.fault, request.wants_usage_chunk
-        gap_ms = self.behaviour.inter_token_ms * self.behaviour.time_scale
-        at_once = math.ceil(TICK_MS / gap_ms) if gap_ms else UNPACED_TOKENS_PER_TICK
-        half = math.ceil(len(answer.pieces) / at_once / 2)
-        response = web.StreamResponse(headers=_head(exchange, "text/event-stream"))
-        wait_ms = exchange.draws.ttft_ms
-        for place, (events, tokens) in enumerate(answer.ticks(at_once, usage_asked=asked)):
-            if fault in (Fault.CUT, Fault.SHORT) and place == half:
-                break
-            await self._pause(wait_ms)
-            wait_ms = self.behaviour.inter_token_ms * at_once
-            if place == 0:
-                self.tally.answered(exchange, 200)
-                await response.prepare(http)
-            self.tally.bill_completion(exchange, tokens)
-            await response.write(events)
-        if fault is Fault.CUT:
-            _hang_up(http)
-        elif fault is not Fault.SHORT:
-            await response.write(
-                answer.closing(
-                    usage_asked=asked,
-                    with_usage=fault is not Fault.NO_USAGE,
-                    with_done=fault is not Fault.NO_DONE,
-                )
-            )
-        return response
+    def _line_answer(
+        self, endpoint: Endpoint, exchange: Exchange, *, fails: bool
+    ) -> Plain | Refusal:
+        """As a request of its own would be answered; of faults only those that are an answer."""
+        asked = endpoint.read(exchange.body, JSON)
+        if isinstance(asked, Refusal):
+            return asked
+        exchange.fault = Fault.HTTP_500 if fails else asked.sandbox.fault
+        turn = self._turn(asked, exchange)
+        refused = self._objection(endpoint, asked, turn, exchange.fault)
+        if refused is not None:
+            return refused
+        answer = asked.answer(turn)
+        if isinstance(answer, Plain):
+            return answer
+        return refusal.wrong("stream", "nobody waits for the lines of a batch: leave it out")
 
-    # The ways to fail
-
-    def _refuse(self, exchange: Exchange, refused: Refusal) -> web.Response:
-        self.tally.answered(exchange, refused.status)
-        return _refused(refused, exchange)
-
-    def _nonsense(self, exchange: Exchange) -> web.Response:
-        self.tally.answered(exchange, 200)
-        if exchange.streamed:
-            body, content_type = b"data: " + _NONSENSE, "text/event-stream"
-        else:
-            body, content_type = _NONSENSE, "application/json"
-        return web.Response(body=body, headers=_head(exchange, content_type))
-
-    async def _no_answer(self, http: web.Request, fault: Fault) -> web.StreamResponse:
+    async def _no_answer(self, http: web.Request, fault: Fault | None) -> web.StreamResponse:
         if fault is Fault.HANG:
             # Ends when the client leaves (the handler is cancelled) or when we close.
             await self._closing.wait()
-        _reset(http)
+        reset(http)
         return web.Response()  # nobody gets it: the connection is gone
 
-    async def _half(self, http: web.Request, exchange: Exchange, body: bytes) -> web.StreamResponse:
-        """Promises the whole body, sends half of it and hangs up."""
-        response = web.StreamResponse(headers=_head(exchange, "application/json"))
-        response.content_length = len(body)
-        response.force_close()
-        await response.prepare(http)
-        await response.write(body[: len(body) // 2])
-        _hang_up(http)
-        return response
+    def _speaks(self, endpoint: str) -> bool:
+        return self.behaviour.speaks(endpoint)
 
-    def _knows_key(self, http: web.Request) -> bool:
+    def _knows_key(self, http: web.Request, *, in_anthropic: bool = False) -> bool:
         wanted = self.behaviour.api_key
-        return wanted is None or http.headers.get("authorization") == f"Bearer {wanted}"
-
-    async def _pause(self, milliseconds: float) -> None:
-        """Sleeps in scaled time; what is below a tick only lets others run."""
-        scaled = milliseconds * self.behaviour.time_scale
-        await self._sleep(scaled / 1000 if scaled >= TICK_MS else 0)
+        if wanted is None or http.headers.get("authorization") == f"Bearer {wanted}":
+            return True
+        return in_anthropic and http.headers.get("x-api-key") == wanted
 
 
-def _head(exchange: Exchange, content_type: str) -> dict[str, str]:
-    return {"content-type": content_type, "x-request-id": exchange.draws.request_id}
-
-
-def _json(body: bytes, exchange: Exchange | None = None, status: int = 200) -> web.Response:
-    headers = {"content-type": "application/json"}
-    if exchange is not None:
-        headers["x-request-id"] = exchange.draws.request_id
-    return web.Response(body=body, status=status, headers=headers)
-
-
-def _refused(refused: Refusal, exchange: Exchange | None = None) -> web.Response:
-    response = _json(refused.body(), exchange, refused.status)
-    response.headers.update(refused.headers)
-    return response
-
-
-def _hang_up(http: web.Request) -> None:
-    """Sends what was written, then closes, without the end that HTTP asks for."""
-    if http.transport is not None:
-        http.transport.close()
-
-
-def _reset(http: web.Request) -> None:
-    """Closes with RST, as a process that died would."""
-    if http.transport is not None:
-        http.transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        http.transport.abort()
+def _refused(refused: Refusal, *, in_anthropic: bool = False) -> web.Response:
+    return web.Response(
+        body=refused.anthropic_body(None) if in_anthropic else refused.body(),
+        status=refused.status,
+        headers={"content-type": JSON} | refused.headers,
+    )

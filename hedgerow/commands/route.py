@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from benchmarks.market import Market
-from benchmarks.offers import Feature
+from benchmarks.offers import Feature, Task
 from hedgerow.app import books
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
@@ -19,6 +19,7 @@ from ledger.money import Money, as_usd
 from ledger.requests import RequestRecord
 from ledger.sqlite_store import SqliteStore
 from ledger.statements import Charged, charged
+from ledger.usage import Unit
 from routing.breaker import Breakers
 from routing.decide import Limits, decide
 from routing.explanation import ExplainedOffer, Explanation, from_text
@@ -32,13 +33,20 @@ _CLOSED = Breakers()
 @click.command()
 @config_option
 @click.option("--model", required=True, help="A model name of the configuration.")
+@click.option(
+    "--task",
+    type=click.Choice([one.value for one in Task]),
+    default=Task.CHAT.value,
+    show_default=True,
+    help="The kind of work.",
+)
 @click.option("--input-tokens", type=click.IntRange(1), required=True, help="Of the prompt.")
 @click.option(
     "--output-tokens",
     type=click.IntRange(1),
     default=int(FIRST_COMPLETION_TOKENS),
     show_default=True,
-    help="Expected in the answer.",
+    help="Expected in the answer of a chat or a completion.",
 )
 @click.option("--max-tokens", type=click.IntRange(1), help="The most that the client allows.")
 @click.option(
@@ -47,14 +55,22 @@ _CLOSED = Breakers()
     multiple=True,
     help="A feature that the request uses; may be given more than once.",
 )
+@click.option(
+    "--units",
+    type=click.IntRange(0),
+    default=0,
+    help="Images, characters to read out, seconds of audio or searches, as the task has it.",
+)
 @json_option
 def route(
     path: Path,
     model: str,
+    task: str,
     input_tokens: int,
     output_tokens: int,
     max_tokens: int | None,
     needs: tuple[str, ...],
+    units: int,
     as_json: bool,
 ) -> None:
     """What would be chosen now for a request of this size, and why.
@@ -65,12 +81,15 @@ def route(
     at = datetime.now(UTC)
     config.model(model)
     models = quoted_offers(config, price_file(config), at)
+    expected = output_tokens if max_tokens is None else min(output_tokens, max_tokens)
     intent = RoutingIntent(
         model=model,
         prompt_tokens=input_tokens,
-        completion_tokens=output_tokens if max_tokens is None else min(output_tokens, max_tokens),
+        completion_tokens=expected if Task(task).is_writing else 0,
         max_completion_tokens=max_tokens,
         features=frozenset(Feature(one) for one in needs),
+        task=Task(task),
+        units=units,
     )
     limits = Limits(ttft_ms_p95_max=config.routing.ttft_ms_p95_max)
     decision = decide(intent, Market(models, at, 0.0).snapshot, _CLOSED, limits, 0.0, 0.0)
@@ -129,8 +148,7 @@ def request_lines(record: RequestRecord, charges: list[Charged]) -> list[str]:
     for one in charges:
         how = "estimated" if one.estimated else "as the provider counted"
         where = f"{one.provider}/{one.upstream_model}"
-        tokens = f"{one.usage.prompt} tokens in, {one.usage.completion} out"
-        lines.append(f"charged {dollars(one.effective)} at {where}: {tokens} ({how})")
+        lines.append(f"charged {dollars(one.effective)} at {where}: {_used(one)} ({how})")
     if record.would_have_cost is not None:
         lines.append(f"it would have cost about {dollars(record.would_have_cost)}")
     if record.decision is not None:
@@ -138,11 +156,28 @@ def request_lines(record: RequestRecord, charges: list[Charged]) -> list[str]:
     return lines
 
 
+def _used(one: Charged) -> str:
+    usage, per = one.usage, one.rates.per
+    said = [f"{usage.prompt} tokens in, {usage.completion} out"] if usage.is_known else []
+    if per is not None and usage.units is not None:
+        said.append(_counted(usage.units, per))
+    return ", ".join(said) or "usage unknown"
+
+
+def _counted(units: int, per: Unit) -> str:
+    plural = "searches" if per is Unit.SEARCH else f"{per}s"
+    return f"{units} {per if units == 1 else plural}"
+
+
 def decision_lines(one: Explanation) -> list[str]:
     """A decision for people."""
-    needs = f", needs {', '.join(one.features)}" if one.features else ""
-    tokens = f"about {one.prompt_tokens} tokens in, {one.completion_tokens} out"
-    title = f"{one.model}: {tokens}{needs} (market snapshot {one.snapshot_version})"
+    wanted = [] if one.task == Task.CHAT else [one.task]
+    if (per := Task(one.task).unit) is not None and one.units:
+        wanted.append(_counted(one.units, per))
+    wanted.append(f"about {one.prompt_tokens} tokens in, {one.completion_tokens} out")
+    if one.features:
+        wanted.append(f"needs {', '.join(one.features)}")
+    title = f"{one.model}: {', '.join(wanted)} (market snapshot {one.snapshot_version})"
     rows = [
         (str(place), offer.offer, _cost(offer), _number(offer.ttft_ms_p95, " ms"), offer.why)
         for place, offer in enumerate(one.candidates, start=1)
@@ -163,6 +198,8 @@ def _number(value: float | None, unit: str) -> str:
 def _described(one: Explanation) -> dict[str, object]:
     return {
         "model": one.model,
+        "task": one.task,
+        "units": one.units,
         "prompt_tokens": one.prompt_tokens,
         "completion_tokens": one.completion_tokens,
         "max_completion_tokens": one.max_completion_tokens,
@@ -189,10 +226,13 @@ def _charge(one: Charged) -> dict[str, object]:
     return {
         "attempt_id": one.attempt_id,
         "provider": one.provider,
+        "account": one.account,
         "model": one.upstream_model,
         "prompt_tokens": one.usage.prompt,
         "completion_tokens": one.usage.completion,
         "cached_tokens": one.usage.cached,
+        "units": one.usage.units,
+        "per": one.rates.per,
         "cost_usd": as_usd(one.effective),
         "price": one.rates.as_text(),
         "price_version": one.rates.version,

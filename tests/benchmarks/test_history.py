@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from benchmarks.history import MarketHistory, PastQuote
+from benchmarks.history import MarketHistory, PastQuote, migrations
 from ledger.rates import RateCard
+from ledger.usage import Unit
 
 AT = datetime(2026, 3, 14, tzinfo=UTC)
 hours = st.integers(0, 12)
@@ -25,6 +26,8 @@ def hour(number: int) -> datetime:
 
 def past(offer: str, value: int, known: int, price: int, source: str = "feed") -> PastQuote:
     card = RateCard.of(Decimal(price), Decimal(price))
+    if price == 3:  # the dearest is sold by the image
+        card = RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.04"), per=Unit.IMAGE)
     return PastQuote(offer, hour(value), hour(known), source, card)
 
 
@@ -133,3 +136,21 @@ def test_the_table_is_made_once(database: Database) -> None:
     history.append([past("a", 0, 0, 1)])
     MarketHistory.migrate(database)
     assert history.as_of("a", hour(0)) == past("a", 0, 0, 1)
+
+
+def test_a_history_of_an_earlier_version() -> None:
+    """Prices kept before there were units are what they were, and no news when told again."""
+    old = Database(memory=True)
+    migrations.apply(old, stop_before="m002_units")
+    old.execute(
+        "INSERT INTO quote_history VALUES (NULL, 'a', ?, ?, 'feed', '1', '1', '1', '1', '0')",
+        (int(AT.timestamp()) * 10**9, int(AT.timestamp()) * 10**9),
+    )
+    MarketHistory.migrate(old)
+    history = MarketHistory(old)
+    assert history.as_of("a", hour(0)) == past("a", 0, 0, 1)
+    assert history.append([past("a", 1, 1, 1)]) == 0
+    assert history.append([past("a", 2, 2, 3)]) == 1
+    assert history.as_of("a", hour(2)) == past("a", 2, 2, 3)
+    with pytest.raises(sqlite3.IntegrityError, match="never edited"):
+        old.execute("UPDATE quote_history SET unit = '0'")

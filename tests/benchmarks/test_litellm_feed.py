@@ -6,7 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import metadata
@@ -24,8 +25,9 @@ from benchmarks.feeds.litellm import (
     read_file,
     read_installed,
 )
-from benchmarks.offers import Feature
+from benchmarks.offers import Feature, Task
 from ledger.rates import RateCard
+from ledger.usage import Unit
 
 installed = cache(read_installed)
 ENTRY = {
@@ -54,6 +56,14 @@ def only(file: PriceFile) -> PricedModel:
     found = file.find("acme", "llama")
     assert found is not None
     return found
+
+
+def unit(price: str, per: Unit) -> RateCard:
+    return RateCard.of(Decimal(0), Decimal(0), unit=Decimal(price), per=per)
+
+
+def tokens(input_usd: str, output_usd: str = "0") -> RateCard:
+    return RateCard.of(Decimal(input_usd), Decimal(output_usd))
 
 
 # -- the installed file
@@ -102,6 +112,69 @@ def test_prices_are_those_of_the_file() -> None:
                 assert price > 0
             checked += 1
     assert checked > 1000
+
+
+def test_every_price_of_a_card_is_one_of_the_file() -> None:
+    """Whatever the kind of work: no price but the entry's own, or nothing; by the unit of the work;
+    and a batch costs no more than the same at once."""
+    path = Path(str(metadata.distribution("litellm").locate_file(FILE)))
+    raw = json.loads(path.read_text(), parse_float=Decimal)
+    counts: Counter[Task] = Counter()
+    for one in installed():
+        if one.rates is None:
+            continue
+        counts[one.task] += 1
+        entries = [raw[name] for name in (one.model, f"{one.provider}/{one.model}") if name in raw]
+        named = {price for entry in entries for price in entry.values() if is_number(price)}
+        for card in filter(None, (one.rates, one.batch_rates)):
+            for price, scale, digit in (
+                *((price, 10**6, Decimal("5e-7")) for price in (card.input, card.output)),
+                (card.unit, 1, Decimal("5e-13")),
+            ):
+                assert price == 0 or any(abs(price - scale * it) <= digit for it in named), one
+        assert one.rates.per in (None, one.task.unit)
+        assert one.rates.per is None or one.rates.input == one.rates.output == 0
+        if one.batch_rates is not None:
+            assert one.batch_rates.input <= one.rates.input
+            assert one.batch_rates.output <= one.rates.output
+    assert min(counts[task] for task in Task if task is not Task.MODERATION) > 10
+    assert counts[Task.MODERATION] > 0
+
+
+def is_number(price: object) -> bool:
+    return isinstance(price, int | Decimal) and not isinstance(price, bool)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "task", "card"),
+    [
+        ("openai", "whisper-1", Task.TRANSCRIPTION, unit("0.0001", Unit.SECOND)),
+        ("openai", "gpt-4o-transcribe", Task.TRANSCRIPTION, tokens("2.5", "10")),
+        ("openai", "tts-1", Task.SPEECH, unit("0.000015", Unit.CHARACTER)),
+        ("openai", "text-embedding-3-small", Task.EMBEDDING, tokens("0.02")),
+        ("openai", "omni-moderation-latest", Task.MODERATION, tokens("0")),
+        ("openai", "davinci-002", Task.COMPLETION, tokens("2", "2")),
+        ("cohere", "rerank-v3.5", Task.RERANK, unit("0.002", Unit.SEARCH)),
+        ("mistral", "mistral-moderation-2603", Task.MODERATION, None),
+        ("openai", "gpt-image-1.5", Task.IMAGE, None),
+        ("openai", "high/1024-x-1024/gpt-image-1", Task.IMAGE, None),
+    ],
+)
+def test_published_prices_of_other_work(
+    provider: str, model: str, task: Task, card: RateCard | None
+) -> None:
+    """Whisper at 0.006 USD a minute, TTS at 15 USD a million characters, a rerank at 2 USD a
+    thousand; models with two prices for what comes out have none."""
+    found = installed().find(provider, model)
+    assert found is not None
+    assert (found.task, found.rates) == (task, card)
+
+
+def test_a_token_priced_image_model() -> None:
+    """GPT Image: 5 USD a million tokens of text, 1.25 of them cached, 40 of images."""
+    found = installed().find("openai", "gpt-image-1")
+    assert found is not None
+    assert found.rates == RateCard.of(Decimal(5), Decimal(40), cache_read=Decimal("1.25"))
 
 
 def test_published_prices() -> None:
@@ -210,11 +283,302 @@ def test_limits_and_features(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"mode": "embedding"}, {"litellm_provider": None}, {"litellm_provider": 5}]
+    "change",
+    [
+        {"mode": "video_generation"},
+        {"mode": None},
+        {"mode": ["chat"]},
+        {"litellm_provider": None},
+        {"litellm_provider": 5},
+    ],
 )
-def test_what_is_no_chat_model_is_passed_over(write: Write, change: dict[str, object]) -> None:
-    """Embeddings and entries without a provider are not for sale here."""
+def test_what_nobody_can_ask_for_is_passed_over(write: Write, change: dict[str, object]) -> None:
+    """Films, and entries without a mode or a provider, are not for sale here."""
     assert list(write(**change)) == []
+
+
+# -- an entry of other work than chat
+
+
+TOKENS = {"input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06}
+FREE = {"input_cost_per_token": 0.0, "output_cost_per_token": 0}
+HEARD, SPOKEN = "input_cost_per_audio_token", "output_cost_per_audio_token"
+PAINTED = "output_cost_per_image_token"
+
+# Every kind of entry that has a card: its mode, its prices, the card.
+PRICED: list[tuple[str, dict[str, float], RateCard]] = [
+    ("chat", TOKENS, tokens("2", "8")),
+    ("responses", TOKENS, tokens("2", "8")),
+    ("completion", TOKENS, tokens("2", "8")),
+    ("embedding", {"input_cost_per_token": 2e-08}, tokens("0.02")),
+    ("embedding", {**FREE, "input_cost_per_token": 2e-08}, tokens("0.02")),
+    ("embedding", TOKENS, tokens("2", "8")),
+    ("moderation", {**FREE, "input_cost_per_token": 1e-07}, tokens("0.1")),
+    ("rerank", {**FREE, "input_cost_per_query": 0.002}, unit("0.002", Unit.SEARCH)),
+    ("rerank", {**FREE, "input_cost_per_token": 5e-08}, tokens("0.05")),
+    ("audio_speech", {"input_cost_per_character": 1.5e-05}, unit("0.000015", Unit.CHARACTER)),
+    (
+        "audio_speech",
+        {**TOKENS, SPOKEN: 1.2e-05, "output_cost_per_second": 0.00025},
+        tokens("2", "12"),
+    ),
+    ("audio_transcription", {"input_cost_per_second": 0.0001}, unit("0.0001", Unit.SECOND)),
+    (
+        "audio_transcription",
+        {"input_cost_per_second": 0, "output_cost_per_second": 0.0001, **FREE},
+        unit("0.0001", Unit.SECOND),
+    ),
+    (
+        "audio_transcription",
+        {"input_cost_per_second": 0.0001, "output_cost_per_second": 0.0001},
+        unit("0.0001", Unit.SECOND),
+    ),
+    (
+        "audio_transcription",
+        {**TOKENS, HEARD: 2e-06, "input_cost_per_second": 0.0001},
+        tokens("2", "8"),
+    ),
+    ("image_generation", {"output_cost_per_image": 0.04}, unit("0.04", Unit.IMAGE)),
+    ("image_generation", {"input_cost_per_image": 0.02, **FREE}, unit("0.02", Unit.IMAGE)),
+    (
+        "image_generation",
+        {"input_cost_per_token": 5e-06, "input_cost_per_image_token": 1e-05, PAINTED: 4e-05},
+        tokens("5", "40"),
+    ),
+]
+
+# Every kind of entry that no card can hold, or whose price nobody has looked up.
+UNPRICED: list[tuple[str, Mapping[str, object]]] = [
+    ("embedding", FREE),
+    ("embedding", {"input_cost_per_token": 1e-07, "input_cost_per_character": 2.5e-08}),
+    ("embedding", {"input_cost_per_query": 7e-05, "input_cost_per_image": 1e-04}),
+    ("embedding", {"input_cost_per_token": 1e-07, "output_cost_per_token": "free"}),
+    ("moderation", FREE),
+    ("moderation", {}),
+    ("rerank", FREE),
+    ("rerank", {**TOKENS, "input_cost_per_query": 0.002}),
+    ("rerank", {"input_cost_per_query": 0}),
+    ("audio_speech", {"output_cost_per_image": 0.06}),
+    ("audio_speech", {**TOKENS, "output_cost_per_second": 0.00025}),
+    ("audio_speech", {**TOKENS, "input_cost_per_character": 1.5e-05}),
+    ("audio_transcription", FREE),
+    ("audio_transcription", {**TOKENS, HEARD: 6e-06}),
+    ("audio_transcription", {HEARD: 2e-06, "output_cost_per_token": 8e-06}),
+    (
+        "audio_transcription",
+        {"input_cost_per_second": 0.0001, "output_cost_per_second": 0.0002},
+    ),
+    ("image_generation", {}),
+    ("image_generation", TOKENS),
+    ("image_generation", {"input_cost_per_pixel": 5e-08}),
+    ("image_generation", {"output_cost_per_image": 0.025, "output_cost_per_pixel": 2.4e-08}),
+    ("image_generation", {"output_cost_per_image": 0.08, "output_cost_per_image_4K": 0.16}),
+    ("image_generation", {"output_cost_per_image": 0.13, "input_cost_per_image": 0.001}),
+    ("image_generation", {**TOKENS, PAINTED: 4e-05}),
+    (
+        "image_generation",
+        {"input_cost_per_token": 5e-06, PAINTED: 4e-5, "output_cost_per_image": 1},
+    ),
+    ("image_generation", {"output_cost_per_image": True}),
+    ("image_generation", {"output_cost_per_image": []}),
+    ("image_generation", {"output_cost_per_image": -0.04}),
+    ("image_generation", {"output_cost_per_image": 1e-15}),
+    ("image_generation", {"output_cost_per_image": 5000}),
+]
+
+
+@pytest.fixture
+def sell(tmp_path: Path) -> Callable[..., PricedModel]:
+    """The one entry `acme/llama`, of a mode, with these prices and no others."""
+
+    def sold(mode: str, prices: Mapping[str, object], provider: str = "acme") -> PricedModel:
+        path = tmp_path / "prices.json"
+        entry = {"litellm_provider": provider, "mode": mode, **prices}
+        path.write_text(json.dumps({f"{provider}/llama": entry}))
+        found = read_file(path, "1.2.3").find(provider, "llama")
+        assert found is not None
+        return found
+
+    return sold
+
+
+Sell = Callable[..., PricedModel]
+
+
+@pytest.mark.parametrize(("mode", "prices", "card"), PRICED)
+def test_each_kind_of_work_by_its_own_price(
+    sell: Sell, mode: str, prices: dict[str, float], card: RateCard
+) -> None:
+    """What a card can hold, it holds: by tokens, seconds, characters, images or searches."""
+    found = sell(mode, prices)
+    assert found.rates == card
+    assert found.rates.per in (None, found.task.unit)
+
+
+@pytest.mark.parametrize(("mode", "prices"), UNPRICED)
+def test_what_no_card_holds_has_none(sell: Sell, mode: str, prices: Mapping[str, object]) -> None:
+    """Two prices for one thing, prices at odds, by pixel or by size, or none that is believable."""
+    assert sell(mode, prices).rates is None
+
+
+@pytest.mark.parametrize(("mode", "prices", "card"), PRICED)
+def test_a_price_that_nobody_understands_is_part_of_the_bill(
+    sell: Sell, mode: str, prices: dict[str, float], card: RateCard
+) -> None:
+    """An entry that names one more price, of whatever kind, is not sold by the others: what is not
+    chat has few enough prices to know them all. A paid tier's price is another matter."""
+    if mode in ("chat", "responses", "completion"):
+        return
+    assert sell(mode, {**prices, "output_cost_per_parsec": 0.5}).rates is None
+    tiers = {"input_cost_per_token_priority": 9e-06, "output_cost_per_parsec_flex": 0.5}
+    assert sell(mode, {**prices, **tiers, "output_cost_per_parsec": 0}).rates == card
+
+
+def test_moderation_is_free_where_its_provider_says_so(sell: Sell) -> None:
+    """OpenAI's documentation calls it free, and the file's 0 is believed; elsewhere a 0 is a price
+    that is missing. A price that is not named is none, at OpenAI too."""
+    assert sell("moderation", FREE, provider="openai").rates == tokens("0")
+    assert sell("moderation", {}, provider="openai").rates is None
+    assert sell("chat", FREE, provider="openai").rates is None
+
+
+def test_an_embedding_of_text_has_the_price_of_text(sell: Sell) -> None:
+    """Images and sounds may cost more there: the card is for text, and the model is not said to
+    see, so that what is no text is not sent to it."""
+    prices = {"input_cost_per_token": 1.2e-07, "input_cost_per_image_token": 4.7e-07}
+    found = sell("embedding", {**prices, "supports_vision": True})
+    assert found.rates == tokens("0.12")
+    assert Feature.VISION not in found.features
+    assert Feature.VISION in sell("embedding", {**TOKENS, "supports_vision": True}).features
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "variant"),
+    [
+        ("acme", "llama", "low/1024-x-1024/llama"),
+        ("acme", "llama", "acme/high/512-x-512/llama"),
+        ("bedrock", "llama", "512-x-512/50-steps/bedrock/llama"),
+        ("bedrock", "us.llama", "max-x-max/max-steps/bedrock/llama"),
+    ],
+)
+def test_an_image_whose_price_is_its_size_has_no_price(
+    tmp_path: Path, provider: str, model: str, variant: str
+) -> None:
+    """Where the file has entries of a model by size or quality, none of its prices is the price;
+    that of its tokens stays."""
+    path = tmp_path / "prices.json"
+    image = {"litellm_provider": provider, "mode": "image_generation"}
+    by_image = {**image, "output_cost_per_image": 0.04}
+    by_token = {**image, "input_cost_per_token": 5e-06, PAINTED: 4e-05}
+
+    def rates(**entries: dict[str, Any]) -> RateCard | None:
+        path.write_text(json.dumps({f"{provider}/{model}": entries.pop("model"), **entries}))
+        found = read_file(path, "1.2.3").find(provider, model)
+        assert found is not None
+        return found.rates
+
+    assert rates(model=by_image) == unit("0.04", Unit.IMAGE)
+    assert rates(model=by_image, **{variant: by_image}) is None
+    assert rates(model=by_token, **{variant: by_image}) == tokens("5", "40")
+    sold = read_file(path, "1.2.3")
+    assert {one.rates for one in sold if one.model != model} == {None}
+
+
+# -- batches
+
+
+def batch(entry: dict[str, object]) -> dict[str, object]:
+    return {f"{name}_batches": price for name, price in entry.items()}
+
+
+def test_the_price_of_batches(write: Write) -> None:
+    """Named for batches, it is the batch card; not named, there is none."""
+    found = only(write(**batch({"input_cost_per_token": 7.5e-08, "output_cost_per_token": 3e-07})))
+    assert found.batch_rates == tokens("0.075", "0.3")
+    assert only(write()).batch_rates is None
+    for half in ("input_cost_per_token", "output_cost_per_token"):
+        assert only(write(**batch({half: 7.5e-08}))).batch_rates is None
+
+
+def test_batches_of_embeddings_need_no_output_price(sell: Sell) -> None:
+    """Nothing is written, and nothing is billed for it."""
+    prices = {"input_cost_per_token": 2e-08, "input_cost_per_token_batches": 1e-08}
+    assert sell("embedding", prices).batch_rates == tokens("0.01")
+
+
+HALF = batch({"input_cost_per_token": 7.5e-08, "output_cost_per_token": 3e-07})
+
+
+@pytest.mark.parametrize(
+    ("usual", "named", "read", "write_"),
+    [
+        ({}, {}, "0.075", "0.075"),
+        ({"cache_read_input_token_cost": 1e-08}, {}, "0.075", "0.075"),
+        (
+            {"cache_read_input_token_cost": 1e-08},
+            {"cache_read_input_token_cost": 5e-09},
+            "0.005",
+            "0.075",
+        ),
+        ({"cache_creation_input_token_cost": 2e-07}, {}, "0.075", "0.2"),
+        ({"cache_creation_input_token_cost": 5e-08}, {}, "0.075", "0.075"),
+        (
+            {"cache_creation_input_token_cost": 2e-07},
+            {"cache_creation_input_token_cost": 1e-07},
+            "0.075",
+            "0.1",
+        ),
+    ],
+)
+def test_what_a_batch_price_leaves_out_is_not_guessed_low(
+    write: Write, usual: dict[str, object], named: dict[str, object], read: str, write_: str
+) -> None:
+    """A cached token costs what the batch names, else what any other does; a written one what the
+    batch names, else its usual price if that is more."""
+    card = only(write(**usual, **HALF, **batch(named))).batch_rates
+    assert card is not None
+    assert (card.cache_read, card.cache_write) == (Decimal(read), Decimal(write_))
+
+
+def test_long_prompts_in_batches(write: Write) -> None:
+    """A threshold's batch prices are read; what it does not name for batches costs as elsewhere."""
+    above = {
+        "input_cost_per_token_above_200k_tokens": 3e-07,
+        "output_cost_per_token_above_200k_tokens": 9e-07,
+    }
+    named = batch({"input_cost_per_token_above_200k_tokens": 1.5e-07})
+    found = only(write(**HALF, **above, **named))
+    (tier,) = found.batch_long_context
+    assert (tier.above_prompt_tokens, tier.rates) == (200_000, tokens("0.15", "0.9"))
+    (usual,) = only(write(**HALF, **above)).batch_long_context
+    assert usual.rates == tokens("0.3", "0.9")
+    assert only(write(**above)).batch_long_context == ()
+
+
+# -- names of providers
+
+
+@pytest.mark.parametrize(
+    ("asked", "entry", "is_found"),
+    [
+        ("openai", "text-completion-openai", True),
+        ("azure", "azure_text", True),
+        ("vertex_ai", "vertex_ai-embedding-models", True),
+        ("fireworks_ai", "fireworks_ai-embedding-models", True),
+        ("bedrock", "bedrock_converse", True),
+        ("azure", "azure_ai", False),
+        ("vertex_ai", "vertex_air", False),
+        ("openai", "openai-like", False),
+    ],
+)
+def test_a_provider_has_several_names(
+    tmp_path: Path, asked: str, entry: str, is_found: bool
+) -> None:
+    """LiteLLM splits some providers by what they sell; the operator names the one he knows."""
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"llama": {**ENTRY, "litellm_provider": entry}}))
+    found = read_file(path, "1.2.3").find(asked, "llama")
+    assert (found is not None) is is_found
 
 
 # -- a file

@@ -25,6 +25,8 @@ from yarl import URL
 
 from benchmarks.sandbox import Behaviour, Fault, FaultRates, SandboxProvider
 from benchmarks.sandbox.cache import BLOCK_TOKENS, PromptCache
+from benchmarks.sandbox.endpoints import chat
+from benchmarks.sandbox.wire import Plain, Turn
 
 MODEL = "oak-70b"
 FAST = Behaviour(models=(MODEL,), time_scale=0.0)
@@ -277,9 +279,6 @@ def test_no_answer_is_longer_than_its_limits(
     wished: int, max_tokens: int | None, max_completion_tokens: int | None, n: int, as_json: bool
 ) -> None:
     """Both limits, each alone or together, cut every choice; "length" says so; JSON stays JSON."""
-    from benchmarks.sandbox.answer import compose
-    from benchmarks.sandbox.request import ChatRequest, read_request
-
     body = asking(
         n=n,
         max_tokens=max_tokens,
@@ -287,20 +286,15 @@ def test_no_answer_is_longer_than_its_limits(
         sandbox={"output_tokens": wished},
         response_format={"type": "json_object" if as_json else "text"},
     )
-    request = read_request(json.dumps(body).encode())
-    assert isinstance(request, ChatRequest)
-    answer = compose(
-        request,
-        id="x",
-        created=0,
-        drawn_output_tokens=1,
-        prompt_tokens=3,
-        cached_tokens=0,
-        context_tokens=53,
-    )
+    request = chat.read(json.dumps(body).encode(), "application/json")
+    assert isinstance(request, chat.ChatRequest)
+    behaviour = replace(FAST, context_tokens=53)
+    draws = behaviour.draws(0, source_of_chance())
+    answer = request.answer(Turn(behaviour, draws, 0, request.words(), PromptCache()))
+    assert isinstance(answer, Plain)
 
     limit = min(one for one in (max_tokens, max_completion_tokens, 50) if one is not None)
-    written = json.loads(answer.plain(with_usage=True))
+    written = json.loads(answer.write(True))
     assert written["usage"]["completion_tokens"] == n * min(wished, limit)
     for choice in written["choices"]:
         content = choice["message"]["content"]

@@ -64,6 +64,66 @@ def test_offers_that_nobody_can_price(path: Path) -> None:
     assert warning.startswith("models.gpt-4o-mini: nobody knows a price of u0/gpt-4o-mini")
 
 
+KEYLESS = "providers.p: has no key: set GROQ_API_KEY, or write api_key"
+OTHER_ACCOUNT = "providers.p: the account b has no key: write its api_key"
+OTHER_HOST = "providers.p: has no key: write api_key"
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "warning"),
+    [
+        ("{preset: groq}", None, KEYLESS),
+        ("{preset: groq}", "", KEYLESS),
+        ("{preset: groq}", "sk", None),
+        ("{base_url: https://api.groq.com/openai/v1}", None, KEYLESS),
+        ("{preset: groq, api_key: sk}", None, None),
+        ("{preset: groq, accounts: [{name: a, api_key: sk}]}", None, None),
+        ("{preset: groq, accounts: [{name: a, api_key: sk}, {name: b}]}", "sk", OTHER_ACCOUNT),
+        ("{preset: groq, base_url: http://elsewhere/v1}", "sk", OTHER_HOST),
+        ("{preset: vllm}", None, None),
+        ("{base_url: http://elsewhere/v1}", None, None),
+        ("{dialect: litellm, litellm_provider: bedrock}", None, None),
+    ],
+)
+def test_a_host_that_wants_a_key(
+    tmp_path: Path, written: str, key: str | None, warning: str | None
+) -> None:
+    """Where an account of a known host has no key, the variable that would do is named, if one
+    would."""
+    path = tmp_path / "hedgerow.yaml"
+    offer = "{provider: p, model: m, price: {input: 1, output: 1}}"
+    path.write_text(f"providers: {{p: {written}}}\nmodels: {{m: {{offers: [{offer}]}}}}\n")
+    done = CliRunner(env={"GROQ_API_KEY": key}).invoke(check, ["-c", str(path)])
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"{path}: ok ")
+    assert done.stderr == (f"{path}: {warning}\n" if warning else "")
+
+
+def test_what_a_provider_lacks_is_explained(tmp_path: Path) -> None:
+    """Each provider that cannot be reached is an error that says what to write."""
+    path = tmp_path / "hedgerow.yaml"
+    path.write_text("""\
+providers:
+  groq: {api_key: k}
+  ours: {api_key: k}
+  azure: {api_key: k}
+  bedrock: {dialect: litellm}
+  fast: {preset: gorq}
+models: {m: {offers: [{provider: groq, model: m}]}}
+""")
+    done = CliRunner().invoke(check, ["-c", str(path)])
+    assert done.exit_code == 1
+    lines = [line.removeprefix(f"{path}:") for line in done.stderr.splitlines()]
+    example = "is missing; write, for example,"
+    url = "base_url: https://RESOURCE.openai.azure.com/openai/v1"
+    assert lines == [
+        f"3: providers.ours.base_url: {example} base_url: https://api.groq.com/openai/v1",
+        f"4: providers.azure.base_url: {example} {url}",
+        f"5: providers.bedrock.litellm_provider: {example} litellm_provider: bedrock",
+        '6: providers.fast.preset: no preset is called "gorq"; did you mean "groq"?',
+    ]
+
+
 def test_invalid(path: Path) -> None:
     """Every error is one line on stderr, stdout stays empty, exit code 1."""
     path.write_text(path.read_text().replace("dialect", "dialekt").replace("18000", "99999"))

@@ -30,16 +30,29 @@ server:
   workers: 1
   admin_key: sk-admin
   max_body_bytes: 1000
+  max_header_bytes: 4096
+  body_timeout: 30s
+  parallel_per_key: 7
 ledger:
   url: sqlite:///books.db
   durability: disk
 providers:
   groq:
-    dialect: openai #!
+    dialect: openai
     base_url: https://api.groq.com/openai/v1 #!
     api_key: sk-groq
     litellm_provider: groq
     max_tokens_field: max_tokens
+    endpoints: [chat/completions]
+  together:
+    preset: together
+    accounts:
+      - api_key: sk-pool
+        name: a #!
+        parallel: 5
+        requests_per_minute: 60
+      - api_key: sk-other
+        name: b #!
 models:
   llama-3.3-70b:
     offers:
@@ -59,13 +72,28 @@ models:
         model: llama-3.3-70b-versatile #!
         quantization: fp8
         service_tier: flex
+    routing:
+      attempts: 5
+      heartbeat: 10s
 routing:
   ttft_ms_p95_max: 1500
   attempts: 2
   first_byte_timeout: 500ms
   idle_timeout: 45
   deadline: 1.5m
-  stream_rescue: error
+  stream_rescue: buffer
+  heartbeat: off
+idempotency:
+  keep: 5m
+  max_bytes: 1000
+files:
+  path: uploads
+  max_bytes_per_file: 10 MiB
+  max_bytes: 1 GiB
+batches:
+  hours: ["22:00-06:00"]
+  timezone: Europe/Berlin
+  parallel: 2
 """
 LINES = VALID.splitlines()
 LEAVES = [at for at, line in enumerate(LINES) if not line.removesuffix(" #!").endswith(":")]
@@ -156,6 +184,17 @@ def test_every_key_is_read() -> None:
     assert (second.price, second.quantization, second.features) == (None, "fp8", None)
     routing = config.routing
     assert (routing.first_byte_timeout, routing.idle_timeout, routing.deadline) == (0.5, 45, 90)
+    server = config.server
+    assert (server.max_header_bytes, server.body_timeout, server.parallel_per_key) == (4096, 30, 7)
+    assert (config.idempotency.keep, config.idempotency.max_bytes) == (300, 1000)
+    assert (config.files.max_bytes_per_file, config.files.max_bytes) == (10 * 2**20, 2**30)
+    assert config.files.path.is_absolute()
+    assert config.files.path.name == "uploads"
+    accounts = config.providers["together"].accounts
+    assert [(one.name, one.parallel, one.requests_per_minute) for one in accounts] == [
+        ("a", 5, 60),
+        ("b", None, None),
+    ]
 
 
 def test_defaults_need_no_more_than_providers_and_models() -> None:
@@ -177,7 +216,13 @@ def test_defaults_need_no_more_than_providers_and_models() -> None:
         "idle_timeout": 30.0,
         "deadline": 60.0,
         "stream_rescue": "error",
+        "heartbeat": None,
     }
+    assert (config.server.max_header_bytes, config.server.body_timeout) == (32768, 60)
+    assert config.server.parallel_per_key is None
+    assert (config.idempotency.keep, config.idempotency.max_bytes) == (600, 67108864)
+    assert (config.files.max_bytes_per_file, config.files.max_bytes) == (209715200, 10 * 2**30)
+    assert (config.batches.hours, config.batches.parallel) == ((), 8)
     assert config.providers["groq"].base_url == "http://127.0.0.1:1/v1"
 
 
@@ -216,6 +261,7 @@ def test_ledger_path_is_absolute(
     monkeypatch.chdir(tmp_path)
     config = load_config(Path("conf/h.yaml"), {})
     assert config.ledger.path == Path(expected.replace("FOLDER", str(tmp_path / "conf")))
+    assert config.files.path == tmp_path / "conf" / "hedgerow-files"
     assert config.path == Path("conf/h.yaml")
 
 
@@ -388,6 +434,7 @@ def test_no_value_of_a_variable_is_ever_shown(at: int, before: str, after: str) 
         assert "confidential" not in f"{result} {result!r}"
     assert "sk-admin" not in repr(result)
     assert "sk-groq" not in repr(result)
+    assert "sk-pool" not in repr(result)
 
 
 @few
@@ -429,7 +476,11 @@ def change(old: str, new: str) -> str:
         (change("sqlite:///books.db", "mysql://h/d"), "ledger.url", "write sqlite:///hedgerow.db"),
         (change("sqlite:///books.db", "'sqlite:///:memory:'"), "ledger.url", "write sqlite:///"),
         (change("durability: disk", "durability: ram"), "ledger.durability", "process or disk"),
-        (change("dialect: openai", "dialect: anthropic"), "providers.groq.dialect", "write openai"),
+        (
+            change("dialect: openai", "dialect: grpc"),
+            "providers.groq.dialect",
+            "write openai, anthropic or litellm",
+        ),
         (change("https://api.groq", "api.groq"), "providers.groq.base_url", "no http or https"),
         (change("https://api.groq", "https://k@api.groq"), "providers.groq.base_url", "api_key"),
         (change("https://api.groq.com", "https://"), "providers.groq.base_url", "is no URL"),
@@ -468,13 +519,26 @@ def change(old: str, new: str) -> str:
         ),
         (change("attempts: 2", "attempts: 0"), "routing.attempts", "write 1 or more"),
         (change("deadline: 1.5m", "deadline: 0s"), "routing.deadline", "more than 0"),
+        (change("heartbeat: off", "heartbeat: never"), "routing.heartbeat", "write off, or a"),
+        (change("heartbeat: off", "heartbeat: 25h"), "routing.heartbeat", "at most 24h"),
+        (change("buffer", "splice"), "routing.stream_rescue", "error, buffer or prefix_match"),
+        (
+            change("attempts: 5", "attempts: 0"),
+            "models.llama-3.3-70b.routing.attempts",
+            "write 1 or more",
+        ),
+        (change("10 MiB", "10 MB"), "files.max_bytes_per_file", '"10 MB" is no whole number'),
+        (change("1 GiB", "0"), "files.max_bytes", "write 1 or more"),
+        (change("22:00-06:00", "22-6"), "batches.hours[0]", '"22-6" are no hours of a day'),
+        (change("22:00-06:00", "22:00-22:00"), "batches.hours[0]", "are no hours"),
+        (change("22:00-06:00", "22:00-24:30"), "batches.hours[0]", "are no hours"),
         (change("deadline: 1.5m", "deadline: 3 days"), "routing.deadline", "is no duration"),
         (change("deadline: 1.5m", "deadline: -3s"), "routing.deadline", "is no duration"),
         (VALID + "market: {feeds: [{kind: openrouter}]}", "market.feeds[0].kind", "write litellm"),
         (VALID + "policies: policies/*.yaml", "policies", "is not a list"),
         (VALID + "policies: [policies/*.yml]", "policies[0]", 'no file matches "policies/*.yml"'),
         (VALID + "contracts: [c.yaml]", "contracts", "unknown key"),
-        (VALID + "routing: {}", "routing", "a second time; the first is in line 36"),
+        (VALID + "routing: {}", "routing", "a second time; the first is in line 52"),
     ],
 )
 def test_bad_value(text: str, where: str, says: str) -> None:
@@ -619,7 +683,7 @@ def test_file_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
 def test_malformed_variable(written: str) -> None:
     """What looks like a variable and is none never passes as text."""
     error = only_error_of(change("api_key: sk-groq", f"api_key: '{written}'"))
-    assert (error.where, error.line) == ("providers.groq.api_key", 14)
+    assert (error.where, error.line) == ("providers.groq.api_key", 17)
 
 
 def test_import_is_light() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +15,14 @@ from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.sqlite_store import SqliteStore
-from ledger.usage import TokenUsage
+from ledger.usage import TokenUsage, Unit
 from ledger.windows import Window
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 NOW_NS = 1_773_500_966_000_000_000
 NANO_PER_TOKEN = RateCard.of(Decimal(0), Decimal("0.001"))
 """One completion token costs one nano-USD: any amount is the charge of some usage."""
+CENT_PER_IMAGE = RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.01"), per=Unit.IMAGE)
 SOMEBODY = Principal("key_1", team="research", user="ada")
 
 
@@ -37,6 +39,8 @@ def attempt(
     model: str = "llama",
     provider: str = "acme",
     rates: RateCard = NANO_PER_TOKEN,
+    account: str | None = None,
+    batch: str | None = None,
 ) -> Attempt:
     return Attempt(
         id=attempt_id,
@@ -49,6 +53,8 @@ def attempt(
         rates=rates,
         streamed=False,
         worst_case=Money(worst_case),
+        account=account,
+        batch=batch,
     )
 
 
@@ -79,6 +85,14 @@ def settlement(
         ttft_ms=None,
         total_ms=12.5,
     )
+
+
+def settlement_by_units(units: int, rates: RateCard) -> Settlement:
+    """An end of work that has no tokens: the provider counts units, and they cost what it says."""
+    usage = TokenUsage(None, None, units=units)
+    cost = rates.charge(usage)
+    charge = Charge(cost, cost, cost, cost, None, None)
+    return replace(settlement(0), usage=usage, rates=rates, charge=charge)
 
 
 def budget(

@@ -11,24 +11,39 @@ import pytest
 from ledger.audit import Audit, verify
 from ledger.budgets import EACH, Scope
 from ledger.sqlite_store import SqliteStore
-from tests.ledger.entries import NOW_NS, attempt, budget, charge, hold_of, take
+from tests.ledger.entries import (
+    CENT_PER_IMAGE,
+    NOW_NS,
+    attempt,
+    budget,
+    charge,
+    hold_of,
+    settlement_by_units,
+    take,
+)
 
-TEAMS = budget("teams", 1000, Scope(team=EACH))
+TEAMS = budget("teams", 40_000_000, Scope(team=EACH))
 
 
 @pytest.fixture
 def books(tmp_path: Path) -> Path:
-    """Books with one hold of each fate: charged, charged above its hold, voided, lost, open."""
+    """Books with one hold of each fate: charged by tokens, by images, above its hold, voided,
+    lost, open."""
     path = tmp_path / "books.db"
     store = SqliteStore.open(path)
     holds = {
         name: hold_of(attempt(name, 100), TEAMS)
         for name in ("charged", "overrun", "voided", "lost", "open")
     }
-    for name in ("charged", "overrun", "voided", "lost"):
+    holds["images"] = hold_of(
+        attempt("images", 30_000_000, rates=CENT_PER_IMAGE, account="second"), TEAMS
+    )
+    for name in ("charged", "overrun", "voided", "lost", "images"):
         take(store, holds[name])
     charge(store, holds["charged"], 40)
     charge(store, holds["overrun"], 130)
+    with store.transaction():
+        store.post(holds["images"], settlement_by_units(2, CENT_PER_IMAGE))
     with store.transaction():
         store.void("voided", NOW_NS, "not connected")
         store.recover(NOW_NS)
@@ -56,7 +71,7 @@ def test_books_that_nobody_touched(books: Path) -> None:
     """What the store wrote is verified, and counted: overruns included, nothing hidden."""
     found = audit(books)
     assert found.verified, found.findings
-    assert (found.accounts, found.attempts, found.charges, found.open_holds) == (1, 5, 3, 1)
+    assert (found.accounts, found.attempts, found.charges, found.open_holds) == (1, 6, 4, 1)
     assert found.overrun == 30
 
 
@@ -116,14 +131,15 @@ COPY = "SELECT 'copy', request_id, at_ns, org, team, project, user, key_id, tags
             f" {COPY}, upstream_model, streamed, rate_card, prompt_tokens, completion_tokens,"
             " cached_tokens, cache_write_tokens, reasoning_tokens, billed_nanos, effective_nanos,"
             " contracted_nanos, list_nanos, first_offer_nanos, cheapest_nanos, held_nanos,"
-            " overrun_nanos, estimated, ttft_ms, total_ms FROM usage WHERE attempt_id = 'charged'",
+            " overrun_nanos, estimated, ttft_ms, total_ms, units, account FROM usage"
+            " WHERE attempt_id = 'charged'",
             "usage",
             id="a doubled usage row",
         ),
         pytest.param(
             "INSERT INTO holds"
-            f" {COPY}, upstream_model, streamed, rate_card, amount_nanos, expires_at_ns"
-            " FROM holds WHERE attempt_id = 'open';"
+            f" {COPY}, upstream_model, streamed, rate_card, amount_nanos, expires_at_ns, account,"
+            " batch FROM holds WHERE attempt_id = 'open';"
             "INSERT INTO hold_accounts SELECT 'copy', account_id FROM hold_accounts"
             " WHERE attempt_id = 'open'",
             "account teams team=research",
@@ -132,6 +148,37 @@ COPY = "SELECT 'copy', request_id, at_ns, org, team, project, user, key_id, tags
         pytest.param("UPDATE rate_cards SET output = '0.002'", "charged", id="another price"),
         pytest.param(
             "UPDATE rate_cards SET cache_read = '0.002'", "rate card", id="a price nobody paid yet"
+        ),
+        pytest.param(
+            "UPDATE usage SET units = 3 WHERE attempt_id = 'images'", "images", id="edited units"
+        ),
+        pytest.param(
+            "UPDATE usage SET units = NULL WHERE attempt_id = 'images'",
+            "images",
+            id="forgotten units",
+        ),
+        pytest.param(
+            "UPDATE usage SET account = 'first' WHERE attempt_id = 'images'",
+            "images",
+            id="a charge moved to another account",
+        ),
+        pytest.param(
+            "UPDATE rate_cards SET unit = '0.02' WHERE per = 'image'",
+            "images",
+            id="another price of a unit",
+        ),
+        pytest.param(
+            "UPDATE rate_cards SET per = 'second' WHERE per = 'image'",
+            "rate card",
+            id="another unit",
+        ),
+        pytest.param(
+            "UPDATE rate_cards SET per = 'parsec' WHERE per = 'image'",
+            "rate card",
+            id="a unit that is none",
+        ),
+        pytest.param(
+            "UPDATE rate_cards SET input = 'cheap'", "rate card", id="a price that is no number"
         ),
         pytest.param(
             "UPDATE usage SET overrun_nanos = 0 WHERE attempt_id = 'overrun'",
@@ -201,9 +248,9 @@ def test_an_audit_waits_for_nobody_and_holds_up_nobody(books: Path) -> None:
         with closing(store):
             with writer.transaction():
                 writer.hold(hold_of(attempt("new", 10), TEAMS))
-                assert verify(store).attempts == 5
-            with store.view():
-                assert store.database.execute("SELECT count(*) FROM holds").fetchone() == (6,)
-                take(writer, hold_of(attempt("newer", 10), TEAMS))
                 assert verify(store).attempts == 6
-            assert verify(store).attempts == 7
+            with store.view():
+                assert store.database.execute("SELECT count(*) FROM holds").fetchone() == (7,)
+                take(writer, hold_of(attempt("newer", 10), TEAMS))
+                assert verify(store).attempts == 7
+            assert verify(store).attempts == 8

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,24 @@ from ledger.book import open_book
 from ledger.budgets import EACH, Scope
 from ledger.errors import NotOurStore, StoreInUse, StoreTooNew, StoreUnavailable
 from ledger.lock import sole_server
+from ledger.rates import RateCard
 from ledger.sqlite_store import SqliteStore
 from ledger.statements import Charged, charged
-from tests.ledger.entries import NOW_NS, attempt, budget, clock_ns, hold_of, left_in, take
+from tests.ledger.entries import (
+    CENT_PER_IMAGE,
+    NOW_NS,
+    attempt,
+    budget,
+    clock_ns,
+    hold_of,
+    left_in,
+    settlement,
+    settlement_by_units,
+    take,
+)
 
 ROOT = Path(__file__).parents[2]
+FIXTURES = Path(__file__).parent / "fixtures"
 NOBODY = 65534
 
 
@@ -82,6 +96,41 @@ def test_a_database_of_another_program(path: Path) -> None:
     with pytest.raises(NotOurStore, match="songs"):
         SqliteStore.open(path)
     assert path.read_bytes() == before
+
+
+def test_books_of_an_earlier_version(path: Path) -> None:
+    """Books as a version before units wrote them: every row verifies, the open hold is charged in
+    full, new kinds of work are booked beside, and rows stay unedited."""
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((FIXTURES / "books_m003.sql").read_text())
+        old.execute("PRAGMA application_id = 0x48454447")
+    cap = budget("teams", 10**9, Scope(team=EACH))
+    with closing(SqliteStore.open(path)) as store:
+        audit = verify(store)
+        assert audit.verified, audit.findings
+        assert (audit.attempts, audit.charges, audit.open_holds) == (5, 3, 1)
+        known = store.open_hold("open")
+        assert known is not None
+        assert known.attempt.rates == RateCard.of(Decimal("2.5"), Decimal(10), Decimal("1.25"))
+        new = hold_of(attempt("new", 10**8, rates=CENT_PER_IMAGE, account="second"), cap)
+        take(store, new)
+        with store.transaction():
+            store.post(new, settlement_by_units(3, CENT_PER_IMAGE))
+            assert store.recover(NOW_NS) == 1
+        for table in ("holds", "usage", "rate_cards"):
+            with pytest.raises(sqlite3.IntegrityError, match="never edited"):
+                store.database.execute(f"UPDATE {table} SET rowid = rowid")
+        found = {one.attempt_id: one for one in charged(store)}
+        assert {name: one.effective for name, one in found.items()} == {
+            "charged": 40,
+            "overrun": 130,
+            "lost": 100,
+            "open": 100,
+            "new": 30_000_000,
+        }
+        assert (found["new"].usage.units, found["new"].account) == (3, "second")
+        assert (found["charged"].usage.units, found["charged"].account) == (None, None)
+        assert verify(store).verified
 
 
 def test_books_of_a_later_version(path: Path) -> None:
@@ -269,3 +318,33 @@ async def test_what_was_never_sent_is_not_charged(path: Path) -> None:
     book = open_book(await asyncio.to_thread(SqliteStore.open, path), (each,), clock_ns)
     assert await left_in(path, each) == 90
     await book.close()
+
+
+async def test_a_batch_that_a_killed_server_left_goes_on(path: Path) -> None:
+    """Its provider works on without us: its holds stay held, are found again, and are ended by
+    whoever takes the job over; those of other requests are charged at once, as ever."""
+    cap = budget("cap", 1000)
+
+    def leave() -> None:
+        with closing(SqliteStore.open(path)) as store:
+            take(store, hold_of(attempt("alone", 50), cap))
+            for number in range(3):
+                take(store, hold_of(attempt(f"line_{number}", 100, batch="batch_1"), cap))
+
+    await asyncio.to_thread(leave)
+    for _ in range(2):
+        book = open_book(await asyncio.to_thread(SqliteStore.open, path), (cap,), clock_ns)
+        assert await left_in(path, cap) == 1000 - 50 - 300
+        await book.close()
+    found, audit = await asyncio.to_thread(read, path)
+    assert [one.attempt_id for one in found] == ["alone"]
+    assert (audit.open_holds, audit.verified) == (3, True)
+    book = open_book(await asyncio.to_thread(SqliteStore.open, path), (cap,), clock_ns)
+    one, two, three = await book.holds_of_batch("batch_1")
+    await book.post_all([(one, settlement(70)), (two, settlement(90))])
+    await book.void_all([three], "expired at its provider")
+    assert await book.holds_of_batch("batch_1") == ()
+    await book.close()
+    found, audit = await asyncio.to_thread(read, path)
+    assert [one.effective for one in found] == [50, 70, 90]
+    assert (audit.open_holds, audit.verified) == (0, True)

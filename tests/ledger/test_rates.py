@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ledger.errors import NotAPrice, UsageUnknown
 from ledger.money import MAX_NANOS, Money
 from ledger.rates import RateCard
-from ledger.usage import TokenUsage
+from ledger.usage import TokenUsage, Unit
 
 prices = st.decimals(0, 1_000_000, places=9)
-cards = st.builds(
+cards_of_tokens = st.builds(
     RateCard.of,
     prices,
     prices,
@@ -25,6 +25,13 @@ cards = st.builds(
     st.none() | prices,
     st.decimals(0, 10, places=6),
 )
+cards_of_units = st.builds(
+    replace,
+    cards_of_tokens,
+    unit=st.decimals("0.000000000000001", 100, places=15),
+    per=st.sampled_from(Unit),
+)
+cards = cards_of_tokens | cards_of_units
 counts = st.integers(0, 2_000_000)
 
 
@@ -34,12 +41,13 @@ def usages(draw: st.DrawFn) -> TokenUsage:
     prompt = draw(counts)
     cached = draw(st.none() | st.integers(0, prompt))
     written = draw(st.none() | st.integers(0, prompt - (cached or 0)))
-    return TokenUsage(prompt, draw(counts), cached, written)
+    return TokenUsage(prompt, draw(counts), cached, written, units=draw(counts))
 
 
 def by_fractions(card: RateCard, usage: TokenUsage) -> int:
     assert usage.prompt is not None
     assert usage.completion is not None
+    assert usage.units is not None
     cached, written = usage.cached or 0, usage.cache_write or 0
     usd = (
         Fraction(card.input) * (usage.prompt - cached - written)
@@ -47,6 +55,8 @@ def by_fractions(card: RateCard, usage: TokenUsage) -> int:
         + Fraction(card.cache_write) * written
         + Fraction(card.output) * usage.completion
     ) / 1_000_000 + Fraction(card.request)
+    if card.per is not None:
+        usd += Fraction(card.unit) * usage.units
     return math.ceil(usd * 10**9)
 
 
@@ -62,39 +72,55 @@ def test_a_charge_known_from_a_price_list() -> None:
     assert card.charge(TokenUsage(10_000, 500, cached=8_000)) == 20_000_000
 
 
-@given(cards, usages(), st.sampled_from(["prompt", "completion"]), counts)
+def test_charges_known_from_price_lists_of_units() -> None:
+    """Whisper at 0.006 USD a minute, TTS at 15 USD a million characters, four images at 0.04 USD,
+    a rerank at 2 USD a thousand searches."""
+    for price, per, units, nanos in (
+        ("0.0001", Unit.SECOND, 60, 6_000_000),
+        ("0.000015", Unit.CHARACTER, 4096, 61_440_000),
+        ("0.04", Unit.IMAGE, 4, 160_000_000),
+        ("0.002", Unit.SEARCH, 1, 2_000_000),
+    ):
+        card = RateCard.of(Decimal(0), Decimal(0), unit=Decimal(price), per=per)
+        assert card.charge(TokenUsage(0, 0, units=units)) == nanos
+
+
+@given(cards, usages(), st.sampled_from(["prompt", "completion", "units"]), counts)
 def test_more_tokens_never_cost_less(
     card: RateCard, usage: TokenUsage, count: str, more: int
 ) -> None:
-    """A charge grows with the prompt and with the completion."""
+    """A charge grows with the prompt, with the completion and with the units."""
     grown = replace(usage, **{count: getattr(usage, count) + more})
     assert card.charge(grown) >= card.charge(usage)
 
 
-@given(cards, usages(), counts, counts)
+@given(cards, usages(), counts, counts, counts)
 def test_the_worst_case_bounds_every_charge(
-    card: RateCard, usage: TokenUsage, spare_in: int, spare_out: int
+    card: RateCard, usage: TokenUsage, spare_in: int, spare_out: int, spare_units: int
 ) -> None:
     """However much of a prompt was cached or written, no charge exceeds the worst case."""
     assert usage.prompt is not None
     assert usage.completion is not None
-    bound = card.worst_case(usage.prompt + spare_in, usage.completion + spare_out)
+    assert usage.units is not None
+    bound = card.worst_case(
+        usage.prompt + spare_in, usage.completion + spare_out, usage.units + spare_units
+    )
     assert card.charge(usage) <= bound
 
 
-@given(cards, st.integers(0, 10**13), counts)
+@given(cards, st.integers(0, 10**13), counts, counts)
 def test_the_affordable_completion_is_the_largest_that_fits(
-    card: RateCard, left: int, prompt: int
+    card: RateCard, left: int, prompt: int, units: int
 ) -> None:
-    """What is called affordable fits, one token more does not; nothing fits if the prompt fails."""
-    most = card.affordable_completion(Money(left), prompt)
-    if card.worst_case(prompt, 0) > left:
+    """What is called affordable fits, one token more does not; nothing fits if the rest fails."""
+    most = card.affordable_completion(Money(left), prompt, units)
+    if card.worst_case(prompt, 0, units) > left:
         assert most == 0
     elif card.output == 0:
         assert most == 2**31 - 1
     else:
-        assert card.worst_case(prompt, most) <= left
-        assert most == 2**31 - 1 or card.worst_case(prompt, most + 1) > left
+        assert card.worst_case(prompt, most, units) <= left
+        assert most == 2**31 - 1 or card.worst_case(prompt, most + 1, units) > left
 
 
 def test_nothing_is_affordable_with_a_debt() -> None:
@@ -115,6 +141,8 @@ def test_equal_cards_have_one_version(card: RateCard, zeros: int) -> None:
         rewritten(card.cache_read),
         rewritten(card.cache_write),
         rewritten(card.request),
+        rewritten(card.unit),
+        card.per,
     )
     assert (other, other.as_text(), other.version) == (card, card.as_text(), card.version)
     dearer = replace(card, request=card.request + Decimal("0.000000001"))
@@ -122,11 +150,62 @@ def test_equal_cards_have_one_version(card: RateCard, zeros: int) -> None:
     assert len(card.version) == 12
 
 
+@given(cards_of_tokens, cards_of_units, st.sampled_from(Unit))
+def test_no_two_cards_share_a_version(tokens: RateCard, units: RateCard, per: Unit) -> None:
+    """A unit price, another one, and another unit are other cards."""
+    priced = replace(tokens, unit=units.unit, per=units.per)
+    dearer = replace(priced, unit=priced.unit + 1)
+    other = replace(priced, per=per)
+    versions = {one.version for one in (tokens, priced, dearer, other)}
+    assert len(versions) == (3 if other == priced else 4)
+
+
+@pytest.mark.parametrize(
+    ("prices", "version"),
+    [
+        (("2.5", "10", "1.25", "2.5", "0"), "b228ecfcddd3"),
+        (("0", "0.001", "0", "0", "0"), "6c6b3e9e14a8"),
+        (("0.15", "0.6", "0.075", "0.2", "0.001"), "1cc3a4ac2006"),
+    ],
+)
+def test_versions_of_cards_without_units_are_for_ever(
+    prices: tuple[str, ...], version: str
+) -> None:
+    """Rows written before there were units name their cards by these: they must verify."""
+    card = RateCard.of_row((*prices, "0", None))
+    assert (card.as_row(), card.version) == ((*prices, "0", None), version)
+
+
+@given(cards)
+def test_a_card_is_read_as_it_was_written(card: RateCard) -> None:
+    """The row of a card is that card, exactly."""
+    assert RateCard.of_row(card.as_row()) == card
+    assert RateCard.of_row(card.as_row()).version == card.version
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("1", "1", "1", "1", "0", "0.5", "parsec"),
+        ("1", "1", "1", "1", "0", "0.5", None),
+        ("1", "1", "1", "1", "0", "0", "image"),
+        ("one", "1", "1", "1", "0", "0", None),
+        ("1", None, "1", "1", "0", "0", None),
+    ],
+)
+def test_a_row_that_is_no_card(row: tuple[str | None, ...]) -> None:
+    """An unknown unit, a price without its unit, a unit without a price, and what is no number."""
+    with pytest.raises(NotAPrice):
+        RateCard.of_row(row)
+
+
 def test_the_text_of_a_card() -> None:
     """The canonical text names each price, plainly; minus nothing is nothing."""
     card = RateCard.of(Decimal("1E+2"), Decimal("0.50"), cache_read=Decimal("-0"))
     expected = "input=100 output=0.5 cache_read=0 cache_write=100 request=0"
     assert card.as_text() == expected
+    images = replace(card, unit=Decimal("0.040"), per=Unit.IMAGE)
+    assert images.as_text() == f"{expected} unit=0.04 per=image"
 
 
 @pytest.mark.parametrize("count", ["prompt", "completion"])
@@ -136,16 +215,45 @@ def test_unknown_usage_is_no_free_usage(count: str) -> None:
     assert not usage.is_known
     with pytest.raises(UsageUnknown):
         RateCard.of(Decimal(1), Decimal(1)).charge(usage)
+    with pytest.raises(UsageUnknown):
+        RateCard.of(Decimal(0), Decimal(0)).charge(usage)
+
+
+@given(cards_of_units, usages())
+def test_unknown_units_are_no_free_units(card: RateCard, usage: TokenUsage) -> None:
+    """A card priced by units refuses a charge without their count; no other card asks for it."""
+    uncounted = replace(usage, units=None)
+    with pytest.raises(UsageUnknown, match=str(card.per)):
+        card.charge(uncounted)
+    tokens_only = replace(card, unit=Decimal(0), per=None)
+    assert tokens_only.charge(uncounted) == tokens_only.charge(usage)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(Unit))
+def test_tokens_that_cost_nothing_need_not_be_counted(units: int, per: Unit) -> None:
+    """Who sells seconds counts no tokens: unknown ones cost nothing there, and only there."""
+    card = RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.0001"), per=per)
+    usage = TokenUsage(None, None, units=units)
+    assert card.charge(usage) == 100_000 * units
+    one = Decimal(1)
+    for dearer in (
+        replace(card, input=one),
+        replace(card, output=one),
+        replace(card, cache_read=one),
+        replace(card, cache_write=one),
+    ):
+        with pytest.raises(UsageUnknown):
+            dearer.charge(usage)
 
 
 @pytest.mark.parametrize(
     "price",
     [0.5, 1, "1", None, *map(Decimal, ["NaN", "Infinity", "-0.01", "1000001", "1e-99999999"])],
 )
-@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("place", range(6))
 def test_what_is_no_price(price: object, place: int) -> None:
-    """Every one of the five prices must be a Decimal from 0 to a million, with few decimals."""
-    five: list[object] = [Decimal(1)] * 5
-    five[place] = price
+    """Every one of the six prices must be a Decimal from 0 to a million, with few decimals."""
+    six: list[object] = [Decimal(1)] * 6
+    six[place] = price
     with pytest.raises(NotAPrice):
-        RateCard(*five)  # type: ignore[arg-type]
+        RateCard(*six, per=Unit.IMAGE)  # type: ignore[arg-type, misc]

@@ -17,8 +17,10 @@ from ledger.money import Money
 from ledger.principals import Principal
 from ledger.sqlite_store import SqliteStore
 from ledger.statements import Dimension, SpendRow, charged, spend, standing
+from ledger.usage import TokenUsage
 from ledger.windows import Window
 from tests.ledger.entries import (
+    CENT_PER_IMAGE,
     NOW,
     NOW_NS,
     attempt,
@@ -26,6 +28,7 @@ from tests.ledger.entries import (
     charge,
     hold_of,
     settlement,
+    settlement_by_units,
     take,
 )
 
@@ -46,6 +49,7 @@ class Charged:
     first_offer: int | None
     cheapest: int | None
     estimated: bool
+    account: str | None
 
 
 amounts = st.integers(0, 1000)
@@ -68,6 +72,7 @@ entries = st.builds(
     st.none() | amounts,
     st.none() | amounts,
     st.booleans(),
+    maybe,
 )
 
 NAMES: dict[Dimension, Callable[[Charged], list[str | None]]] = {
@@ -78,6 +83,7 @@ NAMES: dict[Dimension, Callable[[Charged], list[str | None]]] = {
     Dimension.KEY: lambda one: [one.who.key_id],
     Dimension.MODEL: lambda one: [one.model],
     Dimension.PROVIDER: lambda one: [one.provider],
+    Dimension.ACCOUNT: lambda one: [one.account and f"{one.provider}/{one.account}"],
     Dimension.TAG: lambda one: list(one.who.tags) or [None],
     Dimension.DAY: lambda one: [datetime.fromtimestamp(one.at_ns // 10**9, UTC).date().isoformat()],
 }
@@ -109,6 +115,7 @@ def book(store: SqliteStore, found: list[Charged]) -> None:
                     at_ns=one.at_ns,
                     model=one.model,
                     provider=one.provider,
+                    account=one.account,
                 )
             )
             store.hold(hold)
@@ -171,6 +178,7 @@ def test_every_charge_is_listed(found: list[Charged]) -> None:
                 one.estimated,
             )
             assert (row.usage.prompt, row.usage.completion) == (one.prompt, one.nanos)
+            assert (row.provider, row.account) == (one.provider, one.account)
             assert row.rates.charge(row.usage) == row.effective
             assert list(charged(store, row.request_id)) == [row]
 
@@ -226,3 +234,16 @@ def test_an_estimate_of_a_lost_hold_is_its_whole_amount(store: SqliteStore) -> N
     (row,) = charged(store)
     assert (row.effective, row.estimated, row.usage.prompt) == (70, True, None)
     assert spend(store, Dimension.TEAM).total.estimated == 1
+
+
+def test_work_that_has_no_tokens_is_listed_with_its_units(store: SqliteStore) -> None:
+    """Units, and the price of one, are read as they were booked; unknown tokens count as none."""
+    hold = hold_of(attempt("images", 10**8, rates=CENT_PER_IMAGE))
+    take(store, hold)
+    with store.transaction():
+        store.post(hold, settlement_by_units(4, CENT_PER_IMAGE))
+    (row,) = charged(store)
+    assert (row.usage, row.rates) == (TokenUsage(None, None, units=4), CENT_PER_IMAGE)
+    assert row.effective == row.rates.charge(row.usage) == 40_000_000
+    total = spend(store, Dimension.MODEL).total
+    assert (total.prompt_tokens, total.completion_tokens, total.cost) == (0, 0, 40_000_000)

@@ -63,6 +63,7 @@ class Held:
     accounts: dict[Account, int]
     expires_in_s: int | None
     sent: bool
+    batch: str | None = None
     charged: int | None = None
     resolved: bool = False
 
@@ -92,6 +93,9 @@ class Model:
 
     def open(self) -> list[str]:
         return [name for name, one in self.holds.items() if not one.resolved]
+
+    def left(self, accounts: dict[Account, int]) -> dict[Account, int]:
+        return {one: cap - self.posted(one) - self.pending(one) for one, cap in accounts.items()}
 
 
 class Books(RuleBasedStateMachine):
@@ -126,10 +130,11 @@ class Books(RuleBasedStateMachine):
             found["tags", f"tag={tag}", (now.date(), now.hour)] = TAGS
         return found
 
-    def new_hold(self, who: Principal, amount: int) -> Hold:
+    def new_hold(self, who: Principal, amount: int, batch: str | None = None) -> Hold:
         self.taken += 1
         now = NOW + timedelta(seconds=self.elapsed_s)
-        one = attempt(f"attempt_{self.taken:04}", amount, who, at_ns=self.now_ns)
+        name = f"attempt_{self.taken:04}"
+        one = attempt(name, amount, who, at_ns=self.now_ns, account=who.team, batch=batch)
         return hold_of(one, *BUDGETS, now=now)
 
     def pick(self, data: st.DataObject, names: list[str]) -> tuple[str, Held]:
@@ -143,10 +148,7 @@ class Books(RuleBasedStateMachine):
         hold, accounts = self.new_hold(who, amount), self.accounts(who)
         expires = None if expires_in_s is None else self.elapsed_s + expires_in_s
         expires_at_ns = None if expires is None else NOW_NS + expires * 1_000_000_000
-        left = {
-            one: cap - self.model.posted(one) - self.model.pending(one)
-            for one, cap in accounts.items()
-        }
+        left = self.model.left(accounts)
         if all(amount <= max(0, one) for one in left.values()):
             assert take(self.store, hold, expires_at_ns) == min(left.values()) - amount
             self.model.holds[hold.attempt.id] = Held(
@@ -160,6 +162,39 @@ class Books(RuleBasedStateMachine):
         assert refused.value.budget == first
         assert refused.value.needed == amount > refused.value.left
         assert refused.value.left in {one for name, one in left.items() if name[0] == first}
+
+    @rule(
+        lines=st.lists(st.tuples(principals, st.integers(0, 20)), max_size=5),
+        batch=st.sampled_from(["b1", "b2"]),
+    )
+    def hold_a_batch(self, lines: list[tuple[Principal, int]], batch: str) -> None:
+        """All of its lines, or none: what each account must give is the sum of its lines."""
+        holds = [self.new_hold(who, amount, batch) for who, amount in lines]
+        accounts = [self.accounts(who) for who, _ in lines]
+        left = {one: room for each in accounts for one, room in self.model.left(each).items()}
+        needed = {
+            one: sum(
+                hold.attempt.worst_case
+                for hold, own in zip(holds, accounts, strict=True)
+                if one in own
+            )
+            for one in left
+        }
+        narrow = {one[0] for one in left if needed[one] > max(0, left[one])}
+        if narrow:
+            with pytest.raises(BudgetExceeded) as refused, self.store.transaction():
+                self.store.hold_all(holds)
+            assert refused.value.budget in narrow
+            assert (refused.value.needed, refused.value.left) in {
+                (needed[one], left[one]) for one in left if one[0] == refused.value.budget
+            }
+            return
+        with self.store.transaction():
+            made = self.store.hold_all(holds)
+        for one, own in zip(made, accounts, strict=True):
+            assert one.left == min(left[name] - needed[name] for name in own)
+            amount = one.attempt.worst_case
+            self.model.holds[one.attempt.id] = Held(one, amount, own, None, sent=True, batch=batch)
 
     @precondition(lambda self: self.model.open())
     @rule(data=st.data(), amount=st.integers(0, 60))
@@ -238,12 +273,17 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """The worker dies with holds open; the next one posts what may have been billed, in full.
+        """The worker dies with holds open; the next one posts what may have been billed, in full,
+        but for batches, which go on.
 
         Whoever comes after that finds nothing more to end.
         """
         self.reopen()
-        lost = [one for one in self.model.holds.values() if not one.resolved and one.sent]
+        lost = [
+            one
+            for one in self.model.holds.values()
+            if not one.resolved and one.sent and one.batch is None
+        ]
         with self.store.transaction():
             assert self.store.recover(self.now_ns) == len(lost)
             assert self.store.recover(self.now_ns) == 0
@@ -265,6 +305,30 @@ class Books(RuleBasedStateMachine):
                 seen[mine] = (balance.posted, balance.pending)
                 assert balance.posted + balance.pending <= account.cap + self.model.overrun(mine)
         assert seen == {one: (self.model.posted(one), self.model.pending(one)) for one in seen}
+
+    @invariant()
+    def batches_are_found_again(self) -> None:
+        """Each open hold of a batch, in pages of two, as it was made and where its money is."""
+        for batch in ("b1", "b2"):
+            found, after = [], ""
+            while page := self.store.open_holds(batch, after, 2):
+                assert len(page) <= 2
+                found += page
+                after = page[-1].attempt.id
+            held = [one for one in self.model.holds.values() if one.batch == batch]
+            assert [(one.attempt, one.drawn_on) for one in found] == [
+                (one.hold.attempt, frozenset(account.key for account in one.hold.accounts))
+                for one in held
+                if not one.resolved
+            ]
+
+    @invariant()
+    def open_holds_are_found_by_name(self) -> None:
+        for name, one in self.model.holds.items():
+            found = self.store.open_hold(name)
+            assert (None if found is None else found.attempt) == (
+                None if one.resolved else one.hold.attempt
+            )
 
     def sorted(self, held: Held) -> list[Account]:
         """The model's accounts in the order of the hold's."""

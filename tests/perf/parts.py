@@ -23,9 +23,10 @@ from ledger.rates import RateCard
 from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage
 from ledger.windows import Window
-from proxy import ask
-from proxy.dialects.openai import Provider, rewrite
-from proxy.sse import StreamRelay
+from proxy.providers import Account, Provider
+from proxy.relay import StreamRelay
+from proxy.tellers import ChunkTeller, ToldAsChunks
+from proxy.wires.chat import ChatWire, ChunkReader
 from routing.breaker import Breakers
 from routing.decide import Limits, decide
 from routing.intent import RoutingIntent
@@ -37,13 +38,13 @@ CARD = RateCard.of(Decimal("0.15"), Decimal("0.60"))
 
 def measure() -> list[tuple[str, str]]:
     body = request("x", "k", streamed=False).partition(b"\r\n\r\n")[2]
-    provider = Provider("u0", "http://127.0.0.1/v1", "sk")
+    provider, wire = Provider("u0", "http://127.0.0.1/v1", (Account("1", "sk"),)), ChatWire()
     usage = TokenUsage(212, 20)
     rows = [
-        ("parse a 1 KB request", _each(lambda: ask.parse(body))),
+        ("parse a 1 KB request", _each(lambda: wire.ask(body, "application/json"))),
         (
             "rewrite it for an offer",
-            _each(lambda: rewrite(body, provider, "m", stream=False, max_completion_tokens=None)),
+            _each(lambda: wire.rewrite(body, "application/json", provider, "m", None)),
         ),
         ("decide among 10 offers", _each(_deciding(10))),
         ("decide among 50 offers", _each(_deciding(50))),
@@ -93,7 +94,7 @@ def _relaying() -> Callable[[], object]:
     events = [one[one.find(b"data:") :] + b"\n\n" for one in body.split(b"\n\n") if b"data:" in one]
 
     def relay() -> None:
-        one = StreamRelay(wants_usage=True)
+        one = StreamRelay(ChunkReader(1), ChunkTeller(ToldAsChunks()), wants_usage=True)
         for event in events:
             one.feed(event)
         one.close(usd("0.01"))

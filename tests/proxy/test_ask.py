@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ask import Ask, parse
-from proxy.dialects.openai import Provider, rewrite
 from proxy.errors import Invalid
+from proxy.providers import Account, Provider
+from proxy.wires.chat import ChatRequest, ChatWire
+from proxy.wires.wire import Ask
 from tests.serving import HELLO, MODEL, asking, serving
 
-PROVIDER = Provider("a", "http://a/v1", None)
-FIELDS = sorted(Ask.__struct_fields__)
+PROVIDER = Provider("a", "http://a/v1", (Account("1", None),))
+FIELDS = sorted(ChatRequest.__struct_fields__)
 GOOD: dict[str, Any] = {"model": MODEL, "messages": HELLO}
 
 scalars = (
@@ -38,6 +39,14 @@ def raw(body: object) -> bytes:
     return json.dumps(body).encode()
 
 
+def parse(body: bytes) -> Ask:
+    return ChatWire().ask(body, "application/json")
+
+
+def rewritten(body: bytes, limit: int | None) -> bytes:
+    return ChatWire().rewrite(body, "application/json", PROVIDER, "m", limit)
+
+
 def understood(body: bytes) -> Ask | Invalid:
     try:
         return parse(body)
@@ -49,13 +58,14 @@ def understood(body: bytes) -> Ask | Invalid:
 def test_any_object_is_an_ask_or_is_invalid(extra: dict[str, Any]) -> None:
     """No JSON object makes another exception; what is refused has a code and a message; what is
     taken can be rewritten for a provider."""
-    for body in (extra, GOOD | extra):
+    for body in (extra, GOOD | extra | {"stream": True}):
         found = understood(raw(body))
         if isinstance(found, Invalid):
             assert found.code in ("invalid_json", "invalid_type", "unpriced_feature")
         else:
-            sent = rewrite(raw(body), PROVIDER, "m", stream=True, max_completion_tokens=7)
-            assert parse(sent).wants_usage
+            sent = parse(rewritten(raw(body), limit=7))
+            assert sent.wants_usage == body.get("stream", False)
+            assert sent.most_completion_tokens == 7
 
 
 @given(st.binary() | st.text().map(str.encode))
@@ -70,11 +80,7 @@ def test_unknown_fields_pass_through_untouched(extra: dict[str, Any]) -> None:
     """Every field that is not ours arrives with the value, and the very digits, that it had."""
     body = raw(extra | GOOD)
     before = json.loads(body, parse_float=str, parse_int=str)
-    after = json.loads(
-        rewrite(body, PROVIDER, "m", stream=False, max_completion_tokens=None),
-        parse_float=str,
-        parse_int=str,
-    )
+    after = json.loads(rewritten(body, limit=None), parse_float=str, parse_int=str)
     assert after == before | {"model": "m"}
     assert list(after) == list(before)
 
@@ -146,9 +152,10 @@ def test_what_is_almost_json_is_refused(extra: str) -> None:
 def test_numbers_that_no_machine_holds_pass_through(value: str) -> None:
     """A number that we need not understand is passed on digit by digit, inside our own options
     too."""
-    body = raw(GOOD)[:-1] + f',"x":{value},"stream_options":{{"x":{value}}}}}'.encode()
+    options = f',"x":{value},"stream":true,"stream_options":{{"x":{value}}}}}'
+    body = raw(GOOD)[:-1] + options.encode()
     parse(body)
-    sent = rewrite(body, PROVIDER, "m", stream=True, max_completion_tokens=None)
+    sent = rewritten(body, limit=None)
     assert sent.count(f'"x":{value}'.encode()) == 2
     assert b'"include_usage":true' in sent
 

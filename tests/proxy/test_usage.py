@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.rates import RateCard
-from proxy.dialects import anthropic, openai
-from proxy.meter import read_plain
+from proxy.wires.chat import read_choices
+from proxy.wires.usage import ChatUsage, MessagesUsage
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
-DIALECTS: dict[str, Any] = {"openai": openai.Usage, "anthropic": anthropic.Usage}
+DIALECTS: dict[str, Any] = {"openai": ChatUsage, "anthropic": MessagesUsage}
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
@@ -54,7 +54,7 @@ def test_no_part_is_larger_than_its_whole(
         "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
         "completion_tokens_details": {"reasoning_tokens": reasoning},
     }
-    counted = msgspec.json.decode(json.dumps(body).encode(), type=openai.Usage).counted()
+    counted = msgspec.json.decode(json.dumps(body).encode(), type=ChatUsage).counted()
 
     if prompt is None or completion is None or prompt < 0 or completion < 0:
         assert counted is None
@@ -84,7 +84,7 @@ def test_no_part_is_larger_than_its_whole(
 def test_all_that_is_billed_as_output_is_measured(message: Any, text_bytes: int) -> None:
     """Bytes, not characters; text, refusals, reasoning (once) and the arguments of tool calls."""
     body = json.dumps({"choices": [{"message": message}]}, separators=(",", ":")).encode()
-    plain = read_plain(body)
+    plain = read_choices(body)
     assert plain is not None
     assert (plain.usage, plain.text_bytes) == (None, text_bytes)
 
@@ -104,4 +104,4 @@ def test_all_that_is_billed_as_output_is_measured(message: Any, text_bytes: int)
 )
 def test_nonsense_is_no_answer(body: bytes) -> None:
     """What is no chat completion is read as None, whatever it is instead."""
-    assert read_plain(body) is None
+    assert read_choices(body) is None

@@ -5,20 +5,31 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.observations import UNSEEN
-from benchmarks.offers import Offer
+from benchmarks.offers import Offer, Task
 from benchmarks.snapshot import Listing
+from ledger.usage import Unit
 from routing.breaker import FAILURES_TO_OPEN, Breakers, Health
 from routing.decide import NEAR_TIE, Limits, decide
 from routing.decision import Place, RouteDecision
 from routing.eligibility import refusal
 from routing.explanation import explain, from_text, to_text
 from routing.intent import RoutingIntent
-from tests.routing.market import MODEL, intent, intents, listings, quote, seen, snapshot
+from tests.routing.market import (
+    MODEL,
+    intent,
+    intents,
+    listings,
+    quote,
+    quote_per,
+    seen,
+    snapshot,
+)
 
 LIMITS = Limits(ttft_ms_p95_max=2000.0)
 NOW_S = 100.0
@@ -45,6 +56,8 @@ def naive_cost(listing: Listing, wanted: RoutingIntent) -> int:
     exact = wanted.prompt_tokens * Fraction(card.input) + wanted.completion_tokens * Fraction(
         card.output
     )
+    if card.per is not None:
+        exact += wanted.units * Fraction(card.unit) * 10**6
     return math.ceil(exact * 1000 + Fraction(card.request) * 10**9)
 
 
@@ -175,6 +188,21 @@ def test_the_size_of_the_request_decides() -> None:
     assert first(100_000, 10_000) == "flat"
 
 
+def test_units_decide_where_they_are_the_price() -> None:
+    """By the second, by the token, or by both: whoever is the cheapest for so many of each."""
+    by_second = Listing(Offer("seconds", MODEL), quote_per(Unit.SECOND, "0.0001"), UNSEEN)
+    by_token = Listing(Offer("tokens", MODEL), quote("2.5", "10"), UNSEEN)
+
+    def first(seconds: int, prompt: int, completion: int) -> tuple[str, int]:
+        wanted = intent(prompt, completion, task=Task.TRANSCRIPTION, units=seconds)
+        decision = decide(wanted, snapshot(by_second, by_token), Breakers(), LIMITS, 0.0, NOW_S)
+        best = decision.candidates[0]
+        return best.listing.offer.provider, best.expected_cost
+
+    assert first(60, 600, 100) == ("tokens", 2_500_000)
+    assert first(60, 3000, 100) == ("seconds", 6_000_000)
+
+
 def test_a_model_that_is_not_for_sale() -> None:
     """A model name that the snapshot does not have is the caller's error, not an empty decision."""
     wanted = RoutingIntent("gpt-17", 1, 1, None)
@@ -205,6 +233,15 @@ def test_an_explanation_can_be_kept_as_text(decision: RouteDecision) -> None:
     assert [one.offer for one in explained.refused] == [one.offer.id for one in decision.refused]
     assert all(one.why for one in (*explained.candidates, *explained.refused))
     assert all(one.expected_cost_nanos is None for one in explained.refused)
+
+
+def test_explanations_that_were_kept_before_there_was_other_work() -> None:
+    """What does not say which work it was about was about a chat."""
+    wanted = intent(task=Task.IMAGE, units=3)
+    kept = msgspec.json.decode(to_text(decide(wanted, snapshot(), Breakers(), LIMITS, 0.0, NOW_S)))
+    assert (kept.pop("task"), kept.pop("units")) == ("image", 3)
+    old = from_text(msgspec.json.encode(kept).decode())
+    assert (old.task, old.units) == ("chat", 0)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"model": 1}', "no"])

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 
 from benchmarks.observations import UNSEEN
-from benchmarks.offers import Feature, Offer
+from benchmarks.offers import Feature, Offer, Task
 from benchmarks.snapshot import Listing
+from ledger.usage import Unit
 from routing.eligibility import SURELY_TOO_LONG, Reason, refusal
 from routing.intent import RoutingIntent
-from tests.routing.market import MODEL, intent, intents, listings, quote
+from tests.routing.market import MODEL, intent, intents, listings, quote, quote_per
 
 TOOLS, VISION = frozenset({Feature.TOOLS}), frozenset({Feature.VISION})
+CHATS = frozenset({Task.CHAT})
 
 
 def listing(offer: Offer, *, priced: bool = True) -> Listing:
@@ -44,6 +46,16 @@ ANY = Offer("acme", MODEL)
         (replace(ANY, max_output_tokens=100), intent(longest=101), Reason.OUTPUT_TOO_SHORT),
         (ANY, intent(features=VISION), Reason.COST_UNBOUNDED),
         (replace(ANY, context_tokens=1000), intent(features=VISION), None),
+        (replace(ANY, tasks=CHATS), intent(), None),
+        (replace(ANY, tasks=CHATS), intent(task=Task.COMPLETION), Reason.WRONG_TASK),
+        (replace(ANY, tasks=CHATS | {Task.COMPLETION}), intent(task=Task.COMPLETION), None),
+        (replace(ANY, tasks=frozenset()), intent(), Reason.WRONG_TASK),
+        (
+            replace(ANY, tasks=CHATS, features=frozenset()),
+            intent(features=TOOLS, task=Task.IMAGE),
+            Reason.WRONG_TASK,
+        ),
+        *((ANY, intent(task=task), None) for task in Task),
     ],
 )
 def test_each_reason(offer: Offer, wanted: RoutingIntent, reason: Reason | None) -> None:
@@ -53,6 +65,37 @@ def test_each_reason(offer: Offer, wanted: RoutingIntent, reason: Reason | None)
     if refused is not None:
         assert refused.offer == offer
         assert refused.why
+
+
+@pytest.mark.parametrize("per", Unit)
+@pytest.mark.parametrize("task", Task)
+def test_what_is_priced_by_units_needs_their_count(per: Unit, task: Task) -> None:
+    """An offer priced by a unit serves work that is counted in that unit, once it is counted."""
+    offer = Listing(ANY, quote_per(per, "0.01"), UNSEEN)
+    for units in (0, 1, 50):
+        refused = refusal(offer, intent(task=task, units=units))
+        if task.unit is per and units:
+            assert refused is None
+        else:
+            assert refused is not None
+            assert refused.reason is Reason.COST_UNBOUNDED
+            assert per in refused.why
+
+
+def test_each_unit_is_what_some_work_is_counted_in() -> None:
+    """No unit is without work, and no two kinds of work share one."""
+    counted = [task.unit for task in Task if task.unit is not None]
+    assert sorted(counted) == sorted(Unit)
+
+
+@pytest.mark.parametrize("task", [one for one in Task if not one.is_writing])
+def test_limits_of_a_text_refuse_no_list_of_texts(task: Task) -> None:
+    """An embedding of a thousand short texts is longer than any of them may be, and no client sets
+    a limit to what a transcription may say."""
+    short = replace(ANY, context_tokens=100, max_output_tokens=10)
+    wanted = intent(10**6, longest=10**6, task=task)
+    assert refusal(listing(short), wanted) is None
+    assert refusal(listing(short), replace(wanted, task=Task.COMPLETION)) is not None
 
 
 def test_an_unknown_price_is_not_free() -> None:
@@ -71,6 +114,9 @@ def test_the_sentence_has_the_numbers() -> None:
     bare = refusal(listing(replace(ANY, features=frozenset())), intent(features=TOOLS))
     assert bare is not None
     assert "tools" in bare.why
+    other = refusal(listing(replace(ANY, tasks=CHATS)), intent(task=Task.EMBEDDING))
+    assert other is not None
+    assert other.why.startswith("does chat, not embedding;")
 
 
 @given(listings(), intents)
@@ -82,6 +128,7 @@ def test_what_is_unknown_refuses_nothing(found: tuple[Listing, ...], wanted: Rou
                 replace(one.offer, max_output_tokens=None),
                 replace(one.offer, context_tokens=None),
                 replace(one.offer, features=None),
+                replace(one.offer, tasks=None),
             ):
                 refused = refusal(replace(one, offer=vaguer), wanted)
                 assert refused is None or refused.reason is Reason.COST_UNBOUNDED

@@ -1,0 +1,157 @@
+"""Checks across keys. They read the plain data, so that they work while other keys are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from hedgerow.config_errors import did_you_mean
+from hedgerow.config_file import OfferSpec
+from hedgerow.provider_spec import ProviderSpec, preset_of, usual_key
+from hedgerow.settings import is_key
+from hedgerow.yaml_source import Data, Source, Steps, shown
+from proxy.presets import ANTHROPIC, PRESETS, Preset
+
+
+def _mapping(data: Data) -> dict[str, Data]:
+    return data if isinstance(data, dict) else {}
+
+
+def _items(data: Data) -> Iterator[tuple[int, dict[str, Data]]]:
+    if isinstance(data, list):
+        yield from ((at, item) for at, item in enumerate(data) if isinstance(item, dict))
+
+
+def _text(data: Data) -> str | None:
+    return data if isinstance(data, str) else None
+
+
+def _known(name: str, provider: Mapping[str, Data]) -> Preset | None:
+    preset, dialect, url = (_text(provider.get(key)) for key in ("preset", "dialect", "base_url"))
+    return preset_of(name, preset, dialect, url)
+
+
+_HOST = ("preset", "dialect", "base_url", "litellm_provider")
+
+
+def check_providers(source: Source, environ: Mapping[str, str]) -> None:
+    """Each provider can be reached, and it is clear with which keys."""
+    for name, written in _mapping(source.data.get("providers")).items():
+        steps: Steps = ("providers", name)
+        if not isinstance(written, dict) or steps in source.errors:
+            continue
+        # a key misspelt may be one of those that are looked for here
+        if written.keys() <= ProviderSpec.model_fields.keys() and not any(
+            (*steps, key) in source.errors for key in _HOST
+        ):
+            _check_host(source, steps, name, written)
+        _check_accounts(source, steps, name, written, environ)
+
+
+def _check_host(source: Source, steps: Steps, name: str, written: dict[str, Data]) -> None:
+    dialect, known = written.get("dialect"), _known(name, written)
+    if dialect == "litellm":
+        for key in {"preset", "base_url"} & written.keys():
+            hint = "take it out; litellm has litellm_params: {api_base: ...}"
+            source.refuse((*steps, key), "goes with no provider of litellm's", hint)
+        at: Steps = (*steps, "litellm_provider")
+        if "litellm_provider" not in written:
+            source.refuse(at, "is missing", "write, for example, litellm_provider: bedrock")
+        elif not re.fullmatch(r"[A-Za-z0-9_.-]+", str(written["litellm_provider"])):
+            source.refuse(at, "is no provider of litellm's", "write, for example, bedrock")
+        return
+    if "litellm_params" in written:
+        hint = "take them out, or write dialect: litellm"
+        source.refuse((*steps, "litellm_params"), "are for dialect litellm only", hint)
+    if known and dialect not in (None, known.dialect):
+        message = f"the preset {known.name} speaks {known.dialect}"
+        source.refuse((*steps, "dialect"), message, "take the dialect out")
+    if "base_url" not in written and not (known and known.base_url):
+        url = known.own_base_url if known else "https://api.groq.com/openai/v1"
+        more = f", or preset: {name} alone" if not known and name in PRESETS else ""
+        hint = f"write, for example, base_url: {url}{more}"
+        source.refuse((*steps, "base_url"), "is missing", hint)
+
+
+def _check_accounts(
+    source: Source,
+    steps: Steps,
+    name: str,
+    written: dict[str, Data],
+    environ: Mapping[str, str],
+) -> None:
+    known, has_key = _known(name, written), {"api_key", "accounts"} & written.keys()
+    if has_key == {"api_key", "accounts"}:
+        hint = "move that key into one of the accounts"
+        source.refuse((*steps, "accounts"), "stand beside an api_key", hint)
+    first: dict[str, int | None] = {}
+    for at, account in _items(written.get("accounts")):
+        path: Steps = (*steps, "accounts", at, "name")
+        if (called := _text(account.get("name"))) is None:
+            continue
+        if called in first:
+            message = f"an account in line {first[called]} is called so already"
+            source.refuse(path, message, "give one of them another name")
+        first.setdefault(called, source.line(path))
+    usual = usual_key(known, _text(written.get("base_url")), environ) if known else ""
+    if usual and not has_key and not is_key(usual) and known:
+        message = f"the environment variable {known.key_variable} holds no key"
+        source.refuse((*steps, "api_key"), message, "set it to one, or write api_key")
+    wire = known or (ANTHROPIC if written.get("dialect") == "anthropic" else None)
+    key_header = wire.key_header if wire else "Authorization"
+    for header in _mapping(written.get("headers")):
+        if (has_key or usual) and header.lower() == key_header.lower():
+            hint = "take one of them out"
+            source.refuse((*steps, "headers", header), "is the header that the key is in", hint)
+
+
+_IDENTITY = ("provider", "model", "region", "quantization", "service_tier")
+
+
+def check_offers(source: Source) -> None:
+    """Each offer names a provider that is there, has a price from somewhere, and stands once."""
+    providers = _mapping(source.data.get("providers"))
+    has_feeds = _mapping(source.data.get("market")).get("feeds") != []
+    for name, model in _mapping(source.data.get("models")).items():
+        seen: dict[tuple[str, ...], int] = {}
+        for at, offer in _items(_mapping(model).get("offers")):
+            steps: Steps = ("models", name, "offers", at)
+            # an offer with a key misspelt or a value missing may be meant to be another one
+            is_clear = offer.keys() <= OfferSpec.model_fields.keys() and not any(
+                (*steps, key) in source.errors for key in _IDENTITY
+            )
+            seller = _text(offer.get("provider"))
+            known = _known(seller, _mapping(providers.get(seller))) if seller else None
+            full = known.model_name(str(offer.get("model"))) if known else offer.get("model")
+            same = tuple(str((offer | {"model": full}).get(key)) for key in _IDENTITY)
+            if is_clear and (first := seen.setdefault(same, at)) != at:
+                line = source.line(("models", name, "offers", first))
+                source.refuse(steps, f"the same offer stands in line {line}", "keep one of them")
+            provider = offer.get("provider")
+            is_known = not isinstance(provider, str) or provider in providers
+            if providers and not is_known:
+                named = shown(source.written[*steps, "provider"])
+                hint = did_you_mean(str(provider), providers) or "name one under providers"
+                source.refuse((*steps, "provider"), f"no provider is called {named}", hint)
+            if not has_feeds and "price" not in offer:
+                hint = "write price: {input: 0.88, output: 0.88}, or feed litellm"
+                source.refuse(steps, "has no price, and there are no feeds", hint)
+
+
+def check_budget_names(sources: list[Source]) -> None:
+    """A budget's name stands once over all files, and is none that `key create` gives."""
+    first: dict[str, str] = {}
+    for source in sources:
+        for at, budget in _items(source.data.get("budgets")):
+            steps: Steps = ("budgets", at, "name")
+            name = budget.get("name")
+            if isinstance(name, str):
+                place = f"{source.file}:{source.line(steps)}"
+                if name.startswith("key "):
+                    message = "names that begin with `key ` are those of keys' own budgets"
+                    source.refuse(steps, message, "choose another name")
+                if name in first:
+                    named = shown(source.written[steps])
+                    message = f"budget {named} is already in {first[name]}"
+                    source.refuse(steps, message, "give one of them another name")
+                first.setdefault(name, place)

@@ -1,0 +1,63 @@
+"""The configured providers, as the proxy asks them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from hedgerow import provider_spec
+from hedgerow.config import Config
+from proxy.endpoints import Endpoint
+from proxy.presets import ANTHROPIC, Preset
+from proxy.providers import OPENAI_WIRE, Account, Provider
+
+PARAMS_HEADER = "x-litellm-params"
+"""Carries `litellm_params`, as JSON, to whom speaks to LiteLLM."""
+LITELLM_WIRE = OPENAI_WIRE - {Endpoint.TRANSLATIONS}
+"""What a provider that LiteLLM speaks to is asked for, unless the configuration says."""
+
+_UNKNOWN = {
+    "openai": Preset("openai", None, OPENAI_WIRE, ()),
+    "anthropic": ANTHROPIC,
+    "litellm": Preset("litellm", None, LITELLM_WIRE, ()),
+}
+"""What a provider without a preset is taken to be like, by its dialect."""
+
+
+def providers(config: Config) -> dict[str, Provider]:
+    """Every provider by its name, with its keys in the clear."""
+    return {name: _provider(name, one) for name, one in config.providers.items()}
+
+
+def _provider(name: str, one: provider_spec.Provider) -> Provider:
+    known = one.known or _UNKNOWN[one.dialect]
+    return Provider(
+        name=name,
+        base_url=one.base_url,
+        accounts=tuple(_account(account) for account in one.accounts),
+        endpoints=one.endpoints or known.endpoints,
+        key_header=known.key_header,
+        key_prefix=known.key_prefix,
+        headers=_headers(one, known.headers),
+        query=urlencode(one.query),
+        max_tokens_field=one.output_limit_field,
+        paths=known.paths,
+        prefill=known.prefill,
+    )
+
+
+def _account(one: provider_spec.AccountSpec) -> Account:
+    key = None if one.api_key is None else one.api_key.get_secret_value()
+    return Account(one.name, key, one.parallel, one.requests_per_minute)
+
+
+def _headers(one: provider_spec.Provider, usual: Mapping[str, str]) -> dict[str, str]:
+    """Those that are configured, and the usual ones that they do not replace."""
+    headers = {name: value.get_secret_value() for name, value in one.headers.items()}
+    written = {name.lower() for name in headers}
+    headers |= {name: value for name, value in usual.items() if name.lower() not in written}
+    if one.litellm_params:
+        params = {name: value.get_secret_value() for name, value in one.litellm_params.items()}
+        headers[PARAMS_HEADER] = json.dumps(params)
+    return headers

@@ -1,0 +1,123 @@
+"""Delivery: an answer on its way to the client, charged before its last byte goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.observations import Outcome
+from ledger.money import Money
+from proxy.attempt import Opened
+from proxy.errors import ProxyError, UpstreamFailed, UpstreamLate
+from proxy.exchange import Exchange, Headers
+from proxy.house import House
+from proxy.pursuit import Pursuit
+from proxy.relay import StreamRelay
+from proxy.upstream import Late, UpstreamError
+
+HEARTBEAT = b": still there\n\n"
+
+
+async def charge_plain(opened: Opened) -> tuple[Money, Money | None, bytes]:
+    """Post a plain answer. Returns the charge, what is left, and the body as the client reads it,
+    with its cost."""
+    trial, plain = opened.trial, opened.plain
+    if plain is None:
+        raise AssertionError("a stream has no plain answer")
+    usage, estimated = trial.used(plain)
+    trial.answered(None if estimated else usage.completion)
+    cost, left = await trial.post(usage, estimated=estimated)
+    body = opened.body
+    if not estimated:
+        body = trial.leg.theirs.with_cost(body, cost)
+    return cost, left, trial.leg.told(body)
+
+
+@dataclass(slots=True)
+class StreamDelivery:
+    """A stream on its way to one client, over as many providers as it takes."""
+
+    x: Exchange
+    house: House
+    pursuit: Pursuit
+
+    async def pass_on(self, opened: Opened, headers: Headers) -> ProxyError | None:
+        """Pass a stream on to its end. Returns what cut it, when the client has been told."""
+        begun = False
+        while True:
+            relay = _relay_of(opened)
+            fault, cost = await self._relay(opened, relay, None if begun else headers)
+            begun = True
+            if fault is None:
+                self.pursuit.ended_well()
+                await self.x.finish(relay.close(cost))
+                return None
+            rest = await self.pursuit.rest_of(opened)
+            if rest is None:
+                await self.x.finish(relay.broken(fault))
+                return fault
+            opened = rest
+
+    async def _relay(
+        self, opened: Opened, relay: StreamRelay, headers: Headers | None
+    ) -> tuple[ProxyError | None, Money]:
+        """Pass on what one provider says, and charge it. headers: if nothing has begun yet."""
+        trial, fault, x = opened.trial, None, self.x
+        clock, idle_s = self.house.clock, trial.request.patience.idle_timeout_s
+        last_event_s = began_s = clock.monotonic_s()
+        reading_s = 0.0  # the client's part of the time
+        try:
+            if headers is not None:
+                await x.open(200, headers)
+            if opened.body:
+                await x.write(opened.body)
+            last_event_s = began_s = clock.monotonic_s()
+            while relay.fault is None and not relay.done:
+                # The idle limit is on events: comments keep a connection alive, but are no answer.
+                data = await self._some(opened, last_event_s + idle_s)
+                if not data:
+                    break
+                events_before = relay.events
+                passed, came_s = relay.feed(data), clock.monotonic_s()
+                if relay.events > events_before:
+                    last_event_s = came_s
+                if passed:
+                    await x.write(passed)
+                    took_s = clock.monotonic_s() - came_s
+                    reading_s, last_event_s = reading_s + took_s, last_event_s + took_s
+        except UpstreamError as error:
+            if not relay.complete:
+                late = isinstance(error, Late)
+                fault = UpstreamLate(str(error)) if late else UpstreamFailed(str(error))
+        finally:  # also when the client has left: what was delivered is charged
+            if not relay.done:  # else its connection is about to be free for the next request
+                opened.answer.close()
+            usage, estimated = relay.used(trial.request.decision.intent.prompt_tokens)
+            trial.unjudged()  # unless it is judged below: the client may have left
+            cost, _ = await trial.post(usage, estimated=estimated)
+        if fault is None and not relay.complete:
+            fault = UpstreamFailed(relay.fault or "the provider ended its answer in the middle")
+        opened.answer.close()
+        if fault is None:
+            trial.answered(usage.completion, last_event_s - began_s - reading_s)
+        else:
+            trial.failed(Outcome.FAILED)
+            fault.message = f"{trial.listing.offer.provider} broke off: {fault.message}"
+        return fault, cost
+
+    async def _some(self, opened: Opened, until_s: float) -> bytes:
+        """More of the answer; meanwhile, heartbeats for a client that wants them."""
+        clock, beat_s = self.house.clock, opened.trial.request.patience.heartbeat_s
+        while True:
+            left_s = max(0.0, until_s - clock.monotonic_s())
+            if beat_s is None or beat_s >= left_s:
+                return await opened.answer.some(left_s)
+            try:
+                return await opened.answer.some(beat_s)
+            except Late:
+                await self.x.write(HEARTBEAT)
+
+
+def _relay_of(opened: Opened) -> StreamRelay:
+    if opened.relay is None:
+        raise AssertionError("a plain answer is no stream")
+    return opened.relay

@@ -1,0 +1,170 @@
+"""Leg: how one request goes to one provider, and how its answer comes back.
+
+A provider that speaks the client's wire is sent what the client wrote, and its answer is relayed.
+Another is reached through the one form in between, a chat completion:
+
+    client's wire ──▶ chat ──▶ provider's wire        (requests)
+    client's wire ◀── chat ◀── provider's wire        (answers, and streams event by event)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from proxy.endpoints import Endpoint
+from proxy.errors import Untranslatable
+from proxy.limits import UNKNOWN_OUTPUT_LIMIT, OutputLimit
+from proxy.providers import Prefill, Provider
+from proxy.relay import StreamRelay, Teller
+from proxy.tellers import ChunkTeller, FromChunks, NamedTeller, ToldAsChunks
+from proxy.translate import messages_client, messages_provider, responses
+from proxy.wires import body as bodies
+from proxy.wires import messages as messages_wire
+from proxy.wires import responses as responses_wire
+from proxy.wires.messages import MessagesWire
+from proxy.wires.table import WIRES
+from proxy.wires.wire import Ask, Plain, Wire
+
+_THROUGH_CHAT = frozenset((Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES))
+"""The wires between which a translation stands."""
+
+_AS_THEY_COME = frozenset((Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS))
+"""Their answers are not always JSON."""
+
+
+@dataclass(slots=True)
+class Body:
+    """What the client sent, and the same as a chat completion once somebody needed that."""
+
+    ours: Wire
+    raw: bytes
+    content_type: str
+    _as_chat: bytes | None = None
+
+    def as_chat(self) -> bytes:
+        """Raises Untranslatable."""
+        if self._as_chat is None:
+            self._as_chat = _to_chat(self.ours.endpoint, self.raw)
+        return self._as_chat
+
+    def continued(self, delivered: str, prefill: Prefill) -> Body:
+        """The same with the beginning of its answer. Raises Untranslatable."""
+        tree = bodies.tree_of(self.as_chat())
+        messages = msgspec.json.decode(tree["messages"], type=list[msgspec.Raw])
+        last = {"role": "assistant", "content": delivered, **prefill.message}
+        tree |= {"messages": [*messages, last], **prefill.request}
+        return Body(WIRES[Endpoint.CHAT], bodies.encode(tree), "application/json")
+
+    def told_as(self) -> FromChunks:
+        """How chunks of a chat are told to this client."""
+        match self.ours.endpoint:
+            case Endpoint.RESPONSES:
+                return responses.EventsFromChat(self.raw)
+            case Endpoint.MESSAGES:
+                return messages_client.EventsFromChat(self.raw)
+            case _:
+                return ToldAsChunks()
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """theirs: what the provider is spoken to in."""
+
+    body: Body
+    ask: Ask
+    provider: Provider
+    theirs: Wire
+    _request: bytes
+
+    @property
+    def is_native(self) -> bool:
+        return self.theirs is self.body.ours
+
+    @property
+    def goes_by_chunks(self) -> bool:
+        """Whether the client is told a stream by way of chunks of a chat."""
+        wires = {self.theirs.endpoint, self.body.ours.endpoint}
+        return Endpoint.CHAT in wires or not self.is_native
+
+    @property
+    def content_type(self) -> str:
+        return self.body.content_type if self.is_native else "application/json"
+
+    @property
+    def url(self) -> str:
+        return self.provider.url(self.theirs.endpoint)
+
+    def request(self, model: str, limit: OutputLimit) -> bytes:
+        """The body for an offer's model, within the limit that was held."""
+        is_messages = self.theirs.endpoint is Endpoint.MESSAGES
+        told = limit.tokens if is_messages else limit.told  # no message is without a limit
+        return self.theirs.rewrite(self._request, self.content_type, self.provider, model, told)
+
+    def streams(self, content_type: str) -> bool:
+        """Whether this is the head of a stream as it was asked for."""
+        return content_type.startswith("text/event-stream")
+
+    def answer_type(self, headers: Mapping[str, str]) -> str:
+        """The content type of a whole answer, as the client gets it."""
+        if self.theirs.endpoint in _AS_THEY_COME:
+            return headers.get("content-type", "application/octet-stream")
+        return "application/json"
+
+    def plain(self, answer: bytes) -> Plain | None:
+        """What a whole answer says of itself; None if it is none."""
+        return self.theirs.plain(answer, self.ask)
+
+    def told(self, answer: bytes) -> bytes:
+        """A whole answer as the client reads it."""
+        if self.is_native:
+            return answer
+        if self.theirs.endpoint is Endpoint.MESSAGES:
+            answer = messages_provider.answer_to_chat(answer)
+        match self.body.ours.endpoint:
+            case Endpoint.RESPONSES:
+                return responses.answer_from_chat(answer, self.body.raw)
+            case Endpoint.MESSAGES:
+                return messages_client.answer_from_chat(answer)
+            case _:
+                return answer
+
+    def relay(self, told_as: FromChunks | None = None) -> StreamRelay:
+        """For a stream. told_as: what its chunks go through, if not straight to the client."""
+        reader, teller = self.theirs.reader(self.ask), self._teller(told_as)
+        return StreamRelay(reader, teller, wants_usage=self.ask.wants_usage)
+
+    def _teller(self, told_as: FromChunks | None) -> Teller:
+        if self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
+            return NamedTeller(messages_wire.broken)
+        if self.is_native and self.theirs.endpoint is Endpoint.RESPONSES:
+            return NamedTeller(responses_wire.broken)
+        heard_as = None
+        if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
+            heard_as = messages_provider.EventsToChat(usage=self.ask.wants_usage).event
+        return ChunkTeller(told_as or self.body.told_as(), heard_as)
+
+
+def leg_to(provider: Provider, body: Body, ask: Ask) -> Leg:
+    """The way to a provider. Raises Untranslatable, saying why there is none."""
+    endpoint = body.ours.endpoint
+    if endpoint in provider.endpoints:
+        return Leg(body, ask, provider, body.ours, body.raw)
+    if endpoint in _THROUGH_CHAT and Endpoint.CHAT in provider.endpoints:
+        return Leg(body, ask, provider, WIRES[Endpoint.CHAT], body.as_chat())
+    if endpoint in _THROUGH_CHAT and Endpoint.MESSAGES in provider.endpoints:
+        request = messages_provider.request_from_chat(body.as_chat(), UNKNOWN_OUTPUT_LIMIT)
+        return Leg(body, ask, provider, MessagesWire(), request)
+    raise Untranslatable(f"{provider.name} has no /{endpoint}, and nothing else says the same")
+
+
+def _to_chat(endpoint: Endpoint, body: bytes) -> bytes:
+    match endpoint:
+        case Endpoint.RESPONSES:
+            return responses.request_to_chat(body)
+        case Endpoint.MESSAGES:
+            return messages_client.request_to_chat(body)
+        case _:
+            return body

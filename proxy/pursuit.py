@@ -1,0 +1,211 @@
+"""Pursuit: one request's way through the offers, under one deadline and one number of attempts.
+
+Each offer is asked once, in the router's order; then again those at which it may go better later,
+each when its rest is over: what it asked for by `retry-after`, or a back-off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from proxy.accounts import Busy
+from proxy.attempt import AttemptFailed, Opened, Trouble, ask_upstream, reserve
+from proxy.errors import (
+    OverBudget,
+    ProxyError,
+    RateLimited,
+    Untranslatable,
+    UpstreamFailed,
+    UpstreamLate,
+)
+from proxy.house import House
+from proxy.legs import Leg, leg_to
+from proxy.patience import StreamRescue
+from proxy.splice import Splice
+from proxy.trial import Request
+from routing.decision import Candidate
+
+FIRST_BACK_OFF_S = 0.25
+LONGEST_BACK_OFF_S = 4.0
+
+
+@dataclass(slots=True)
+class _Option:
+    """A candidate, and how it did so far."""
+
+    candidate: Candidate
+    tries: int = 0
+    ready_at_s: float = 0.0
+    is_out: bool = False
+
+    @property
+    def context_tokens(self) -> int | None:
+        return self.candidate.listing.offer.context_tokens
+
+    @property
+    def offer_id(self) -> str:
+        return self.candidate.listing.offer.id
+
+
+class Pursuit:
+    """attempts: how many were made, each of which may have been billed."""
+
+    def __init__(self, house: House, request: Request) -> None:
+        self.attempts = 0
+        self._splice: Splice | None = None
+        if request.patience.stream_rescue is StreamRescue.PREFIX_MATCH and request.ask.choices == 1:
+            self._splice = Splice(request.body.told_as())
+        self._house = house
+        self._request = request
+        self._options = [_Option(one) for one in request.decision.candidates]
+        self._refusals: list[OverBudget] = []
+        self._untranslatable: list[Untranslatable] = []
+        self._failures: list[tuple[str, AttemptFailed]] = []
+        self._busy_until_s: float | None = None
+
+    async def answer(self) -> Opened:
+        """The next answer that begins well. Raises ProxyError when there will be none."""
+        while True:
+            option = await self._next()
+            if option is None:
+                raise self._no_answer()
+            opened = await self._try(option)
+            if opened is not None:
+                return opened
+
+    async def _next(self) -> _Option | None:
+        """The offer to ask now, after a wait if need be; None if none is worth it."""
+        clock, request = self._house.clock, self._request
+        options = [one for one in self._options if not one.is_out]
+        if self.attempts >= request.patience.attempts or not options:
+            return None
+        now_s = clock.monotonic_s()
+        if self.attempts and now_s >= request.deadline_s:
+            return None
+        ready = [one for one in options if one.ready_at_s <= now_s]
+        if ready:
+            return min(ready, key=lambda one: one.tries)  # the first of them, in the router's order
+        soonest = min(options, key=lambda one: one.ready_at_s)
+        if soonest.ready_at_s >= request.deadline_s:
+            return None
+        await clock.sleep(soonest.ready_at_s - now_s)
+        return soonest
+
+    async def _try(self, option: _Option) -> Opened | None:
+        house, request = self._house, self._request
+        leg = self._leg(option)
+        if leg is None:
+            return None
+        now_s = house.clock.monotonic_s()
+        account = house.accounts.take(leg.provider.name, now_s)
+        if isinstance(account, Busy):
+            option.ready_at_s = self._busy_until_s = account.ready_at_s
+            return None
+        try:
+            trial = await reserve(
+                house, request, option.candidate, leg, account, self.attempts + 1
+            )
+        except OverBudget as refused:
+            self._refusals.append(refused)
+            option.is_out = True
+            return None
+        self.attempts += 1
+        try:
+            return await ask_upstream(trial, self._splice)
+        except AttemptFailed as failed:
+            self._failed(option, failed)
+            return None
+
+    def _leg(self, option: _Option) -> Leg | None:
+        """The way there; None, and the option is out, if there is none."""
+        request, splice = self._request, self._splice
+        provider, body = self._house.providers[option.candidate.listing.offer.provider], request.body
+        try:
+            if splice is not None and splice.is_resumed:
+                if provider.prefill is not None:
+                    body = body.continued(splice.delivered, provider.prefill)
+                elif not request.ask.is_greedy:
+                    option.is_out = True
+                    return None
+                splice.resume(from_the_start=provider.prefill is None)
+            return leg_to(provider, body, request.ask)
+        except Untranslatable as error:
+            self._untranslatable.append(error)
+            option.is_out = True
+            return None
+
+    def _failed(self, option: _Option, failed: AttemptFailed) -> None:
+        self._failures.append((option.offer_id, failed))
+        match failed.trouble:
+            case Trouble.ACCOUNT:
+                return  # with another of our accounts, at once
+            case Trouble.OFFER:
+                option.is_out = True
+            case Trouble.TOO_LONG:
+                for other in self._options:
+                    other.is_out = other.is_out or not _is_longer(other, option)
+            case Trouble.PASSES:
+                option.tries += 1
+                rest_s = failed.retry_after_s
+                if rest_s is None:
+                    longest_s = min(FIRST_BACK_OFF_S * 2 ** (option.tries - 1), LONGEST_BACK_OFF_S)
+                    rest_s = longest_s * (1 + self._house.draw()) / 2
+                option.ready_at_s = self._house.clock.monotonic_s() + rest_s
+
+    # -- for a stream that broke off after its first byte
+
+    async def rest_of(self, broken: Opened) -> Opened | None:
+        """Another answer that goes on where this one broke off; None if there is none."""
+        house, splice = self._house, self._splice
+        if splice is None or not splice.can_resume or not broken.trial.leg.goes_by_chunks:
+            return None
+        broken_id = broken.trial.listing.offer.id
+        for option in self._options:
+            option.is_out = option.is_out or option.offer_id == broken_id
+        deadline_s = house.clock.monotonic_s() + self._request.patience.deadline_s
+        self._request = replace(self._request, deadline_s=deadline_s)
+        splice.resume(from_the_start=True)
+        attempts_before = self.attempts
+        try:
+            return await self.answer()
+        except ProxyError:
+            return None  # the client is told of the first fault, not of the last
+        finally:
+            house.splices.tried += self.attempts > attempts_before
+
+    def ended_well(self) -> None:
+        """The stream reached its end."""
+        if self._splice is not None and self._splice.is_resumed:
+            self._house.splices.matched += 1
+
+    def _no_answer(self) -> ProxyError:
+        """What the client is told, by the most telling of all that happened."""
+        failures = self._failures
+        refused = [failed.refused for _, failed in failures if failed.refused is not None]
+        if refused:
+            return refused[0]
+        if failures:
+            told = [f"{offer}: {failed}" for offer, failed in failures]
+            why = "no provider answered: " + "; ".join(told)
+            rests_s = [one.retry_after_s for _, one in failures if one.retry_after_s is not None]
+            if len(rests_s) == len(failures):
+                return RateLimited(why, retry_after_s=min(rests_s))
+            return UpstreamLate(why) if failures[-1][1].late else UpstreamFailed(why)
+        if self._busy_until_s is not None:
+            left_s = max(1.0, self._busy_until_s - self._house.clock.monotonic_s())
+            why = "all of our accounts at the providers of this model are at their limits"
+            return RateLimited(why, retry_after_s=left_s)
+        if self._refusals:
+            return max(self._refusals, key=lambda one: one.affordable_max_tokens)
+        if self._untranslatable:
+            return self._untranslatable[0]
+        return UpstreamFailed("no offer can go on with this answer")
+
+
+def _is_longer(one: _Option, than: _Option) -> bool:
+    """Whether its context is longer; an unknown one may be."""
+    if one is than:
+        return False
+    if one.context_tokens is None or than.context_tokens is None:
+        return True
+    return one.context_tokens > than.context_tokens

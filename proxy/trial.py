@@ -1,0 +1,182 @@
+"""Trial: one attempt at one offer, from its hold to the end of its hold.
+
+Whatever happens, the hold is resolved exactly once: posted at what the provider says, posted at an
+estimate where it may have billed without saying so, voided only where it cannot have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from benchmarks.observations import Observation, Outcome
+from benchmarks.offers import Feature
+from benchmarks.quotes import Quote
+from benchmarks.snapshot import Listing
+from ledger.attempts import Charge, Hold, Settlement
+from ledger.money import Money
+from ledger.principals import Principal
+from ledger.usage import TokenUsage
+from proxy import meter
+from proxy.errors import log
+from proxy.house import House
+from proxy.legs import Body, Leg
+from proxy.limits import OutputLimit
+from proxy.patience import Patience
+from proxy.providers import Account
+from proxy.relay import StreamRelay
+from proxy.wires.wire import Ask, Plain
+from routing.breaker import Health
+from routing.decision import Candidate, RouteDecision
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that has been understood: who asks, for what, and what was decided."""
+
+    id: str
+    at_ns: int
+    principal: Principal
+    ask: Ask
+    body: Body
+    decision: RouteDecision
+    patience: Patience
+    deadline_s: float
+
+
+@dataclass(slots=True)
+class Trial:
+    """An attempt that is under way."""
+
+    house: House
+    request: Request
+    candidate: Candidate
+    leg: Leg
+    account: Account
+    hold: Hold
+    limit: OutputLimit
+    began_s: float
+    first_byte_s: float | None = None
+    relay: StreamRelay | None = None
+    resolved: bool = False
+
+    @property
+    def listing(self) -> Listing:
+        return self.candidate.listing
+
+    # -- the ends of a hold
+
+    async def post(self, usage: TokenUsage, *, estimated: bool) -> tuple[Money, Money | None]:
+        """Charge it. Returns the charge, and the least that is left in its budgets."""
+        self._resolve()
+        house, now_s = self.house, self.house.clock.monotonic_s()
+        quote = quote_of(self.listing)
+        prompt = usage.prompt or 0
+        end = Settlement(
+            at_ns=house.clock.now_ns(),
+            usage=usage,
+            rates=quote.card(prompt),
+            charge=self._charge(quote, prompt, usage),
+            estimated=estimated,
+            ttft_ms=None if self.first_byte_s is None else _ms(self.first_byte_s - self.began_s),
+            total_ms=_ms(now_s - self.began_s),
+        )
+        left = await house.book.post(self.hold, end)
+        ask = self.request.ask
+        teaches = not estimated and Feature.VISION not in ask.features
+        if teaches and usage.completion is not None and ask.most_completion_tokens != 0:
+            per_choice = usage.completion // ask.choices
+            house.learned.note(ask.model, ask.prompt_bytes, prompt, per_choice)
+        return end.charge.effective, left
+
+    def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:
+        effective = quote.card(prompt).charge(usage)
+        listed = self.request.decision.first_listed
+        first = None if listed is None else listed.quote
+        eligible = [quote_of(one.listing) for one in self.request.decision.candidates]
+        return Charge(
+            billed=effective,
+            effective=effective,
+            contracted=effective,
+            list=quote.list_card(prompt).charge(usage),
+            first_offer=None if first is None else first.card(prompt).charge(usage),
+            cheapest=min(one.card(prompt).charge(usage) for one in eligible),
+        )
+
+    async def void(self, reason: str) -> None:
+        self._resolve()
+        await self.house.book.void(self.hold, reason)
+
+    def _resolve(self) -> None:
+        self.resolved = True
+        self.house.accounts.give_back(self.leg.provider.name, self.account)
+
+    async def abandon(self, *, late: bool = False) -> None:
+        """End it by an estimate: the provider may have billed, and did not say what.
+
+        late: it was still writing when we hung up. Most providers write a plain answer to its end
+        all the same, and bill it: only the hold bounds that.
+        """
+        ask = self.request.ask
+        prompt = self.request.decision.intent.prompt_tokens
+        most = self.limit.tokens * ask.choices
+        if self.relay is not None:
+            usage, _ = self.relay.used(prompt)
+        elif ask.stream:
+            usage = TokenUsage(prompt, 0)
+        elif late:
+            usage = TokenUsage(prompt, most, units=ask.units)
+        else:
+            elapsed_ms = _ms(self.house.clock.monotonic_s() - self.began_s)
+            written = meter.unseen_tokens(elapsed_ms, self.listing.seen.inter_token_ms_p50, most)
+            usage = TokenUsage(prompt, written, units=ask.units)
+        await self.post(usage, estimated=True)
+
+    def used(self, plain: Plain) -> tuple[TokenUsage, bool]:
+        """What a whole answer used, and whether that is an estimate: it may not have said."""
+        if plain.usage is not None:
+            return plain.usage, False
+        ask, prompt = self.request.ask, self.request.decision.intent.prompt_tokens
+        usage = meter.estimate_delivered(prompt, plain.text_bytes, ask.choices)
+        if ask.most_completion_tokens == 0:
+            usage = TokenUsage(prompt, 0)
+        return replace(usage, units=ask.units), True
+
+    # -- what the market learns
+
+    def answered(self, completion_tokens: int | None, writing_s: float | None = None) -> None:
+        """It ended well. writing_s: from a stream's first byte to its last event, without the time
+        that the client took to read: a slow client does not make a provider slow."""
+        ttft_ms = inter_token_ms = None
+        if self.request.ask.stream and self.first_byte_s is not None:
+            ttft_ms = _ms(self.first_byte_s - self.began_s)
+            if writing_s is not None and completion_tokens is not None and completion_tokens > 1:
+                inter_token_ms = _ms(writing_s) / (completion_tokens - 1)
+        self._note(Outcome.ANSWERED, ttft_ms, inter_token_ms)
+        self.house.breakers.succeeded(self.listing.offer.id, self.began_s)
+
+    def failed(self, outcome: Outcome, retry_after_s: float | None = None) -> None:
+        """It did not answer, or broke off in the middle."""
+        self._note(outcome, None, None)
+        offer_id, now_s = self.listing.offer.id, self.house.clock.monotonic_s()
+        before = self.house.breakers.health(offer_id, now_s)
+        self.house.breakers.failed(offer_id, now_s, retry_after_s)
+        if before is Health.CLOSED and self.house.breakers.health(offer_id, now_s) is Health.OPEN:
+            log.warning("%s rests: it failed (%s)", offer_id, outcome)
+
+    def unjudged(self) -> None:
+        self.house.breakers.unjudged(self.listing.offer.id)
+
+    def _note(self, outcome: Outcome, ttft_ms: float | None, gap_ms: float | None) -> None:
+        at_s = self.house.clock.monotonic_s()
+        self.house.market.note(self.listing.offer.id, Observation(at_s, outcome, ttft_ms, gap_ms))
+
+
+def quote_of(listing: Listing) -> Quote:
+    """The quote of a candidate: no offer without one is ever a candidate."""
+    if listing.quote is None:
+        raise AssertionError(f"{listing.offer.id} became a candidate without a price")
+    return listing.quote
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,1 @@
+"""Wires: what each endpoint says, to us and to a provider alike: requests, answers, events."""

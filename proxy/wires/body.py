@@ -1,0 +1,84 @@
+"""Bodies: JSON requests as far as we read them, and what is wrong with those that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from ledger.money import Money, as_usd
+from proxy.errors import Invalid
+
+T = TypeVar("T")
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+ABSENT = msgspec.Raw()
+
+_tree = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def read(decode: Callable[[bytes], T], body: bytes, what: str) -> T:
+    """Decode a request. Raises Invalid, naming the field; `what`: "a chat request"."""
+    try:
+        body.decode()  # msgspec lets bad UTF-8 through inside what it does not decode
+        return decode(body)
+    except UnicodeDecodeError as error:
+        raise Invalid(
+            f"the body is not UTF-8: byte {error.start} is invalid", code="invalid_json"
+        ) from None
+    except msgspec.ValidationError as error:
+        why, _, where = str(error).partition(" - at ")
+        param = where.strip("`").removeprefix("$.") or None
+        raise Invalid(
+            f"the body is no {what}: {why}" + (f" at {param}" if param else ""),
+            param=param,
+            code="invalid_type",
+        ) from None
+    except msgspec.DecodeError as error:
+        raise Invalid(f"the body is not JSON: {error}", code="invalid_json") from None
+    except RecursionError:
+        raise Invalid("the body is nested too deeply", code="invalid_json") from None
+
+
+def refuse_lookalikes(body: bytes, ours: Collection[str]) -> None:
+    """`N` or `Max_Tokens` are nothing to us, and to some providers the same as ours."""
+    for key in _tree(body):
+        if key not in ours and key.lower() in ours:
+            raise Invalid(
+                f"{key[:50]} is written {key.lower()}", param=key[:50], code="invalid_type"
+            )
+
+
+def unpriced(param: str, what: str) -> Invalid:
+    """A rate card prices text and images at one tier; the rest would be billed and not booked."""
+    return Invalid(
+        f"{what} is billed at prices that are not known here: leave it out",
+        param=param,
+        code="unpriced_feature",
+    )
+
+
+def is_given(raw: msgspec.Raw) -> bool:
+    return bytes(raw) not in (b"", b"null", b"false")
+
+
+def tree_of(body: bytes | msgspec.Raw) -> dict[str, Any]:
+    """An object, its values still as they were written.
+
+    A key that a client wrote twice is there once: nobody can hold for one value and be billed for
+    the other.
+    """
+    tree: dict[str, Any] = _tree(body)
+    return tree
+
+
+def with_cost(body: bytes, cost: Money) -> bytes:
+    """An answer or an event with `usage.cost` (USD) in its usage."""
+    tree = tree_of(body)
+    try:
+        tree["usage"] = tree_of(tree["usage"]) | {"cost": as_usd(cost)}
+    except (KeyError, msgspec.DecodeError):
+        return body  # no object to put it into
+    return encode(tree)

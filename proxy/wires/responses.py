@@ -1,0 +1,247 @@
+"""Responses: OpenAI's newer wire, at our door and at hosts that speak it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.offers import Feature, Task
+from ledger.money import Money
+from proxy.endpoints import Endpoint
+from proxy.errors import ProxyError
+from proxy.providers import Provider
+from proxy.wires import body as bodies
+from proxy.wires.body import ABSENT, Count, is_given, unpriced
+from proxy.wires.chat import Part
+from proxy.wires.events import error_in, framed
+from proxy.wires.usage import responses_usage
+from proxy.wires.wire import Ask, Heard, Plain
+
+# -- requests
+
+
+class _Item(msgspec.Struct, gc=False):
+    type: str = "message"
+    content: str | list[Part] | None = None
+    output: str | list[Part] | None = None
+
+
+class _Text(msgspec.Struct, gc=False):
+    format: Part | None = None
+
+
+class ResponsesRequest(msgspec.Struct, gc=False):
+    """The fields that routing, holding and metering need."""
+
+    model: str
+    input: str | list[_Item] | None = None
+    temperature: float | None = None
+    stream: bool | None = None
+    max_output_tokens: Count | None = None
+    tools: list[Part] | None = None
+    text: _Text | None = None
+    service_tier: str | None = None
+    top_logprobs: int | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: msgspec.Raw = ABSENT
+    prompt: msgspec.Raw = ABSENT
+    plugins: msgspec.Raw = ABSENT
+    models: msgspec.Raw = ABSENT
+    speed: msgspec.Raw = ABSENT
+
+
+_request = msgspec.json.Decoder(ResponsesRequest).decode
+_OURS = frozenset(ResponsesRequest.__struct_fields__)
+_PRICED_TOOLS = ("function", "custom")
+_PRICED_ITEMS = {
+    *("message", "reasoning", "item_reference", "function_call", "function_call_output"),
+    *("custom_tool_call", "custom_tool_call_output"),
+}
+_PRICED_PARTS = {"input_text", "output_text", "text", "refusal", "input_image", "reasoning_text"}
+_BILLED_APART = ("plugins", "models", "speed")
+_KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
+"""They stand for text that a provider keeps: it is billed as input, and not in the body."""
+
+
+def _parts(request: ResponsesRequest) -> list[Part]:
+    items = request.input if isinstance(request.input, list) else ()
+    return [
+        part
+        for item in items
+        for parts in (item.content, item.output)
+        if isinstance(parts, list)
+        for part in parts
+    ]
+
+
+def _refuse_unpriced(request: ResponsesRequest) -> None:
+    if request.service_tier not in (None, "auto", "default"):
+        raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
+    for name in _BILLED_APART:
+        if is_given(getattr(request, name)):
+            raise unpriced(name, name)
+    for name in _KEPT_ELSEWHERE:
+        value = getattr(request, name)
+        if is_given(value) if isinstance(value, msgspec.Raw) else value is not None:
+            raise unpriced(name, f"what {name} stands for, which the provider keeps,")
+    if request.background:
+        raise unpriced("background", "an answer in the background, which is fetched elsewhere,")
+    for tool in request.tools or ():
+        if tool.type not in _PRICED_TOOLS:
+            what = f"a {tool.type[:50]} in tools, which the provider runs itself,"
+            raise unpriced("tools", what)
+    for item in request.input if isinstance(request.input, list) else ():
+        if item.type not in _PRICED_ITEMS:
+            raise unpriced("input", f"an item of type {item.type[:50]} in input")
+    for part in _parts(request):
+        if part.type not in _PRICED_PARTS:
+            raise unpriced("input", f"a part of type {part.type[:50] or '(none)'} in input")
+
+
+# -- answers
+
+
+class _Written(msgspec.Struct, gc=False):
+    text: str | None = None
+    refusal: str | None = None
+
+    @property
+    def text_bytes(self) -> int:
+        return sum(len(one.encode()) for one in (self.text, self.refusal) if one is not None)
+
+
+class _Output(msgspec.Struct, gc=False):
+    type: str = ""
+    content: list[_Written] | None = None
+    summary: list[_Written] | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+    @property
+    def text_bytes(self) -> int:
+        parts = (*(self.content or ()), *(self.summary or ()))
+        size: int = sum(one.text_bytes for one in parts)
+        calls = (self.arguments or "", self.input or "")
+        return size + sum(len(one.encode()) for one in calls)
+
+
+class _Answer(msgspec.Struct, gc=False):
+    output: list[_Output]
+    status: str = ""
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+    @property
+    def text_bytes(self) -> int:
+        return sum(one.text_bytes for one in self.output)
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str
+    delta: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
+
+
+_answer = msgspec.json.Decoder(_Answer).decode
+_event = msgspec.json.Decoder(_Event).decode
+_LAST = {"response.completed", "response.incomplete"}
+
+
+class ResponseReader:
+    """A stream of one response. Only its last event says what was used."""
+
+    ending = None
+
+    def __init__(self) -> None:
+        self.complete = False
+
+    def read(self, name: bytes, data: bytes) -> Heard | None:
+        try:
+            event = _event(data)
+            if event.type in _LAST:
+                self.complete = True
+                usage = responses_usage(_answer(event.response).usage)
+                return Heard(usage=usage, keeps=True, ends=True)
+            if event.type == "response.failed":
+                return Heard(fault=error_in(bytes(event.response)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Heard(fault=error_in(data)) if name == b"error" else None
+        if event.type == "error":
+            return Heard(fault=error_in(data))
+        if event.type.endswith(".delta"):
+            return Heard(text_bytes=max(0, len(bytes(event.delta)) - 2), pieces=1)
+        return Heard()
+
+    def with_cost(self, data: bytes, cost: Money) -> bytes:
+        tree = bodies.tree_of(data)
+        if "response" not in tree:
+            return data
+        tree["response"] = msgspec.Raw(bodies.with_cost(bytes(tree["response"]), cost))
+        return bodies.encode(tree)
+
+
+def broken(error: ProxyError) -> bytes:
+    """The end of a response that was cut."""
+    problem = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
+    return framed(bodies.encode(problem), b"error")
+
+
+class ResponsesWire:
+    """POST /responses."""
+
+    endpoint = Endpoint.RESPONSES
+
+    def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
+        request = bodies.read(_request, body, "a Responses request")
+        bodies.refuse_lookalikes(body, _OURS)
+        _refuse_unpriced(request)
+        features = set()
+        if request.tools:
+            features.add(Feature.TOOLS)
+        form = None if request.text is None else request.text.format
+        if form is not None and form.type == "json_schema":
+            features.add(Feature.JSON_SCHEMA)
+        if request.top_logprobs:
+            features.add(Feature.LOGPROBS)
+        if any(part.type == "input_image" for part in _parts(request)):
+            features.add(Feature.VISION)
+        return Ask(
+            model=request.model,
+            task=Task.CHAT,
+            prompt_bytes=len(body),
+            stream=request.stream is True,
+            most_completion_tokens=request.max_output_tokens,
+            features=frozenset(features),
+            is_greedy=request.temperature == 0,
+        )
+
+    def rewrite(
+        self,
+        body: bytes,
+        content_type: str,  # noqa: ARG002 - a wire's door
+        provider: Provider,  # noqa: ARG002 - the limit has one name here
+        model: str,
+        limit: int | None,
+    ) -> bytes:
+        tree = bodies.tree_of(body)
+        tree["model"] = model
+        if limit is not None:
+            tree["max_output_tokens"] = limit
+        return bodies.encode(tree)
+
+    def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
+        try:
+            answer = _answer(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if answer.status == "failed":
+            return None
+        return Plain(responses_usage(answer.usage), answer.text_bytes)
+
+    def reader(self, ask: Ask) -> ResponseReader:  # noqa: ARG002 - a wire's door
+        return ResponseReader()
+
+    def with_cost(self, body: bytes, cost: Money) -> bytes:
+        return bodies.with_cost(body, cost)
+
+
