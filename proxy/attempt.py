@@ -194,7 +194,10 @@ async def _ask_plain(trial: Trial) -> Opened:
     reading = asyncio.ensure_future(_read(trial, patient))
     try:
         await asyncio.wait((reading,), timeout=limit_s)
-        if not reading.done() and trial.first_byte_s is None:
+        if trial.first_byte_s is not None:  # its head has come: the rest should not be far
+            limit_s += asked.idle_timeout_s
+            await asyncio.wait((reading,), timeout=asked.idle_timeout_s)
+        if not reading.done():
             raise await _late(trial, reading, limit_s)
         whole = await reading
         if whole.answer.status != 200:

@@ -112,7 +112,7 @@ def _status(error: Exception, chain: list[BaseException], *, asked: bool) -> tup
     if isinstance(said, int) and 400 <= said < 500 and (said != 408 or answered):
         return said, False
     if answered:
-        return max(answered[-1], 400), False
+        return answered[-1] if answered[-1] >= 400 else 502, False
     if any(isinstance(one, _NEVER_SENT) for one in chain):
         return 503, False
     if asked or any(_is_of(one, *_NETWORKS) or isinstance(one, TimeoutError) for one in chain):

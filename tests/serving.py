@@ -74,6 +74,23 @@ class ManualClock:
         await asyncio.sleep(0)
 
 
+class SkippingClock:
+    """The time, but for sleeps: they are over at once, and the clock stands where they end."""
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+
+    def now_ns(self) -> int:
+        return time.time_ns() + int(self._skipped_s * 1e9)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic() + self._skipped_s
+
+    async def sleep(self, seconds: float) -> None:
+        self._skipped_s += seconds
+        await asyncio.sleep(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a client got: a status, headers and a body, read to its end."""

@@ -141,7 +141,7 @@ async def test_a_transcript_in_every_form(
     assert len(plain.text.split()) == 11
     assert plain.usage is not None
     assert plain.usage.to_dict() == {"type": "duration", "seconds": 6}
-    assert text == plain.text + "\n"  # type: ignore[comparison-overlap] # the client's own type
+    assert text == plain.text + "\n"
     assert (verbose.text, verbose.duration) == (plain.text, 5.5)
     assert [one.word for one in verbose.words or []] == plain.text.split()
     assert (verbose.words or [])[-1].end == pytest.approx(5.5)

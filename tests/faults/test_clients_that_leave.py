@@ -15,6 +15,7 @@ from ledger.requests import RequestRecord
 from ledger.usage import TokenUsage
 from proxy.chat import serve
 from proxy.exchange import Headers
+from proxy.wires.chat import ChatWire
 from tests.serving import (
     PACED,
     PATIENCE_S,
@@ -181,6 +182,7 @@ class LeavingExchange:
 
     method, path = "POST", "/v1/chat/completions"
     abandonable = False
+    has_begun = False
 
     def __init__(self, key: str, body: object) -> None:
         self.headers: Mapping[str, str] = {"authorization": f"Bearer {key}"}
@@ -203,7 +205,8 @@ async def test_leaving_just_as_the_stream_would_begin(tmp_path: Path) -> None:
     """The provider has begun to answer, the client is gone: charged, and nothing stays held."""
     async with serving(tmp_path, behaviour=PACED, gate=Gate(open_for=2), honest=False) as proxy:
         async with asyncio.timeout(PATIENCE_S):
-            await serve(LeavingExchange(proxy.key, asking(stream=True)), proxy.server.house)
+            x = LeavingExchange(proxy.key, asking(stream=True))
+            await serve(x, proxy.server.house, ChatWire())
             (charge,) = await proxy.settled(attempts=1)
             await proxy.a.tally.until(lambda tally: tally.disconnects == 1)
         assert charge.estimated

@@ -180,7 +180,7 @@ async def test_who_stops_waiting_does_not_stop_the_start(tmp_path: Path, held: H
 
 
 async def test_a_start_that_fails_says_why_and_pauses(tmp_path: Path) -> None:
-    """The last line of its stderr is told. It is tried again at once, then after 1 s, after 2 s, ...:
+    """The last line of its stderr is told. It is tried again at once, then after 1 s, after 2 s:
     in between a request fails without any waiting."""
     clock = ManualClock()
     environ = stand_in(tmp_path, BROKEN="luck")

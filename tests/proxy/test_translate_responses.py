@@ -122,6 +122,18 @@ def as_client_accumulates(stream: bytes) -> tuple[Any, dict[tuple[int, int], str
         return events.get_final_response(), grown
 
 
+ASKED: Json = {"role": "user", "content": "Name a tree."}
+
+
+def sent_back(message: Json) -> list[Json]:
+    """The messages of the next chat request, when a client sends an answer's items back."""
+    whole = answer_from_chat(encoded(completion(message)), encoded(REQUEST))
+    items = [item.to_dict() for item in Response.model_validate_json(whole).output]
+    chat = json.loads(request_to_chat(encoded({"model": "oak", "input": [ASKED, *items]})))
+    told: list[Json] = chat["messages"]
+    return told
+
+
 # -- what providers write, whole and in pieces
 
 text = st.text(alphabet='abc äß€😀\n\r\u2028"\\{}', max_size=12)
@@ -155,6 +167,9 @@ def messages(draw: st.DrawFn) -> Json:
         if draw(st.booleans()):
             detail = {"type": "reasoning.text", "text": message[field], "index": 0}
             message["reasoning_details"] = [detail | {"signature": draw(word)}]
+            if draw(st.booleans()):
+                hidden = {"type": "reasoning.encrypted", "data": draw(word), "index": 1}
+                message["reasoning_details"].append(hidden)
     if draw(st.booleans()):
         message["refusal"] = draw(text.filter(bool))
     if draw(st.booleans()) and message["content"]:
@@ -179,7 +194,7 @@ def deltas(draw: st.DrawFn, message: Json) -> list[Json]:
                 told[-1]["reasoning_details"] = [head | {"text": piece}]
         if field in message and details is not None:
             end = {"type": "reasoning.text", "index": 0, "signature": details[0]["signature"]}
-            told.append({"content": "", "reasoning_details": [end]})
+            told.append({"content": "", "reasoning_details": [end, *details[1:]]})
     told += [{"content": piece} for piece in draw(pieces(message["content"]))]
     if "annotations" in message:
         told.append({"annotations": message["annotations"]})
@@ -257,6 +272,7 @@ def test_events_come_in_order(both: tuple[Json, list[bytes]]) -> None:
             case "content_part.added":
                 assert items[item] == {}
                 assert place not in parts
+                assert not any(value for key, value in event["part"].items() if key != "type")
                 parts[place] = ""
             case "output_text.delta" | "refusal.delta" | "reasoning_text.delta":
                 parts[place] += event["delta"]
@@ -280,17 +296,12 @@ def test_events_come_in_order(both: tuple[Json, list[bytes]]) -> None:
 def test_what_a_client_sends_back_is_what_the_provider_wrote(message: Json) -> None:
     """A turn's items, read by OpenAI's client and sent as the next input, are the message again:
     its text, calls, and reasoning with its signatures, as far as this provider wrote them."""
-    whole = answer_from_chat(encoded(completion(message)), encoded(REQUEST))
-    items = [item.to_dict() for item in Response.model_validate_json(whole).output]
-    asked = {"role": "user", "content": "Name a tree."}
-    chat = json.loads(request_to_chat(encoded({"model": "oak", "input": [asked, *items]})))
-
     wrote = {key: value for key, value in message.items() if key != "annotations"}
     wrote["content"] = message["content"] or None
     if wrote.keys() <= {"role", "content", *_THOUGHTS} and wrote["content"] is None:
-        assert chat["messages"] == [asked]  # reasoning that led to nothing is no message
+        assert sent_back(message) == [ASKED]  # reasoning that led to nothing is no message
     else:
-        assert chat["messages"] == [asked, wrote]
+        assert sent_back(message) == [ASKED, wrote]
 
 
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
@@ -437,6 +448,7 @@ def test_repeated_finish_reasons_and_running_usage_end_nothing_early() -> None:
     stream = streamed(
         chunk({"content": "Oa"}, "stop", usage=counts[0]),
         chunk({"content": "k."}, "length", usage=counts[1]),
+        chunk({"content": ""}),
     )
     last = read(stream)[-1]["response"]
     assert last["incomplete_details"] == {"reason": "max_output_tokens"}
@@ -511,9 +523,21 @@ def test_endings(finish: str | None, status: str, reason: str | None) -> None:
     last = "completed" if status == "completed" else "incomplete"
     assert [item["status"] for item in told["output"]] == ["completed", last]
 
-    end = read(streamed(chunk(message, finish), LAST))[-1]
-    assert end["type"] == f"response.{status}"
-    assert end["response"]["incomplete_details"] == told["incomplete_details"]
+    events = read(streamed(chunk(message, finish), LAST))
+    assert events[-1]["type"] == f"response.{status}"
+    assert events[-1]["response"] == told
+    assert ("error" in names(events)) == (status == "failed")
+
+
+def test_what_was_written_last_is_incomplete() -> None:
+    """Of calls that were written at once, the one that was cut off."""
+    told = [named("f", index=0, id="a"), named("g", "2", index=1, id="b"), nameless("1", index=0)]
+    stream = streamed(*[chunk({"tool_calls": [one]}) for one in told], chunk({}, "length"))
+    items = read(stream)[-1]["response"]["output"]
+    assert [(item["name"], item["status"]) for item in items] == [
+        ("f", "incomplete"),
+        ("g", "completed"),
+    ]
 
 
 # -- what an answer says
@@ -630,8 +654,10 @@ def test_thoughts_between_texts_are_reasoning() -> None:
 
 def test_the_same_thought_under_two_names_is_one() -> None:
     """vLLM wrote both for a while."""
-    told = plain({"reasoning": "Hm.", "reasoning_content": "Hm.", "content": "Oak."})["output"]
-    assert [part["text"] for part in told[0]["content"]] == ["Hm."]
+    message = {"reasoning": "Hm.", "reasoning_content": "Hm.", "content": "Oak."}
+    assert sent_back(message)[1:] == [
+        {"role": "assistant", "content": "Oak.", "reasoning_content": "Hm."}
+    ]
 
 
 def test_an_empty_answer_has_no_items() -> None:
@@ -657,4 +683,5 @@ def test_ids_are_derived() -> None:
     first, second = (plain({"content": "Oak."}, id="") for _ in range(2))
     assert first["id"] == second["id"]
     assert len(first["id"]) > len("resp_")
+    assert plain({"content": "Oak."}, model="")["model"] == "oak"
     assert first["output"][0]["id"].startswith("msg_")

@@ -151,9 +151,9 @@ def test_a_stream_is_read_by_the_official_client_to_its_end() -> None:
     asked = WIRE.ask(raw(body), JSON)
     relay = StreamRelay(WIRE.reader(asked), ChunkTeller(ToldAsChunks()), wants_usage=True)
     told = relay.feed(piece(0, "x", "stop"))
-    assert not relay.complete
+    finished = [relay.complete]
     told += relay.feed(piece(1, "yz") + piece(1, "", "length"))
-    assert relay.complete
+    assert [*finished, relay.complete] == [False, True]
     told += relay.feed(chunk(usage=ANSWER["usage"]) + b"data: [DONE]\n\n")
     assert relay.used(1) == (TokenUsage(1, 2), False)
     told += relay.close(usd("0.25"))

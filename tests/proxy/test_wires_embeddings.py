@@ -111,7 +111,7 @@ def test_the_official_client_sends_and_reads_moderations() -> None:
     """OpenAI names no usage: the tokens are unknown, and the cost has no place to be told in."""
     told = MODERATIONS.with_cost(raw(JUDGED), usd(0))
     sent, made = talk(
-        lambda client: client.moderations.create(model="m", input=[{"type": "text", "text": "a"}]),
+        lambda client: client.moderations.create(model="m", input=["a", "b"]),
         told,
     )
     assert not made.results[0].flagged

@@ -118,7 +118,7 @@ def through_httpx(data: dict[str, Any], files: dict[str, Any]) -> tuple[bytes, s
 def through_requests(data: dict[str, Any], files: dict[str, Any]) -> tuple[bytes, str]:
     request = requests.Request("POST", "http://here", data=data, files=files).prepare()
     assert isinstance(request.body, bytes)
-    return request.body, request.headers["content-type"]
+    return request.body, str(request.headers["content-type"])
 
 
 @pytest.mark.parametrize("client", [through_httpx, through_requests])

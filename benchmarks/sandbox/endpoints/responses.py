@@ -63,7 +63,7 @@ class ResponseRequest(Struct, frozen=True):
     text: TextOptions | None = None
     temperature: Temperature | None = None
     previous_response_id: str | None = None
-    conversation: Raw | None = None
+    conversation: Any = None
     background: bool | None = None
     sandbox: Wish = Wish()
 
