@@ -173,7 +173,7 @@ class Book:
         try:
             end = self._end(void)
         except StoreUnavailable:
-            return  # the server is stopping: whoever opens the books next ends the hold
+            return  # the server is stopping: who opens the books next, or runs the batch, ends it
         end.add_done_callback(_forget)
 
     async def post(self, hold: Hold, end: Settlement) -> Money | None:

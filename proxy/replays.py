@@ -176,16 +176,18 @@ class Shelf:
         while self._kept and self._is_old(next(iter(self._kept.values()))):
             self._drop_first()
         kept = self._kept.get(name)
-        if kept is None or self._is_old(kept):
+        if kept is None:
+            return None
+        if self._is_old(kept):
+            self._drop(name)
             return None
         self._kept.move_to_end(name)
         return kept
 
     def put(self, name: tuple[str, str], kept: Kept) -> None:
-        """Keep an answer; room for it has been taken while it was written."""
+        """Keep an answer where there is none; its room has been taken while it was written."""
         self.give_back(kept.size_bytes)
-        replaced = self._kept.pop(name, None)
-        self._kept_bytes += kept.size_bytes - (0 if replaced is None else replaced.size_bytes)
+        self._kept_bytes += kept.size_bytes
         self._kept[name] = kept
         if len(self._kept) > MOST_ANSWERS:
             self._drop_first()
@@ -208,8 +210,10 @@ class Shelf:
         return self._clock.monotonic_s() - kept.at_s >= self._keep_s
 
     def _drop_first(self) -> None:
-        _, kept = self._kept.popitem(last=False)
-        self._kept_bytes -= kept.size_bytes
+        self._drop(next(iter(self._kept)))
+
+    def _drop(self, name: tuple[str, str]) -> None:
+        self._kept_bytes -= self._kept.pop(name).size_bytes
 
 
 class Recorded:

@@ -246,6 +246,7 @@ def write_config(
     *,
     offers: Mapping[str, str],
     routing: str,
+    own_routing: str,
     budgets: str | None,
     server: str,
     feeds: str,
@@ -255,7 +256,7 @@ def write_config(
     lines += [
         f"  {name}: {{dialect: openai, base_url: {url}{provider}}}" for name, url in urls.items()
     ]
-    lines += ["models:", f"  {MODEL}:", "    offers:"]
+    lines += ["models:", f"  {MODEL}:", f"    routing: {own_routing}", "    offers:"]
     lines += [f"      - {offers.get(name) or offer(name)}" for name in urls]
     lines += [f"routing: {routing}"]
     if budgets is not None:
@@ -276,6 +277,7 @@ async def serving(
     offers: Mapping[str, str] | None = None,
     gate: Gate | None = None,
     routing: str = "{attempts: 3}",
+    own_routing: str = "{}",
     budgets: str | None = None,
     server: str = "{port: 0}",
     feeds: str = "[]",
@@ -300,6 +302,7 @@ async def serving(
             {name: one.base_url for name, one in sandboxes.items()} | dict(urls or {}),
             offers=offers or {},
             routing=routing,
+            own_routing=own_routing,
             budgets=budgets,
             server=server,
             feeds=feeds,

@@ -81,7 +81,6 @@ class Delta(msgspec.Struct, gc=False):
 class _Choice(msgspec.Struct, gc=False):
     """stop_reason, matched_stop: vLLM's and SGLang's names for the sequence that ended it."""
 
-    index: int = 0
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
@@ -268,7 +267,7 @@ class Writer:
             block = _Block("tool_use", opening, call_id=call.id)
             self._calls[call.index] = block
             self._blocks.append(block)
-        if said.name and not block.opening["name"]:  # some repeat it
+        if said.name:  # some repeat it
             block.opening["name"] = said.name
         words = _arguments(said.arguments)
         block.unsent += words
@@ -332,15 +331,15 @@ def _put_together(events: list[Event]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     arguments: dict[int, str] = {}
     for event in events:
-        match event["type"]:
-            case "content_block_start":
-                blocks.append(dict(event["content_block"]))
-            case "content_block_delta" if event["delta"]["type"] == "input_json_delta":
-                index = event["index"]
-                arguments[index] = arguments.get(index, "") + event["delta"]["partial_json"]
-            case "content_block_delta":
-                (_, (field, words)) = event["delta"].items()
-                blocks[event["index"]][field] += words
+        index = event["index"]
+        if "content_block" in event:
+            blocks.append(dict(event["content_block"]))
+        elif "delta" in event:
+            (_, (field, words)) = event["delta"].items()
+            if field == "partial_json":
+                arguments[index] = arguments.get(index, "") + words
+            else:
+                blocks[index][field] += words
     for index, text in arguments.items():
         whole = _is_object(text)
         blocks[index]["input"] = msgspec.Raw(text.encode()) if whole else {"INVALID_JSON": text}
@@ -386,7 +385,7 @@ class EventsFromChat:
             return b""
         events = [] if self._begun else self._begin(chunk)
         for choice in chunk.choices:
-            if choice.index == 0 and choice.delta is not None:
+            if choice.delta is not None:
                 events += self._writer.write(choice.delta, self._name)
             try:
                 self._end.note(choice)

@@ -333,6 +333,14 @@ def test_headers_may_carry_another_kind_of_key() -> None:
     assert headers["Authorization"] == "Basic eDp5"
 
 
+def test_two_keys_in_one_header() -> None:
+    """A header for the key beside a key is an error, also where that comes from the environment."""
+    written = "{preset: groq, headers: {authorization: Basic eDp5}}"
+    (error,) = errors_of(written, {"GROQ_API_KEY": "sk"})
+    assert error.startswith("p.headers.authorization: is the header that the key is in")
+    assert asked(written).headers == {"authorization": "Basic eDp5"}
+
+
 def test_a_stand_in_has_no_keys() -> None:
     """A rehearsal's stand-in keeps how a provider is priced and told a limit, and no secret."""
     config = load(

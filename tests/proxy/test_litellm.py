@@ -142,7 +142,9 @@ async def litellm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lit
     environ |= {"WATCHED": str(folder / "connections"), "AWS_EC2_METADATA_DISABLED": "true"}
     environ |= {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
     async with litellm_upstream(SystemClock(), environ) as upstream:
-        yield Litellm(upstream, folder / "connections")
+        found = Litellm(upstream, folder / "connections")
+        assert (await found.ask(to("nobody", "http://127.0.0.1:9", chat()))).status == 404
+        yield found
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ledger.book import Book, open_book
 from ledger.errors import StoreUnavailable
+from ledger.idempotency import Claim
 from ledger.sqlite_store import SqliteStore
 from ledger.statements import charged
 from proxy.errors import AlreadyAnswered, Invalid, KeyReused, ProxyError
@@ -27,9 +28,13 @@ from proxy.replays import (
     KEY_LIMIT,
     LARGE_BODY_BYTES,
     LARGEST_PART,
+    MOST_ANSWERS,
     OVERHEAD_BYTES,
     SLICE_BYTES,
+    Answer,
+    Kept,
     Replays,
+    Shelf,
 )
 from tests.ledger.entries import NOW_NS, attempt, settlement
 
@@ -472,8 +477,23 @@ async def test_kept_until_its_time_is_over(path: Path) -> None:
         desk.clock.s += 2
         with pytest.raises(AlreadyAnswered):
             await desk.ask(Client())
-        await desk.ask(Client("another"), Story(body=b""))
-        assert desk.replays.kept_bytes < 2 * OVERHEAD_BYTES
+        assert desk.replays.kept_bytes == 0
+
+
+async def test_the_last_used_may_be_the_oldest(path: Path) -> None:
+    """An answer that is too old is gone, also where younger ones would leave before it."""
+    async with serving(path) as desk:
+        await desk.ask(Client("old"), Story())
+        desk.clock.s += KEEP_S / 2
+        await desk.ask(Client("young"), Story())
+        await desk.ask(Client("old"))
+        desk.clock.s += KEEP_S / 2
+        with pytest.raises(AlreadyAnswered):
+            await desk.ask(Client("old"))
+        young = Client("young")
+        await desk.ask(young)
+        assert young.is_replayed
+        assert OVERHEAD_BYTES <= desk.replays.kept_bytes < 2 * OVERHEAD_BYTES
 
 
 async def test_the_next_day_a_key_is_new(path: Path) -> None:
@@ -540,7 +560,22 @@ async def test_a_client_that_leaves_at_the_last_byte(path: Path, *, streamed: bo
 # -- memory
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 2000)), max_size=25))
+def test_answers_are_bounded_in_number() -> None:
+    """However small they are, the first to leave is the one that nobody has used for longest."""
+    shelf = Shelf(Hands(), KEEP_S, max_bytes=1 << 40)
+    claim = Claim("key_1", "k", b"", "req_1", NOW_NS)
+    kept = Kept(claim, Answer(200, [], b"", is_stream=False), 1, 0.0)
+    for number in range(MOST_ANSWERS + 1):
+        assert shelf.take(1, 0)
+        shelf.put(("key_1", f"{number}"), kept)
+        assert shelf.find(("key_1", "0")) is kept
+    assert shelf.taken_bytes == MOST_ANSWERS
+    assert shelf.find(("key_1", "1")) is None
+    assert shelf.find(("key_1", "2")) is kept
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 1000)), max_size=40))
+@example([("a", 900), ("b", 900), ("c", 900), ("d", 900), ("a", 0), ("e", 900), ("a", 0), ("b", 0)])
 def test_the_least_recently_used_leaves_first(asked: list[tuple[str, int]]) -> None:
     """Who is replayed, and who is gone, is what a list in order of use says; and never more bytes
     than there may be."""

@@ -360,6 +360,25 @@ def test_thinking_is_what_it_was_at_its_provider() -> None:
     ]
 
 
+def test_a_signature_ends_its_block() -> None:
+    """At once: a client need not wait for what follows."""
+    events = EventsFromChat(REQUEST)
+    events.chunk(chunk({"reasoning_content": "Hm"}))
+    signed = {"type": "reasoning.text", "signature": "sig"}
+    (delta, stop) = events_in(events.chunk(chunk({"reasoning_details": [signed]})))
+    assert delta["delta"] == {"type": "signature_delta", "signature": "sig"}
+    assert stop["type"] == "content_block_stop"
+
+
+def test_thoughts_are_told_apart() -> None:
+    """By their index, though none is signed; whole and streamed alike."""
+    details = [{"type": "reasoning.text", "text": one, "index": i} for i, one in enumerate("ab")]
+    message = json.loads(answer_from_chat(whole({"content": "", "reasoning_details": details})))
+    assert [one["thinking"] for one in message["content"]] == ["a", "b"]
+    said = heard(streamed([chunk({"reasoning_details": [one]}) for one in details]))
+    assert plain(said)["content"] == message["content"]
+
+
 def test_mistral_writes_in_parts() -> None:
     """Thinking and text in one list."""
     parts = [

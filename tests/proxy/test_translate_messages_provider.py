@@ -285,6 +285,22 @@ def test_usage_that_nobody_told(usage: object) -> None:
     assert "usage" not in json.loads(answer_to_chat(message(usage=usage)))
 
 
+def test_a_count_that_is_not_told_again_stays() -> None:
+    """Null in message_delta takes nothing back."""
+    nulls = {"input_tokens": None, "cache_read_input_tokens": None, "output_tokens": 20}
+    delta = event(type="message_delta", delta={"stop_reason": "end_turn"}, usage=nulls)
+    *_, chunk = streamed([started(), delta, event(type="message_stop")])
+    assert json.loads(chunk)["usage"] == COUNTED
+
+
+def test_an_answer_without_a_word() -> None:
+    """Its content is empty, and there: not every client expects null without calls."""
+    assert json.loads(answer_to_chat(message()))["choices"][0]["message"]["content"] == ""
+    assert heard(streamed([started(), *ended()]))["choices"][0]["message"]["content"] == ""
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    assert json.loads(answer_to_chat(message(call)))["choices"][0]["message"]["content"] is None
+
+
 def test_numbers_are_not_written_anew() -> None:
     """A call's arguments are the input, digit by digit."""
     whole = message({"type": "tool_use", "id": "t", "name": "f", "input": 0})
