@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from ledger.ids import new_id
-from proxy.errors import Internal, Invalid, ProxyError
+from proxy.errors import Invalid
 from proxy.house import House
 
 HEAD_TIMEOUT_S = 20.0
@@ -48,16 +48,14 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What aiohttp refuses itself: request lines and heads that are none, or too long."""
-        theirs = super().handle_error(request, status, exc, message)
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        what = (message or "").splitlines() or [str(status)]
+        problem = Invalid(
+            f"the request is no HTTP that can be read: {what[0]}", code="invalid_http"
+        )
         request_id = new_id("req", self._house.clock.now_ns(), self._house.random_bytes)
-        problem: ProxyError = Internal(f"a fault in Hedgerow; its log names it by {request_id}")
-        if status < 500:
-            what = (message or theirs.reason or "").splitlines()
-            problem = Invalid(
-                f"the request is no HTTP that can be read: {what[0] if what else status}",
-                code="invalid_http",
-            )
         headers = {"Content-Type": "application/json", "x-request-id": request_id}
-        ours = web.Response(status=theirs.status, headers=headers, body=problem.body())
-        ours.force_close()
-        return ours
+        told = web.Response(status=status, headers=headers, body=problem.body())
+        told.force_close()
+        return told

@@ -16,8 +16,8 @@ from aiohttp import web
 
 from proxy.endpoints import Endpoint
 from proxy.litellm_fault import Fault, Refusal, invalid
+from proxy.litellm_link import PARAMS_HEADER
 
-PARAMS_HEADER = "x-litellm-params"
 CONNECT_LIMIT_S = 10.0
 CALL_LIMIT_S = 3600.0
 """The proxy's own limits come first; this one is for what they forgot."""

@@ -39,10 +39,8 @@ from aiohttp import web
 
 from proxy.litellm_call import FUNCTIONS, Function, arguments, fields_of
 from proxy.litellm_fault import Fault, Refusal, fault_of
+from proxy.litellm_link import SECRET_HEADER, SETUP_HEADER, Start
 
-SECRET_HEADER = "x-litellm-secret"  # noqa: S105 - its name
-SETUP_HEADER = "x-litellm-setup"
-"""In an answer: what is wrong with the set-up, for the operator to read."""
 HEADER_BYTES = 64 << 10
 """A service account of Google's, in the parameters, is a few kB."""
 THREADS = 64
@@ -55,15 +53,6 @@ _QUIET = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "AIOHTTP_KEEPALIVE_TIMEOUT": "15",  # what rests for long is often dead, and fails a request
 }
-
-
-class Start(msgspec.Struct):
-    """socket: the path to listen at; None for a port on loopback. secret: each request has it."""
-
-    secret: str
-    socket: str | None
-    max_body_bytes: int
-    calls_at_once: int
 
 
 # -- the answers

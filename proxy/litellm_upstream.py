@@ -27,7 +27,7 @@ import msgspec
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.clock import Clock
 from proxy.errors import log
-from proxy.litellm_child import SECRET_HEADER, SETUP_HEADER, Start
+from proxy.litellm_link import SECRET_HEADER, SETUP_HEADER, Start
 from proxy.upstream import Answer, NotConnected, Upstream, UpstreamRequest
 
 SCHEME = "litellm"
@@ -241,7 +241,7 @@ async def litellm_upstream(
     whether to reach it by one, in a folder that is ours alone; else by a port on loopback. Either
     way it answers only who knows its secret.
     """
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="hedgerow-"))
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="hedgerow-litellm-"))
     path = str(folder / "litellm.sock")
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         unix_sockets = False

@@ -20,7 +20,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, is_given, unpriced
 from proxy.wires.chat import ChunkReader
 from proxy.wires.duration import most_seconds, seconds_told
-from proxy.wires.events import error_in, framed, message_of
+from proxy.wires.events import error_in, framed
 from proxy.wires.multipart import Form, Part, read_form
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import chat_usage, responses_usage
@@ -254,7 +254,6 @@ class _Event(msgspec.Struct, gc=False):
     delta: msgspec.Raw = ABSENT
     audio: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
 
 
 _event = msgspec.json.Decoder(_Event).decode
@@ -286,8 +285,6 @@ class AudioReader:
             event = _event(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if is_given(event.error):
-            return Heard(fault=message_of(bytes(event.error)))
         if name == b"error" or event.type == "error":
             return Heard(fault=error_in(data))
         if not event.type:

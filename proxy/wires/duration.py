@@ -189,7 +189,7 @@ def _ogg(body: bytes, start: int, end: int) -> float | None:
         return None
     last = body.rfind(b"OggS", max(start, end - _LONGEST_PAGE), end)
     samples, stream = struct.unpack_from("<6xqI", body, last)
-    if stream != struct.unpack_from("<14xI", body, start)[0] or samples < 0 or not rate_hz:
+    if stream != struct.unpack_from("<14xI", body, start)[0] or not rate_hz:
         return None  # several, one after the other: the last page tells only of the last
     return float(samples / rate_hz)
 

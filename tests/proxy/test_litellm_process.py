@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from proxy.litellm_child import SECRET_HEADER, Start
+from proxy.litellm_link import SECRET_HEADER, Start
 from proxy.litellm_upstream import STEADY_S, LitellmUpstream, litellm_upstream
 from proxy.upstream import Broken, NotConnected, UpstreamRequest
 from tests.serving import PATIENCE_S, ManualClock

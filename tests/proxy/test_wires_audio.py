@@ -390,6 +390,7 @@ def test_a_transcript_that_is_cut_is_counted_by_its_text() -> None:
         b'data: {"type":"error","error":{"message":"too loud"}}\n\n',
         b'data: {"error":{"message":"too loud"}}\n\n',
         b'event: error\ndata: {"message":"too loud"}\n\n',
+        b'event: error\ndata: {"type":"server_error","message":"too loud"}\n\n',
     ],
 )
 def test_an_error_in_the_middle_is_a_fault(said: bytes) -> None:

@@ -244,8 +244,9 @@ def test_ogg_is_as_long_as_its_last_page_says(lengths: list[int], head: bytes) -
         page(0, OPUS) + page(9_600, bytes(99)) + page(9, bytes(99), stream=8),
         page(0, VORBIS.replace(struct.pack("<I", 22_050), bytes(4))) + page(9, bytes(99)),
         page(0, OPUS)[:30],
+        page(0, OPUS)[:20],
     ],
-    ids=["other codec", "unknown", "several", "no rate", "cut"],
+    ids=["other codec", "unknown", "several", "no rate", "cut", "cut before"],
 )
 def test_ogg_may_not_say(file: bytes) -> None:
     """Several streams, one after the other, are as long as all of them."""

