@@ -9,11 +9,10 @@ from urllib.parse import urlencode
 from hedgerow import provider_spec
 from hedgerow.config import Config
 from proxy.endpoints import Endpoint
+from proxy.litellm_link import PARAMS_HEADER
 from proxy.presets import ANTHROPIC, Preset
 from proxy.providers import OPENAI_WIRE, Account, Provider
 
-PARAMS_HEADER = "x-litellm-params"
-"""Carries `litellm_params`, as JSON, to whom speaks to LiteLLM."""
 LITELLM_WIRE = OPENAI_WIRE - {Endpoint.TRANSLATIONS}
 """What a provider that LiteLLM speaks to is asked for, unless the configuration says."""
 

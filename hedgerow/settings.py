@@ -99,7 +99,7 @@ def is_key(text: str) -> bool:
 
 _OURS = re.compile(
     r"accept-encoding|connection|content-length|content-type|expect|host|keep-alive|te|trailer"
-    r"|transfer-encoding|upgrade|x-litellm-params",
+    r"|transfer-encoding|upgrade|x-litellm-(params|secret|setup)",
     re.IGNORECASE,
 )
 """Headers that the proxy writes itself, or that are between it and the next hop."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -414,10 +413,9 @@ def _request_to(trial: Trial) -> UpstreamRequest:
         per_token_ms = seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN
         writing_s = request.decision.intent.completion_tokens * per_token_ms / 1000
     left_s = max(0.0, request.deadline_s - trial.began_s)
-    headers: Mapping[str, str] = leg.provider.headers_for(trial.account, leg.content_type)
     return UpstreamRequest(
         url=leg.url,
-        headers=headers,
+        headers=leg.headers(trial.account),
         body=leg.request(offer.model, trial.limit),
         first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + writing_s,
         idle_timeout_s=patience.idle_timeout_s + writing_s,

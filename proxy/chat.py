@@ -53,8 +53,8 @@ async def _answer(
     outcome, status = "answered", 200
     try:
         # What it asks for.
-        content_type = x.headers.get("content-type", "")
-        ask = wire.ask(x.body, content_type)
+        body = Body(wire, x.body, x.headers, at_ns // 1_000_000_000)
+        ask = wire.ask(body.raw, body.content_type)
         refuse_model(ask.model, house, who)
         x.abandonable = ask.stream
 
@@ -73,7 +73,6 @@ async def _answer(
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
-        body = Body(wire, x.body, content_type)
         request = Request(
             request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s
         )

@@ -13,6 +13,7 @@ from proxy.endpoints import Endpoint
 from proxy.errors import as_answer
 from proxy.exchange import JSON, Exchange, Headers
 from proxy.house import House
+from proxy.legs import ANTHROPIC_VERSION
 from proxy.upstream import UpstreamError, UpstreamRequest
 from proxy.wires import body as bodies
 from proxy.wires.messages import ask_of_count
@@ -57,7 +58,8 @@ async def _counted_by(listing: Listing, body: bytes, house: House) -> int | None
     tree = bodies.tree_of(body) | {"model": listing.offer.model}
     request = UpstreamRequest(
         url=provider.url(Endpoint.COUNT_TOKENS),
-        headers=provider.headers_for(account, "application/json"),
+        headers={"anthropic-version": ANTHROPIC_VERSION}
+        | provider.headers_for(account, "application/json"),
         body=bodies.encode(tree),
         first_byte_timeout_s=TIMEOUT_S,
         idle_timeout_s=TIMEOUT_S,

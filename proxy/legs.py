@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from benchmarks.offers import Task
 from proxy.endpoints import Endpoint
 from proxy.errors import Untranslatable
 from proxy.limits import UNKNOWN_OUTPUT_LIMIT, OutputLimit
-from proxy.providers import Prefill, Provider
+from proxy.providers import Account, Prefill, Provider
 from proxy.relay import StreamRelay, Teller
 from proxy.tellers import ChunkTeller, FromChunks, NamedTeller, ToldAsChunks
 from proxy.translate import messages_client, messages_provider, responses
+from proxy.wires import audio as audio_wire
 from proxy.wires import body as bodies
 from proxy.wires import messages as messages_wire
 from proxy.wires import responses as responses_wire
@@ -31,18 +33,29 @@ from proxy.wires.wire import Ask, Plain, Wire
 _THROUGH_CHAT = frozenset((Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES))
 """The wires between which a translation stands."""
 
+ANTHROPIC_VERSION = "2023-06-01"
+"""Of the Messages that `translate` writes and reads."""
+_VERSIONS = ("anthropic-version", "anthropic-beta", "openai-beta")
 _AS_THEY_COME = frozenset((Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS))
 """Their answers are not always JSON."""
 
 
 @dataclass(slots=True)
 class Body:
-    """What the client sent, and the same as a chat completion once somebody needed that."""
+    """What the client sent, and the same as a chat completion once somebody needed that.
+
+    headers: the client's, their names in lower case. at_s: when it came, in seconds since 1970.
+    """
 
     ours: Wire
     raw: bytes
-    content_type: str
+    headers: Mapping[str, str]
+    at_s: int
     _as_chat: bytes | None = None
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "application/json")
 
     def as_chat(self) -> bytes:
         """Raises Untranslatable."""
@@ -56,7 +69,7 @@ class Body:
         messages = msgspec.json.decode(tree["messages"], type=list[msgspec.Raw])
         last = {"role": "assistant", "content": delivered, **prefill.message}
         tree |= {"messages": [*messages, last], **prefill.request}
-        return Body(WIRES[Endpoint.CHAT], bodies.encode(tree), "application/json")
+        return Body(WIRES[Endpoint.CHAT], bodies.encode(tree), {}, self.at_s)
 
     def told_as(self) -> FromChunks:
         """How chunks of a chat are told to this client."""
@@ -93,6 +106,17 @@ class Leg:
     def content_type(self) -> str:
         return self.body.content_type if self.is_native else "application/json"
 
+    def headers(self, account: Account) -> Mapping[str, str]:
+        """What the provider is sent with the body: of the client's own, which version of their
+        common wire it speaks."""
+        headers = self.provider.headers_for(account, self.content_type)
+        if self.theirs.endpoint is Endpoint.MESSAGES:
+            headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
+        if self.is_native:
+            of_client = self.body.headers
+            headers |= {name: of_client[name] for name in _VERSIONS if name in of_client}
+        return headers
+
     @property
     def url(self) -> str:
         return self.provider.url(self.theirs.endpoint)
@@ -122,7 +146,7 @@ class Leg:
         if self.is_native:
             return answer
         if self.theirs.endpoint is Endpoint.MESSAGES:
-            answer = messages_provider.answer_to_chat(answer)
+            answer = messages_provider.answer_to_chat(answer, created=self.body.at_s)
         match self.body.ours.endpoint:
             case Endpoint.RESPONSES:
                 return responses.answer_from_chat(answer, self.body.raw)
@@ -141,9 +165,14 @@ class Leg:
             return NamedTeller(messages_wire.broken)
         if self.is_native and self.theirs.endpoint is Endpoint.RESPONSES:
             return NamedTeller(responses_wire.broken)
+        if self.ask.task in (Task.SPEECH, Task.TRANSCRIPTION):
+            return NamedTeller(audio_wire.broken)
         heard_as = None
         if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
-            heard_as = messages_provider.EventsToChat(usage=self.ask.wants_usage).event
+            events = messages_provider.EventsToChat(
+                usage=self.ask.wants_usage, created=self.body.at_s
+            )
+            heard_as = events.event
         return ChunkTeller(told_as or self.body.told_as(), heard_as)
 
 

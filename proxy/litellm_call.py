@@ -126,11 +126,22 @@ def _is_neutral(name: str, value: object) -> bool:
 
 
 def _params(http: web.Request) -> dict[str, Any]:
+    """What the operator configured: text, mostly, so that yes and no are text, too."""
     try:
-        return msgspec.json.decode(http.headers.get(PARAMS_HEADER, "{}"), type=dict[str, Any])
+        params = msgspec.json.decode(http.headers.get(PARAMS_HEADER, "{}"), type=dict[str, Any])
     except msgspec.DecodeError as error:
-        fault = Fault(500, f"{PARAMS_HEADER} is no JSON object: {error}", setup=True)
-        raise Refusal(fault) from None
+        raise _unusable(f"{PARAMS_HEADER} is no JSON object: {error}") from None
+    if not isinstance(params.get("extra_body", {}), dict):
+        raise _unusable("extra_body is no JSON object")
+    yes_or_no = {"true": True, "false": False}
+    return {
+        name: yes_or_no.get(value.lower(), value) if isinstance(value, str) else value
+        for name, value in params.items()
+    }
+
+
+def _unusable(why: str) -> Refusal:
+    return Refusal(Fault(500, why, setup=True))
 
 
 def _beside(

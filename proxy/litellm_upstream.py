@@ -158,6 +158,9 @@ class LitellmUpstream:
         """A process that listens; None, and `_why`, if it came to nothing."""
         began_s = self._clock.monotonic_s()
         try:
+            if self._start.socket is not None:
+                folder = Path(self._start.socket).parent
+                await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # what lies in the working directory is no module of ours
@@ -241,8 +244,9 @@ async def litellm_upstream(
     whether to reach it by one, in a folder that is ours alone; else by a port on loopback. Either
     way it answers only who knows its secret.
     """
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="hedgerow-litellm-"))
-    path = str(folder / "litellm.sock")
+    temporary = Path(await asyncio.to_thread(tempfile.gettempdir))
+    folder = temporary / f"hedgerow-litellm-{secrets.token_hex(8)}"  # made with the process
+    path = str(folder / "socket")
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         unix_sockets = False
     # A connection for each request: none dies in a pool, and its end is the end of the call.

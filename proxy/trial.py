@@ -13,6 +13,7 @@ from benchmarks.offers import Feature
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.attempts import Charge, Hold, Settlement
+from ledger.errors import UsageUnknown
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.usage import TokenUsage
@@ -70,6 +71,8 @@ class Trial:
         self._resolve()
         house, now_s = self.house, self.house.clock.monotonic_s()
         quote = quote_of(self.listing)
+        if usage.units is None and quote.rates.per is not None:  # no stream counts them
+            usage = replace(usage, units=self.request.ask.units)
         prompt = usage.prompt or 0
         end = Settlement(
             at_ns=house.clock.now_ns(),
@@ -98,8 +101,8 @@ class Trial:
             effective=effective,
             contracted=effective,
             list=quote.list_card(prompt).charge(usage),
-            first_offer=None if first is None else first.card(prompt).charge(usage),
-            cheapest=min(one.card(prompt).charge(usage) for one in eligible),
+            first_offer=None if first is None else _cost_at(first, usage),
+            cheapest=min(cost for one in eligible if (cost := _cost_at(one, usage)) is not None),
         )
 
     async def void(self, reason: str) -> None:
@@ -132,14 +135,23 @@ class Trial:
         await self.post(usage, estimated=True)
 
     def used(self, plain: Plain) -> tuple[TokenUsage, bool]:
-        """What a whole answer used, and whether that is an estimate: it may not have said."""
-        if plain.usage is not None:
-            return plain.usage, False
+        """What a whole answer used, and whether that is an estimate: it may not have said all that
+        its offer is priced by."""
         ask, prompt = self.request.ask, self.request.decision.intent.prompt_tokens
-        usage = meter.estimate_delivered(prompt, plain.text_bytes, ask.choices)
-        if ask.most_completion_tokens == 0:
-            usage = TokenUsage(prompt, 0)
-        return replace(usage, units=ask.units), True
+        said = plain.usage or TokenUsage(None, None)
+        try:
+            quote_of(self.listing).card(said.prompt or 0).charge(said)
+        except UsageUnknown:
+            seen = meter.estimate_delivered(prompt, plain.text_bytes, ask.choices)
+            written = 0 if ask.most_completion_tokens == 0 else seen.completion
+            guess = replace(
+                said,
+                prompt=prompt if said.prompt is None else said.prompt,
+                completion=written if said.completion is None else said.completion,
+                units=ask.units if said.units is None else said.units,
+            )
+            return guess, True
+        return said, False
 
     # -- what the market learns
 
@@ -176,6 +188,14 @@ def quote_of(listing: Listing) -> Quote:
     if listing.quote is None:
         raise AssertionError(f"{listing.offer.id} became a candidate without a price")
     return listing.quote
+
+
+def _cost_at(quote: Quote, usage: TokenUsage) -> Money | None:
+    """What the same would have cost elsewhere; None where that is priced by something else."""
+    try:
+        return quote.card(usage.prompt or 0).charge(usage)
+    except UsageUnknown:
+        return None
 
 
 def _ms(seconds: float) -> float:

@@ -724,9 +724,9 @@ async def test_what_would_change_the_answer_is_refused(litellm: Litellm) -> None
         assert (reply.status, reply.error["code"]) == (400, "unsupported_parameter")
         assert "seed" in reply.error["message"]
         assert provider.heard == []
-        assert (
-            await litellm.ask(to("anthropic", provider.base_url, body, drop_params=True))
-        ).status == 200
+        for said, status in (("true", 200), ("False", 400), (True, 200)):
+            ask = to("anthropic", provider.base_url, body, drop_params=said)
+            assert (await litellm.ask(ask)).status == status
 
 
 # -- clients that leave, and who else is asked

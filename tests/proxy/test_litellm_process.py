@@ -138,10 +138,11 @@ def names_in(folder: Path) -> list[str]:
 # -- its start
 
 
-async def test_nothing_starts_before_the_first_request(tmp_path: Path) -> None:
-    """A proxy that has such providers, and no request for them, pays nothing."""
+async def test_nothing_starts_before_the_first_request(tmp_path: Path, folder: Path) -> None:
+    """A proxy without a request for such a provider pays nothing: no process, no file."""
     async with litellm_upstream(ManualClock(), stand_in(tmp_path)) as upstream:
         assert upstream.process_id is None
+        assert names_in(folder) == []
         assert await answered_by(upstream) == upstream.process_id
 
 
