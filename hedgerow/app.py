@@ -20,10 +20,10 @@ from hedgerow.config import Config
 from hedgerow.config_file import Routing
 from hedgerow.errors import PortTaken
 from hedgerow.offers import past_quotes, price_file, quoted_offers
+from hedgerow.providers import providers
 from ledger.book import Book, open_book
 from ledger.lock import sole_server
 from ledger.sqlite_store import SqliteStore
-from hedgerow.providers import providers
 from proxy.accounts import Accounts
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.clock import Clock, SystemClock
@@ -194,9 +194,7 @@ async def _listening(
         await runner.cleanup()
 
 
-async def _bound(
-    connection: Callable[[], Connection], host: str, port: int
-) -> asyncio.Server:
+async def _bound(connection: Callable[[], Connection], host: str, port: int) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
         return await loop.create_server(connection, host, port, backlog=BACKLOG)

@@ -97,7 +97,11 @@ def _known(spec: OfferSpec, provider: Provider, prices: PriceFile | None) -> Pri
     """The price file's entry: by the name given, by the host, or by our name of the provider."""
     if prices is None:
         return None
-    names = (provider.litellm_provider, litellm.provider_of(provider.base_url), spec.provider)
+    names = (
+        *provider.litellm_names,
+        litellm.provider_of(provider.base_url),
+        spec.provider,
+    )
     return next(
         (found for name in names if name and (found := prices.find(name, spec.model))), None
     )

@@ -26,7 +26,7 @@ finished when its arguments are whole and something follows, all others when som
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -169,7 +169,7 @@ class _Block:
     opening: dict[str, Any]
     index: int = -1
     unsent: str = ""
-    arguments: str = ""
+    arguments: list[str] = field(default_factory=list)
     signature: str = ""
     detail: int | None = None
     call_id: str | None = None
@@ -178,7 +178,9 @@ class _Block:
     def is_finished(self, is_followed: bool) -> bool:
         if self.kind != "tool_use":
             return self.is_sealed or is_followed
-        return is_followed and self.arguments.endswith("}") and _is_object(self.arguments)
+        if not (is_followed and self.arguments and self.arguments[-1].endswith("}")):
+            return False
+        return _is_object("".join(self.arguments))
 
 
 _DELTAS = {
@@ -269,9 +271,9 @@ class Writer:
             self._blocks.append(block)
         if said.name:  # some repeat it
             block.opening["name"] = said.name
-        words = _arguments(said.arguments)
-        block.unsent += words
-        block.arguments += words
+        if words := _arguments(said.arguments):
+            block.unsent += words
+            block.arguments.append(words)
 
     @staticmethod
     def _is_another(block: _Block, call: _Call) -> bool:
@@ -293,8 +295,8 @@ class Writer:
                 opening = {"index": block.index, "content_block": block.opening}
                 events.append({"type": "content_block_start", **opening})
             if block.unsent:
-                kind, field = _DELTAS[block.kind]
-                events.append(_delta(block, {"type": kind, field: block.unsent}))
+                kind, name = _DELTAS[block.kind]
+                events.append(_delta(block, {"type": kind, name: block.unsent}))
                 block.unsent = ""
             if not (ended or block.is_finished(is_followed)):
                 break
@@ -335,11 +337,11 @@ def _put_together(events: list[Event]) -> list[dict[str, Any]]:
         if "content_block" in event:
             blocks.append(dict(event["content_block"]))
         elif "delta" in event:
-            (_, (field, words)) = event["delta"].items()
-            if field == "partial_json":
+            (_, (name, words)) = event["delta"].items()
+            if name == "partial_json":
                 arguments[index] = arguments.get(index, "") + words
             else:
-                blocks[index][field] += words
+                blocks[index][name] += words
     for index, text in arguments.items():
         whole = _is_object(text)
         blocks[index]["input"] = msgspec.Raw(text.encode()) if whole else {"INVALID_JSON": text}

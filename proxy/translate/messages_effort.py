@@ -105,8 +105,8 @@ def thinking_for(
         raise Untranslatable(
             f"reasoning_effort {word[:50]} is unknown: use one of {known}", param="reasoning_effort"
         )
-    display = "omitted" if hidden else "summarized"
     if not _BUDGET_ONLY.search(model):
+        display = "omitted" if hidden else "summarized"  # not every model shows it unasked
         level = "low" if word == "minimal" else word
         return {
             "thinking": {"type": "adaptive", "display": display},
@@ -120,7 +120,8 @@ def thinking_for(
         )
     asked = None if reasoning is None else reasoning.max_tokens
     budget = max(_LEAST_BUDGET, min(asked or _BUDGETS[word], max_tokens * 4 // 5))
-    return {"thinking": {"type": "enabled", "budget_tokens": budget, "display": display}}
+    omitted = {"display": "omitted"} if hidden else {}
+    return {"thinking": {"type": "enabled", "budget_tokens": budget, **omitted}}
 
 
 def _level(budget_tokens: int) -> str:

@@ -114,7 +114,6 @@ class Pieces:
     """Feed it a message's blocks, whole or bit by bit; it returns what they add to a chat's."""
 
     def __init__(self) -> None:
-        self._kinds: dict[int, str] = {}
         self._inputs: dict[int, bytes] = {}
         self._calls: dict[int, int] = {}
         self._details: dict[int, int] = {}
@@ -125,7 +124,6 @@ class Pieces:
         return bool(self._calls)
 
     def start(self, block: int, begun: _Block) -> list[Delta]:
-        self._kinds[block] = begun.type
         match begun.type:
             case "text":
                 return self._text(begun.text)
@@ -150,9 +148,9 @@ class Pieces:
 
     def add(self, block: int, delta: _Delta) -> list[Delta]:
         match delta.type:
-            case "text_delta" if self._kinds.get(block) == "text":
+            case "text_delta":
                 return self._text(delta.text)
-            case "thinking_delta" if block in self._details and delta.thinking:
+            case "thinking_delta" if block in self._details:
                 more = Detail("reasoning.text", text=delta.thinking, index=self._details[block])
                 return [_thought(delta.thinking, more)]
             case "signature_delta" if block in self._details:

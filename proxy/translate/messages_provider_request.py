@@ -259,6 +259,6 @@ def _format(said: _Format | None) -> Json:
             f"Claude has no response_format {said.type[:50]} without a schema: use json_schema",
             param="response_format",
         )
-    if said.json_schema.description and "description" not in schema:
-        schema = {"description": said.json_schema.description, **schema}  # type: ignore[dict-item]
-    return {"format": {"type": "json_schema", "schema": schema}}
+    about = said.json_schema.description
+    described = {} if about is None else {"description": about}
+    return {"format": {"type": "json_schema", "schema": {**described, **schema}}}

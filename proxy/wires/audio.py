@@ -78,6 +78,8 @@ class SpeechWire(UnlimitedWire):
         """most_completion_tokens: nobody lets a client limit them; they are held all the same."""
         request = bodies.read(_speech, body, "a speech request")
         bodies.refuse_lookalikes(body, _OURS_OF_SPEECH)
+        if not request.input:
+            raise Invalid("input is empty: give a text", param="input", code="invalid_type")
         return Ask(
             model=request.model,
             task=Task.SPEECH,
@@ -209,8 +211,9 @@ def _file_of(form: Form) -> Part:
         if part.is_file and part.name != "file":
             raise unpriced(part.name[:50], f"a file beside `file`, {part.name[:50]},")
     file = form.part("file")
-    if file is None:
-        raise Invalid("file is missing: send the audio in it", param="file", code="invalid_type")
+    if file is None or file.start == file.end:
+        why = "file is missing or empty: send the audio in it"
+        raise Invalid(why, param="file", code="invalid_type")
     return file
 
 

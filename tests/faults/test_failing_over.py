@@ -23,7 +23,9 @@ from tests.serving import (
     serving,
 )
 
-OK = b'{"choices":[{"message":{"content":"oak"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+OK = (
+    b'{"choices":[{"message":{"content":"oak"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,8 @@ async def test_with_no_other_offer_a_rest_is_waited_out(
     """A 429 that says when to come back is asked again then, inside the deadline, not before."""
     clock, asked_s = SkippingClock(), []
     limited = (
-        rest.replace("{date}", formatdate(clock.now_ns() / 1e9 + 30, usegmt=True)) + "content-length: 2\r\n"
+        rest.replace("{date}", formatdate(clock.now_ns() / 1e9 + 30, usegmt=True))
+        + "content-length: 2\r\n"
     )
 
     async def limited_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -138,9 +138,7 @@ async def test_a_prefilled_provider_says_only_the_rest(tmp_path: Path) -> None:
 
     async with (
         answering(prefilled) as url,
-        serving(
-            tmp_path, names=("a",), urls={"b": url}, own_routing=SPLICE, honest=False
-        ) as proxy,
+        serving(tmp_path, names=("a",), urls={"b": url}, own_routing=SPLICE, honest=False) as proxy,
     ):
         house = proxy.server.house
         other = replace(house.providers["b"], prefill=Prefill({"prefix": True}, {"go_on": 1}))

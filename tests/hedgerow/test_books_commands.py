@@ -276,11 +276,11 @@ async def test_explain_an_answer(house: House) -> None:
 
 
 async def test_explain_a_failure(house: House) -> None:
-    """Both attempts count, nothing is charged, the decision is there."""
+    """All attempts count, nothing is charged, the decision is there."""
     found = await house.told("explain", house.failed)
-    assert (found["status"] >= 500, found["attempts"], found["charges"]) == (True, 2, [])
+    assert (found["status"] >= 500, found["attempts"], found["charges"]) == (True, 3, [])
     assert found["decision"]["candidates"]
-    assert "2 attempts" in await house.said("explain", house.failed)
+    assert "3 attempts" in await house.said("explain", house.failed)
 
 
 async def test_explain_a_refusal(house: House) -> None:

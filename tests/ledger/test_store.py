@@ -313,6 +313,7 @@ class Books(RuleBasedStateMachine):
             found, after = [], ""
             while page := self.store.open_holds(batch, after, 2):
                 assert len(page) <= 2
+                assert page[0].attempt.id > after
                 found += page
                 after = page[-1].attempt.id
             held = [one for one in self.model.holds.values() if one.batch == batch]

@@ -264,6 +264,40 @@ def test_calls_are_told_apart(calls: list[Json], ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"id": "a"}, {"function": {"name": "f"}}, {"function": {"arguments": '{"n":1}'}}],
+        [{"id": "a", "function": {"name": "f", "arguments": {"n": 1}}}],
+        [
+            {"id": "a", "function": {"name": "f", "arguments": None}},
+            {"id": "a", "function": {"name": "f", "arguments": '{"n":1}'}},
+        ],
+    ],
+    ids=["the name later", "arguments as JSON", "everything repeated"],
+)
+def test_a_call_in_odd_pieces(pieces: list[Json]) -> None:
+    """Not every provider writes them as OpenAI does."""
+    deltas = [{"tool_calls": [{"index": 0} | one]} for one in pieces]
+    (block,) = heard(streamed([*map(chunk, deltas), chunk({}, "tool_calls")])).content
+    assert block.to_dict() == {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 1}}
+
+
+def test_an_id_that_comes_late() -> None:
+    """The call was announced by another: it stays one call."""
+    deltas = [
+        {"index": 0, "function": {"name": "f", "arguments": ""}},
+        {"index": 0, "id": "late", "function": {"arguments": '{"n":1}'}},
+    ]
+    (block,) = heard(streamed([chunk({"tool_calls": [one]}) for one in deltas])).content
+    assert block.to_dict() == {
+        "type": "tool_use",
+        "id": "toolu_7_0",
+        "name": "f",
+        "input": {"n": 1},
+    }
+
+
+@pytest.mark.parametrize(
     ("finish", "more", "expected"),
     [
         ("stop", {}, ("end_turn", None)),
@@ -587,6 +621,14 @@ def saying(*blocks: Json) -> Json:
     return asked(messages=[{"role": "user", "content": list(blocks)}])
 
 
+def answered(*blocks: Json) -> Json:
+    user = {"role": "user", "content": "?"}
+    return asked(messages=[{"role": "assistant", "content": list(blocks)}, user])
+
+
+CALL: Json = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+
+
 def test_what_says_nothing_new_is_no_obstacle() -> None:
     """Claude Code sends these with every request: they ask for what happens anyway."""
     keep = {"type": "clear_thinking_20251015", "keep": "all"}
@@ -602,6 +644,19 @@ def test_what_says_nothing_new_is_no_obstacle() -> None:
             inference_geo="global",
             tools=[{"name": "f", "input_schema": {}, "eager_input_streaming": True, "type": None}],
             stream=True,
+            messages=[
+                {"role": "assistant", "content": [CALL | {"caller": {"type": "direct"}}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "image",
+                            "source": {"type": "url", "url": "https://x.test/a.png"},
+                            "transformations": {"oversized_image": "downsize"},
+                        }
+                    ],
+                },
+            ],
         )
     )
     assert chat.keys() == {
@@ -621,6 +676,16 @@ def test_numbers_are_not_written_anew() -> None:
     arguments = assistant["tool_calls"][0]["function"]["arguments"]
     assert arguments == '{"n":1.10,"big":123456789012345678901234567890}'
     assert tool == {"role": "tool", "tool_call_id": "t", "content": ""}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("too dark", "Error: too dark"), ("Error: too dark", "Error: too dark"), ("", "Error:")],
+)
+def test_a_failure_says_so(content: str, said: str) -> None:
+    """In words, once: a chat has no other sign for it."""
+    result = {"type": "tool_result", "tool_use_id": "t", "content": content, "is_error": True}
+    assert translated(saying(result))["messages"][0]["content"] == said
 
 
 def test_what_a_tool_shows_is_seen() -> None:
@@ -804,6 +869,22 @@ def test_effort(fields: Json, effort: str | None) -> None:
             "messages.0.content.0",
         ),
         (saying({"type": "container_upload", "file_id": "f"}), "messages.0.content.0"),
+        (
+            saying({"type": "tool_result", "tool_use_id": "t", "toolset_name": "browser"}),
+            "messages.0.content.0",
+        ),
+        (answered(CALL | {"toolset_name": "browser"}), "messages.0.content.0"),
+        (answered(CALL | {"caller": {"type": "code_execution"}}), "messages.0.content.0"),
+        (
+            saying(
+                {
+                    "type": "image",
+                    "source": {"type": "url", "url": "https://x.test/a.png"},
+                    "transformations": {"oversized_image": "error"},
+                }
+            ),
+            "messages.0.content.0",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -293,6 +293,15 @@ def test_a_count_that_is_not_told_again_stays() -> None:
     assert json.loads(chunk)["usage"] == COUNTED
 
 
+def test_an_end_that_comes_in_two() -> None:
+    """Only the event with the stop_reason ends the choice; the counts of both are heard."""
+    early = event(type="message_delta", delta={}, usage={"output_tokens": 5})
+    chunks = [json.loads(one) for one in streamed([started(), early, *ended()])]
+    reasons = [one["finish_reason"] for chunk in chunks for one in chunk["choices"]]
+    assert reasons == [None, "stop"]
+    assert chunks[-1]["usage"] == COUNTED
+
+
 def test_an_answer_without_a_word() -> None:
     """Its content is empty, and there: not every client expects null without calls."""
     assert json.loads(answer_to_chat(message()))["choices"][0]["message"]["content"] == ""
@@ -516,6 +525,24 @@ def test_a_limit_is_always_there() -> None:
     assert translated(asked(max_tokens=7, max_completion_tokens=5))["max_tokens"] == 5
 
 
+def test_the_newer_words() -> None:
+    """safety_identifier stands for user; a schema's own description is kept; jpg is jpeg."""
+    schema = {"type": "object", "description": "B"}
+    described = {"name": "n", "description": "A", "schema": schema}
+    image = {"type": "image_url", "image_url": "data:image/jpg;base64,/9j/"}
+    said = translated(
+        asked(
+            {"role": "user", "content": [image]},
+            user="u1",
+            safety_identifier="s1",
+            response_format={"type": "json_schema", "json_schema": described},
+        )
+    )
+    assert said["metadata"] == {"user_id": "s1"}
+    assert said["output_config"]["format"]["schema"] == schema
+    assert said["messages"][0]["content"][0]["source"]["media_type"] == "image/jpeg"
+
+
 def test_the_cache_is_marked_where_it_was() -> None:
     """On a part, a whole message, a tool; in a tool's message the mark is the result's."""
     mark = {"type": "ephemeral"}
@@ -531,12 +558,15 @@ def test_the_cache_is_marked_where_it_was() -> None:
                 ],
             },
             {"role": "tool", "tool_call_id": "t", "content": [part]},
-            tools=[{"type": "function", "function": LOOK, "cache_control": mark}],
+            tools=[
+                {"type": "function", "function": LOOK, "cache_control": mark},
+                {"type": "function", "function": LOOK | {"name": "see", "cache_control": mark}},
+            ],
             cache_control=mark,
         )
     )
     (user, assistant, result) = (turn["content"][0] for turn in said["messages"])
-    for marked in (said, said["system"][0], user, assistant, result, said["tools"][0]):
+    for marked in (said, said["system"][0], user, assistant, result, *said["tools"]):
         assert marked["cache_control"] == mark
     assert "cache_control" not in result["content"][0]
     assert "cache_control" not in said["system"][1]
@@ -666,11 +696,18 @@ def test_models_before_effort(model: str, is_old: bool) -> None:
     """They are told a budget; the model's name at the provider decides."""
     said = translated(asked(reasoning_effort="medium", max_tokens=20_000), model=model)
     if is_old:
-        budget = {"type": "enabled", "budget_tokens": 8192, "display": "summarized"}
-        assert said["thinking"] == budget
+        assert said["thinking"] == {"type": "enabled", "budget_tokens": 8192}
         assert "output_config" not in said
     else:
         assert said["thinking"]["type"] == "adaptive"
+
+
+def test_a_budget_of_the_clients_own() -> None:
+    """`reasoning.max_tokens` is one; for the newer models it becomes a level."""
+    asks = asked(reasoning={"max_tokens": 2000, "exclude": True}, max_tokens=9000)
+    budget = {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}
+    assert translated(asks, model="claude-haiku-4-5")["thinking"] == budget
+    assert translated(asks)["output_config"] == {"effort": "low"}
 
 
 def test_a_budget_leaves_room_for_the_answer() -> None:

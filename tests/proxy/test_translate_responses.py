@@ -642,6 +642,12 @@ def test_citations_stand_flat() -> None:
     (citation,) = as_client_reads(answer).output[0].content[0].annotations
     assert (citation.type, citation.url) == ("url_citation", "https://oak.example")
 
+    told = read(streamed(chunk(message, "stop")))
+    assert names(told)[3:6] == [
+        *("content_part.added", "output_text.delta", "output_text.annotation.added")
+    ]
+    assert told[3]["part"]["annotations"] == []  # it says what there was then
+
 
 def test_thoughts_between_texts_are_reasoning() -> None:
     """Mistral writes a content in parts."""

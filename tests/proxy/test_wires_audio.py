@@ -56,12 +56,19 @@ def speak(**fields: Any) -> Ask:
     return SPEECH.ask(raw({"model": "m", "input": "hello", "voice": "alloy"} | fields), JSON)
 
 
-@given(st.text())
+@given(st.text(min_size=1))
 def test_speech_is_sold_by_the_character(text: str) -> None:
     """Of the text, not by its bytes."""
     asked = speak(input=text)
     assert (asked.task, asked.units, asked.stream) == (Task.SPEECH, len(text), False)
     assert asked.prompt_bytes > len(text.encode())
+
+
+def test_there_is_no_speech_without_a_text() -> None:
+    """Nobody could say what it costs."""
+    with pytest.raises(Invalid) as refused:
+        speak(input="")
+    assert refused.value.param == "input"
 
 
 @pytest.mark.parametrize("speed", [None, 0.25, 1.0, 4.0])
@@ -236,6 +243,13 @@ def test_a_form_has_one_model_and_one_file(parts: list[str], code: str, param: s
     with pytest.raises(Invalid) as refused:
         TRANSCRIPTIONS.ask(body.encode(), "multipart/form-data; boundary=b")
     assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_a_recording_has_a_length() -> None:
+    """An empty one has none that anybody could charge for."""
+    with pytest.raises(Invalid) as refused:
+        transcribe(b"").ask()
+    assert refused.value.param == "file"
 
 
 def test_json_is_no_form() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.offers import Task
@@ -77,6 +77,7 @@ def test_every_wire_stands_under_its_own_endpoint() -> None:
 
 
 @pytest.mark.parametrize("endpoint", sorted(WIRES))
+@settings(max_examples=25)
 @given(body=st.binary() | answers.map(raw) | values.map(raw) | st.text().map(str.encode))
 def test_any_bytes_are_an_answer_or_are_none(endpoint: Endpoint, body: bytes) -> None:
     """No answer makes an exception; what is taken has counts that the books can hold, and can be
