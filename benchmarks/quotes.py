@@ -46,9 +46,12 @@ class Quote:
         return card
 
     def list_card(self, prompt_tokens: int) -> RateCard:
-        """The public prices of such a request; our own where none are known."""
-        card = self.card(prompt_tokens)
-        return card if self.list_rates is None or card != self.rates else self.list_rates
+        """The public prices of such a request; our own where none are known, or where they are by
+        other units than ours, which nobody counts."""
+        card, listed = self.card(prompt_tokens), self.list_rates
+        if listed is None or card != self.rates or listed.per is not card.per:
+            return card
+        return listed
 
     def in_batches(self) -> Quote | None:
         """The same offer through its provider's batch API, as a quote; None where it has none."""

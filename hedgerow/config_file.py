@@ -54,11 +54,11 @@ class Server(Part):
         examples=["${HEDGEROW_ADMIN_KEY}"],
     )
     max_body_bytes: Bytes = Field(
-        10 * 2**20,
+        32 * 2**20,
         ge=1,
         le=2**30,
         description="The largest request body; a larger one is answered with 413",
-        examples=["10 MiB"],
+        examples=["32 MiB"],
     )
     max_header_bytes: Bytes = Field(
         32 * 2**10,

@@ -43,6 +43,7 @@ def _provider(name: str, one: provider_spec.Provider) -> Provider:
         max_tokens_field=one.output_limit_field,
         paths=known.paths,
         prefill=known.prefill,
+        is_strict=known.is_strict,
     )
 
 

@@ -51,6 +51,7 @@ class Policy:
     ) -> None:
         self.version = version
         self.keys = keys
+        self._key_by_id = {one.id: one for one in keys.values()}
         self._common: list[Budget] = []
         self._of_key: dict[str, list[Budget]] = {}
         for budget in budgets:
@@ -60,6 +61,9 @@ class Policy:
             else:
                 self._of_key.setdefault(key_id, []).append(budget)
         self._remembered: dict[tuple[str, str, str], _Drawn] = {}
+
+    def key(self, key_id: str) -> KeyRecord | None:
+        return self._key_by_id.get(key_id)
 
     def accounts(self, subject: Subject, at_ns: int) -> tuple[Account, ...]:
         """Every account that an attempt at `at_ns` must fit into at once.
@@ -121,6 +125,24 @@ class Book:
             raise KeyRefused("unknown API key: create one with `hedgerow key create`")
         record.check(self._clock_ns())
         return record.principal
+
+    def principal_of(self, key_id: str) -> Principal:
+        """The owner of a key that is known by its id: of what goes on after its request, as the
+        lines of a batch. Raises KeyRefused."""
+        record = self._policy.key(key_id)
+        if record is None:
+            raise KeyRefused("unknown API key: create one with `hedgerow key create`")
+        record.check(self._clock_ns())
+        return record.principal
+
+    async def left(self, subject: Subject, at_ns: int) -> Money | None:
+        """The least that any of its accounts has left now; None without any."""
+        accounts = self._policy.accounts(subject, at_ns)
+
+        def least() -> Money | None:
+            return min((self._store.balance(one).left for one in accounts), default=None)
+
+        return await self._writer.submit(least)
 
     # -- an attempt
 

@@ -82,7 +82,8 @@ class AiohttpUpstream:
         for retries_left in reversed(range(STALE_RETRIES + 1)):
             context.reused, asked_s = False, self._clock.monotonic_s()
             try:
-                response = await self._session.post(
+                response = await self._session.request(
+                    request.method,
                     request.url,
                     data=_in_pieces(request.body),
                     headers=request.headers,

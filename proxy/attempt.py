@@ -272,9 +272,7 @@ async def _hear_out(trial: Trial, reading: asyncio.Future[_Whole]) -> None:
 # -- a stream: until something of it can be passed on
 
 
-async def _opened(
-    trial: Trial, answer: Answer, limit_s: float, splice: Splice | None
-) -> Opened:
+async def _opened(trial: Trial, answer: Answer, limit_s: float, splice: Splice | None) -> Opened:
     if answer.status != 200:
         try:
             body = await answer.all(REFUSAL_LIMIT)
@@ -283,7 +281,7 @@ async def _opened(
         await _refused(trial, answer, body)
     kind = answer.headers.get("content-type", "")
     if not trial.leg.streams(kind):
-        raise await _nonsense(trial, f"it answered a stream with {kind or 'no content type'}")
+        return await _not_streamed(trial, answer, kind)
     relay = trial.relay = trial.leg.relay(splice)
     resumes = splice is not None and splice.is_resumed
     first = await _first_events(trial, answer, relay, limit_s, resumes=resumes)
@@ -292,6 +290,22 @@ async def _opened(
     if trial.request.patience.stream_rescue is StreamRescue.BUFFER:
         first = await _all_events(trial, answer, relay, first)
     return Opened(trial, answer, first, None, relay)
+
+
+async def _not_streamed(trial: Trial, answer: Answer, kind: str) -> Opened:
+    """A whole answer where a stream was asked for: it is billed, and to some it is an answer."""
+    why = f"it answered a stream with {kind or 'no content type'}"
+    body = await answer.all(ANSWER_LIMIT)
+    plain = trial.leg.plain(body)
+    if plain is None:
+        raise await _nonsense(trial, why)
+    if trial.leg.may_be_whole:
+        answer.close()
+        return Opened(trial, answer, body, plain, None)
+    usage, estimated = trial.used(plain)
+    trial.failed(Outcome.FAILED)
+    await trial.post(usage, estimated=estimated)
+    raise AttemptFailed(why)
 
 
 async def _first_events(
@@ -411,7 +425,7 @@ def _request_to(trial: Trial) -> UpstreamRequest:
     writing_s = 0.0
     if not request.ask.stream:  # a plain answer has no first byte until all of it is written
         per_token_ms = seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN
-        writing_s = request.decision.intent.completion_tokens * per_token_ms / 1000
+        writing_s = _expected_tokens(request) * per_token_ms / 1000
     left_s = max(0.0, request.deadline_s - trial.began_s)
     return UpstreamRequest(
         url=leg.url,
@@ -420,6 +434,15 @@ def _request_to(trial: Trial) -> UpstreamRequest:
         first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + writing_s,
         idle_timeout_s=patience.idle_timeout_s + writing_s,
     )
+
+
+def _expected_tokens(request: Request) -> int:
+    """How long an answer may well get. What is no writing is not learned: an image is painted for
+    minutes, whatever the last one took."""
+    ask = request.ask
+    if ask.task.is_writing or ask.most_completion_tokens is None:
+        return request.decision.intent.completion_tokens
+    return ask.most_completion_tokens * ask.choices
 
 
 def _close(answer: Answer | None) -> None:

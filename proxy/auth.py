@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ledger.errors import KeyRefused
 from ledger.principals import Principal
 from proxy.errors import NotAuthenticated
@@ -11,10 +13,15 @@ from proxy.house import House
 
 def authenticate(x: Exchange, house: House) -> Principal:
     """Raises NotAuthenticated, saying what is wrong with the key."""
-    scheme, _, key = x.headers.get("authorization", "").partition(" ")
+    return owner_of_key(x.headers, house)
+
+
+def owner_of_key(headers: Mapping[str, str], house: House) -> Principal:
+    """The same for what has no story: headers, their names in any case that they compare in."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         # Anthropic's clients, and Azure's, have headers of their own.
-        key = x.headers.get("x-api-key") or x.headers.get("api-key") or ""
+        key = headers.get("x-api-key") or headers.get("api-key") or ""
     if not key.strip():
         raise NotAuthenticated(
             "no API key: send the header `Authorization: Bearer sk-hedge-…`"

@@ -35,7 +35,7 @@ async def serve(x: Exchange, house: House, wire: Wire) -> None:
     try:
         who = authenticate(x, house)
         with house.doors.inside(who.key_id):
-            story = partial(_answer, house=house, wire=wire, who=who, request_id=request_id)
+            story = partial(answer, house=house, wire=wire, who=who, request_id=request_id)
             await house.replays.once(x, who.key_id, request_id, story)
     except ConnectionError:
         pass  # the client has left
@@ -43,9 +43,8 @@ async def serve(x: Exchange, house: House, wire: Wire) -> None:
         await tell(x, wire.endpoint, as_answer(error, request_id), request_id)
 
 
-async def _answer(
-    x: Exchange, *, house: House, wire: Wire, who: Principal, request_id: str
-) -> None:
+async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, request_id: str) -> None:
+    """Answer a request of somebody who may ask: route, hold, ask, meter, post."""
     began_s, at_ns = house.clock.monotonic_s(), house.clock.now_ns()
     ask: Ask | None = None
     decision: RouteDecision | None = None
@@ -61,7 +60,7 @@ async def _answer(
         # Which offers, in which order.
         manners = house.manners_of(ask.model)
         decision = decide(
-            _intent(ask, house),
+            intent_of(ask, house),
             house.market.snapshot,
             house.breakers,
             manners.limits,
@@ -73,9 +72,7 @@ async def _answer(
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
-        request = Request(
-            request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s
-        )
+        request = Request(request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s)
         pursuit = Pursuit(house, request)
         opened = await pursuit.answer()
         trial = opened.trial
@@ -89,14 +86,14 @@ async def _answer(
 
         # A plain answer is whole: charge it, then pass it on.
         if opened.plain is not None:
-            cost, left, answer = await charge_plain(opened)
+            cost, left, told = await charge_plain(opened)
             headers += [
                 ("Content-Type", trial.leg.answer_type(opened.answer.headers)),
                 ("x-hedgerow-cost-usd", usd_text(cost)),
                 *_remaining(left),
                 _overhead(house, began_s, waited_s),
             ]
-            await x.answer(200, headers, answer)
+            await x.answer(200, headers, told)
 
         # A stream is relayed as it comes; its end waits until the charge is in the books.
         else:
@@ -137,7 +134,8 @@ async def tell(x: Exchange, endpoint: Endpoint, problem: ProxyError, request_id:
     await x.answer(problem.answer_status, headers, body)
 
 
-def _intent(ask: Ask, house: House) -> RoutingIntent:
+def intent_of(ask: Ask, house: House) -> RoutingIntent:
+    """What the router needs to know of it."""
     most, learned = ask.most_completion_tokens, house.learned
     completion = learned.completion_tokens(ask.model)
     return RoutingIntent(

@@ -10,6 +10,7 @@ ProxyError                       status  type                     code
 ├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
 ├── TooSlow                      408     invalid_request_error    request_timeout
 ├── AlreadyAnswered              409     invalid_request_error    idempotency_key_used
+├── Conflict                     409     invalid_request_error    conflict
 ├── TooLarge                     413     invalid_request_error    request_too_large
 ├── KeyReused                    422     invalid_request_error    idempotency_key_reused
 ├── RateLimited                  429     rate_limit_error         rate_limit_exceeded
@@ -18,6 +19,7 @@ ProxyError                       status  type                     code
 ├── Internal                     500     api_error                internal_error
 ├── UpstreamFailed               502     api_error                upstream_failed
 ├── LedgerUnavailable            503     api_error                ledger_unavailable
+├── FilesUnavailable             503     api_error                files_unavailable
 ├── Draining                     503     api_error                shutting_down
 └── UpstreamLate                 504     api_error                upstream_timeout
 
@@ -151,6 +153,12 @@ class AlreadyAnswered(ProxyError):
     status, type, default_code = 409, "invalid_request_error", "idempotency_key_used"
 
 
+class Conflict(ProxyError):
+    """What it is about is in a state in which this cannot be done to it."""
+
+    status, type, default_code = 409, "invalid_request_error", "conflict"
+
+
 class TooLarge(ProxyError):
     status, type, default_code = 413, "invalid_request_error", "request_too_large"
 
@@ -179,6 +187,10 @@ class UpstreamFailed(ProxyError):
 
 class LedgerUnavailable(ProxyError):
     status, type, default_code = 503, "api_error", "ledger_unavailable"
+
+
+class FilesUnavailable(ProxyError):
+    status, type, default_code = 503, "api_error", "files_unavailable"
 
 
 class Draining(ProxyError):

@@ -22,11 +22,11 @@ from proxy.providers import Account, Prefill, Provider
 from proxy.relay import StreamRelay, Teller
 from proxy.tellers import ChunkTeller, FromChunks, NamedTeller, ToldAsChunks
 from proxy.translate import messages_client, messages_provider, responses
+from proxy.translate.strict import without_extras
 from proxy.wires import audio as audio_wire
 from proxy.wires import body as bodies
 from proxy.wires import messages as messages_wire
 from proxy.wires import responses as responses_wire
-from proxy.wires.messages import MessagesWire
 from proxy.wires.table import WIRES
 from proxy.wires.wire import Ask, Plain, Wire
 
@@ -38,6 +38,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 _VERSIONS = ("anthropic-version", "anthropic-beta", "openai-beta")
 _AS_THEY_COME = frozenset((Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS))
 """Their answers are not always JSON."""
+_SOUND = frozenset((Task.SPEECH, Task.TRANSCRIPTION))
 
 
 @dataclass(slots=True)
@@ -123,9 +124,13 @@ class Leg:
 
     def request(self, model: str, limit: OutputLimit) -> bytes:
         """The body for an offer's model, within the limit that was held."""
-        is_messages = self.theirs.endpoint is Endpoint.MESSAGES
-        told = limit.tokens if is_messages else limit.told  # no message is without a limit
-        return self.theirs.rewrite(self._request, self.content_type, self.provider, model, told)
+        request, told = self._request, limit.told
+        if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
+            # No message is without a limit, and what a model may think depends on it.
+            request = messages_provider.request_from_chat(request, limit.tokens, model)
+        elif not self.is_native and self.provider.is_strict:
+            request = without_extras(request)
+        return self.theirs.rewrite(request, self.content_type, self.provider, model, told)
 
     def streams(self, content_type: str) -> bool:
         """Whether this is the head of a stream as it was asked for."""
@@ -136,6 +141,12 @@ class Leg:
         if self.theirs.endpoint in _AS_THEY_COME:
             return headers.get("content-type", "application/octet-stream")
         return "application/json"
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a client that asked for a stream takes a whole answer too: OpenAI's own older
+        models of speech know no streams."""
+        return self.ask.task in _SOUND
 
     def plain(self, answer: bytes) -> Plain | None:
         """What a whole answer says of itself; None if it is none."""
@@ -165,7 +176,7 @@ class Leg:
             return NamedTeller(messages_wire.broken)
         if self.is_native and self.theirs.endpoint is Endpoint.RESPONSES:
             return NamedTeller(responses_wire.broken)
-        if self.ask.task in (Task.SPEECH, Task.TRANSCRIPTION):
+        if self.ask.task in _SOUND:
             return NamedTeller(audio_wire.broken)
         heard_as = None
         if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
@@ -184,8 +195,9 @@ def leg_to(provider: Provider, body: Body, ask: Ask) -> Leg:
     if endpoint in _THROUGH_CHAT and Endpoint.CHAT in provider.endpoints:
         return Leg(body, ask, provider, WIRES[Endpoint.CHAT], body.as_chat())
     if endpoint in _THROUGH_CHAT and Endpoint.MESSAGES in provider.endpoints:
-        request = messages_provider.request_from_chat(body.as_chat(), UNKNOWN_OUTPUT_LIMIT)
-        return Leg(body, ask, provider, MessagesWire(), request)
+        chat = body.as_chat()
+        messages_provider.request_from_chat(chat, UNKNOWN_OUTPUT_LIMIT)  # if it can be said at all
+        return Leg(body, ask, provider, WIRES[Endpoint.MESSAGES], chat)
     raise Untranslatable(f"{provider.name} has no /{endpoint}, and nothing else says the same")
 
 

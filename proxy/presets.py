@@ -45,6 +45,7 @@ class Preset:
     max_tokens_field: MaxTokensField = "max_tokens"
     paths: Mapping[Endpoint, str] = field(default_factory=dict)
     prefill: Prefill | None = None
+    is_strict: bool = False
     model_prefix: str = ""
     model_prefix_cut: str = ""
     quirks: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ _ALL = (
         key_variable="OPENAI_API_KEY",
         litellm_providers=("openai",),
         max_tokens_field="max_completion_tokens",
+        is_strict=True,
         sources=("the openai SDK for Python, as installed",),
     ),
     Preset(
@@ -96,6 +98,7 @@ _ALL = (
         endpoints=_CHAT | _HEARING | _BATCH | {Endpoint.RESPONSES, Endpoint.SPEECH},
         key_variable="GROQ_API_KEY",
         litellm_providers=("groq",),
+        is_strict=True,
         sources=(
             "console.groq.com/docs/responses-api",
             "github.com/groq/groq-python, src/groq/resources",
@@ -187,6 +190,7 @@ _ALL = (
         endpoints=_TEXT,
         key_variable="CEREBRAS_API_KEY",
         litellm_providers=("cerebras",),
+        is_strict=True,
         sources=(
             "github.com/Cerebras/cerebras-cloud-sdk-python, api.md",
             "inference-docs.cerebras.ai/api-reference/completions",
@@ -210,6 +214,7 @@ _ALL = (
         endpoints=_CHAT | {Endpoint.EMBEDDINGS, Endpoint.MODERATIONS, Endpoint.TRANSCRIPTIONS},
         key_variable="MISTRAL_API_KEY",
         litellm_providers=("mistral",),
+        is_strict=True,
         sources=("docs.mistral.ai/api", "github.com/mistralai/client-python, README.md", _LITELLM),
         quirks=(
             "Its batches and its /audio/speech have shapes of their own.",
@@ -291,6 +296,7 @@ _ALL = (
         key_header="api-key",
         key_prefix="",
         max_tokens_field="max_completion_tokens",
+        is_strict=True,
         sources=(
             "learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
             "github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/OpenAI.v1",

@@ -102,9 +102,7 @@ class Pursuit:
             option.ready_at_s = self._busy_until_s = account.ready_at_s
             return None
         try:
-            trial = await reserve(
-                house, request, option.candidate, leg, account, self.attempts + 1
-            )
+            trial = await reserve(house, request, option.candidate, leg, account, self.attempts + 1)
         except OverBudget as refused:
             self._refusals.append(refused)
             option.is_out = True
@@ -119,15 +117,21 @@ class Pursuit:
     def _leg(self, option: _Option) -> Leg | None:
         """The way there; None, and the option is out, if there is none."""
         request, splice = self._request, self._splice
-        provider, body = self._house.providers[option.candidate.listing.offer.provider], request.body
+        provider, body = (
+            self._house.providers[option.candidate.listing.offer.provider],
+            request.body,
+        )
         try:
             if splice is not None and splice.is_resumed:
-                if provider.prefill is not None:
-                    body = body.continued(splice.delivered, provider.prefill)
+                # A template may cut white space from the end, and the model would say it again.
+                delivered = splice.delivered
+                prefill = None if delivered[-1:].isspace() else provider.prefill
+                if prefill is not None:
+                    body = body.continued(delivered, prefill)
                 elif not request.ask.is_greedy:
                     option.is_out = True
                     return None
-                splice.resume(from_the_start=provider.prefill is None)
+                splice.resume(from_the_start=prefill is None)
             return leg_to(provider, body, request.ask)
         except Untranslatable as error:
             self._untranslatable.append(error)

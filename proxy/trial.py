@@ -72,7 +72,7 @@ class Trial:
         house, now_s = self.house, self.house.clock.monotonic_s()
         quote = quote_of(self.listing)
         if usage.units is None and quote.rates.per is not None:  # no stream counts them
-            usage = replace(usage, units=self.request.ask.units)
+            usage, estimated = replace(usage, units=self.request.ask.units), True
         prompt = usage.prompt or 0
         end = Settlement(
             at_ns=house.clock.now_ns(),
@@ -101,8 +101,8 @@ class Trial:
             effective=effective,
             contracted=effective,
             list=quote.list_card(prompt).charge(usage),
-            first_offer=None if first is None else _cost_at(first, usage),
-            cheapest=min(cost for one in eligible if (cost := _cost_at(one, usage)) is not None),
+            first_offer=None if first is None else first.would_cost(usage),
+            cheapest=min(cost for one in eligible if (cost := one.would_cost(usage)) is not None),
         )
 
     async def void(self, reason: str) -> None:
@@ -188,14 +188,6 @@ def quote_of(listing: Listing) -> Quote:
     if listing.quote is None:
         raise AssertionError(f"{listing.offer.id} became a candidate without a price")
     return listing.quote
-
-
-def _cost_at(quote: Quote, usage: TokenUsage) -> Money | None:
-    """What the same would have cost elsewhere; None where that is priced by something else."""
-    try:
-        return quote.card(usage.prompt or 0).charge(usage)
-    except UsageUnknown:
-        return None
 
 
 def _ms(seconds: float) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class UpstreamError(Exception):
@@ -50,6 +50,7 @@ class UpstreamRequest:
     body: bytes
     first_byte_timeout_s: float
     idle_timeout_s: float
+    method: Literal["POST", "GET", "DELETE"] = "POST"
 
 
 class Answer(Protocol):

@@ -20,7 +20,7 @@ from hedgerow.printing import config_option, json_option, print_json, table
 @click.option("--model", help="Only this model.")
 @json_option
 def market(path: Path, model: str | None, as_json: bool) -> None:
-    """What each offer costs, in USD per million tokens, and who says so."""
+    """What each offer costs, in USD per million tokens or per unit, and who says so."""
     config = load_config(path, os.environ)
     models = quoted_offers(config, price_file(config), datetime.now(UTC))
     if model is not None:
@@ -35,7 +35,16 @@ def market(path: Path, model: str | None, as_json: bool) -> None:
             }
         )
         return
-    headers = ("offer", "input", "output", "cached", "context", "output limit", "price from")
+    headers = (
+        "offer",
+        "input",
+        "output",
+        "cached",
+        "per unit",
+        "context",
+        "output limit",
+        "price from",
+    )
     boards = (
         f"{name}\n\n{table(headers, [_row(one) for one in quoted])}"
         for name, quoted in models.items()
@@ -47,7 +56,7 @@ def _row(one: Quoted) -> tuple[str, ...]:
     offer, quote = one.offer, one.quote
     sizes = (_count(offer.context_tokens), _count(offer.max_output_tokens))
     if quote is None:
-        return (offer.id, "?", "?", "?", *sizes, "nobody: it gets no requests")
+        return (offer.id, "?", "?", "?", "", *sizes, "nobody: it gets no requests")
     rates = quote.rates
     source = quote.source + (" (more for long prompts)" if quote.long_context else "")
     return (
@@ -55,6 +64,7 @@ def _row(one: Quoted) -> tuple[str, ...]:
         f"{rates.input:f}",
         f"{rates.output:f}",
         f"{rates.cache_read:f}",
+        f"{rates.unit:f}/{rates.per}" if rates.per else "",
         *sizes,
         source,
     )
@@ -66,7 +76,7 @@ def _count(tokens: int | None) -> str:
 
 def _described(one: Quoted) -> dict[str, object]:
     offer, quote = one.offer, one.quote
-    price: dict[str, Decimal] | None = None
+    price: dict[str, Decimal | str] | None = None
     if quote is not None:
         rates = quote.rates
         price = {
@@ -76,6 +86,8 @@ def _described(one: Quoted) -> dict[str, object]:
             "cache_write": rates.cache_write,
             "request": rates.request,
         }
+        if rates.per is not None:
+            price |= {"unit": rates.unit, "per": rates.per}
     return {
         "offer": offer.id,
         "provider": offer.provider,
@@ -85,4 +97,5 @@ def _described(one: Quoted) -> dict[str, object]:
         "context_tokens": offer.context_tokens,
         "max_output_tokens": offer.max_output_tokens,
         "features": None if offer.features is None else sorted(offer.features),
+        "tasks": None if offer.tasks is None else sorted(offer.tasks),
     }

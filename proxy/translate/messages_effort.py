@@ -13,9 +13,9 @@ which know neither, a budget in tokens.
     xhigh, max                      adaptive, the same word         budget 32768, 65536
     (absent: the model decides)     adaptive without effort         (none)
 
-The budgets up to `high` are those that Google publishes for reasoning_effort. A budget leaves a
-fifth of max_tokens to the answer. The other way a budget is the greatest level whose budget it
-reaches, `high` at most: more is a word that few providers know.
+The budgets of low, medium and high are those of Gemini's OpenAI endpoint: Anthropic publishes none.
+A budget leaves a fifth of max_tokens to the answer. The other way a budget is the greatest level
+whose budget it reaches, `high` at most: more is a word that few providers know.
 """
 
 from __future__ import annotations

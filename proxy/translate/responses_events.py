@@ -154,9 +154,7 @@ class EventsFromChat:
         event["sequence_number"] = self._events
         self._events += 1
         text: bytes = encode(event)
-        if (
-            b"\n" in text or b"\r" in text
-        ):  # between the tokens of what is carried as it was written
+        if b"\n" in text or b"\r" in text:  # in what is carried as it was written
             text = msgspec.json.format(text, indent=-1)
         name: str = event["type"]
         return b"event: " + name.encode() + b"\ndata: " + text + b"\n\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def read(decode: Callable[[bytes], T], body: bytes, what: str) -> T:
-    """Decode a request. Raises Invalid, naming the field; `what`: "a chat request"."""
+    """Decode a request. Raises Invalid, naming the field; `what`: as in "a chat request"."""
     try:
         body.decode()  # msgspec lets bad UTF-8 through inside what it does not decode
         return decode(body)
@@ -32,7 +32,7 @@ def read(decode: Callable[[bytes], T], body: bytes, what: str) -> T:
         why, _, where = str(error).partition(" - at ")
         param = where.strip("`").removeprefix("$.") or None
         raise Invalid(
-            f"the body is no {what}: {why}" + (f" at {param}" if param else ""),
+            f"the body is not {what}: {why}" + (f" at {param}" if param else ""),
             param=param,
             code="invalid_type",
         ) from None
@@ -58,6 +58,19 @@ def unpriced(param: str, what: str) -> Invalid:
         param=param,
         code="unpriced_feature",
     )
+
+
+class CacheControl(msgspec.Struct, gc=False):
+    """A mark after which a provider remembers the prompt: for minutes, unless it says otherwise."""
+
+    ttl: str | None = None
+
+
+def refuse_long_cache(marks: Iterable[CacheControl | None], where: str) -> None:
+    """To be remembered for an hour costs more than a card's price of a cache write."""
+    for mark in marks:
+        if mark is not None and mark.ttl not in (None, "5m"):
+            raise unpriced(where, f"a cache_control of {mark.ttl[:20]} in {where}")
 
 
 def is_given(raw: msgspec.Raw) -> bool:

@@ -12,7 +12,7 @@ from proxy.endpoints import Endpoint
 from proxy.errors import Invalid
 from proxy.providers import Provider
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, Count, is_given, unpriced
+from proxy.wires.body import ABSENT, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, message_of
 from proxy.wires.usage import chat_usage
 from proxy.wires.wire import Ask, Heard, Plain
@@ -26,6 +26,7 @@ class StreamOptions(msgspec.Struct, gc=False):
 
 class Part(msgspec.Struct, gc=False):
     type: str = ""
+    cache_control: CacheControl | None = None
 
 
 class Message(msgspec.Struct, gc=False):
@@ -34,6 +35,7 @@ class Message(msgspec.Struct, gc=False):
 
 class Tool(msgspec.Struct, gc=False):
     type: str = "function"
+    cache_control: CacheControl | None = None
 
 
 class ChatRequest(msgspec.Struct, gc=False):
@@ -276,6 +278,8 @@ class ChatWire:
         bodies.refuse_lookalikes(body, _OURS)
         if found := _unpriced(request):
             raise unpriced(*found)
+        bodies.refuse_long_cache((one.cache_control for one in request.parts), "messages")
+        bodies.refuse_long_cache((one.cache_control for one in request.tools or ()), "tools")
         options = request.stream_options
         return Ask(
             model=request.model,

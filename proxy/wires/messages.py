@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import msgspec
 
 from benchmarks.offers import Feature, Task
@@ -10,7 +13,7 @@ from proxy.endpoints import Endpoint
 from proxy.errors import Invalid, ProxyError
 from proxy.providers import Provider
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, Count, is_given, unpriced
+from proxy.wires.body import ABSENT, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, framed
 from proxy.wires.usage import MessagesUsage
 from proxy.wires.wire import Ask, Heard, Plain
@@ -18,15 +21,12 @@ from proxy.wires.wire import Ask, Heard, Plain
 # -- requests
 
 
-class _Source(msgspec.Struct, gc=False):
-    type: str = ""
-
-
 class _Block(msgspec.Struct, gc=False):
     """A block of content; a tool's result has blocks of its own."""
 
     type: str = ""
     content: msgspec.Raw = ABSENT
+    cache_control: CacheControl | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -35,6 +35,7 @@ class _Message(msgspec.Struct, gc=False):
 
 class _Tool(msgspec.Struct, gc=False):
     type: str | None = None
+    cache_control: CacheControl | None = None
 
 
 class MessagesRequest(msgspec.Struct, gc=False):
@@ -48,6 +49,7 @@ class MessagesRequest(msgspec.Struct, gc=False):
     stream: bool | None = None
     tools: list[_Tool] | None = None
     service_tier: str | None = None
+    cache_control: CacheControl | None = None
     speed: msgspec.Raw = ABSENT
     mcp_servers: msgspec.Raw = ABSENT
     container: msgspec.Raw = ABSENT
@@ -90,14 +92,47 @@ def _refuse_unpriced(request: MessagesRequest, blocks: list[_Block]) -> None:
     for name in _BILLED_APART:
         if is_given(getattr(request, name)):
             raise unpriced(name, name)
+    bodies.refuse_long_cache((request.cache_control,), "cache_control")
     for tool in request.tools or ():
+        bodies.refuse_long_cache((tool.cache_control,), "tools")
         if tool.type not in (None, "custom") and not tool.type.startswith(_PRICED_TOOLS):
             what = f"a {tool.type[:50]} in tools, which the provider runs itself,"
             raise unpriced("tools", what)
     for block in blocks:
+        bodies.refuse_long_cache((block.cache_control,), "messages")
         if block.type not in _PRICED_BLOCKS:
             what = f"a block of type {block.type[:50] or '(none)'} in messages"
             raise unpriced("messages", what)
+
+
+# -- what another provider wrote in an earlier turn
+
+_turns = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_turn_blocks = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
+_NO_ID = re.compile(rb"[^A-Za-z0-9_-]")
+
+
+def _as_its_own(messages: bytes) -> list[dict[str, Any]]:
+    """Thoughts that no provider has signed are left out, and names of calls are such as Anthropic
+    gives: it refuses others, and a conversation may have begun elsewhere."""
+    return [_turn(one) for one in _turns(messages)]
+
+
+def _turn(turn: dict[str, Any]) -> dict[str, Any]:
+    content = bytes(turn.get("content", b""))
+    if not content.startswith(b"["):
+        return turn
+    blocks: list[dict[str, Any]] = []
+    for block in _turn_blocks(content):
+        kind = bytes(block.get("type", b"")).strip(b'"').decode()
+        if kind == "thinking" and bytes(block.get("signature", b'""')) == b'""':
+            continue
+        if (name := _IDS.get(kind)) is not None and name in block:
+            own = _NO_ID.sub(b"_", bytes(block[name])[1:-1])
+            block[name] = msgspec.Raw(b'"' + own + b'"')
+        blocks.append(block)
+    return turn | {"content": blocks}
 
 
 # -- answers
@@ -203,6 +238,9 @@ class MessagesWire:
         tree["model"] = model
         if limit is not None:
             tree["max_tokens"] = limit
+        messages = bytes(tree["messages"])
+        if b'"thinking"' in messages or b'"tool_use"' in messages:
+            tree["messages"] = _as_its_own(messages)
         return bodies.encode(tree)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
@@ -227,9 +265,7 @@ def ask_of_count(body: bytes) -> Ask:
 
 def _ask(request: MessagesRequest, body: bytes) -> Ask:
     if not request.messages:
-        raise Invalid(
-            "messages is empty: give at least one", param="messages", code="invalid_type"
-        )
+        raise Invalid("messages is empty: give at least one", param="messages", code="invalid_type")
     bodies.refuse_lookalikes(body, _OURS)
     blocks = _blocks_in(request)
     _refuse_unpriced(request, blocks)

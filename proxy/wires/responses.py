@@ -243,5 +243,3 @@ class ResponsesWire:
 
     def with_cost(self, body: bytes, cost: Money) -> bytes:
         return bodies.with_cost(body, cost)
-
-

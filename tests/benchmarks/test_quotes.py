@@ -116,11 +116,15 @@ def test_batches_have_prices_of_their_own(quote: Quote, batch: Quote, prompt: in
 def test_an_operator_s_price_is_compared_with_the_public_one() -> None:
     """The list price is the public one where an operator named his own, and ours if none is known.
 
-    Above a threshold the quote's own prices are the public ones.
+    Above a threshold the quote's own prices are the public ones. So they are where the public ones
+    are by another unit: an image has no price in tokens that nobody counted.
     """
     own = Quote(card("1"), card("3"), (), "configuration", AT)
     assert own.list_card(100) == card("3")
     assert replace(own, list_rates=None).list_card(100) == card("1")
+    by_image = RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.04"), per=Unit.IMAGE)
+    assert replace(own, rates=by_image).list_card(100) == by_image
+    assert replace(own, list_rates=by_image).list_card(100) == card("1")
     assert replace(TIERED, list_rates=card("1")).list_card(300) == card("2")
 
 

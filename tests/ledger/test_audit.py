@@ -150,6 +150,11 @@ COPY = "SELECT 'copy', request_id, at_ns, org, team, project, user, key_id, tags
             "UPDATE rate_cards SET cache_read = '0.002'", "rate card", id="a price nobody paid yet"
         ),
         pytest.param(
+            "UPDATE usage SET estimated = 0 WHERE attempt_id = 'lost'",
+            "lost",
+            id="an estimate called a count",
+        ),
+        pytest.param(
             "UPDATE usage SET units = 3 WHERE attempt_id = 'images'", "images", id="edited units"
         ),
         pytest.param(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks.sandbox import Fault
-from tests.serving import PATIENCE_S, PACED, Gate, Proxy, asking, serving
+from tests.serving import PACED, PATIENCE_S, Gate, Proxy, asking, serving
 
 
 @asynccontextmanager

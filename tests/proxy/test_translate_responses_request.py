@@ -189,6 +189,14 @@ def test_a_refusal_stays_one() -> None:
     }
 
 
+def test_refusals_of_one_turn_are_one() -> None:
+    """Around a call they join its message, as texts do."""
+    first, then = ({"type": "refusal", "refusal": text} for text in ("I will", " not."))
+    around = [said("") | {"content": [part]} for part in (first, then)]
+    told = messages(user(), around[0], called("a"), around[1])
+    assert told[1]["refusal"] == "I will not."
+
+
 def test_extensions_of_a_call_go_back() -> None:
     """Gemini refuses a call that has lost the signature of its thought."""
     signature = {"google": {"thought_signature": "x"}}
@@ -238,6 +246,26 @@ def test_reasoning_after_its_answer_belongs_to_it() -> None:
     told = messages(user(), said("Oak."), late, user())
     assert told[1] == {"role": "assistant", "content": "Oak.", "reasoning_details": details}
     assert messages(user(), called("a"), late, answered("a"))[1]["reasoning_details"] == details
+
+
+def test_reasoning_between_calls_is_one() -> None:
+    """The calls of a turn are one message, and so is what was thought on the way to them."""
+    one, other = ({"type": "reasoning.encrypted", "data": data} for data in "xy")
+    field = "reasoning_content"
+    told = messages(
+        user(),
+        thought("Hm. ", {"field": field, "details": [one]}),
+        called("a"),
+        thought("Oh.", {"field": field, "details": [other]}),
+        called("b"),
+    )
+    assert told[1] == {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "Hm. Oh.",
+        "reasoning_details": [one, other],
+        "tool_calls": [call_in_chat("a"), call_in_chat("b")],
+    }
 
 
 def test_reasoning_before_an_answer_belongs_to_that_answer() -> None:

@@ -26,7 +26,8 @@ def test_usage_costs_what_its_comment_says(path: Path) -> None:
     fixture = json.loads(path.read_text())
     raw = json.dumps(fixture["usage"]).encode()
     counted = msgspec.json.decode(raw, type=DIALECTS[fixture["dialect"]]).counted()
-    card = RateCard.of(**{name: Decimal(usd) for name, usd in fixture["usd_per_million"].items()})
+    prices: Any = {name: Decimal(usd) for name, usd in fixture["usd_per_million"].items()}
+    card = RateCard.of(**prices)
 
     assert counted is not None
     assert {name: getattr(counted, name) for name in fixture["tokens"]} == fixture["tokens"]
