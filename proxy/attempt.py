@@ -313,7 +313,8 @@ async def _first_events(
 ) -> bytes:
     """What can be passed on first; b"" if the stream ends, or goes wrong, before there is any.
 
-    resumes: it says again what has been delivered, and has begun with its first event. The limit is on the first event: comments keep a connection alive, but are no answer.
+    resumes: it says again what has been delivered, and has begun with its first event. The limit
+    is on the first event: comments keep a connection alive, but are no answer.
     """
     while True:
         left_s = trial.began_s + limit_s - trial.house.clock.monotonic_s()
@@ -420,7 +421,7 @@ def _rest(trial: Trial, outcome: Outcome, why: str, rest_s: float | None) -> Non
 
 
 def _request_to(trial: Trial) -> UpstreamRequest:
-    house, request, leg = trial.house, trial.request, trial.leg
+    request, leg = trial.request, trial.leg
     offer, seen, patience = trial.listing.offer, trial.listing.seen, request.patience
     writing_s = 0.0
     if not request.ask.stream:  # a plain answer has no first byte until all of it is written

@@ -39,7 +39,7 @@ async def serve(x: Exchange, house: House, wire: Wire) -> None:
             await house.replays.once(x, who.key_id, request_id, story)
     except ConnectionError:
         pass  # the client has left
-    except Exception as error:  # the edge of the room: every error becomes an answer
+    except Exception as error:  # noqa: BLE001 - the edge: every error becomes an answer
         await tell(x, wire.endpoint, as_answer(error, request_id), request_id)
 
 
@@ -109,7 +109,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
     except (asyncio.CancelledError, ConnectionError):
         outcome, status = "client_left", 499
         raise
-    except Exception as error:  # an edge too: what became of it is remembered
+    except Exception as error:  # noqa: BLE001 - an edge too: it is remembered, and told
         problem = as_answer(error, request_id)
         outcome, status = problem.code or problem.type, problem.answer_status
         await tell(x, wire.endpoint, problem, request_id)

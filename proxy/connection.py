@@ -1,4 +1,4 @@
-"""Connection: what a client sends before any story begins, and what it is told if that is no HTTP."""
+"""Connection: what a client sends before any story begins, and its answer if that is no HTTP."""
 
 from __future__ import annotations
 

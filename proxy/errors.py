@@ -23,8 +23,8 @@ ProxyError                       status  type                     code
 ├── Draining                     503     api_error                shutting_down
 └── UpstreamLate                 504     api_error                upstream_timeout
 
-OpenAI's shape: {"error": {"message", "type", "param", "code"}}, all four always there. Where a client
-speaks Messages, Anthropic's: {"type": "error", "error": {"type", "message", …}, "request_id"}.
+OpenAI's shape: {"error": {"message", "type", "param", "code"}}, all four always there. To a client
+that speaks Messages, Anthropic's: {"type": "error", "error": {"type", "message", …}, "request_id"}.
 """
 
 from __future__ import annotations

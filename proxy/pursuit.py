@@ -116,11 +116,8 @@ class Pursuit:
 
     def _leg(self, option: _Option) -> Leg | None:
         """The way there; None, and the option is out, if there is none."""
-        request, splice = self._request, self._splice
-        provider, body = (
-            self._house.providers[option.candidate.listing.offer.provider],
-            request.body,
-        )
+        request, splice, body = self._request, self._splice, self._request.body
+        provider = self._house.providers[option.candidate.listing.offer.provider]
         try:
             if splice is not None and splice.is_resumed:
                 # A template may cut white space from the end, and the model would say it again.

@@ -61,7 +61,7 @@ def read_refusal(status: int, body: bytes) -> Refusal:
 
 _CONTEXT_CODES = {"context_length_exceeded", "context_window_exceeded", "string_above_max_length"}
 _CONTEXT_WORDS = re.compile(
-    r"context.{0,20}(length|window|size)|prompt is too long|input is too long|too many (input )?tokens"
+    r"context.{0,20}(length|window|size)|(prompt|input) is too long|too many (input )?tokens"
     r"|maximum (sequence|prompt|input) length|longer than the model|exceeds? the (model's )?max",
     re.IGNORECASE,
 )

@@ -1,1 +1,1 @@
-"""Translations between wires, through one form: OpenAI chat completions. Pure functions on bytes."""
+"""Translations between wires, through one form: chat completions. Pure functions on bytes."""

@@ -25,8 +25,8 @@ class Ask:
     prompt_bytes: the prompt has no more tokens than this, images and tools' own words apart.
     most_completion_tokens: the client's limit, per choice; None if it set none; 0 where the answer
     has no tokens. units: of what the offer is priced by, where that is not tokens; the most there
-    can be. wants_usage: the client asked for the usage of its stream. is_greedy: the same request may
-    well get the same answer again, word for word (temperature 0).
+    can be. wants_usage: the client asked for the usage of its stream. is_greedy: the same request
+    may well get the same answer again, word for word (temperature 0).
     """
 
     model: str

@@ -37,13 +37,13 @@ async def test_plain_and_streamed_say_the_same(
     """Text, stop reason and usage; and the books charged both alike."""
     ask: Any = {"model": MODEL, "messages": HELLO, "max_tokens": 50, "system": "be brief"}
     ask["extra_body"] = {"sandbox": wishing(7)}
-    plain = await client.messages.create(**ask)
+    plain: Any = await client.messages.create(**ask)
     async with client.messages.stream(**ask) as stream:
         text = "".join([one async for one in stream.text_stream])
-        streamed = await stream.get_final_message()
+        streamed: Any = await stream.get_final_message()
     for one in (plain, streamed):
         assert [block.type for block in one.content] == ["text"]
-        assert one.content[0].text == text  # type: ignore[union-attr]
+        assert one.content[0].text == text
         assert one.stop_reason == "end_turn"
         assert one.usage.output_tokens == 7
     first, second = await proxy.charges()
@@ -64,9 +64,9 @@ async def test_a_conversation_with_tools(client: anthropic.AsyncAnthropic) -> No
     """A call, its result, and the answer to that; whole and in pieces."""
     messages: list[Any] = [{"role": "user", "content": "use the tool, please"}]
     ask: Any = {"model": MODEL, "max_tokens": 500, "tools": [TOOL]}
-    plain = await client.messages.create(messages=messages, **ask)
+    plain: Any = await client.messages.create(messages=messages, **ask)
     async with client.messages.stream(messages=messages, **ask) as stream:
-        streamed = await stream.get_final_message()
+        streamed: Any = await stream.get_final_message()
     for one in (plain, streamed):
         assert one.stop_reason == "tool_use"
         (call,) = [block for block in one.content if block.type == "tool_use"]

@@ -164,7 +164,8 @@ async def test_raw_and_streamed_responses(full_proxy: Proxy) -> None:
         model=MODEL, input="one two three", voice="alloy"
     ) as speech:
         sound = b"".join([part async for part in speech.iter_bytes()])
-    assert wave.open(io.BytesIO(sound)).getnframes() > 0
+    with wave.open(io.BytesIO(sound)) as heard:
+        assert heard.getnframes() > 0
 
 
 async def test_embeddings(full_proxy: Proxy) -> None:
