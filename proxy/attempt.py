@@ -12,7 +12,7 @@ from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded
 from ledger.money import Money
 from proxy import meter
-from proxy.errors import Refused, log, over_budget
+from proxy.errors import Refused, UpstreamFailed, log, over_budget
 from proxy.house import House
 from proxy.legs import Leg
 from proxy.limits import OutputLimit, output_limit, prompt_bound
@@ -201,7 +201,7 @@ async def _ask_plain(trial: Trial) -> Opened:
         whole = await reading
         if whole.answer.status != 200:
             await _refused(trial, whole.answer, whole.body)
-        plain = trial.leg.plain(whole.body)
+        plain = _read_by(trial, whole.body)
         if plain is None:
             kind = whole.answer.headers.get("content-type", "")
             what = trial.leg.theirs.endpoint
@@ -215,6 +215,17 @@ async def _ask_plain(trial: Trial) -> Opened:
         await _erred(trial)
         raise
     return Opened(trial, whole.answer, whole.body, plain, None)
+
+
+def _read_by(trial: Trial, body: bytes) -> Plain | None:
+    """What a whole answer says; None if it is none, or none that the client can be told."""
+    plain = trial.leg.plain(body)
+    if plain is not None and not trial.leg.is_native:
+        try:
+            trial.leg.told(body)
+        except UpstreamFailed:
+            return None
+    return plain
 
 
 async def _read(trial: Trial, asked: UpstreamRequest) -> _Whole:

@@ -61,7 +61,9 @@ class Body:
     def as_chat(self) -> bytes:
         """Raises Untranslatable."""
         if self._as_chat is None:
-            self._as_chat = _to_chat(self.ours.endpoint, self.raw)
+            chat = _to_chat(self.ours.endpoint, self.raw)
+            WIRES[Endpoint.CHAT].ask(chat, "application/json")  # what is billed apart there, too
+            self._as_chat = chat
         return self._as_chat
 
     def continued(self, delivered: str, prefill: Prefill) -> Body:

@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.money import Money
 from ledger.usage import TokenUsage
-from proxy.errors import ProxyError
+from proxy.errors import ProxyError, UpstreamFailed
 from proxy.meter import estimate_delivered
 from proxy.wires.events import taken_apart
 from proxy.wires.wire import Reader
@@ -46,8 +46,8 @@ class _Kept(msgspec.Struct, gc=False):
 class StreamRelay:
     """Feed it bytes as they come; it returns the bytes to pass on now.
 
-    fault: set once the provider ended the answer with an error, or sent what is no event; nothing
-    that comes after it is passed on.
+    fault: set once the provider ended the answer with an error, or sent what is no event, or what
+    the client cannot be told in its own wire; nothing that comes after it is passed on.
     done: set once the provider has said its last word; nothing that comes after is passed on.
     """
 
@@ -117,15 +117,17 @@ class StreamRelay:
             self._kept.append(_Kept(name, data, heard.only_usage))
             return b""
         # Usage that was kept back was not the last after all: what came after it follows it.
-        earlier, self._kept = self._kept, []
-        passed = b"".join([self._told(one) for one in earlier if not one.only_usage])
+        now, self._kept = [one for one in self._kept if not one.only_usage], []
+        this = _Kept(name, data, heard.only_usage)
         if heard.keeps:
-            self._kept = [_Kept(name, data, heard.only_usage)]
-            return passed
-        return passed + self.teller.event(name, data)
-
-    def _told(self, kept: _Kept) -> bytes:
-        return self.teller.event(kept.name, kept.data)
+            self._kept.append(this)
+        else:
+            now.append(this)
+        try:
+            return b"".join([self.teller.event(one.name, one.data) for one in now])
+        except UpstreamFailed as untold:
+            self.fault = untold.message
+            return b""
 
     def close(self, cost: Money) -> bytes:
         """The end of a whole answer, with its cost in its usage if that was asked for."""

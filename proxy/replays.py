@@ -31,6 +31,8 @@ Story = Callable[[Exchange], Awaitable[None]]
 
 HEADER = "idempotency-key"
 REPLAYED = ("x-hedgerow-replayed", "1")
+USELESS = ("x-should-retry", "false")
+"""With an error that is replayed: OpenAI's and Anthropic's clients would try in vain."""
 KEY_LIMIT = 255
 """Characters of a key, as at Stripe."""
 MOST_ANSWERS = 10_000
@@ -314,7 +316,7 @@ async def _end_of(first: _First, x: Exchange) -> Kept | None:
 
 
 async def _replay(answer: Answer, x: Exchange) -> None:
-    headers = [*answer.headers, REPLAYED]
+    headers = [*answer.headers, REPLAYED, *([USELESS] if answer.status >= 400 else [])]
     if not answer.is_stream:
         await x.answer(answer.status, headers, answer.body)
         return

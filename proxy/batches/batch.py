@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ledger.usage import TokenUsage
 from proxy.batches.upload import kept_s
 from proxy.endpoints import Endpoint
 from proxy.errors import Invalid
@@ -64,6 +65,12 @@ class Used:
     cached: int = 0
     completion: int = 0
     reasoning: int = 0
+
+
+def used_of(usage: TokenUsage | None) -> Used:
+    if usage is None:
+        return Used()
+    return Used(usage.prompt or 0, usage.cached or 0, usage.completion or 0, usage.reasoning or 0)
 
 
 @dataclass(frozen=True, slots=True)

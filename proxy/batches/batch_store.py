@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from proxy.batches.batch import ENDED, Batch, LineWrong, Status, Used
 from proxy.batches.database import Database
@@ -122,10 +123,7 @@ class BatchStore:
 
     async def get(self, batch_id: str) -> Batch:
         """One that is there."""
-        found = await self._database.run(lambda db: _one(db, batch_id))
-        if found is None:
-            raise AssertionError(f"{batch_id} has gone while it was being run")
-        return found
+        return await self._database.run(lambda db: _here(_one(db, batch_id)))
 
     async def page(self, owner: str, after: str | None, limit: int) -> tuple[list[Batch], bool]:
         """The newest first, and whether there are more."""
@@ -237,6 +235,7 @@ class BatchStore:
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM lines WHERE batch = ?", (batch_id,))
             db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,))
+            db.execute("UPDATE batches SET total = 0 WHERE id = ?", (batch_id,))
 
         await self._database.run(write)
 
@@ -462,7 +461,59 @@ def _one(db: sqlite3.Connection, batch_id: str, owner: str | None = None) -> Bat
     return None if row is None else _batch(row)
 
 
-def _batch(row: Sequence[object]) -> Batch:
-    *plain, metadata, status, at, errors, output, wrong, total, completed, failed = row[:18]
-    batch = Batch(*plain)  # type: ignore[arg-type]
-    return _told(batch, metadata, status, at, errors, output, wrong, total, completed, failed, row)
+def _batch(row: tuple[Any, ...]) -> Batch:
+    (
+        *(batch_id, owner, key_id, input_id, endpoint, window, created_at, expires_at, kept),
+        *(metadata, status, at, errors, output_id, errors_id, total, completed, failed),
+        *(prompt, cached, completion, reasoning),
+    ) = row
+    return Batch(
+        id=batch_id,
+        owner=owner,
+        key_id=key_id,
+        input_file_id=input_id,
+        endpoint=endpoint,
+        completion_window=window,
+        created_at=created_at,
+        expires_at=expires_at,
+        output_expires_after=kept,
+        metadata=None if metadata is None else json.loads(metadata),
+        status=Status(status),
+        at=json.loads(at),
+        errors=tuple(LineWrong(**one) for one in json.loads(errors or "[]")),
+        output_file_id=output_id,
+        error_file_id=errors_id,
+        total=total,
+        completed=completed,
+        failed=failed,
+        used=Used(prompt, cached, completion, reasoning),
+    )
+
+
+def _here(batch: Batch | None) -> Batch:
+    if batch is None:
+        raise AssertionError("a batch has gone while it was being run")
+    return batch
+
+
+def _enter(db: sqlite3.Connection, batch: Batch, status: Status, now_s: int) -> None:
+    db.execute(
+        "UPDATE batches SET status = ?, is_open = ?, at = ? WHERE id = ?",
+        (status, status not in ENDED, json.dumps(batch.at | {str(status): now_s}), batch.id),
+    )
+
+
+def _rows(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[Row]:
+    found = db.execute(f"SELECT {_ROW} FROM lines WHERE {where}", values)
+    return [
+        Row(number, custom_id, at, size, State(state), *rest)
+        for number, custom_id, at, size, state, *rest in found
+    ]
+
+
+def _no_such_batch(batch_id: str) -> NotFound:
+    return NotFound(
+        f"there is no batch {batch_id[:100]!r} here: GET /v1/batches lists those that there are",
+        param="id",
+        code="batch_not_found",
+    )

@@ -20,13 +20,13 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.errors import Invalid
+from proxy.wires.responses import OUR_THOUGHTS
 
 Field = Literal["reasoning_content", "reasoning"]
 """Where a chat's provider writes the words: vLLM, DeepSeek and their like; OpenRouter, Groq."""
 WORDS: tuple[Field, ...] = ("reasoning_content", "reasoning")
 DETAILS = "reasoning_details"
 """OpenRouter's, with what a provider wants to see unchanged: signatures, encrypted thoughts."""
-_MARK = "hedgerow1."
 _GROWING = ("text", "summary", "data")
 
 
@@ -40,7 +40,7 @@ class Origin(msgspec.Struct, gc=False, omit_defaults=True):
         """As encrypted content; None if there is nothing to say."""
         if self.field is None and not self.details:
             return None
-        return _MARK + urlsafe_b64encode(_encode(self)).decode()
+        return OUR_THOUGHTS + urlsafe_b64encode(_encode(self)).decode()
 
 
 _encode = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
@@ -49,10 +49,10 @@ _decode = msgspec.json.Decoder(Origin, float_hook=Decimal).decode
 
 def origin_in(encrypted: str | None, where: str) -> Origin | None:
     """None for what is not ours. Raises Invalid for what was, and is not as it was given."""
-    if encrypted is None or not encrypted.startswith(_MARK):
+    if encrypted is None or not encrypted.startswith(OUR_THOUGHTS):
         return None
     try:
-        return _decode(urlsafe_b64decode(encrypted.removeprefix(_MARK)))
+        return _decode(urlsafe_b64decode(encrypted.removeprefix(OUR_THOUGHTS)))
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Invalid(
             f"{where} is not as it was given ({error}): send it back unchanged, or leave it out",

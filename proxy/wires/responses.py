@@ -41,6 +41,7 @@ class ResponsesRequest(msgspec.Struct, gc=False):
     text: _Text | None = None
     service_tier: str | None = None
     top_logprobs: int | None = None
+    include: list[str] | None = None
     background: bool | None = None
     previous_response_id: str | None = None
     conversation: msgspec.Raw = ABSENT
@@ -52,6 +53,8 @@ class ResponsesRequest(msgspec.Struct, gc=False):
 
 _request = msgspec.json.Decoder(ResponsesRequest).decode
 _OURS = frozenset(ResponsesRequest.__struct_fields__)
+OUR_THOUGHTS = "hedgerow1."
+"""What `encrypted_content` begins with in items of reasoning that a translation wrote."""
 _PRICED_TOOLS = ("function", "custom")
 _PRICED_ITEMS = {
     *("message", "reasoning", "item_reference", "function_call", "function_call_output"),
@@ -96,6 +99,23 @@ def _refuse_unpriced(request: ResponsesRequest) -> None:
     for part in _parts(request):
         if part.type not in _PRICED_PARTS:
             raise unpriced("input", f"a part of type {part.type[:50] or '(none)'} in input")
+
+
+_items = msgspec.json.Decoder(list[msgspec.Raw] | str).decode
+
+
+def _without_our_thoughts(items: msgspec.Raw) -> list[msgspec.Raw] | str:
+    """Thoughts that a translation has marked are nothing to a host that speaks this wire: it would
+    refuse them."""
+    found = _items(items)
+    if isinstance(found, str):
+        return found
+    return [one for one in found if not _is_ours(one)]
+
+
+def _is_ours(item: msgspec.Raw) -> bool:
+    tree = bodies.tree_of(item)
+    return bytes(tree.get("encrypted_content", b"")).startswith(b'"' + OUR_THOUGHTS.encode())
 
 
 # -- answers
@@ -181,9 +201,13 @@ class ResponseReader:
 
 
 def broken(error: ProxyError) -> bytes:
-    """The end of a response that was cut."""
-    problem = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
-    return framed(bodies.encode(problem), b"error")
+    """The end of a response that was cut.
+
+    The error stands there flat, as it is documented, and nested, where OpenAI's clients look for
+    what they raise.
+    """
+    flat = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
+    return framed(bodies.encode(flat | bodies.tree_of(error.body())), b"error")
 
 
 class ResponsesWire:
@@ -201,7 +225,7 @@ class ResponsesWire:
         form = None if request.text is None else request.text.format
         if form is not None and form.type == "json_schema":
             features.add(Feature.JSON_SCHEMA)
-        if request.top_logprobs:
+        if request.top_logprobs or "message.output_text.logprobs" in (request.include or ()):
             features.add(Feature.LOGPROBS)
         if any(part.type == "input_image" for part in _parts(request)):
             features.add(Feature.VISION)
@@ -227,6 +251,8 @@ class ResponsesWire:
         tree["model"] = model
         if limit is not None:
             tree["max_output_tokens"] = limit
+        if OUR_THOUGHTS.encode() in body:
+            tree["input"] = _without_our_thoughts(tree["input"])
         return bodies.encode(tree)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door

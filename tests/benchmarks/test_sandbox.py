@@ -374,6 +374,23 @@ async def test_no_tool_is_called_unless_asked_for(client: openai.AsyncOpenAI) ->
     assert answer.choices[0].message.content
 
 
+async def test_what_a_tool_gave_is_answered_in_words(client: openai.AsyncOpenAI) -> None:
+    """A tool is called once: its result is not what a user said."""
+    called = await client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": SAID}], tools=TOOLS
+    )
+    message: Any = called.choices[0].message
+    messages: Any = [
+        {"role": "user", "content": SAID},
+        message.to_dict(),
+        {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "a tool's word"},
+    ]
+    answered = await client.chat.completions.create(model=MODEL, messages=messages, tools=TOOLS)
+
+    assert answered.choices[0].finish_reason == "stop"
+    assert answered.choices[0].message.content
+
+
 async def test_models_are_listed(client: openai.AsyncOpenAI) -> None:
     """GET /v1/models names what the provider serves."""
     assert [one.id async for one in client.models.list()] == [MODEL]

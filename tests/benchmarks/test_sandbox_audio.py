@@ -57,16 +57,17 @@ async def test_speech_is_a_sound_file_as_long_as_the_text(
 ) -> None:
     """A WAV that a reader of WAVs reads, 20 ms for each character, and billed by the character."""
     lengths = {}
-    for characters in (1, 50, 175):
+    for characters in (1, 50, 175, 4_096):
         spoken = await client.audio.speech.create(
             model=VOICE, voice="alloy", input="é" * characters, response_format="wav"
         )
         with wave.open(io.BytesIO(spoken.content)) as reader:
             lengths[characters] = reader.getnframes() / reader.getframerate()
             assert len(reader.readframes(10**9)) == reader.getnframes()
+            assert len(spoken.content) == 44 + reader.getnframes()
 
-    assert lengths == {1: 0.02, 50: 1.0, 175: 3.5}
-    assert provider.tally.units == {"character": 226}
+    assert lengths == {1: 0.02, 50: 1.0, 175: 3.5, 4_096: 81.92}
+    assert provider.tally.units == {"character": 4_322}
     assert (provider.tally.prompt_tokens, provider.tally.completion_tokens) == (0, 0)
 
 

@@ -377,7 +377,8 @@ async def test_a_batch_that_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize(("window", "seconds"), [("24h", 86_400), ("90s", 90)])
-async def test_a_batch_that_expires(window: str, seconds: int) -> None:
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_batch_that_expires(window: str, seconds: int, listed: bool) -> None:
     """At the end of its window, whoever looks finds it expired, also if its work is held up."""
     steps, clock = Steps(), Clock()
     async with (
@@ -392,7 +393,10 @@ async def test_a_batch_that_expires(window: str, seconds: int) -> None:
         clock.now_s += seconds - 1
         assert (await client.batches.retrieve(batch.id)).status == "in_progress"
         clock.now_s += 1
-        (last,) = (await client.batches.list()).data
+        if listed:
+            (last,) = (await client.batches.list()).data
+        else:
+            last = await client.batches.retrieve(batch.id)
 
         assert (last.status, counts(last)) == ("expired", (2, 1, 0))
         assert [one["custom_id"] for one in await results(client, last.output_file_id)] == ["a"]
@@ -491,10 +495,13 @@ async def test_batches_are_listed_page_by_page(client: openai.AsyncOpenAI) -> No
 
 
 async def test_what_a_batch_does_changes_no_request(client: openai.AsyncOpenAI) -> None:
-    """The n-th request has the same draws with a batch beside it and without."""
+    """The n-th request has the same draws with a batch beside it and without; they are none of a
+    line's."""
     asked: Any = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
-    await ended(client, await create(client, lines(line("a"), line("b"))))
+    batch = await ended(client, await create(client, lines(line("a"), line("b"))))
     beside = await client.chat.completions.create(**asked)
+    answers = await results(client, batch.output_file_id)
+    assert len({one["response"]["body"]["id"] for one in answers} | {beside.id}) == 3
 
     async with SandboxProvider(FAST) as provider, official(provider) as other:
         alone = await other.chat.completions.create(**asked)

@@ -335,7 +335,7 @@ async def test_a_category_is_flagged_by_its_name(
 ) -> None:
     """What is in the text, and nothing else; one result for each text, and nothing to pay."""
     judged = await client.moderations.create(
-        model=MODEL, input=["the violence and self-harm in it", SAID]
+        model=MODEL, input=["the violence and self-harm in it", "nonviolence, hateful"]
     )
 
     first, second = judged.results
@@ -463,7 +463,8 @@ async def test_documents_are_ranked_as_cohere_says_it(
 
 
 @pytest.mark.parametrize(
-    ("count", "words", "searches"), [(100, 1, 1), (101, 1, 2), (50, 500, 1), (51, 501, 2)]
+    ("count", "words", "searches"),
+    [(100, 1, 1), (101, 1, 2), (101, 0, 2), (50, 500, 1), (51, 501, 2)],
 )
 async def test_a_search_has_a_hundred_documents(
     provider: SandboxProvider,

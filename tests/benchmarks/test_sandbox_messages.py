@@ -174,6 +174,9 @@ async def test_a_tool_is_used_once(client: anthropic.AsyncAnthropic) -> None:
         tools=TOOLS,
     )
     assert [one.type for one in answered.content] == ["text"]
+    begun: Any = [{"role": "user", "content": SAID}, {"role": "assistant", "content": "the tool"}]
+    gone_on = await client.messages.create(model=MODEL, max_tokens=99, messages=begun, tools=TOOLS)
+    assert [one.type for one in gone_on.content] == ["text"]
 
 
 @pytest.mark.parametrize(("wished", "thought"), [(None, 8), (30, 30)])
@@ -186,15 +189,20 @@ async def test_thoughts_are_told_first_and_billed(
     """A signed block of its own, as long as wished; its tokens are output tokens."""
     wish = {} if wished is None else {"reasoning_tokens": wished}
     asked: dict[str, Any] = asking(thinking=THINKING, extra_body=wishing(5, **wish))
-    answer = await client.messages.create(**asked)
+    plain = await client.messages.create(**asked)
+    async with client.messages.stream(**asked) as stream:
+        streamed = await stream.get_final_message()
 
-    first, second = answer.content
-    assert first.type == "thinking"
-    assert len(first.thinking.split()) == thought
-    assert first.signature
-    assert second.type == "text"
-    assert len(second.text.split()) == 5
-    assert answer.usage.output_tokens == provider.tally.completion_tokens == thought + 5
+    told: list[Any] = [plain, streamed]
+    for answer in told:
+        first, second = answer.content
+        assert first.type == "thinking"
+        assert len(first.thinking.split()) == thought
+        assert first.signature
+        assert second.type == "text"
+        assert len(second.text.split()) == 5
+        assert answer.usage.output_tokens == thought + 5
+    assert provider.tally.completion_tokens == 2 * (thought + 5)
 
 
 async def test_thoughts_count_against_the_limit(client: anthropic.AsyncAnthropic) -> None:

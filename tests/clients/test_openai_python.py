@@ -9,14 +9,17 @@ import json
 import struct
 import wave
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from pydantic import BaseModel
 
+from benchmarks.sandbox import Fault
 from ledger.money import as_usd
-from tests.serving import HELLO, MODEL, Proxy, wishing
+from tests.clients.conftest import WIRES
+from tests.serving import HELLO, MODEL, Proxy, offer, serving, wishing
 
 ECHO: Any = {
     "type": "function",
@@ -85,16 +88,59 @@ async def test_structured_output(proxy: Proxy) -> None:
     assert parsed.answer
 
 
-async def test_an_image_is_looked_at(full_proxy: Proxy) -> None:
-    """Where the context is known, an image passes; the hold covered it."""
+@pytest.mark.parametrize("endpoints", list(WIRES.values()), ids=list(WIRES))
+async def test_an_image_is_looked_at(tmp_path: Path, endpoints: str) -> None:
+    """Whatever the provider speaks, it gets the image; and the hold covered what that may cost."""
     content: Any = [
         {"type": "text", "text": "what is this"},
         {"type": "image_url", "image_url": {"url": PIXEL}},
     ]
-    with pytest.raises(openai.BadRequestError, match="context"):
-        await full_proxy.client().chat.completions.create(
+    parts: Any = [
+        {"type": "input_text", "text": "what is this"},
+        {"type": "input_image", "image_url": PIXEL, "detail": "auto"},
+    ]
+    offers = {"a": offer("a", more=", context_tokens: 4000")}
+    provider = f", endpoints: [{endpoints}]"
+    async with serving(tmp_path, provider=provider, offers=offers) as proxy:
+        client = proxy.client()
+        await client.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": content}], max_tokens=5
         )
+        await client.responses.create(
+            model=MODEL, input=[{"role": "user", "content": parts}], max_output_tokens=5
+        )
+        for exchange in proxy.a.tally.exchanges:
+            assert PIXEL.partition(",")[2].encode() in exchange.body
+        held = await proxy.read(
+            lambda store: store.database.execute(
+                "SELECT min(held_nanos), sum(overrun_nanos) FROM usage"
+            ).fetchone()
+        )
+        assert held == (4000 * 1000 + 5 * 2000, 0)
+
+
+@pytest.mark.parametrize("endpoints", list(WIRES.values()), ids=list(WIRES))
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.SHORT, Fault.ERROR_EVENT], ids=str)
+async def test_a_cut_stream_raises(tmp_path: Path, endpoints: str, fault: Fault) -> None:
+    """Never a silent end, of a chat or a response, on its own wire or through another."""
+    provider = f", endpoints: [{endpoints}]"
+    async with serving(tmp_path, provider=provider, honest=False) as proxy:
+        proxy.a.fault = fault
+        client = proxy.client()
+        ask: Any = {"model": MODEL, "extra_body": {"sandbox": wishing(60)}}
+        with pytest.raises(openai.APIError, match="a broke off"):
+            async with client.chat.completions.stream(
+                messages=HELLO, max_tokens=60, **ask
+            ) as chat:
+                await chat.get_final_completion()
+        with pytest.raises(openai.APIError, match="a broke off"):
+            async with client.responses.stream(
+                input="one two three", max_output_tokens=60, **ask
+            ) as response:
+                await response.get_final_response()
+        for charge in await proxy.charges():
+            assert charge.estimated
+            assert (charge.usage.completion or 0) > 0
 
 
 async def test_responses_plain_and_streamed_say_the_same(proxy: Proxy) -> None:
