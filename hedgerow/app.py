@@ -26,6 +26,12 @@ from ledger.lock import sole_server
 from ledger.sqlite_store import SqliteStore
 from proxy.accounts import Accounts
 from proxy.aiohttp_upstream import aiohttp_upstream
+from proxy.batches.batch_store import BatchStore
+from proxy.batches.database import opened
+from proxy.batches.file_store import FileLimits, FileStore
+from proxy.batches.routes import BatchDesk
+from proxy.batches.runner import Runner
+from proxy.batches.timing import Timing
 from proxy.clock import Clock, SystemClock
 from proxy.connection import Connection
 from proxy.doors import Doors
@@ -121,7 +127,8 @@ async def running(
         )
         host = config.server.host if host is None else host
         port = config.server.port if port is None else port
-        bound = await stack.enter_async_context(_listening(house, limits, host, port))
+        desk = await stack.enter_async_context(_batches(config, house, drain_s))
+        bound = await stack.enter_async_context(_listening(house, limits, desk, host, port))
         yield Running(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1", house)
 
 
@@ -145,6 +152,37 @@ async def _book(
 
 
 @asynccontextmanager
+async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterator[BatchDesk]:
+    """Files and batches; whoever has them open runs the batches."""
+    # The first look reads the time zone from disk.
+    await asyncio.to_thread(config.batches.is_off_peak, _utc(house.clock))
+    limits = FileLimits(
+        max_bytes_per_file=config.files.max_bytes_per_file,
+        max_bytes=config.files.max_bytes,
+        idle_timeout_s=config.server.body_timeout,
+    )
+    timing = Timing(config.batches.parallel, config.batches.is_off_peak, _nothing_lies_idle)
+    async with opened(config.files.path) as database:
+        files = FileStore(database, config.files.path, limits, house.clock)
+        store = BatchStore(database)
+        runner = Runner(
+            house,
+            files,
+            store,
+            timing,
+            most_line_bytes=config.server.max_body_bytes,
+            drain_s=drain_s,
+        )
+        async with runner:
+            yield BatchDesk(house, files, store, runner)
+
+
+def _nothing_lies_idle() -> bool:
+    """Whether prepaid capacity lies idle: there is none yet."""
+    return False
+
+
+@asynccontextmanager
 async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
     """Keep the market's snapshot fresh."""
 
@@ -163,10 +201,10 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _listening(
-    house: House, limits: ServerLimits, host: str, port: int
+    house: House, limits: ServerLimits, desk: BatchDesk, host: str, port: int
 ) -> AsyncIterator[int]:
     """Listen; the port that was bound. At the end, drain."""
-    app = application(house, limits)
+    app = application(house, limits, desk)
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_S
     )

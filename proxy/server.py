@@ -13,6 +13,7 @@ from aiohttp import web
 from ledger.ids import new_id
 from proxy import models
 from proxy.auth import authenticate
+from proxy.batches.routes import BatchDesk
 from proxy.chat import serve
 from proxy.connection import Connection
 from proxy.count_tokens import serve_count
@@ -107,12 +108,13 @@ class AiohttpExchange:
         return self.response
 
 
-def application(house: House, limits: ServerLimits) -> web.Application:
+def application(house: House, limits: ServerLimits, desk: BatchDesk) -> web.Application:
     """Every route of the HTTP contract that this version has; everything else is a JSON 404."""
     app = web.Application(client_max_size=limits.body_bytes, middlewares=[_errors_in_our_shape])
     app[HOUSE] = house
     app[_STORIES] = Stories()
     app[_LIMITS] = limits
+    app.on_shutdown.append(desk.stop)
     app.on_shutdown.append(_drain)  # once nothing new is accepted
     app.on_cleanup.append(_end_stories)  # of requests that were still arriving then
     for prefix in PREFIXES:
@@ -121,6 +123,7 @@ def application(house: House, limits: ServerLimits) -> web.Application:
         app.router.add_post(f"{prefix}/{Endpoint.COUNT_TOKENS}", _told(serve_count))
         app.router.add_get(f"{prefix}/models", _told(models.listing), allow_head=False)
         app.router.add_get(f"{prefix}/models/{{id:.+}}", _told(models.one), allow_head=False)
+        app.router.add_routes(desk.routes(prefix))
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
     return app
@@ -250,6 +253,11 @@ async def _live(_request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    """Ready when the books can be read: an answer without books would be unbooked."""
-    await request.app[HOUSE].book.ready()
-    return web.json_response({"status": "ready"})
+    """Ready when the books can be read: an answer without books would be unbooked.
+
+    stream_rescues: how many broken streams were asked for elsewhere, and how many went on there.
+    """
+    house = request.app[HOUSE]
+    await house.book.ready()
+    rescues = {"tried": house.splices.tried, "matched": house.splices.matched}
+    return web.json_response({"status": "ready", "stream_rescues": rescues})

@@ -1,6 +1,6 @@
 """Files and batches: /v1/files and /v1/batches, and what runs the batches.
 
-                 routes ──▶ FileStore, BatchStore ──▶ Database (one SQLite file, beside the contents)
+    routes ──────────────▶ FileStore, BatchStore ──▶ Database (one SQLite file)
                                    ▲
     Runner ── validates, places ───┤
       ├── OwnRun: lines that we run ourselves, each by the same story as a live request

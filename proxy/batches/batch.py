@@ -98,7 +98,7 @@ class Batch:
     total: int = 0
     completed: int = 0
     failed: int = 0
-    used: Used = Used()
+    used: Used = field(default_factory=Used)
 
     @property
     def asks(self) -> Endpoint:

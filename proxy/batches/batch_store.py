@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -76,7 +76,7 @@ class Result:
     number: int
     text: bytes
     is_error: bool
-    used: Used = Used()
+    used: Used = field(default_factory=Used)
 
 
 class BatchStore:
@@ -140,15 +140,10 @@ class BatchStore:
         return found[:limit], len(found) > limit
 
     async def open_ids(self) -> list[str]:
-        """Batches that have not ended, the oldest first. What was under way waits again."""
+        """Batches that have not ended, the oldest first."""
 
         def look(db: sqlite3.Connection) -> list[str]:
-            rows = db.execute("SELECT id FROM batches WHERE is_open ORDER BY id").fetchall()
-            db.executemany(
-                f"UPDATE lines SET state = '{State.QUEUED}'"
-                f" WHERE batch = ? AND state = '{State.TAKEN}'",
-                rows,
-            )
+            rows = db.execute("SELECT id FROM batches WHERE is_open ORDER BY id")
             return [row[0] for row in rows]
 
         return await self._database.run(look)
@@ -290,6 +285,17 @@ class BatchStore:
 
         return await self._database.run(look)
 
+    async def put_all_back(self, batch_id: str) -> None:
+        """What was under way in a process that has ended waits again."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE lines SET state = ? WHERE batch = ? AND state = ?",
+                (State.QUEUED, batch_id, State.TAKEN),
+            )
+
+        await self._database.run(write)
+
     async def put_back(self, batch_id: str, number: int, ready_at_ns: int, tries: int) -> None:
         """A line of ours waits again."""
 
@@ -365,6 +371,14 @@ class BatchStore:
 
     # -- jobs
 
+    async def job(self, job_id: str) -> Job:
+        """One that is there."""
+
+        def look(db: sqlite3.Connection) -> Job:
+            return _job(db.execute(f"SELECT {_JOB} FROM jobs WHERE id = ?", (job_id,)).fetchone())
+
+        return await self._database.run(look)
+
     async def jobs(self, batch_id: str) -> list[Job]:
         """Those that have not ended."""
 
@@ -373,7 +387,7 @@ class BatchStore:
                 f"SELECT {_JOB} FROM jobs WHERE batch = ? AND state != ? ORDER BY id",
                 (batch_id, JobState.ENDED),
             )
-            return [Job(one, batch, JobState(state), *rest) for one, batch, state, *rest in rows]
+            return [_job(row) for row in rows]
 
         return await self._database.run(look)
 
@@ -446,6 +460,7 @@ _BATCH = (
     " output_expires_after, metadata, status, at, errors, output_file_id, error_file_id, total,"
     " completed, failed, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens"
 )
+_COUNTED = ("prompt", "cached", "completion", "reasoning")
 _JOB = (
     "id, batch, state, model, provider, offer_model, account, round, share_nanos, input_id,"
     " batch_id"
@@ -462,32 +477,17 @@ def _one(db: sqlite3.Connection, batch_id: str, owner: str | None = None) -> Bat
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:
-    (
-        *(batch_id, owner, key_id, input_id, endpoint, window, created_at, expires_at, kept),
-        *(metadata, status, at, errors, output_id, errors_id, total, completed, failed),
-        *(prompt, cached, completion, reasoning),
-    ) = row
-    return Batch(
-        id=batch_id,
-        owner=owner,
-        key_id=key_id,
-        input_file_id=input_id,
-        endpoint=endpoint,
-        completion_window=window,
-        created_at=created_at,
-        expires_at=expires_at,
-        output_expires_after=kept,
-        metadata=None if metadata is None else json.loads(metadata),
-        status=Status(status),
-        at=json.loads(at),
-        errors=tuple(LineWrong(**one) for one in json.loads(errors or "[]")),
-        output_file_id=output_id,
-        error_file_id=errors_id,
-        total=total,
-        completed=completed,
-        failed=failed,
-        used=Used(prompt, cached, completion, reasoning),
-    )
+    one: dict[str, Any] = dict(zip(_BATCH.split(", "), row, strict=True))
+    one["metadata"] = one["metadata"] and json.loads(one["metadata"])
+    one["status"], one["at"] = Status(one["status"]), json.loads(one["at"])
+    one["errors"] = tuple(LineWrong(**wrong) for wrong in json.loads(one["errors"] or "[]"))
+    counted = {name: one.pop(f"{name}_tokens") for name in _COUNTED}
+    return Batch(**one, used=Used(**counted))
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    job_id, batch_id, state, *rest = row
+    return Job(job_id, batch_id, JobState(state), *rest)
 
 
 def _here(batch: Batch | None) -> Batch:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ledger.principals import Principal
 from proxy.batches.database import Database
+from proxy.clock import Clock
 from proxy.errors import NotFound, TooLarge
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
@@ -77,13 +77,11 @@ class Page:
 class FileStore:
     """The files of one folder. `open` it before anything else."""
 
-    def __init__(
-        self, database: Database, folder: Path, limits: FileLimits, now_s: Callable[[], int]
-    ) -> None:
+    def __init__(self, database: Database, folder: Path, limits: FileLimits, clock: Clock) -> None:
         self.limits = limits
         self._database = database
         self._folder = folder
-        self._now_s = now_s
+        self._clock = clock
         self._taken_bytes = 0
 
     async def open(self) -> None:
@@ -129,9 +127,15 @@ class FileStore:
         await asyncio.to_thread(_settled, self.part(file.id), self.path(file.id))
         await self._database.run(lambda db: insert(db, file))
 
+    async def settle(self, file_id: str, size: int) -> None:
+        """The same for a file whose record another transaction inserts, and for which there must
+        be room: it has been paid for."""
+        await asyncio.to_thread(_settled, self.part(file_id), self.path(file_id))
+        self._taken_bytes += size
+
     async def find(self, owner: str, file_id: str) -> StoredFile:
         """Raises NotFound, also for the files of others."""
-        now_s = self._now_s()
+        now_s = self._clock.now_ns() // 1_000_000_000
 
         def look(db: sqlite3.Connection) -> StoredFile | None:
             row = db.execute(
@@ -148,7 +152,10 @@ class FileStore:
     async def page(
         self, owner: str, *, purpose: str | None, after: str | None, limit: int, newest_first: bool
     ) -> Page:
-        where, values = [f"owner = ? AND {_IS_THERE}"], [owner, self._now_s()]
+        where, values = (
+            [f"owner = ? AND {_IS_THERE}"],
+            [owner, self._clock.now_ns() // 1_000_000_000],
+        )
         if purpose is not None:
             where.append("purpose = ?")
             values.append(purpose)
@@ -170,7 +177,7 @@ class FileStore:
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Raises NotFound. A batch that is under way keeps its input until it has ended."""
-        now_s = self._now_s()
+        now_s = self._clock.now_ns() // 1_000_000_000
 
         def mark(db: sqlite3.Connection) -> int:
             return db.execute(
@@ -184,7 +191,7 @@ class FileStore:
 
     async def sweep(self) -> None:
         """Remove what was deleted or has expired, and no batch that is under way reads."""
-        now_s = self._now_s()
+        now_s = self._clock.now_ns() // 1_000_000_000
 
         def forget(db: sqlite3.Connection) -> list[tuple[str, int]]:
             return db.execute(

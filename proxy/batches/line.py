@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from proxy.batches.batch import Batch, LineWrong
-from proxy.errors import ProxyError
+from proxy.errors import Invalid, ProxyError
 from proxy.wires import body as bodies
 from proxy.wires.table import WIRES
 from proxy.wires.wire import Ask
@@ -99,37 +99,39 @@ class Checker:
     def check(self, place: Place, text: bytes) -> Checked | None:
         """None for a line with an error, which is in `errors` then."""
         self.count += 1
-        number = place.number
-        if place.bytes > self._most_bytes:
-            return self._wrong("line_too_long", f"more than {self._most_bytes} bytes", None, number)
         try:
-            line = bodies.read(_line, text, "line of a batch")
-            if line.url != self._batch.endpoint:
-                why = f"the batch is for {self._batch.endpoint}"
-                return self._wrong("url_mismatch", why, "url", number)
-            if not 1 <= len(line.custom_id) <= MOST_ID_CHARS:
-                why = f"custom_id has 1 to {MOST_ID_CHARS} characters"
-                return self._wrong("invalid_custom_id", why, "custom_id", number)
-            body = bytes(line.body)
-            ask = self._wire.ask(body, JSON)
+            return self._read(place, text)
         except ProxyError as error:
-            return self._wrong(error.code or error.type, error.message, error.param, number)
+            self.refuse(place, error)
+            return None
+
+    def refuse(self, place: Place, error: ProxyError) -> None:
+        """Note what is wrong with a line."""
+        message = f"line {place.number}: {error.message}"
+        wrong = LineWrong(error.code or error.type, message, error.param, place.number)
+        self.errors.append(wrong)
+
+    def _read(self, place: Place, text: bytes) -> Checked:
+        if place.bytes > self._most_bytes:
+            raise Invalid(f"it has more than {self._most_bytes} bytes", code="line_too_long")
+        line = bodies.read(_line, text, "line of a batch")
+        if line.url != self._batch.endpoint:
+            why = f"the batch is for {self._batch.endpoint}"
+            raise Invalid(why, param="url", code="url_mismatch")
+        if not 1 <= len(line.custom_id) <= MOST_ID_CHARS:
+            why = f"custom_id has 1 to {MOST_ID_CHARS} characters"
+            raise Invalid(why, param="custom_id", code="invalid_custom_id")
+        body = bytes(line.body)
+        ask = self._wire.ask(body, JSON)
         if ask.stream:
             why = "nobody waits for the lines of a batch: leave stream out"
-            return self._wrong("invalid_type", why, "body.stream", number)
+            raise Invalid(why, param="body.stream", code="invalid_type")
         digest = blake2b(line.custom_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if digest in self._ids:
             why = "another line has the same custom_id"
-            return self._wrong("duplicate_custom_id", why, "custom_id", number)
+            raise Invalid(why, param="custom_id", code="duplicate_custom_id")
         self._ids.add(digest)
         return Checked(place, line.custom_id, body, ask)
-
-    def refuse(self, checked: Checked, error: ProxyError) -> None:
-        """For a reason that is not in the line itself."""
-        self._wrong(error.code or error.type, error.message, error.param, checked.place.number)
-
-    def _wrong(self, code: str, message: str, param: str | None, number: int) -> None:
-        self.errors.append(LineWrong(code, f"line {number}: {message}", param, number))
 
 
 def read_body(path: Path, at: int, size: int) -> bytes:

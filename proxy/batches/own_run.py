@@ -50,13 +50,13 @@ class LineExchange:
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         self.status, self.answer_headers, self.answer_body = status, dict(headers), body
 
-    async def open(self, status: int, headers: Headers) -> None:
+    async def open(self, status: int, headers: Headers) -> None:  # noqa: ARG002 - a protocol
         raise AssertionError("no line of a batch is streamed")
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:  # noqa: ARG002 - a protocol
         raise AssertionError("no line of a batch is streamed")
 
-    async def finish(self, data: bytes) -> None:
+    async def finish(self, data: bytes) -> None:  # noqa: ARG002 - a protocol
         raise AssertionError("no line of a batch is streamed")
 
 
@@ -92,7 +92,7 @@ class OwnRun:
 
     # -- batches come and go
 
-    async def join(self, batch: Batch, path: Path, changed: asyncio.Event, waiting: int) -> None:
+    def join(self, batch: Batch, path: Path, changed: asyncio.Event, waiting: int) -> None:
         """Run the lines of a batch that are ours, now and as they come."""
         self._feeds.append(_Feed(batch, path, changed, waiting))
         self._wake.set()
@@ -179,7 +179,8 @@ class OwnRun:
         finally:
             self._running -= 1
             self._wake.set()
-            feed.changed.set()
+            if not feed.waiting:
+                feed.changed.set()
 
     async def _run_line(self, feed: _Feed, row: Row) -> None:
         clock, batch, began_s = self._house.clock, feed.batch, self._house.clock.monotonic_s()
@@ -248,7 +249,7 @@ def _rest_s(x: LineExchange, tries: int, draw: Callable[[], float]) -> float | N
     again = x.status in PASSES or (x.status in MAY_PASS and tries < MOST_TRIES)
     if not again:
         return None
-    longest_s = min(BACK_OFF_S * 2 ** (tries - 1), LONGEST_BACK_OFF_S)
+    longest_s: float = min(BACK_OFF_S * 2 ** (tries - 1), LONGEST_BACK_OFF_S)
     told_s = float(x.answer_headers.get("retry-after", "0"))
     return max(told_s, longest_s * (1 + draw()) / 2)
 

@@ -7,8 +7,10 @@ next goes on from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -23,6 +25,7 @@ from proxy.batches.line import (
     MOST_LINES,
     Checked,
     Checker,
+    Place,
     State,
     line_id,
     not_run,
@@ -33,9 +36,10 @@ from proxy.batches.placing import Placer
 from proxy.batches.provider_job import ProviderJob
 from proxy.batches.timing import Timing
 from proxy.chat import refuse_model
-from proxy.errors import ProxyError, log
+from proxy.errors import NotAuthenticated, ProxyError, log
 from proxy.house import House
 
+RESULTS_AT_ONCE = 20
 LINES_AT_ONCE = 200
 """So many are read, checked or written in one go: then it is somebody else's turn."""
 SWEEP_EVERY_S = 60.0
@@ -50,10 +54,12 @@ _NOT_RUN = {
 
 @dataclass(slots=True, eq=False)
 class _UnderWay:
-    """A batch that is being run. changed: something of it is done, or wanted."""
+    """A batch that is being run. changed: something of it is done, or wanted. stop: its jobs are
+    to end."""
 
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -132,7 +138,7 @@ class Runner:
                 await self._work(await self._store.get(batch_id), under_way)
                 await self._store.purge()
                 await self._files.sweep()
-            except Exception as error:  # an edge: nobody else hears of it
+            except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
                 log.error("%s is delayed: %s", batch_id, error, exc_info=error)
                 await asyncio.sleep(TRY_AGAIN_S)
                 await self._own.leave(batch_id)
@@ -145,9 +151,10 @@ class Runner:
         if batch.status is Status.VALIDATING:
             batch = await self._validate(batch)
         if batch.status is Status.IN_PROGRESS:
-            batch = await self._progress(batch, under_way)
-        elif batch.status is Status.CANCELLING:  # before it had begun, or by another process
-            await self._stop_jobs(batch, under_way)
+            await self._progress(batch, under_way)
+        elif batch.status is Status.CANCELLING:  # before it had begun, or a process ago
+            await self._start_jobs(batch, under_way)
+            await self._stop_jobs(under_way)
         if batch.status not in ENDED:
             await self._end(batch)
 
@@ -162,11 +169,14 @@ class Runner:
         file = await asyncio.to_thread(path.open, "rb")
         try:
             found = places(file, self._most_line_bytes)
-            while chunk := await asyncio.to_thread(self._check, batch, checker, found):
+            while (
+                chunk := await asyncio.to_thread(self._check, batch, checker, found)
+            ) is not None:
                 if len(checker.errors) >= MOST_ERRORS or checker.count > MOST_LINES:
                     break
-                rows, jobs = await asyncio.to_thread(_placed, placer, chunk)
-                await self._store.add_lines(batch.id, rows, jobs)
+                if not checker.errors:
+                    rows, jobs = await asyncio.to_thread(_placed, placer, chunk)
+                    await self._store.add_lines(batch.id, rows, jobs)
                 if (await self._store.get(batch.id)).status is Status.CANCELLING:
                     break
         finally:
@@ -181,3 +191,177 @@ class Runner:
             await self._store.fail(batch.id, errors, self._now_s())
             return await self._store.get(batch.id)
         return await self._store.enter(batch.id, Status.IN_PROGRESS, self._now_s())
+
+    def _check(
+        self, batch: Batch, checker: Checker, found: Iterator[tuple[Place, bytes]]
+    ) -> list[Checked] | None:
+        """The next lines that are right; None when there are no more. Runs in a thread."""
+        some = list(islice(found, LINES_AT_ONCE))
+        if not some:
+            return None
+        right = []
+        for place, text in some:
+            checked = checker.check(place, text)
+            if checked is not None:
+                try:
+                    who = self._house.book.principal_of(batch.key_id)
+                    refuse_model(checked.ask.model, self._house, who)
+                    right.append(checked)
+                except KeyRefused as refused:
+                    checker.refuse(place, NotAuthenticated(str(refused)))
+                except ProxyError as error:
+                    checker.refuse(place, error)
+        return right
+
+    # -- its lines
+
+    async def _progress(self, batch: Batch, under_way: _UnderWay) -> None:
+        """Until every line has a result, or no more is to be run."""
+        await self._store.put_all_back(batch.id)
+        waiting = await self._store.count(batch.id, State.QUEUED)
+        path = self._files.path(batch.input_file_id)
+        await self._start_jobs(batch, under_way)
+        self._own.join(batch, path, under_way.changed, waiting)
+        try:
+            while batch.status is Status.IN_PROGRESS and not self._is_over(batch):
+                if batch.completed + batch.failed == batch.total and not under_way.jobs:
+                    return
+                await self._change(batch, under_way)
+                batch = await self._store.get(batch.id)
+        finally:
+            await self._own.leave(batch.id)
+        await self._stop_jobs(under_way)
+
+    async def _change(self, batch: Batch, under_way: _UnderWay) -> None:
+        """Wait until something has changed, or the window has ended."""
+        while not under_way.changed.is_set() and not self._is_over(batch):
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await under_way.changed.wait()
+            except TimeoutError:
+                pass
+        under_way.changed.clear()
+
+    def _is_over(self, batch: Batch) -> bool:
+        return self._now_s() >= batch.expires_at
+
+    async def _start_jobs(self, batch: Batch, under_way: _UnderWay) -> None:
+        if under_way.jobs:
+            return  # something of ours has failed, but not they
+        for job in await self._store.jobs(batch.id):
+            task = asyncio.create_task(self._job(batch, job.id, under_way))
+            under_way.jobs.add(task)
+            task.add_done_callback(partial(_job_over, under_way))
+
+    async def _stop_jobs(self, under_way: _UnderWay) -> None:
+        """They end as soon as their providers have; what was answered until then counts."""
+        under_way.stop.set()
+        if under_way.jobs:
+            await asyncio.wait(set(under_way.jobs))
+
+    async def _job(self, batch: Batch, job_id: str, under_way: _UnderWay) -> None:
+        """One job to its end; what goes wrong with us meanwhile only delays it."""
+        path = self._files.path(batch.input_file_id)
+        while True:
+            try:
+                job = await self._store.job(job_id)
+                run = ProviderJob(self._house, self._store, batch, job, path, under_way.stop)
+                returned = await run.run()
+                if returned:
+                    self._own.more(batch.id, returned)
+            except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
+                log.error("%s is delayed: %s", job_id, error, exc_info=error)
+                await asyncio.sleep(TRY_AGAIN_S)
+            else:
+                return
+
+    # -- its end
+
+    async def _end(self, batch: Batch) -> None:
+        """Write its files, and close it."""
+        batch = await self._store.enter(batch.id, Status.FINALIZING, self._now_s())
+        if batch.status is Status.CANCELLING:
+            status = Status.CANCELLED
+        elif await self._store.undone(batch.id, after=0, limit=1):
+            status = Status.EXPIRED
+        else:
+            status = Status.COMPLETED
+        output = await self._written(batch, "output", errors=False)
+        errors = await self._written(batch, "errors", errors=True, ending=status)
+        await self._store.end(batch.id, status, self._now_s(), output, errors)
+
+    async def _written(
+        self, batch: Batch, kind: str, *, errors: bool, ending: Status | None = None
+    ) -> StoredFile | None:
+        """The results of one kind as a file; None without any. ending: then also what has none."""
+        file_id = new_id("file", self._house.clock.now_ns(), self._house.random_bytes)
+        part, size, after = self._files.part(file_id), 0, 0
+        out = await asyncio.to_thread(part.open, "wb")
+        try:
+            while some := await self._store.results(
+                batch.id, errors=errors, after=after, limit=RESULTS_AT_ONCE
+            ):
+                size += await asyncio.to_thread(out.write, b"".join(text for _, text in some))
+                after = some[-1][0]
+            after = 0
+            while ending is not None and (
+                rows := await self._store.undone(batch.id, after=after, limit=LINES_AT_ONCE)
+            ):
+                texts = [_not_run(batch, row, ending) for row in rows]
+                size += await asyncio.to_thread(out.write, b"".join(texts))
+                after = rows[-1].number
+        except BaseException:
+            await asyncio.to_thread(_dropped, out, part)
+            raise
+        if not size:
+            await asyncio.to_thread(_dropped, out, part)
+            return None
+        await asyncio.to_thread(out.close)
+        await self._files.settle(file_id, size)
+        now_s = self._now_s()
+        return StoredFile(
+            id=file_id,
+            owner=batch.owner,
+            filename=f"{batch.id}_{kind}.jsonl",
+            purpose=BATCH_OUTPUT,
+            bytes=size,
+            created_at=now_s,
+            expires_at=now_s + (batch.output_expires_after or BATCH_KEPT_S),
+        )
+
+    async def _sweep(self) -> None:
+        """Now and then, remove files that have expired, and lines of what was being closed."""
+        while True:
+            try:
+                await self._store.purge()
+                await self._files.sweep()
+            except ProxyError as error:
+                log.error("files: %s", error)
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    def _now_s(self) -> int:
+        return self._house.clock.now_ns() // 1_000_000_000
+
+
+def _job_over(under_way: _UnderWay, task: asyncio.Task[None]) -> None:
+    under_way.jobs.discard(task)
+    under_way.changed.set()
+
+
+def _placed(placer: Placer, chunk: list[Checked]) -> tuple[list[Row], list[Job]]:
+    """Lines as they are kept, and the jobs that are new with them. Runs in a thread."""
+    rows = []
+    for one in chunk:
+        job_id, place = placer.place(one), one.place
+        state = State.QUEUED if job_id is None else State.PLACED
+        rows.append(Row(place.number, one.custom_id, place.at, place.bytes, state, job_id))
+    return rows, placer.new_jobs()
+
+
+def _not_run(batch: Batch, row: Row, ending: Status) -> bytes:
+    return not_run(line_id(batch.id, row.number), row.custom_id, *_NOT_RUN[ending])
+
+
+def _dropped(out: BinaryIO, part: Path) -> None:
+    out.close()
+    part.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from openai.types import Batch
 
 from benchmarks.sandbox import Behaviour, Fault, SandboxProvider
 from benchmarks.sandbox.batches import MAX_UNDER_WAY
-from benchmarks.sandbox.files import MAX_FILE_BYTES, MAX_STORED_BYTES, FileStore
+from benchmarks.sandbox.files import MAX_FILE_BYTES
 
 MODEL = "oak-70b"
 FAST = Behaviour(models=(MODEL,), time_scale=0.0)
@@ -113,45 +113,6 @@ def counts(batch: Batch) -> tuple[int, int, int]:
     assert batch.request_counts is not None
     told = batch.request_counts
     return told.total, told.completed, told.failed
-
-
-# Files
-
-
-async def test_a_file_comes_back_as_it_was(client: openai.AsyncOpenAI) -> None:
-    """To the byte, with its name and size; it is listed, and once deleted it is gone."""
-    content = bytes(range(256)) + b"\r\n--x\r\n\r\n"
-    made = await client.files.create(file=("ü.bin", content), purpose="user_data")
-    other = await client.files.create(file=("b", b"x"), purpose="batch")
-
-    assert (made.filename, made.bytes, made.purpose) == ("ü.bin", len(content), "user_data")
-    assert await client.files.retrieve(made.id) == made
-    assert (await client.files.content(made.id)).content == content
-    assert [one.id async for one in client.files.list()] == [other.id, made.id]
-    assert [one.id async for one in client.files.list(purpose="batch")] == [other.id]
-    assert (await client.files.delete(made.id)).deleted
-    for gone in (client.files.retrieve, client.files.content, client.files.delete):
-        with pytest.raises(openai.NotFoundError):
-            await gone(made.id)
-
-
-async def test_a_file_that_is_too_large(client: openai.AsyncOpenAI) -> None:
-    """One byte more than may be is refused."""
-    assert await upload(client, b"x" * MAX_FILE_BYTES)
-    with pytest.raises(openai.APIStatusError) as caught:
-        await upload(client, b"x" * (MAX_FILE_BYTES + 1))
-    assert caught.value.status_code == 413
-
-
-def test_the_oldest_files_go_first() -> None:
-    """Together they never have more bytes than may be kept."""
-    store = FileStore(Clock())
-    half = b"x" * (MAX_STORED_BYTES // 4)
-
-    ids = [store.add(str(number), "batch", half).id for number in range(6)]
-
-    assert [one.id for one in store] == ids[:1:-1]
-    assert sum(len(one.content) for one in store) == MAX_STORED_BYTES
 
 
 async def test_files_and_batches_fail_with_their_provider(

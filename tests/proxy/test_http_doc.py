@@ -1,28 +1,40 @@
-"""docs/reference/http.md and the code say the same."""
+"""docs/api.md and the code say the same."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 from proxy.errors import ProxyError, Refused
 from proxy.house import House
-from proxy.server import PREFIXES, application
+from proxy.server import PREFIXES, ServerLimits, application
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+LIMITS = ServerLimits(
+    body_bytes=1, header_bytes=1, body_timeout_s=1.0, idle_timeout_s=1.0, drain_s=0.0
+)
+
+
+def all_errors(root: type[ProxyError] = ProxyError) -> Iterator[type[ProxyError]]:
+    for one in root.__subclasses__():
+        yield one
+        yield from all_errors(one)
 
 
 def test_every_route_is_documented_and_the_other_way_round() -> None:
     """The page names each route once, under /v1; each of those is there under every prefix."""
-    app = application(cast("House", None), max_body_bytes=1, drain_s=0.0)
+    app = application(cast("House", None), LIMITS)
     routes = {
         (route.method, re.sub(r":[^}]*", "", route.resource.canonical))
         for route in app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    documented = set(re.findall(r"^\| `(GET|POST) (/[^`]+)`", PAGE, flags=re.MULTILINE))
+    documented = set(re.findall(r"^\| `(GET|POST|DELETE) (/[^`]+)`", PAGE, flags=re.MULTILINE))
     named = {(method, path) for method, path in routes if not path.startswith("/api")}
     assert documented == named
     for method, path in documented:
@@ -34,10 +46,10 @@ def test_every_error_is_documented_and_the_other_way_round() -> None:
     """Status, type and code of each error stand in one row; every code that is given is there."""
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \|$", PAGE, flags=re.MULTILINE)
     documented = {(int(status), kind) for status, kind, _ in rows}
-    errors = [one for one in ProxyError.__subclasses__() if one is not Refused]
+    errors = [one for one in all_errors() if one is not Refused]
     assert documented == {(one.status, one.type) for one in errors}
 
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "proxy").glob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "proxy").rglob("*.py")]
     given = {code for text in sources for code in re.findall(r'code=(?:code or )?"(\w+)"', text)}
     given |= {code for text in sources for code in re.findall(r'Reason\.\w+: "(\w+)"', text)}
     given |= {one.default_code for one in errors if one.default_code is not None}
@@ -46,6 +58,7 @@ def test_every_error_is_documented_and_the_other_way_round() -> None:
 
 def test_every_answer_header_is_documented_and_the_other_way_round() -> None:
     """The headers of ours that the story writes are those of the page."""
-    story = (ROOT / "proxy" / "chat.py").read_text(encoding="utf-8")
-    written = set(re.findall(r'"(x-[a-z-]+)"', story))
-    assert set(re.findall(r"`(x-[a-z-]+)`", PAGE)) == written
+    stories = ("chat.py", "count_tokens.py", "replays.py")
+    texts = [(ROOT / "proxy" / one).read_text(encoding="utf-8") for one in stories]
+    written = {name for text in texts for name in re.findall(r'"(x-(?!api-key)[a-z-]+)"', text)}
+    assert set(re.findall(r"`(x-(?!api-key)[a-z-]+)(?:: 1)?`", PAGE)) == written

@@ -1,0 +1,108 @@
+"""Placer: which lines of a batch go to a provider's batch API, and in which job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.snapshot import Listing
+from ledger.usage import TokenUsage
+from proxy.batches.batch import Batch
+from proxy.batches.batch_store import Job, JobState
+from proxy.batches.line import Checked
+from proxy.chat import intent_of
+from proxy.endpoints import Endpoint
+from proxy.house import House
+from proxy.litellm_upstream import SCHEME
+from routing.decide import expected_cost
+from routing.eligibility import refusal
+from routing.intent import RoutingIntent
+
+MOST_JOB_LINES = 10_000
+MOST_JOB_BYTES = 3 << 20
+"""A job's input is made in memory; and providers limit it too."""
+
+
+@dataclass(slots=True)
+class _Filling:
+    """A job that still takes lines."""
+
+    job: Job
+    lines: int = 0
+    bytes: int = 0
+
+
+class Placer:
+    """For the lines of one batch, in their order."""
+
+    def __init__(self, house: House, batch: Batch) -> None:
+        self._house = house
+        self._batch = batch
+        self._filling: dict[tuple[str, str], _Filling] = {}
+        self._new: list[Job] = []
+        self._made = 0
+
+    def place(self, line: Checked) -> str | None:
+        """The id of its job; None if it is cheapest to run it ourselves."""
+        listing = self._cheapest(intent_of(line.ask, self._house))
+        if listing is None:
+            return None
+        model = line.ask.model
+        key = (model, listing.offer.id)
+        filling = self._filling.get(key)
+        if (
+            filling is None
+            or filling.lines >= MOST_JOB_LINES
+            or filling.bytes + line.place.bytes > MOST_JOB_BYTES
+        ):
+            filling = self._filling[key] = _Filling(self._job(model, listing))
+        filling.lines += 1
+        filling.bytes += line.place.bytes
+        return filling.job.id
+
+    def new_jobs(self) -> list[Job]:
+        """Those that were made since this was last asked."""
+        new, self._new = self._new, []
+        return new
+
+    def _job(self, model: str, listing: Listing) -> Job:
+        self._made += 1
+        job_id = f"job_{self._batch.id.removeprefix('batch_')}_{self._made:03d}"
+        offer = listing.offer
+        job = Job(job_id, self._batch.id, JobState.HOLDING, model, offer.provider, offer.model)
+        self._new.append(job)
+        return job
+
+    def _cheapest(self, intent: RoutingIntent) -> Listing | None:
+        """The cheapest batch API, if it is cheaper than every way to run it as a request."""
+        usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
+        listings = [
+            one
+            for one in self._house.market.snapshot.models[intent.model]
+            if refusal(one, intent) is None
+        ]
+        there = [(cost, one) for one in listings if (cost := self._cost(one, usage)) is not None]
+        if not there:
+            return None
+        cost, best = min(there, key=lambda one: one[0])
+        return best if all(cost < expected_cost(one, usage) for one in listings) else None
+
+    def _cost(self, listing: Listing, usage: TokenUsage) -> int | None:
+        """In the provider's batch API; None where it has none for this."""
+        provider = self._house.providers[listing.offer.provider]
+        needs = {Endpoint.FILES, Endpoint.BATCHES, self._batch.asks}
+        if not needs <= provider.endpoints or provider.base_url.startswith(f"{SCHEME}://"):
+            return None
+        quote = listing.quote and listing.quote.in_batches()
+        return quote.would_cost(usage) if quote else None
+
+
+def listing_of(house: House, job: Job) -> Listing | None:
+    """The offer of a job as the market shows it now; None if it is no longer configured."""
+    return next(_offers(house, job), None)
+
+
+def _offers(house: House, job: Job) -> Iterator[Listing]:
+    for one in house.market.snapshot.models.get(job.model, ()):
+        if (one.offer.provider, one.offer.model) == (job.provider, job.offer_model):
+            yield one

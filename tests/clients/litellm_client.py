@@ -1,0 +1,162 @@
+"""The LiteLLM SDK as a client, in a process of its own: its import takes seconds.
+
+A line of JSON in, `{"check", "base_url", "key"}`, one out: what the check saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import litellm
+from pydantic import BaseModel
+
+Checks = dict[str, Callable[[dict[str, str]], Awaitable[Any]]]
+
+MESSAGES = [{"role": "user", "content": "one two three"}]
+USE_IT = [{"role": "user", "content": "use the tool, please"}]
+WISH = {"sandbox": {"output_tokens": 7}}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "echo",
+        "parameters": {"type": "object", "properties": {"echo": {"type": "string"}}},
+    },
+}
+
+
+class Trees(BaseModel):
+    answer: str
+
+
+async def chat(at: dict[str, str]) -> Any:
+    answer = await litellm.acompletion(messages=MESSAGES, max_tokens=50, extra_body=WISH, **at)
+    return said(answer)
+
+
+async def chat_streamed(at: dict[str, str]) -> Any:
+    """LiteLLM's own builder puts the chunks together."""
+    stream = await litellm.acompletion(
+        messages=MESSAGES,
+        max_tokens=50,
+        extra_body=WISH,
+        stream=True,
+        stream_options={"include_usage": True},
+        **at,
+    )
+    chunks = [one async for one in stream]
+    return said(litellm.stream_chunk_builder(chunks, messages=MESSAGES))
+
+
+async def tools(at: dict[str, str]) -> Any:
+    """Plain and streamed; then the call's result, and what is said to that."""
+    ask = {"messages": USE_IT, "tools": [TOOL], "max_tokens": 500, **at}
+    plain = await litellm.acompletion(**ask)
+    chunks = [one async for one in await litellm.acompletion(**ask, stream=True)]
+    streamed = litellm.stream_chunk_builder(chunks, messages=USE_IT)
+    calls = [one.choices[0].message.tool_calls[0] for one in (plain, streamed)]
+    result = {"role": "tool", "tool_call_id": calls[0].id, "content": "an echo"}
+    ended = await litellm.acompletion(
+        messages=[*USE_IT, plain.choices[0].message.model_dump(), result],
+        tools=[TOOL],
+        max_tokens=50,
+        **at,
+    )
+    return {
+        "calls": [[one.function.name, json.loads(one.function.arguments)] for one in calls],
+        "finish": [one.choices[0].finish_reason for one in (plain, streamed, ended)],
+    }
+
+
+async def structured(at: dict[str, str]) -> Any:
+    answer = await litellm.acompletion(
+        messages=MESSAGES, max_tokens=50, response_format=Trees, **at
+    )
+    return type(Trees.model_validate_json(answer.choices[0].message.content).answer).__name__
+
+
+async def responses(at: dict[str, str]) -> Any:
+    ask = {"input": "one two three", "max_output_tokens": 50, "extra_body": WISH, **at}
+    plain = await litellm.aresponses(**ask)
+    events = [one async for one in await litellm.aresponses(**ask, stream=True)]
+    deltas = [one.delta for one in events if one.type == "response.output_text.delta"]
+    return {
+        "plain": plain.output[-1].content[0].text,
+        "streamed": "".join(deltas),
+        "last": str(events[-1].type.value),
+        "tokens": plain.usage.output_tokens,
+    }
+
+
+async def embeddings(at: dict[str, str]) -> Any:
+    answer = await litellm.aembedding(input=["one two", "three"], **at)
+    return {
+        "indexes": [one["index"] for one in answer.data],
+        "are_numbers": all(isinstance(value, float) for value in answer.data[0]["embedding"]),
+        "tokens": answer.usage.prompt_tokens,
+    }
+
+
+async def errors(at: dict[str, str]) -> Any:
+    """The names of the classes that LiteLLM makes of ours."""
+    wrong_key = {**at, "api_key": "sk-wrong"}
+    provider = at["model"].partition("/")[0]
+    found = []
+    for asked in (wrong_key, {**at, "model": f"{provider}/elm"}):
+        try:
+            await litellm.acompletion(messages=MESSAGES, max_tokens=5, num_retries=0, **asked)
+        except litellm.exceptions.APIError as error:
+            found.append(type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - its name is the result
+            found.append(type(error).__name__)
+    return found
+
+
+def said(answer: Any) -> Any:
+    (choice,) = answer.choices
+    return {
+        "text": choice.message.content,
+        "finish": choice.finish_reason,
+        "usage": [answer.usage.prompt_tokens, answer.usage.completion_tokens],
+    }
+
+
+async def aborted(at: dict[str, str]) -> Any:
+    """Leaves after three words."""
+    stream = await litellm.acompletion(
+        messages=MESSAGES,
+        max_tokens=60,
+        extra_body={"sandbox": {"output_tokens": 60}},
+        stream=True,
+        **at,
+    )
+    words = 0
+    async for chunk in stream:
+        words += bool(chunk.choices[0].delta.content)
+        if words == 3:
+            break
+    await stream.aclose()
+    return words
+
+
+CHECKS: Checks = {
+    one.__name__: one
+    for one in (chat, chat_streamed, tools, structured, responses, embeddings, errors, aborted)
+}
+
+
+async def serve() -> None:
+    print("{}", flush=True)  # imported, and ready
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        asked = json.loads(line)
+        seen = await CHECKS[asked.pop("check")](asked)
+        print(json.dumps(seen), flush=True)
+
+
+if __name__ == "__main__":
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    asyncio.run(serve())
