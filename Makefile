@@ -12,7 +12,7 @@ help: ## this list
 setup: .venv/runtime ## a .venv in this folder, from the lock file
 demo: .venv/runtime ## the main job on loopback: no keys, no network
 	@$(BIN)/hedgerow demo --once
-test: .venv/dev ## everything that must pass
+test: .venv/dev .venv/node ## everything that must pass
 	$(BIN)/pytest
 lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
@@ -37,6 +37,11 @@ bench: .venv/dev ## the speed of our own code, as ratios in one run
 .venv/dev: .venv/runtime requirements/dev.lock
 	@$(UV) install --require-hashes -r requirements/dev.lock
 	@touch $@
+NODE_CLIENT := tests/clients/node
+.venv/node: $(NODE_CLIENT)/package.json $(NODE_CLIENT)/package-lock.json | .venv/bin/uv
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix $(NODE_CLIENT) --cache .venv/npm-cache --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@; \
+	else echo "there is no npm: the tests of the node client are skipped" >&2; fi
 
 LOCK := $(UV) compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group pyproject.toml:build
 lock: .venv/bin/uv ## write the lock files anew, with hashes
@@ -45,4 +50,4 @@ lock: .venv/bin/uv ## write the lock files anew, with hashes
 	grep -A1000 '^uv==' requirements/runtime.lock | awk 'NR>1 && /^[a-z]/ {exit} {print}' > requirements/uv.txt
 
 clean: ## remove what the other targets made
-	rm -rf .venv .tmp .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tmp .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis $(NODE_CLIENT)/node_modules

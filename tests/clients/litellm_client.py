@@ -19,6 +19,8 @@ Checks = dict[str, Callable[[dict[str, str]], Awaitable[Any]]]
 MESSAGES = [{"role": "user", "content": "one two three"}]
 USE_IT = [{"role": "user", "content": "use the tool, please"}]
 WISH = {"sandbox": {"output_tokens": 7}}
+OWN_TOOLS = {"_skip_mcp_handler": True}
+"""Else LiteLLM imports a package for tools of MCP servers, which does not come with it."""
 TOOL = {
     "type": "function",
     "function": {
@@ -33,7 +35,7 @@ class Trees(BaseModel):
 
 
 async def chat(at: dict[str, str]) -> Any:
-    answer = await litellm.acompletion(messages=MESSAGES, max_tokens=50, extra_body=WISH, **at)
+    answer = await litellm.acompletion(messages=MESSAGES, max_tokens=50, **WISH, **at)
     return said(answer)
 
 
@@ -42,7 +44,7 @@ async def chat_streamed(at: dict[str, str]) -> Any:
     stream = await litellm.acompletion(
         messages=MESSAGES,
         max_tokens=50,
-        extra_body=WISH,
+        **WISH,
         stream=True,
         stream_options={"include_usage": True},
         **at,
@@ -53,7 +55,7 @@ async def chat_streamed(at: dict[str, str]) -> Any:
 
 async def tools(at: dict[str, str]) -> Any:
     """Plain and streamed; then the call's result, and what is said to that."""
-    ask = {"messages": USE_IT, "tools": [TOOL], "max_tokens": 500, **at}
+    ask = {"messages": USE_IT, "tools": [TOOL], "max_tokens": 500, **OWN_TOOLS, **at}
     plain = await litellm.acompletion(**ask)
     chunks = [one async for one in await litellm.acompletion(**ask, stream=True)]
     streamed = litellm.stream_chunk_builder(chunks, messages=USE_IT)
@@ -63,6 +65,7 @@ async def tools(at: dict[str, str]) -> Any:
         messages=[*USE_IT, plain.choices[0].message.model_dump(), result],
         tools=[TOOL],
         max_tokens=50,
+        **OWN_TOOLS,
         **at,
     )
     return {
@@ -78,16 +81,19 @@ async def structured(at: dict[str, str]) -> Any:
     return type(Trees.model_validate_json(answer.choices[0].message.content).answer).__name__
 
 
-async def responses(at: dict[str, str]) -> Any:
-    ask = {"input": "one two three", "max_output_tokens": 50, "extra_body": WISH, **at}
-    plain = await litellm.aresponses(**ask)
-    events = [one async for one in await litellm.aresponses(**ask, stream=True)]
-    deltas = [one.delta for one in events if one.type == "response.output_text.delta"]
+async def messages(at: dict[str, str]) -> Any:
+    """Its own client of Anthropic's wire: what comes back is Anthropic's too."""
+    ask = {"messages": MESSAGES, "max_tokens": 50, **WISH, **at}
+    plain = await litellm.anthropic_messages(**ask)
+    stream = await litellm.anthropic_messages(**ask, stream=True)
+    lines = b"".join([one async for one in stream]).decode().splitlines()
+    events = [json.loads(one.removeprefix("data:")) for one in lines if one.startswith("data:")]
+    deltas = [one["delta"] for one in events if one["type"] == "content_block_delta"]
     return {
-        "plain": plain.output[-1].content[0].text,
-        "streamed": "".join(deltas),
-        "last": str(events[-1].type.value),
-        "tokens": plain.usage.output_tokens,
+        "plain": plain["content"][0]["text"],
+        "streamed": "".join(one["text"] for one in deltas),
+        "last": events[-1]["type"],
+        "tokens": plain["usage"]["output_tokens"],
     }
 
 
@@ -129,7 +135,7 @@ async def aborted(at: dict[str, str]) -> Any:
     stream = await litellm.acompletion(
         messages=MESSAGES,
         max_tokens=60,
-        extra_body={"sandbox": {"output_tokens": 60}},
+        sandbox={"output_tokens": 60},
         stream=True,
         **at,
     )
@@ -144,7 +150,7 @@ async def aborted(at: dict[str, str]) -> Any:
 
 CHECKS: Checks = {
     one.__name__: one
-    for one in (chat, chat_streamed, tools, structured, responses, embeddings, errors, aborted)
+    for one in (chat, chat_streamed, tools, structured, messages, embeddings, errors, aborted)
 }
 
 
