@@ -63,6 +63,8 @@ class Offer:
     writing, what each of its texts may have.
     max_output_tokens: the most that a completion may have.
     tasks: the kinds of work that it does.
+    speaks_chat: it can be asked by a chat completion, as nearly all that write can; else by a
+    response alone.
     """
 
     provider: str
@@ -74,6 +76,7 @@ class Offer:
     max_output_tokens: int | None = None
     features: frozenset[Feature] | None = None
     tasks: frozenset[Task] | None = None
+    speaks_chat: bool = True
     id: str = field(init=False)
 
     def __post_init__(self) -> None:

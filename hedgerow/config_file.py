@@ -267,6 +267,13 @@ class OfferSpec(Part):
         examples=["[chat, completion]"],
     )
 
+    speaks_chat: bool | None = Field(
+        None,
+        description="Whether it takes chat completions; `false` for a model that only takes"
+        " responses. When not given, what the feeds say, else yes",
+        examples=["false"],
+    )
+
     @model_validator(mode="after")
     def _counts_what_it_sells(self) -> Self:
         per = self.price.rate_card().per if self.price else None

@@ -69,8 +69,15 @@ def _quoted(
         max_output_tokens=longest,
         features=features,
         tasks=tasks,
+        speaks_chat=_speaks_chat(spec, known),
     )
     return Quoted(offer, _quote(spec, known, prices, at))
+
+
+def _speaks_chat(spec: OfferSpec, known: PricedModel | None) -> bool:
+    if spec.speaks_chat is not None:
+        return spec.speaks_chat
+    return known is None or known.speaks_chat
 
 
 def _quote(

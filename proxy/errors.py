@@ -152,6 +152,11 @@ class AlreadyAnswered(ProxyError):
 
     status, type, default_code = 409, "invalid_request_error", "idempotency_key_used"
 
+    @property
+    def headers(self) -> Headers:
+        """OpenAI's and Anthropic's clients try a 409 again, unless they are told."""
+        return [*super().headers, ("x-should-retry", "false")]
+
 
 class Conflict(ProxyError):
     """What it is about is in a state in which this cannot be done to it."""

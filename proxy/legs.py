@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from benchmarks.offers import Task
+from benchmarks.offers import Offer, Task
 from proxy.endpoints import Endpoint
 from proxy.errors import Untranslatable
 from proxy.limits import UNKNOWN_OUTPUT_LIMIT, OutputLimit
 from proxy.providers import Account, Prefill, Provider
 from proxy.relay import StreamRelay, Teller
 from proxy.tellers import ChunkTeller, FromChunks, NamedTeller, ToldAsChunks
-from proxy.translate import messages_client, messages_provider, responses
+from proxy.translate import messages_client, messages_provider, responses, responses_provider
 from proxy.translate.strict import without_extras
 from proxy.wires import audio as audio_wire
 from proxy.wires import body as bodies
@@ -100,6 +100,10 @@ class Leg:
         return self.theirs is self.body.ours
 
     @property
+    def _is_chat(self) -> bool:
+        return self.theirs.endpoint is Endpoint.CHAT
+
+    @property
     def goes_by_chunks(self) -> bool:
         """Whether the client is told a stream by way of chunks of a chat."""
         wires = {self.theirs.endpoint, self.body.ours.endpoint}
@@ -130,7 +134,7 @@ class Leg:
         if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
             # No message is without a limit, and what a model may think depends on it.
             request = messages_provider.request_from_chat(request, limit.tokens, model)
-        elif not self.is_native and self.provider.is_strict:
+        elif self.provider.is_strict and not self.is_native and self._is_chat:
             request = without_extras(request)
         return self.theirs.rewrite(request, self.content_type, self.provider, model, told)
 
@@ -160,6 +164,8 @@ class Leg:
             return answer
         if self.theirs.endpoint is Endpoint.MESSAGES:
             answer = messages_provider.answer_to_chat(answer, created=self.body.at_s)
+        elif self.theirs.endpoint is Endpoint.RESPONSES:
+            answer = responses_provider.answer_to_chat(answer, created=self.body.at_s)
         match self.body.ours.endpoint:
             case Endpoint.RESPONSES:
                 return responses.answer_from_chat(answer, self.body.raw)
@@ -180,26 +186,31 @@ class Leg:
             return NamedTeller(responses_wire.broken)
         if self.ask.task in _SOUND:
             return NamedTeller(audio_wire.broken)
-        heard_as = None
-        if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
-            events = messages_provider.EventsToChat(
-                usage=self.ask.wants_usage, created=self.body.at_s
-            )
-            heard_as = events.event
-        return ChunkTeller(told_as or self.body.told_as(), heard_as)
+        told_as = told_as or self.body.told_as()
+        if self.is_native or self._is_chat:
+            return ChunkTeller(told_as)
+        is_messages = self.theirs.endpoint is Endpoint.MESSAGES
+        translation = messages_provider if is_messages else responses_provider
+        events = translation.EventsToChat(usage=self.ask.wants_usage, created=self.body.at_s)
+        return ChunkTeller(told_as, events.event)
 
 
-def leg_to(provider: Provider, body: Body, ask: Ask) -> Leg:
-    """The way to a provider. Raises Untranslatable, saying why there is none."""
-    endpoint = body.ours.endpoint
-    if endpoint in provider.endpoints:
+def leg_to(provider: Provider, offer: Offer, body: Body, ask: Ask) -> Leg:
+    """The way to an offer. Raises Untranslatable, saying why there is none."""
+    endpoint, spoken = body.ours.endpoint, provider.endpoints
+    if not offer.speaks_chat:
+        spoken = spoken - {Endpoint.CHAT}
+    if endpoint in spoken:
         return Leg(body, ask, provider, body.ours, body.raw)
-    if endpoint in _THROUGH_CHAT and Endpoint.CHAT in provider.endpoints:
+    if endpoint in _THROUGH_CHAT and Endpoint.CHAT in spoken:
         return Leg(body, ask, provider, WIRES[Endpoint.CHAT], body.as_chat())
-    if endpoint in _THROUGH_CHAT and Endpoint.MESSAGES in provider.endpoints:
+    if endpoint in _THROUGH_CHAT and Endpoint.MESSAGES in spoken:
         chat = body.as_chat()
         messages_provider.request_from_chat(chat, UNKNOWN_OUTPUT_LIMIT)  # if it can be said at all
         return Leg(body, ask, provider, WIRES[Endpoint.MESSAGES], chat)
+    if endpoint in _THROUGH_CHAT and Endpoint.RESPONSES in spoken:
+        request = responses_provider.request_from_chat(body.as_chat())
+        return Leg(body, ask, provider, WIRES[Endpoint.RESPONSES], request)
     raise Untranslatable(f"{provider.name} has no /{endpoint}, and nothing else says the same")
 
 

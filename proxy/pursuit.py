@@ -117,7 +117,8 @@ class Pursuit:
     def _leg(self, option: _Option) -> Leg | None:
         """The way there; None, and the option is out, if there is none."""
         request, splice, body = self._request, self._splice, self._request.body
-        provider = self._house.providers[option.candidate.listing.offer.provider]
+        offer = option.candidate.listing.offer
+        provider = self._house.providers[offer.provider]
         try:
             if splice is not None and splice.is_resumed:
                 # A template may cut white space from the end, and the model would say it again.
@@ -129,7 +130,7 @@ class Pursuit:
                     option.is_out = True
                     return None
                 splice.resume(from_the_start=prefill is None)
-            return leg_to(provider, body, request.ask)
+            return leg_to(provider, offer, body, request.ask)
         except Untranslatable as error:
             self._untranslatable.append(error)
             option.is_out = True

@@ -56,9 +56,12 @@ def read_refusal(status: int, body: bytes) -> Refusal:
     fault = _fault(status, code or said.type or "", message)
     if fault is Fault.TOO_LONG:
         code = "context_length_exceeded"
+    elif fault is Fault.CALLER and code is None and _FILTER_WORDS.search(message):
+        code = "content_filter"
     return Refusal(status, fault, Refused(message, said.param, code, upstream_status=status))
 
 
+_FILTER_WORDS = re.compile(r"content.(filter|management|policy)", re.IGNORECASE)
 _CONTEXT_CODES = {"context_length_exceeded", "context_window_exceeded", "string_above_max_length"}
 _CONTEXT_WORDS = re.compile(
     r"context.{0,20}(length|window|size)|(prompt|input) is too long|too many (input )?tokens"

@@ -251,6 +251,7 @@ def write_config(
     server: str,
     feeds: str,
     provider: str,
+    more: str,
 ) -> Path:
     lines = [f"server: {server}", f"market: {{feeds: {feeds}}}", "providers:"]
     lines += [
@@ -258,7 +259,7 @@ def write_config(
     ]
     lines += ["models:", f"  {MODEL}:", f"    routing: {own_routing}", "    offers:"]
     lines += [f"      - {offers.get(name) or offer(name)}" for name in urls]
-    lines += [f"routing: {routing}"]
+    lines += [f"routing: {routing}", more]
     if budgets is not None:
         (folder / "policy.yaml").write_text(f"budgets:\n  - {budgets}\n")
         lines += ["policies: [policy.yaml]"]
@@ -282,6 +283,7 @@ async def serving(
     server: str = "{port: 0}",
     feeds: str = "[]",
     provider: str = "",
+    more: str = "",
     honest: bool = True,
     clock: Clock | None = None,
     drain_s: float = PATIENCE_S,
@@ -307,6 +309,7 @@ async def serving(
             server=server,
             feeds=feeds,
             provider=provider,
+            more=more,
         )
         key = await asyncio.to_thread(make_key, config, team="research")
         http = await around.enter_async_context(

@@ -81,6 +81,7 @@ class PricedModel:
     context_tokens: int | None
     max_output_tokens: int | None
     features: frozenset[Feature]
+    speaks_chat: bool = True
 
 
 class PriceFile:
@@ -191,7 +192,16 @@ def _model(
         context_tokens=_count(entry, "max_input_tokens") or _count(entry, "max_tokens"),
         max_output_tokens=_count(entry, "max_output_tokens"),
         features=frozenset(features),
+        speaks_chat=_speaks_chat(entry),
     )
+
+
+def _speaks_chat(entry: dict[str, Any]) -> bool:
+    """What the file names responses models are asked as responses, unless it says otherwise."""
+    endpoints = entry.get("supported_endpoints")
+    if entry.get("mode") != "responses":
+        return True
+    return isinstance(endpoints, list) and "/v1/chat/completions" in endpoints
 
 
 def _count(entry: dict[str, Any], key: str) -> int | None:

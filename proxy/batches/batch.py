@@ -104,10 +104,6 @@ class Batch:
     def asks(self) -> Endpoint:
         return ENDPOINTS[self.endpoint]
 
-    @property
-    def model(self) -> None:
-        """OpenAI's field; one batch may have lines of several models here."""
-
     def as_json(self) -> dict[str, Any]:
         """As OpenAI tells it."""
         used = self.used
@@ -115,7 +111,6 @@ class Batch:
             "id": self.id,
             "object": "batch",
             "endpoint": self.endpoint,
-            "model": self.model,
             "errors": {"object": "list", "data": self.errors} if self.errors else None,
             "input_file_id": self.input_file_id,
             "completion_window": self.completion_window,
@@ -160,7 +155,7 @@ class BatchRequest(msgspec.Struct):
 
     @property
     def kept_s(self) -> int | None:
-        return self.output_expires_after and self.output_expires_after.seconds
+        return None if self.output_expires_after is None else self.output_expires_after.seconds
 
 
 _request = msgspec.json.Decoder(BatchRequest).decode

@@ -29,6 +29,7 @@ class JobState(StrEnum):
     UPLOADING = "uploading"
     CREATING = "creating"
     CREATED = "created"
+    RETURNING = "returning"
     ENDED = "ended"
 
 
@@ -208,19 +209,43 @@ class BatchStore:
 
         await self._database.run(write)
 
-    async def purge(self) -> None:
-        """Forget lines of batches that have ended: their files have all that is known of them."""
+    async def purge(self, batch_id: str) -> None:
+        """Forget the lines of a batch that has ended: its files have all that is known of them."""
 
         def some(db: sqlite3.Connection) -> int:
-            db.execute("DELETE FROM jobs WHERE batch IN (SELECT id FROM batches WHERE NOT is_open)")
+            db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,))
             return db.execute(
-                "DELETE FROM lines WHERE rowid IN (SELECT lines.rowid FROM lines"
-                " JOIN batches ON batch = batches.id WHERE NOT is_open LIMIT ?)",
-                (PURGED_AT_ONCE,),
+                "DELETE FROM lines WHERE rowid IN"
+                " (SELECT rowid FROM lines WHERE batch = ? LIMIT ?)",
+                (batch_id, PURGED_AT_ONCE),
             ).rowcount
 
         while await self._database.run(some) == PURGED_AT_ONCE:
             pass
+
+    async def unpurged(self) -> list[str]:
+        """Batches that have ended, and have lines still."""
+
+        def look(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute(
+                "SELECT id FROM batches WHERE NOT is_open"
+                " AND EXISTS (SELECT * FROM lines WHERE batch = batches.id)"
+            )
+            return [row[0] for row in rows]
+
+        return await self._database.run(look)
+
+    async def forget(self, before_s: int) -> None:
+        """Batches that have ended, and were made before then."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(
+                "DELETE FROM batches WHERE NOT is_open AND created_at < ?"
+                " AND NOT EXISTS (SELECT * FROM lines WHERE batch = batches.id)",
+                (before_s,),
+            )
+
+        await self._database.run(write)
 
     # -- lines
 
@@ -440,14 +465,25 @@ class BatchStore:
 
         await self._database.run(write)
 
-    async def requeue(self, job: Job, numbers: Iterable[int], ready_at_ns: int) -> None:
+    async def count_job(self, job: Job, state: State) -> int:
+        """How many of its lines are in a state."""
+
+        def look(db: sqlite3.Connection) -> int:
+            row: tuple[int] = db.execute(
+                "SELECT count(*) FROM lines WHERE job = ? AND state = ?", (job.id, state)
+            ).fetchone()
+            return row[0]
+
+        return await self._database.run(look)
+
+    async def requeue(self, job: Job, numbers: Iterable[int]) -> None:
         """Lines of a job become ours; nothing is held for them any more."""
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(
-                "UPDATE lines SET state = ?, job = NULL, attempt_id = NULL, ready_at_ns = ?"
+                "UPDATE lines SET state = ?, job = NULL, attempt_id = NULL"
                 " WHERE job = ? AND number = ? AND state != ?",
-                [(State.QUEUED, ready_at_ns, job.id, one, State.DONE) for one in numbers],
+                [(State.QUEUED, job.id, one, State.DONE) for one in numbers],
             )
 
         await self._database.run(write)

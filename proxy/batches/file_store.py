@@ -105,6 +105,11 @@ class FileStore:
         """Where its content is while it is being written."""
         return self._folder / "contents" / (file_id + PART)
 
+    def drop(self, file_id: str) -> None:
+        """Remove what was written of a file that is not to be. Runs in a thread."""
+        self.part(file_id).unlink(missing_ok=True)
+        self.path(file_id).unlink(missing_ok=True)
+
     # -- room
 
     def take_room(self, size: int) -> None:

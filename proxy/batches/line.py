@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -134,11 +134,14 @@ class Checker:
         return Checked(place, line.custom_id, body, ask)
 
 
-def read_body(path: Path, at: int, size: int) -> bytes:
-    """What a line that was checked asks for."""
+def read_bodies(path: Path, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+    """What lines that were checked ask for. spans: where each begins, and its bytes."""
+    found = []
     with path.open("rb") as file:
-        file.seek(at)
-        return bytes(_line(file.read(size)).body)
+        for at, size in spans:
+            file.seek(at)
+            found.append(bytes(_line(file.read(size)).body))
+    return found
 
 
 # -- what is answered

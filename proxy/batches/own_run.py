@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ledger.errors import KeyRefused
 from ledger.ids import new_id
 from proxy.batches.batch import Batch, Used, used_of
 from proxy.batches.batch_store import BatchStore, Result, Row
-from proxy.batches.line import JSON, line_id, read_body, result_of
+from proxy.batches.line import JSON, line_id, read_bodies, result_of
 from proxy.batches.timing import Timing, Waiting
 from proxy.chat import answer
 from proxy.errors import FilesUnavailable, NotAuthenticated, ProxyError, as_answer, log
@@ -121,13 +122,12 @@ class OwnRun:
             try:
                 while self._running < self._timing.parallel and await self._begin_one():
                     pass
-            except FilesUnavailable as error:
-                log.error("batches: %s", error)
-            try:
+            except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
+                log.error("no lines of batches can be begun now: %s", error, exc_info=error)
+                await asyncio.sleep(BACK_OFF_S)
+            with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S if self._feeds else None):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
 
     def stop(self) -> None:
         """Begin no more lines."""
@@ -225,7 +225,7 @@ class OwnRun:
         request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
         try:
             who = house.book.principal_of(batch.key_id)
-            x.body = await asyncio.to_thread(read_body, feed.path, row.at, row.bytes)
+            (x.body,) = await asyncio.to_thread(read_bodies, feed.path, [(row.at, row.bytes)])
             wire = WIRES[batch.asks]
             await answer(x, house=house, wire=wire, who=who, request_id=request_id)
         except KeyRefused as refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.snapshot import Listing
@@ -19,8 +18,10 @@ from routing.eligibility import refusal
 from routing.intent import RoutingIntent
 
 MOST_JOB_LINES = 10_000
-MOST_JOB_BYTES = 3 << 20
+MOST_JOB_BYTES = 32 << 20
 """A job's input is made in memory; and providers limit it too."""
+WINDOW_S = 86_400
+"""What providers promise: a batch with a shorter window cannot wait for them."""
 
 
 @dataclass(slots=True)
@@ -44,6 +45,8 @@ class Placer:
 
     def place(self, line: Checked) -> str | None:
         """The id of its job; None if it is cheapest to run it ourselves."""
+        if self._batch.expires_at - self._batch.created_at < WINDOW_S:
+            return None
         listing = self._cheapest(intent_of(line.ask, self._house))
         if listing is None:
             return None
@@ -95,14 +98,3 @@ class Placer:
             return None
         quote = listing.quote and listing.quote.in_batches()
         return quote.would_cost(usage) if quote else None
-
-
-def listing_of(house: House, job: Job) -> Listing | None:
-    """The offer of a job as the market shows it now; None if it is no longer configured."""
-    return next(_offers(house, job), None)
-
-
-def _offers(house: House, job: Job) -> Iterator[Listing]:
-    for one in house.market.snapshot.models.get(job.model, ()):
-        if (one.offer.provider, one.offer.model) == (job.provider, job.offer_model):
-            yield one

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -42,6 +43,9 @@ from proxy.house import House
 RESULTS_AT_ONCE = 20
 LINES_AT_ONCE = 200
 """So many are read, checked or written in one go: then it is somebody else's turn."""
+LOOK_EVERY_S = 1.0
+"""How long a batch is not looked at when nothing is heard of it."""
+BATCHES_KEPT_S = 90 * 86_400
 SWEEP_EVERY_S = 60.0
 TRY_AGAIN_S = 5.0
 """When a batch is taken up again after something of ours failed."""
@@ -89,6 +93,8 @@ class Runner:
 
     async def __aenter__(self) -> Self:
         await self._files.open()
+        for batch_id in await self._store.unpurged():
+            await self._store.purge(batch_id)
         for batch_id in await self._store.open_ids():
             self.begin(batch_id)
         self._tasks = [asyncio.create_task(self._own.run()), asyncio.create_task(self._sweep())]
@@ -136,12 +142,11 @@ class Runner:
         while True:
             try:
                 await self._work(await self._store.get(batch_id), under_way)
-                await self._store.purge()
+                await self._store.purge(batch_id)
                 await self._files.sweep()
             except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
                 log.error("%s is delayed: %s", batch_id, error, exc_info=error)
                 await asyncio.sleep(TRY_AGAIN_S)
-                await self._own.leave(batch_id)
             else:
                 del self._batches[batch_id]
                 return
@@ -166,7 +171,12 @@ class Runner:
         checker = Checker(batch, self._most_line_bytes)
         placer = Placer(self._house, batch)
         path = self._files.path(batch.input_file_id)
-        file = await asyncio.to_thread(path.open, "rb")
+        try:
+            file = await asyncio.to_thread(path.open, "rb")
+        except FileNotFoundError:  # deleted at the moment in which the batch was made
+            gone = LineWrong("file_not_found", "the input file was deleted", "input_file_id")
+            await self._store.fail(batch.id, [gone], self._now_s())
+            return await self._store.get(batch.id)
         try:
             found = places(file, self._most_line_bytes)
             while (
@@ -220,9 +230,9 @@ class Runner:
         await self._store.put_all_back(batch.id)
         waiting = await self._store.count(batch.id, State.QUEUED)
         path = self._files.path(batch.input_file_id)
-        await self._start_jobs(batch, under_way)
         self._own.join(batch, path, under_way.changed, waiting)
         try:
+            await self._start_jobs(batch, under_way)
             while batch.status is Status.IN_PROGRESS and not self._is_over(batch):
                 if batch.completed + batch.failed == batch.total and not under_way.jobs:
                     return
@@ -233,13 +243,13 @@ class Runner:
         await self._stop_jobs(under_way)
 
     async def _change(self, batch: Batch, under_way: _UnderWay) -> None:
-        """Wait until something has changed, or the window has ended."""
-        while not under_way.changed.is_set() and not self._is_over(batch):
-            try:
+        """Wait until something may have changed, or the window has ended."""
+        for _ in range(round(LOOK_EVERY_S / TICK_S)):
+            if under_way.changed.is_set() or self._is_over(batch):
+                break
+            with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await under_way.changed.wait()
-            except TimeoutError:
-                pass
         under_way.changed.clear()
 
     def _is_over(self, batch: Batch) -> bool:
@@ -261,14 +271,18 @@ class Runner:
 
     async def _job(self, batch: Batch, job_id: str, under_way: _UnderWay) -> None:
         """One job to its end; what goes wrong with us meanwhile only delays it."""
-        path = self._files.path(batch.input_file_id)
         while True:
             try:
-                job = await self._store.job(job_id)
-                run = ProviderJob(self._house, self._store, batch, job, path, under_way.stop)
-                returned = await run.run()
-                if returned:
-                    self._own.more(batch.id, returned)
+                job = ProviderJob(
+                    self._house,
+                    self._store,
+                    self._files,
+                    batch,
+                    await self._store.job(job_id),
+                    returned=partial(self._own.more, batch.id),
+                    stop=under_way.stop,
+                )
+                await job.run()
             except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
                 log.error("%s is delayed: %s", job_id, error, exc_info=error)
                 await asyncio.sleep(TRY_AGAIN_S)
@@ -330,10 +344,10 @@ class Runner:
         )
 
     async def _sweep(self) -> None:
-        """Now and then, remove files that have expired, and lines of what was being closed."""
+        """Now and then, remove files that have expired, and batches that nobody asks for."""
         while True:
             try:
-                await self._store.purge()
+                await self._store.forget(self._now_s() - BATCHES_KEPT_S)
                 await self._files.sweep()
             except ProxyError as error:
                 log.error("files: %s", error)

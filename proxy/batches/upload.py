@@ -49,7 +49,7 @@ async def receive(
         await files.add(file)
     except BaseException:
         files.give_room(form.size or 0)
-        await asyncio.to_thread(part.unlink, missing_ok=True)
+        await asyncio.to_thread(files.drop, file_id)
         raise
     return file
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from tests.serving import Proxy
 
@@ -31,21 +33,32 @@ def openai_environment(proxy: Proxy) -> Mapping[str, str]:
     return environment(OPENAI_BASE_URL=proxy.base_url, OPENAI_API_KEY=proxy.key)
 
 
-async def output_of(*command: str, env: Mapping[str, str]) -> str:
-    """What a command prints; it must end well, and in time."""
+@asynccontextmanager
+async def started(*command: str, env: Mapping[str, str]) -> AsyncIterator[Process]:
+    """A command with pipes for what it prints and complains; killed where it has not ended."""
     process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env
     )
     try:
         async with asyncio.timeout(START_S):
-            printed, complained = await process.communicate()
+            yield process
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        await process.communicate()
+
+
+async def output_of(*command: str, env: Mapping[str, str]) -> str:
+    """What a command prints; it must end well, and in time."""
+    async with started(*command, env=env) as process:
+        printed, complained = await process.communicate()
     assert process.returncode == 0, complained.decode()
     return printed.decode()
+
+
+async def complaint_of(*command: str, env: Mapping[str, str]) -> str:
+    """What a command complains of; it must not end well."""
+    async with started(*command, env=env) as process:
+        printed, complained = await process.communicate()
+    assert process.returncode != 0, printed.decode()
+    return complained.decode()

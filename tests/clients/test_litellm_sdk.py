@@ -27,6 +27,7 @@ class Sdk:
         self._process = process
 
     def hear(self) -> Any:
+        """Its next line."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "LiteLLM's process has ended; its complaint is above"
@@ -46,7 +47,7 @@ class Sdk:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Sdk]:
+def sdk() -> Iterator[Sdk]:
     settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.clients.litellm_client"],
@@ -56,13 +57,12 @@ def started() -> Iterator[Sdk]:
         env=environment(**settings),
         cwd=Path(__file__).parents[2],
     ) as process:
-        yield Sdk(process)
-        process.kill()
-
-
-@pytest.fixture
-async def sdk(started: Sdk) -> Sdk:
-    return started
+        sdk = Sdk(process)
+        try:
+            sdk.hear()
+            yield sdk
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -74,3 +74,53 @@ async def test_chat_plain_and_streamed_say_the_same(proxy: Proxy, sdk: Sdk, wire
     first, second = await proxy.charges()
     assert first.effective == second.effective
     assert first.usage.completion == second.usage.completion == 7
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_conversation_with_tools(proxy: Proxy, sdk: Sdk, wire: str) -> None:
+    """A call whole and in pieces, its result, and the answer to that."""
+    call = ["echo", {"echo": "use the tool, please"}]
+    assert await sdk.seen("tools", proxy, wire) == {
+        "calls": [call, call],
+        "finish": ["tool_calls", "tool_calls", "stop"],
+    }
+
+
+async def test_structured_output(proxy: Proxy, sdk: Sdk) -> None:
+    """An answer of the class that was asked for."""
+    assert await sdk.seen("structured", proxy) == "str"
+
+
+async def test_messages(proxy: Proxy, sdk: Sdk) -> None:
+    """Its own client of Anthropic's wire."""
+    found = await sdk.seen("messages", proxy, "anthropic")
+    assert found == {"text": "hawthorn hazel holly", "stop": "max_tokens", "usage": [3, 3]}
+
+
+async def test_embeddings(full_proxy: Proxy, sdk: Sdk) -> None:
+    """Two texts at once."""
+    found = await sdk.seen("embeddings", full_proxy)
+    assert found == {"indexes": [0, 1], "are_numbers": True, "tokens": 3}
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_errors_have_their_classes(full_proxy: Proxy, sdk: Sdk, wire: str) -> None:
+    """A wrong key, an unknown model and a request that is none, each by its own class."""
+    found = await sdk.seen("errors", full_proxy, wire)
+    assert found == ["AuthenticationError", "NotFoundError", "BadRequestError"]
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("endpoints", ["chat/completions", "messages"])
+async def test_a_stream_that_is_left(tmp_path: Path, sdk: Sdk, wire: str, endpoints: str) -> None:
+    """The provider is told at once; what was delivered is charged, as an estimate."""
+    provider = f", endpoints: [{endpoints}]"
+    gate = Gate(5)
+    async with serving(
+        tmp_path, behaviour=PACED, gate=gate, provider=provider, honest=False
+    ) as proxy:
+        assert await sdk.seen("aborted", proxy, wire) == 3
+        await proxy.a.tally.until(lambda tally: tally.disconnects == 1)
+        (charge,) = await proxy.settled(attempts=1)
+        assert charge.estimated
+        assert 3 <= (charge.usage.completion or 0) < 60

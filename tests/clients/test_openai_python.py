@@ -129,9 +129,7 @@ async def test_a_cut_stream_raises(tmp_path: Path, endpoints: str, fault: Fault)
         client = proxy.client()
         ask: Any = {"model": MODEL, "extra_body": {"sandbox": wishing(60)}}
         with pytest.raises(openai.APIError, match="a broke off"):
-            async with client.chat.completions.stream(
-                messages=HELLO, max_tokens=60, **ask
-            ) as chat:
+            async with client.chat.completions.stream(messages=HELLO, max_tokens=60, **ask) as chat:
                 await chat.get_final_completion()
         with pytest.raises(openai.APIError, match="a broke off"):
             async with client.responses.stream(

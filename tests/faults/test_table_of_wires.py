@@ -21,11 +21,12 @@ from tests.faults.test_table import (
     CUT,
     ESTIMATED,
     NOTHING,
-    ROUTING,
+    SILENT,
     TABLE,
     TOKENS,
     WHOLE,
     Cell,
+    routing_for,
 )
 from tests.serving import HELLO, MODEL, Proxy, Reply, SkippingClock, serving, wishing
 
@@ -130,13 +131,24 @@ async def meet(proxy: Proxy, wire: str, fault: Fault, *, streamed: bool) -> Repl
     return reply
 
 
-@pytest.mark.parametrize(("ours", "theirs"), list(product(REQUESTS, PROVIDERS)), ids=str)
-async def test_the_wires_make_no_difference(tmp_path: Path, ours: str, theirs: str) -> None:
+PATIENCE = {
+    "silent": sorted(SILENT - {Fault.STALL}),
+    "stalling": [Fault.STALL],
+    "loud": [one for one in Fault if one not in SILENT],
+}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "kind"), list(product(REQUESTS, PROVIDERS, PATIENCE)), ids=str
+)
+async def test_the_wires_make_no_difference(
+    tmp_path: Path, ours: str, theirs: str, kind: str
+) -> None:
     """Every fault, streamed and not: the same outcome, attempts and books as between chats."""
     async with serving(
         tmp_path,
         behaviour=BEHAVIOUR,
-        routing=ROUTING,
+        routing=routing_for(PATIENCE[kind][0]),
         provider=f", endpoints: [{PROVIDERS[theirs]}]",
         honest=False,
         clock=SkippingClock(),
@@ -145,7 +157,7 @@ async def test_the_wires_make_no_difference(tmp_path: Path, ours: str, theirs: s
             proxy.server.house.learned.note(MODEL, 100, 25, 1)
         native = ours if theirs == "every wire" else theirs
         seen = 0
-        for fault, streamed in product(Fault, (True, False)):
+        for fault, streamed in product(PATIENCE[kind], (True, False)):
             cell = cell_of(fault, streamed=streamed, theirs=native)
             reply = await meet(proxy, ours, fault, streamed=streamed)
             where = f"{fault}, {'streamed' if streamed else 'plain'}"

@@ -483,7 +483,7 @@ async def test_an_answer_that_is_gone(path: Path, gone: Callable[[Desk], Awaitab
 
 
 async def test_a_server_that_was_killed(path: Path) -> None:
-    """It died between the claim and the answer: the next one charges what was held, and says 409."""
+    """It died before its answer: the next one charges what was held, and says 409."""
 
     def die() -> None:
         with closing(SqliteStore.open(path)) as store, store.transaction():
