@@ -148,7 +148,8 @@ class OwnRun:
         every = [_waiting(one) for one in self._feeds]
         now_ns = self._house.clock.now_ns()
         for feed in list(self._feeds):
-            if not self._timing.may_run(_waiting(feed), every, now_ns / 1e9):
+            is_over = now_ns >= feed.batch.expires_at * 1_000_000_000
+            if is_over or not self._timing.may_run(_waiting(feed), every, now_ns / 1e9):
                 continue
             if not feed.ready:
                 await self._look(feed, now_ns)

@@ -2,7 +2,7 @@
 
     output_text                  content, all parts of all messages in one; its logprobs
     refusal                      refusal
-    url_citation                 annotations, in the last piece: a stream puts no two lists together
+    url_citation                 annotations, once their message is whole
     summary_text                 reasoning_content, an empty line between parts
     reasoning_text               the same: hosts of open models show all of it
     encrypted_content            reasoning_details, as OpenRouter's clients keep it
@@ -111,7 +111,7 @@ class Pieces:
         self._last_thought: tuple[int, str, int] | None = None
         self._length = 0
         self._offsets: dict[tuple[int, int], int] = {}
-        self._annotations: list[Json] = []
+        self._citations = 0
         self._details = 0
         self.heard_items = False
 
@@ -195,11 +195,13 @@ class Pieces:
                 pieces += [] if is_told else self.refuse(place, part.refusal)
                 continue
             pieces += [] if is_told else self.text(place, i, part.text, part.logprobs)
-            self._cite(self._offsets.get((place, i), self._length), part)
+            pieces += self._cite(self._offsets.get((place, i), self._length), part)
         return pieces
 
-    def _cite(self, offset: int, part: _Part) -> None:
-        """A response counts in the part, a chat in the whole text."""
+    def _cite(self, offset: int, part: _Part) -> list[Json]:
+        """A response counts in the part, a chat in the whole text. index: a stream's own, without
+        which OpenAI's client does not put two lists together."""
+        cited: list[Json] = []
         for one in part.annotations or ():
             if bytes(one.get("type", b"")) != _CITATION:
                 continue
@@ -207,7 +209,10 @@ class Pieces:
             for name in _SPAN:
                 if (place := _span(one.get(name, b"null"))) is not None:
                     inner[name] = offset + place
-            self._annotations.append({"type": "url_citation", "url_citation": inner})
+            named = {"index": self._citations, "type": "url_citation", "url_citation": inner}
+            self._citations += 1
+            cited.append(named)
+        return [{"delta": {"annotations": cited}}] if cited else []
 
     def _reasoning(self, place: int, reasoning: _Reasoning) -> list[Json]:
         pieces: list[Json] = []
@@ -235,12 +240,7 @@ class Pieces:
 
     def end(self) -> Json:
         """The last delta."""
-        last: Json = {}
-        if not self._spoken and not self._calls:
-            last["content"] = ""
-        if self._annotations:
-            last["annotations"] = self._annotations
-        return last
+        return {} if self._spoken or self._calls else {"content": ""}
 
 
 def _field(called: _Called) -> tuple[str, str]:
@@ -258,17 +258,23 @@ def put_together(pieces: list[Json]) -> Json:
         for field in ("content", "reasoning_content", "refusal"):
             if field in delta:
                 message[field] = (message.get(field) or "") + delta[field]
-        for field in ("reasoning_details", "annotations"):
-            if field in delta:
-                message[field] = message.get(field, []) + delta[field]
+        if "reasoning_details" in delta:
+            message.setdefault("reasoning_details", []).extend(delta["reasoning_details"])
+        for cited in delta.get("annotations", ()):
+            message.setdefault("annotations", []).append(_unnumbered(cited))
         for call in delta.get("tool_calls", ()):
             if call["index"] == len(calls):
-                calls.append({name: one for name, one in call.items() if name != "index"})
+                calls.append(_unnumbered(call))
                 continue
-            (kind, (field, words)) = next((k, *v.items()) for k, v in call.items() if k != "index")
-            calls[call["index"]][kind][field] += words
+            ((kind, words),) = _unnumbered(call).items()
+            for field, more in words.items():
+                calls[call["index"]][kind][field] += more
         tokens += piece["logprobs"]["content"] if "logprobs" in piece else ()
     if calls:
         message["tool_calls"] = calls
     logprobs = {"logprobs": {"content": tokens, "refusal": None}} if tokens else {}
     return {"message": message, **logprobs}
+
+
+def _unnumbered(one: Json) -> Json:
+    return {name: value for name, value in one.items() if name != "index"}

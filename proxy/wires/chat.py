@@ -67,8 +67,7 @@ class ChatRequest(msgspec.Struct, gc=False):
         limits = [one for one in (self.max_tokens, self.max_completion_tokens) if one is not None]
         return max(limits) if limits else None
 
-    @property
-    def features(self) -> frozenset[Feature]:
+    def features(self, parts: list[Part]) -> frozenset[Feature]:
         needs = set()
         if self.tools:
             needs.add(Feature.TOOLS)
@@ -76,11 +75,10 @@ class ChatRequest(msgspec.Struct, gc=False):
             needs.add(Feature.JSON_SCHEMA)
         if self.logprobs:
             needs.add(Feature.LOGPROBS)
-        if any(part.type == "image_url" for part in self.parts):
+        if any(part.type == "image_url" for part in parts):
             needs.add(Feature.VISION)
         return frozenset(needs)
 
-    @property
     def parts(self) -> list[Part]:
         return [
             part
@@ -97,7 +95,7 @@ _PRICED_PARTS = {"text", "image_url", "refusal"}
 _BILLED_APART = ("audio", "web_search_options", "search_parameters", "plugins", "models", "speed")
 
 
-def _unpriced(request: ChatRequest) -> tuple[str, str] | None:
+def _unpriced(request: ChatRequest, parts: list[Part]) -> tuple[str, str] | None:
     """The first field with something that no card prices, and what it is."""
     if request.service_tier not in (None, "auto", "default"):
         return "service_tier", f"service_tier {request.service_tier[:50]}"
@@ -109,7 +107,7 @@ def _unpriced(request: ChatRequest) -> tuple[str, str] | None:
     for tool in request.tools or ():
         if tool.type not in ("function", "custom"):
             return "tools", f"a {tool.type[:50]} in tools, which the provider runs itself,"
-    for part in request.parts:
+    for part in parts:
         if part.type not in _PRICED_PARTS:
             return "messages", f"a part of type {part.type[:50] or '(none)'} in messages"
     return None
@@ -276,10 +274,11 @@ class ChatWire:
                 "messages is empty: give at least one", param="messages", code="invalid_type"
             )
         bodies.refuse_lookalikes(body, _OURS)
-        if found := _unpriced(request):
+        parts = request.parts()
+        if found := _unpriced(request, parts):
             raise unpriced(*found)
-        bodies.refuse_long_cache((one.cache_control for one in request.parts), "messages")
-        bodies.refuse_long_cache((one.cache_control for one in request.tools or ()), "tools")
+        bodies.refuse_long_cache([one.cache_control for one in parts], "messages")
+        bodies.refuse_long_cache([one.cache_control for one in request.tools or ()], "tools")
         options = request.stream_options
         return Ask(
             model=request.model,
@@ -288,7 +287,7 @@ class ChatWire:
             stream=request.stream is True,
             choices=request.n or 1,
             most_completion_tokens=request.most_completion_tokens,
-            features=request.features,
+            features=request.features(parts),
             wants_usage=options is not None and options.include_usage is True,
             is_greedy=request.temperature == 0,
         )

@@ -20,8 +20,13 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from ledger.money import Money
 from proxy.errors import UpstreamFailed
+from proxy.relay import StreamRelay
+from proxy.tellers import DONE, ChunkTeller, ToldAsChunks
 from proxy.translate.responses_provider import EventsToChat, answer_to_chat
+from proxy.wires.events import framed
+from proxy.wires.responses import ResponseReader
 
 Json = dict[str, Any]
 USAGE: Json = {
@@ -240,6 +245,8 @@ def heard(chunks: list[bytes]) -> Json:
                 call.update({"type": "function"} if "type" in call else {})
         state.handle_chunk(ChatCompletionChunk.model_validate(said))
     snapshot: Json = state.current_completion_snapshot.to_dict()
+    for cited in snapshot["choices"][0]["message"].get("annotations") or ():
+        del cited["index"]  # a stream's own
     for call in snapshot["choices"][0]["message"].get("tool_calls") or ():
         if call.pop("index") in customs:
             function = call.pop("function")
@@ -276,11 +283,13 @@ def test_chunks_say_what_the_whole_answer_says(answer: Answer) -> None:
 
 @given(answers())
 def test_items_that_come_whole(answer: Answer) -> None:
-    """A provider that tells nothing bit by bit, or no item before its last event, is heard too."""
+    """A provider that tells nothing bit by bit, or no item before its last event, or never that one
+    is done, is heard too."""
     expected = plain(json.loads(answer_to_chat(answer.whole)))
     whole = [one for one in answer.events if json.loads(one)["type"][-6:] != ".delta"]
     done = [one for one in whole if ".added" not in json.loads(one)["type"]]
-    for events in (whole, done, [whole[0], whole[-1]], [whole[-1]]):
+    bits = [one for one in answer.events if ".done" not in json.loads(one)["type"]]
+    for events in (whole, done, bits, [whole[0], whole[-1]], [whole[-1]]):
         assert heard(streamed(events)) == expected
 
 
@@ -436,6 +445,42 @@ def test_when_it_was_made() -> None:
     assert json.loads(answer_to_chat(encoded(said), created=9))["created"] == 9
     *_, chunk = streamed(Stream().end(said)[-1:], created=9)
     assert json.loads(chunk)["created"] == 9
+
+
+# -- on the line
+
+
+def relay() -> StreamRelay:
+    teller = ChunkTeller(ToldAsChunks(), EventsToChat().event)
+    return StreamRelay(ResponseReader(), teller, wants_usage=True)
+
+
+@given(answers())
+def test_a_relayed_stream_ends_with_its_cost(answer: Answer) -> None:
+    """What the client gets last is the usage, with what was booked for it."""
+    line = relay()
+    passed = b"".join([line.feed(framed(one)) for one in answer.events])
+    assert line.complete
+    assert b'"usage"' not in passed
+    assert b'"finish_reason":"' not in passed
+    *chunks, done, rest = (passed + line.close(Money(123))).split(b"\n\n")
+    assert (done + b"\n\n", rest) == (DONE, b"")
+    said = heard([one.removeprefix(b"data: ") for one in chunks])
+    assert said["usage"] == COUNTED | {"cost": 1.23e-07}
+    assert said == plain(json.loads(answer_to_chat(answer.whole)) | {"usage": said["usage"]})
+
+
+@given(answers(), st.data())
+def test_a_cut_stream_never_looks_finished(answer: Answer, data: st.DataObject) -> None:
+    """Without its last event there is no finish_reason but the error's, and no [DONE]."""
+    line = relay()
+    kept = data.draw(st.integers(0, len(answer.events) - 1))
+    passed = b"".join([line.feed(framed(one)) for one in answer.events[:kept]])
+    assert not line.complete
+    frames = (passed + line.broken(UpstreamFailed("gone"))).split(b"\n\n")[:-1]
+    *chunks, last = [json.loads(one.removeprefix(b"data: ")) for one in frames]
+    assert {one["finish_reason"] for chunk in chunks for one in chunk["choices"]} <= {None}
+    assert last["error"]["message"] == "gone"
 
 
 # -- what goes wrong

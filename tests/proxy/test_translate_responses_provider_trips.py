@@ -216,7 +216,8 @@ def chunks_of(answer: Json, cuts: list[int]) -> list[bytes]:
         deltas.append({"tool_calls": [{"index": index, **call}]})
     choices: list[Json] = [{"index": 0, "delta": one, "finish_reason": None} for one in deltas]
     if "logprobs" in choice:
-        choices[1]["logprobs"] = choice["logprobs"]
+        spoken = next(one for one in choices if "content" in one["delta"])
+        spoken["logprobs"] = choice["logprobs"]
     choices.append({"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]})
     head = HEAD | {"object": "chat.completion.chunk"}
     chunks = [encoded(head | {"choices": [one]}) for one in choices]
