@@ -9,8 +9,8 @@ ProxyError                       status  type                     code
 ├── NotFound                     404     invalid_request_error    model_not_found, unknown_url
 ├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
 ├── TooSlow                      408     invalid_request_error    request_timeout
-├── AlreadyAnswered              409     invalid_request_error    idempotency_key_used
 ├── Conflict                     409     invalid_request_error    conflict
+│   └── AlreadyAnswered          409     invalid_request_error    idempotency_key_used
 ├── TooLarge                     413     invalid_request_error    request_too_large
 ├── KeyReused                    422     invalid_request_error    idempotency_key_reused
 ├── RateLimited                  429     rate_limit_error         rate_limit_exceeded
@@ -147,10 +147,10 @@ class TooSlow(ProxyError):
     status, type, default_code = 408, "invalid_request_error", "request_timeout"
 
 
-class AlreadyAnswered(ProxyError):
-    """An Idempotency-Key whose answer is not here (any more). Nothing is charged for saying so."""
+class Conflict(ProxyError):
+    """What it is about is in a state in which this cannot be done to it."""
 
-    status, type, default_code = 409, "invalid_request_error", "idempotency_key_used"
+    status, type, default_code = 409, "invalid_request_error", "conflict"
 
     @property
     def headers(self) -> Headers:
@@ -158,10 +158,10 @@ class AlreadyAnswered(ProxyError):
         return [*super().headers, ("x-should-retry", "false")]
 
 
-class Conflict(ProxyError):
-    """What it is about is in a state in which this cannot be done to it."""
+class AlreadyAnswered(Conflict):
+    """An Idempotency-Key whose answer is not here (any more). Nothing is charged for saying so."""
 
-    status, type, default_code = 409, "invalid_request_error", "conflict"
+    default_code = "idempotency_key_used"
 
 
 class TooLarge(ProxyError):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ledger.errors import KeyRefused
@@ -87,7 +88,7 @@ class OwnRun:
         self._store = store
         self._timing = timing
         self._feeds: deque[_Feed] = deque()
-        self._running = 0
+        self._under_way: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._is_stopping = False
 
@@ -111,7 +112,8 @@ class OwnRun:
         for feed in [one for one in self._feeds if one.batch.id == batch_id]:
             feed.is_leaving = True
             self._feeds.remove(feed)
-            await _over(feed.under_way)
+            if feed.under_way:
+                await asyncio.wait(set(feed.under_way))
 
     # -- the work
 
@@ -120,7 +122,7 @@ class OwnRun:
         while not self._is_stopping:
             self._wake.clear()
             try:
-                while self._running < self._timing.parallel and await self._begin_one():
+                while len(self._under_way) < self._timing.parallel and await self._begin_one():
                     pass
             except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
                 log.error("no lines of batches can be begun now: %s", error, exc_info=error)
@@ -136,7 +138,7 @@ class OwnRun:
 
     async def ended(self, within_s: float) -> None:
         """Let lines under way finish; put those back that do not."""
-        tasks = {one for feed in self._feeds for one in feed.under_way}
+        tasks = set(self._under_way)
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, within_s))
         for one in tasks:
@@ -169,21 +171,20 @@ class OwnRun:
             feed.ready_at_ns = await self._store.ready_at_ns(feed.batch.id)
 
     def _begin(self, feed: _Feed, row: Row) -> None:
-        self._running += 1
         task = asyncio.create_task(self._line(feed, row))
-        feed.under_way.add(task)
-        task.add_done_callback(feed.under_way.discard)
+        for tasks in (feed.under_way, self._under_way):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        task.add_done_callback(partial(self._line_over, feed))
+
+    def _line_over(self, feed: _Feed, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a line of %s failed by a fault of ours", feed.batch.id, exc_info=error)
+        self._wake.set()
+        if not feed.waiting:
+            feed.changed.set()
 
     async def _line(self, feed: _Feed, row: Row) -> None:
-        try:
-            await self._run_line(feed, row)
-        finally:
-            self._running -= 1
-            self._wake.set()
-            if not feed.waiting:
-                feed.changed.set()
-
-    async def _run_line(self, feed: _Feed, row: Row) -> None:
         clock, batch, began_s = self._house.clock, feed.batch, self._house.clock.monotonic_s()
         x = await self._answered(feed, row)
         self._timing.note(clock.monotonic_s() - began_s)
@@ -259,8 +260,3 @@ def _used(batch: Batch, x: LineExchange) -> Used:
     wire = WIRES[batch.asks]
     plain = wire.plain(x.answer_body, wire.ask(x.body, JSON))
     return Used() if plain is None else used_of(plain.usage)
-
-
-async def _over(tasks: set[asyncio.Task[None]]) -> None:
-    if tasks:
-        await asyncio.wait(set(tasks))

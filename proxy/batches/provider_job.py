@@ -48,6 +48,9 @@ FIRST_REST_S, REST_GROWTH, LONGEST_REST_S = 0.25, 1.5, 60.0
 TICK_S = 0.25
 GIVE_UP_S = 86_400.0
 """How long after the end of the window a provider's answer is still waited for."""
+GONE = frozenset((404, 410))
+"""Statuses by which a provider says that it has no such batch, or file. Others may pass: a key that
+is refused today may be mended tomorrow."""
 WINDOW = "24h"
 """What providers promise, and all that most of them take."""
 OUR_BATCH, OUR_JOB = "hedgerow_batch", "hedgerow_job"
@@ -182,16 +185,20 @@ class ProviderJob:
     async def _hold_some(
         self, who: Principal, lines: Sequence[Priced], refused: BudgetExceeded | None
     ) -> BudgetExceeded | None:
-        """Each that fits, in their order, as if one by one. Returns the last refusal."""
-        if len(lines) == 1 and refused is not None and lines[0].worst_case > refused.left:
-            await self._refuse(who, lines[0], refused)
+        """Each that fits, in their order, as if one by one. Returns the last refusal: what needs
+        more than that had left is not tried."""
+        if refused is not None:
+            too_much = [one for one in lines if one.worst_case > refused.left]
+            await self._refuse(who, too_much, refused)
+            lines = [one for one in lines if one.worst_case <= refused.left]
+        if not lines:
             return refused
         attempts = [self._attempt(who, one) for one in lines]
         try:
             await self._house.book.hold_all(attempts)
         except BudgetExceeded as error:
             if len(lines) == 1:
-                await self._refuse(who, lines[0], error)
+                await self._refuse(who, lines, error)
                 return error
             half = len(lines) // 2
             for some in (lines[:half], lines[half:]):
@@ -223,12 +230,17 @@ class ProviderJob:
     def _request_id(self, number: int) -> str:
         return f"req_{self._batch.id.removeprefix('batch_')}-{number:05d}"
 
-    async def _refuse(self, who: Principal, priced: Priced, refused: BudgetExceeded) -> None:
-        """The line's answer is a 402; what it would have cost is demand all the same."""
-        own = replace(refused, needed=priced.worst_case)
-        problem = over_budget(own, self._prices.affordable(priced, own.left))
-        await self._store.finish(self._batch.id, [self._failure(priced.line.row, problem)])
-        self._remember(who, priced.line, problem, priced.expected_cost)
+    async def _refuse(
+        self, who: Principal, lines: Sequence[Priced], refused: BudgetExceeded
+    ) -> None:
+        """Their answers are 402s; what they would have cost is demand all the same."""
+        results = []
+        for one in lines:
+            own = replace(refused, needed=one.worst_case)
+            problem = over_budget(own, self._prices.affordable(one, own.left))
+            results.append(self._failure(one.line.row, problem))
+            self._remember(who, one.line, problem, one.expected_cost)
+        await self._store.finish(self._batch.id, results)
 
     # -- to the provider
 
@@ -257,7 +269,7 @@ class ProviderJob:
                 await self._enter(JobState.RETURNING)
             except DeskBusy as error:
                 log.warning("%s does not take a batch: %s", self._job.provider, error)
-                await self._pause(max(rest_s, error.retry_after_s))
+                await self._pause(max(rest_s, min(error.retry_after_s, LONGEST_REST_S)))
                 rest_s = min(rest_s * REST_GROWTH, LONGEST_REST_S)
 
     async def _place(self, desk: ProviderDesk) -> None:
@@ -271,7 +283,10 @@ class ProviderJob:
     async def _created(self, desk: ProviderDesk) -> TheirBatch | None:
         """The provider's batch; one that may be there already is looked for first."""
         if self._may_exist:
-            found = await desk.find(OUR_JOB, self._job.id)
+            try:
+                found = await desk.find(OUR_JOB, self._job.id)
+            except DeskRefused as error:  # so nobody knows
+                raise DeskBusy(str(error), is_sent=True) from error
             if found is not None:
                 return found
             self._may_exist = False
@@ -340,9 +355,10 @@ class ProviderJob:
                         await desk.cancel(batch_id)
                     is_cancelled, rest_s = True, FIRST_REST_S
             except DeskRefused as error:
-                log.error("%s has lost a batch: %s", self._job.provider, error)
-                await self._abandon(str(error))
-                return
+                log.error("%s does not give a batch back: %s", self._job.provider, error)
+                if error.status in GONE:
+                    await self._abandon(str(error))
+                    return
             except DeskBusy as error:
                 log.warning("%s does not say how a batch is: %s", self._job.provider, error)
                 rest_s = max(rest_s, min(error.retry_after_s, LONGEST_REST_S))
@@ -373,8 +389,8 @@ class ProviderJob:
                 async with self._downloaded(desk, file_id) as file:
                     while lines := await asyncio.to_thread(_some_lines, file):
                         await self._settle(lines)
-        await self._tidy(desk, theirs.output_file_id, theirs.error_file_id)
         await self._enter(JobState.RETURNING)  # what it has not run
+        await self._tidy(desk, theirs.output_file_id, theirs.error_file_id)
 
     @asynccontextmanager
     async def _downloaded(self, desk: ProviderDesk, file_id: str) -> AsyncIterator[BufferedReader]:

@@ -180,7 +180,7 @@ class EventsToChat:
         words = event.delta if isinstance(event.delta, str) else ""
         match event.type:
             case "response.output_text.delta":
-                told = pieces.text(place, event.content_index, words, event.logprobs)
+                told = pieces.text(place, words, event.logprobs)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
                 told = pieces.add(place, words)
             case "response.reasoning_summary_text.delta":

@@ -110,7 +110,7 @@ class Pieces:
         self._thought: set[int] = set()
         self._last_thought: tuple[int, str, int] | None = None
         self._length = 0
-        self._offsets: dict[tuple[int, int], int] = {}
+        self._offsets: dict[int, int] = {}
         self._citations = 0
         self._details = 0
         self.heard_items = False
@@ -121,7 +121,7 @@ class Pieces:
 
     # -- bit by bit
 
-    def text(self, place: int, part: int, words: str, logprobs: msgspec.Raw = ABSENT) -> list[Json]:
+    def text(self, place: int, words: str, logprobs: msgspec.Raw = ABSENT) -> list[Json]:
         piece: Json = {"delta": {"content": words}}
         if bytes(logprobs) not in (b"", b"[]", b"null"):
             tokens = _tokens(logprobs) or ()
@@ -129,7 +129,7 @@ class Pieces:
         elif not words:
             return []
         self._spoken.add(place)
-        self._offsets.setdefault((place, part), self._length)
+        self._offsets.setdefault(place, self._length)
         self._length += len(words)
         return [piece]
 
@@ -189,13 +189,15 @@ class Pieces:
 
     def _message(self, place: int, message: _Message) -> list[Json]:
         is_told = place in self._spoken
+        offset = self._offsets.get(place, self._length)
         pieces: list[Json] = []
-        for i, part in enumerate(message.content or ()):
+        for part in message.content or ():
             if part.type == "refusal":
                 pieces += [] if is_told else self.refuse(place, part.refusal)
                 continue
-            pieces += [] if is_told else self.text(place, i, part.text, part.logprobs)
-            pieces += self._cite(self._offsets.get((place, i), self._length), part)
+            pieces += [] if is_told else self.text(place, part.text, part.logprobs)
+            pieces += self._cite(offset, part)
+            offset += len(part.text)
         return pieces
 
     def _cite(self, offset: int, part: _Part) -> list[Json]:

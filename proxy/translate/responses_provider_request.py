@@ -203,7 +203,7 @@ def _refuse(request: _Request, tree: dict[str, Any]) -> None:
             param=f"reasoning.{name[:50]}",
         )
     for one in request.include or ():
-        if one not in (_ENCRYPTED, _LOGPROBS):
+        if one != _ENCRYPTED:
             raise Untranslatable(
                 f"{one[:50]} cannot be included: no chat completion has it", param="include"
             )
@@ -326,7 +326,7 @@ def _reasoning(request: _Request) -> Json:
 
 
 def _included(request: _Request) -> Json:
-    included = [one for one in request.include or () if one != _LOGPROBS]
+    included = list(request.include or ())
     made: Json = {}
     if request.logprobs:
         included.append(_LOGPROBS)

@@ -69,6 +69,7 @@ class ResponsesUsage(msgspec.Struct, gc=False):
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
+    total_tokens: int | None = None
     input_tokens_details: _PromptDetails | None = None
     output_tokens_details: _CompletionDetails | None = None
 
@@ -77,6 +78,7 @@ class ResponsesUsage(msgspec.Struct, gc=False):
         return ChatUsage(
             prompt_tokens=self.input_tokens,
             completion_tokens=self.output_tokens,
+            total_tokens=self.total_tokens,
             prompt_tokens_details=self.input_tokens_details,
             completion_tokens_details=self.output_tokens_details,
         ).counted()

@@ -1,6 +1,6 @@
 """A tiny model that any llama.cpp runs, and its server, which is a process of its own:
 
-    python -m tests.clients.tiny_model FOLDER [--embeddings]
+    python -m tests.clients.tiny_model FOLDER
 
 prints its URL, and serves until its standard input ends.
 
@@ -17,9 +17,12 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+# fmt: off
 WORDS = (
-    "alder ash aspen beech birch cedar cherry elder elm fir hazel holly maple oak rowan willow yew"
-).split()
+    "alder", "ash", "aspen", "beech", "birch", "cedar", "cherry", "elder", "elm",
+    "fir", "hazel", "holly", "maple", "oak", "rowan", "willow", "yew",
+)
+# fmt: on
 CONTEXT_TOKENS = 16_384
 SEED = 7
 WIDTH, HEADS, INNER, LAYERS = 32, 2, 64, 1
@@ -100,7 +103,7 @@ def _weights(tokens: list[str]) -> dict[str, Weights]:
     return weights
 
 
-def serve(model: Path, *, embeddings: bool) -> None:
+def serve(model: Path) -> None:
     """llama.cpp's server on a free port of this machine."""
     import xllamacpp
 
@@ -117,9 +120,8 @@ def serve(model: Path, *, embeddings: bool) -> None:
     params.offline = True
     params.warmup = False
     params.verbosity = 0
-    if embeddings:
-        params.embedding = True
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()
@@ -128,4 +130,4 @@ def serve(model: Path, *, embeddings: bool) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     write_model(folder / "tiny.gguf")
-    serve(folder / "tiny.gguf", embeddings="--embeddings" in sys.argv)
+    serve(folder / "tiny.gguf")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.sandbox import Fault
+from hedgerow.app import books
 from proxy.batches.timing import LEAST_LEFT_S, Timing, Waiting
 from tests.proxy.batch_clients import (
     CHAT,
@@ -27,7 +28,7 @@ from tests.proxy.batch_clients import (
     submitted,
     until,
 )
-from tests.serving import MODEL, PACED, Gate, ManualClock, asking, books, offer, serving
+from tests.serving import HELLO, MODEL, PACED, Gate, ManualClock, asking, offer, serving
 
 TASKS = "[chat, completion, embedding, moderation]"
 ENDPOINTS: dict[str, dict[str, Any]] = {
@@ -120,16 +121,24 @@ async def test_lines_that_are_wrong_fail_the_batch(tmp_path: Path) -> None:
         assert [one.code for one in batch.errors.data] == ["model_not_allowed"]
 
 
-async def test_a_batch_has_at_most_50000_lines(tmp_path: Path) -> None:
-    """One line more fails all of it; many wrong ones are not all named."""
+async def test_many_wrong_lines_are_not_all_named(tmp_path: Path) -> None:
+    """The first hundred are enough."""
     async with serving(tmp_path) as proxy:
-        client = proxy.client()
-        batch = await done(client, "{}\n" * 1000)
+        batch = await done(proxy.client(), "{}\n" * 1000)
         assert batch.errors is not None
         assert len(batch.errors.data or ()) == 100
-        from proxy.batches import line as lines_of
 
-        assert lines_of.MOST_LINES == 50_000
+
+async def test_a_batch_has_at_most_50000_lines(tmp_path: Path) -> None:
+    """One more fails all of it."""
+    async with serving(tmp_path) as proxy:
+        text = "\n".join(
+            line(f"{one}", {"model": MODEL, "messages": HELLO}) for one in range(50_001)
+        )
+        batch = await done(proxy.client(), text)
+        assert batch.errors is not None
+        assert batch.errors.data is not None
+        assert [one.code for one in batch.errors.data] == ["too_many_lines"]
 
 
 async def test_odd_batches_are_refused(tmp_path: Path) -> None:
@@ -190,7 +199,9 @@ async def test_batches_are_listed_to_their_owners(tmp_path: Path) -> None:
         batch = await client.batches.retrieve(ids[0])
         with pytest.raises(openai.BadRequestError, match="there is no file"):
             await theirs.batches.create(
-                input_file_id=batch.input_file_id, endpoint=CHAT, completion_window="24h"
+                input_file_id=batch.input_file_id,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
             )
 
 

@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.sandbox import Behaviour, Fault
+from benchmarks.sandbox import Behaviour, Fault, SandboxProvider
+from hedgerow.config import Config, load_config
+from ledger.attempts import Charge, Hold, Settlement
 from ledger.audit import verify
+from ledger.book import open_book
+from ledger.sqlite_store import SqliteStore
+from ledger.statements import charged
+from ledger.usage import TokenUsage
+from tests.hedgerow.processes import serve
 from tests.proxy.batch_clients import (
     HALF_PRICE,
     WITH_BATCHES,
@@ -27,7 +39,21 @@ from tests.proxy.batch_clients import (
     results,
     submitted,
 )
-from tests.serving import FAST, PACED, UPSTREAM_MODEL, Gate, Proxy, asking, offer, serving, wishing
+from tests.serving import (
+    FAST,
+    PACED,
+    UPSTREAM_MODEL,
+    Gate,
+    Proxy,
+    asking,
+    hold_true,
+    make_key,
+    offer,
+    read_books,
+    serving,
+    wishing,
+    write_config,
+)
 
 CHEAP: dict[str, Any] = {"offers": {"a": HALF_PRICE}, "provider": WITH_BATCHES}
 """A provider whose batches cost half."""
@@ -72,48 +98,30 @@ async def test_a_cheaper_batch_api_is_used(tmp_path: Path) -> None:
         assert (first.outcome, first.status, first.attempts) == ("answered", 200, 1)
 
 
+DEARER = offer("b", price="{input: 3, output: 6, batch: {input: 1, output: 2}}")
+TWO: dict[str, Any] = {"names": ("a", "b"), "offers": {"b": DEARER}, "provider": WITH_BATCHES}
+
+
 @pytest.mark.parametrize(
-    ("settings_", "more"),
+    ("given_", "window"),
     [
-        ({"provider": WITH_BATCHES}, {}),  # no price of batches
-        ({"offers": {"a": HALF_PRICE}}, {}),  # no batch API
-        (
-            {"offers": {"a": HALF_PRICE}, "provider": ", endpoints: [completions, files, batches]"},
-            {},
-        ),
-        (CHEAP, {"window": "23h"}),
-        (
-            {
-                "names": ("a", "b"),
-                "provider": WITH_BATCHES,
-                "offers": {
-                    "b": offer("b", price="{input: 3, output: 6, batch: {input: 1, output: 2}}")
-                },
-            },
-            {},
-        ),
+        ({"provider": WITH_BATCHES}, "24h"),  # no price of batches
+        ({"offers": {"a": HALF_PRICE}}, "24h"),  # no batch API
+        (TWO, "24h"),  # a request at a costs as much as a batch at b
+        (CHEAP, "23h"),  # no provider promises that
     ],
 )
 async def test_otherwise_lines_are_run_as_requests(
-    tmp_path: Path, settings_: dict[str, Any], more: dict[str, Any]
+    tmp_path: Path, given_: dict[str, Any], window: str
 ) -> None:
-    """Where there is no batch API, none of the endpoint, no price of it, none that is cheaper, or
-    a window that providers do not promise, no provider gets a batch."""
-    async with serving(tmp_path, **settings_) as proxy:
-        if settings_.get("provider", "").startswith(", endpoints: [completions"):
-            proxy.a.behaviour = replace(FAST, endpoints=None)
-            url, body = "/v1/completions", {"model": "oak", "prompt": "x", "max_tokens": 3}
-            batch = await done(proxy.client(), line("x", asking()))
-            assert batch.request_counts is not None
-            assert batch.request_counts.failed == 1
-            assert (url, body) != ("", {})
-        else:
-            batch = await done(proxy.client(), lines(3), **more)
-            assert batch.request_counts is not None
-            assert batch.request_counts.completed == 3
-        assert batch.status == "completed"
-        for one in proxy.sandboxes.values():
-            assert one.tally.batch_lines == 0
+    """Where there is no batch API, no price of it, none that is cheaper, or a window that providers
+    do not promise, no provider gets a batch."""
+    async with serving(tmp_path, **given_) as proxy:
+        batch = await done(proxy.client(), lines(3), window=window)
+        assert batch.request_counts is not None
+        assert (batch.status, batch.request_counts.completed) == ("completed", 3)
+        assert proxy.a.tally.requests == 3
+        assert {one.tally.batch_lines for one in proxy.sandboxes.values()} == {0}
 
 
 async def test_what_a_provider_fails_is_run_again_by_us(tmp_path: Path) -> None:
@@ -205,6 +213,127 @@ async def test_lines_without_a_limit_share_what_is_left(
             assert limit * 20 * 1000 <= budget * 1e9
 
 
+def said(number: int, status: int, body: Any) -> str:
+    """A line of a provider's output."""
+    response = {"status_code": status, "request_id": "x", "body": body}
+    return json.dumps({"id": "x", "custom_id": str(number), "response": response, "error": None})
+
+
+def spoken(**more: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "word " * 8}
+    return {"object": "chat.completion", "choices": [{"index": 0, "message": message}], **more}
+
+
+USED = {"prompt_tokens": 3, "completion_tokens": 5}
+ODD_OUTPUT = (
+    said(1, 200, spoken(usage=USED)),
+    said(2, 200, spoken()),  # it does not say what it used
+    said(3, 200, {"hello": "there"}),
+    said(4, 504, {"error": "the gateway gave up"}),
+    # nothing of line 5
+    '{"custom_id": "6", "response": null, "error": {"code": "batch_expired", "message": ""}}',
+    said(1, 200, spoken(usage={"prompt_tokens": 3, "completion_tokens": 8})),
+    said(999, 200, spoken(usage=USED)),
+    '{"custom_id": "5", "resp',
+    '{"custom_id": "five", "response": null}',
+)
+
+
+@asynccontextmanager
+async def odd_provider() -> AsyncIterator[str]:
+    """A provider whose batches have ended at once, with ODD_OUTPUT. Its base URL."""
+
+    async def answer(request: web.Request) -> web.Response:
+        match request.method, request.path.removeprefix("/v1"):
+            case "GET", "/files/out/content":
+                return web.Response(text="\n".join(ODD_OUTPUT))
+            case "GET", "/batches/odd":
+                return web.json_response(
+                    {"id": "odd", "status": "completed", "output_file_id": "out"}
+                )
+            case "POST", "/chat/completions":
+                return web.json_response(spoken(usage=USED))
+            case "POST", "/batches":
+                return web.json_response({"id": "odd", "status": "validating"})
+            case "POST", "/files":
+                await request.read()
+                return web.json_response({"id": "in"})
+        return web.json_response({}, status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+async def test_odd_output_is_charged_for_what_it_may_have_cost(tmp_path: Path) -> None:
+    """No usage: an estimate by its length. No answer, or a gateway that gave up: all that was
+    held. No line: nothing, and it is run as a request. A line that comes twice counts once."""
+    async with odd_provider() as url:
+        async with serving(tmp_path, names=(), urls={"a": url}, **CHEAP) as proxy:
+            client = proxy.client()
+            batch = await done(client, "\n".join(line(f"{one}") for one in range(1, 7)))
+            assert batch.status == "completed"
+            assert set(await results(client, batch.output_file_id)) == {"1", "2", "4", "5", "6"}
+            (nonsense,) = (await results(client, batch.error_file_id)).values()
+            assert nonsense["response"]["status_code"] == 502
+            charges = await proxy.charges()
+            batched = [one for one in charges if str(one.rates.input) == "0.5"]
+            worst = len(json.dumps(asking())) * 500 + 8 * 1000
+            by_line = {int(one.request_id[-5:]): (one.effective, one.estimated) for one in batched}
+            prompt = proxy.server.house.learned.prompt_tokens("oak", 1)
+            assert prompt >= 1
+            assert by_line.keys() == {1, 2, 3, 4}
+            assert by_line[1] == (3 * 500 + 5 * 1000, False)
+            assert by_line[3] == by_line[4] == (worst, True)
+            assert by_line[2][1]
+            assert 10 * 1000 < by_line[2][0] < worst * 2
+            requests = [one for one in charges if one not in batched]
+            assert [(one.effective, one.estimated) for one in requests] == [(13_000, False)] * 3
+
+
+async def test_a_batch_that_its_provider_has_lost(tmp_path: Path) -> None:
+    """Nobody will ever say what it used: each line fails, and is charged for all that it held."""
+    gate, behaviour = held()
+    async with serving(tmp_path, behaviour=behaviour, gate=gate, honest=False, **CHEAP) as proxy:
+        client = proxy.client()
+        batch = await submitted(client, lines(5))
+        async with asyncio.timeout(10):
+            await proxy.a.tally.until(lambda tally: tally.batch_lines >= 2)
+        proxy.a.behaviour = replace(behaviour, endpoints=frozenset({"chat/completions"}))
+        batch = await ended(client, batch)
+        wrong = await results(client, batch.error_file_id)
+        assert [one["response"]["status_code"] for one in wrong.values()] == [502] * 5
+        charges = await proxy.charges()
+        assert len(charges) == 5
+        assert all(one.estimated for one in charges)
+        worst = len(json.dumps(asking())) * 500 + 8 * 1000
+        assert {one.effective for one in charges} == {worst}
+        gate.open()
+
+
+async def test_a_key_that_the_provider_refuses_for_a_while(tmp_path: Path) -> None:
+    """A batch is not given up for a 401: when the key is mended, its answers are taken in."""
+    gate, behaviour = held()
+    async with serving(tmp_path, behaviour=behaviour, gate=gate, **CHEAP) as proxy:
+        client = proxy.client()
+        batch = await submitted(client, lines(5))
+        async with asyncio.timeout(10):
+            await proxy.a.tally.until(lambda tally: tally.batch_lines >= 2)
+        proxy.a.fault = Fault.HTTP_401
+        gate.open()
+        await asyncio.sleep(0.4)  # more than one look at it
+        assert (await client.batches.retrieve(batch.id)).status == "in_progress"
+        proxy.a.fault = None
+        batch = await ended(client, batch)
+        assert len(await results(client, batch.output_file_id)) == 5
+
+
 # -- stops
 
 
@@ -277,12 +406,11 @@ async def test_a_restart_goes_on_with_the_same_batch(tmp_path: Path) -> None:
 CRASHES = {
     "after holding": "UPDATE lines SET state = 'placed', attempt_id = NULL WHERE job IS NOT NULL;"
     " UPDATE jobs SET state = 'holding', input_id = NULL, batch_id = NULL",
-    "after uploading": "UPDATE jobs SET state = 'uploading', input_id = NULL, batch_id = NULL",
     "after creating": "UPDATE jobs SET state = 'creating', batch_id = NULL",
 }
 
 
-@pytest.mark.parametrize("moment", ["after holding", "after creating"])
+@pytest.mark.parametrize("moment", CRASHES)
 async def test_a_crash_before_something_is_noted_down(tmp_path: Path, moment: str) -> None:
     """What was done and not noted is found again: holds in the books, a batch at its provider by
     our mark in its metadata. Nothing is held, or answered, twice."""
@@ -311,16 +439,90 @@ async def test_a_crash_before_something_is_noted_down(tmp_path: Path, moment: st
 
 
 async def test_a_crash_after_a_charge(tmp_path: Path) -> None:
-    """Lines that were charged, and whose answers were not kept: they are fetched again, and not
-    charged again."""
-    async with serving(tmp_path, **CHEAP) as proxy:
+    """Lines that were charged, and whose answers were not kept, are not charged again."""
+    gate, behaviour = held()
+    async with serving(tmp_path, behaviour=behaviour, gate=gate, **CHEAP) as proxy:
+        batch = await submitted(proxy.client(), lines(20))
+        async with asyncio.timeout(10):
+            await proxy.a.tally.until(lambda tally: tally.batch_lines >= 4)
         await proxy.stop()
-        from hedgerow.app import running
+        gate.open()
+        async with asyncio.timeout(10):
+            while (found := (await their_batches(proxy))[0])["status"] != "completed":
+                pass  # the asking takes its time
+        url = f"{proxy.a.base_url}/files/{found['output_file_id']}/content"
+        async with proxy.http.get(url) as answer:
+            theirs = [json.loads(one) for one in (await answer.text()).splitlines()]
 
-        async with running(proxy.config, port=0) as server:
-            book = server.house.book
-            who = book.principal(proxy.key)
-            assert who.team == "research"
+        store = await asyncio.to_thread(SqliteStore.open, proxy.config.ledger.path)
+        book = open_book(store, (), time.time_ns)  # as the process that crashed
+        for hold in await book.holds_of_batch(batch.id):
+            number = int(hold.attempt.request_id.rpartition("-")[2])
+            (said,) = [one for one in theirs if one["custom_id"] == str(number)]
+            if number <= 7:
+                await book.post(hold, charged_as(hold, said["response"]["body"]["usage"]))
+        await book.close()
+
+        async with again(proxy) as client:
+            batch = await ended(client, batch)
+            assert len(await results(client, batch.output_file_id)) == 20
+
+
+def charged_as(hold: Hold, said: dict[str, int]) -> Settlement:
+    usage = TokenUsage(said["prompt_tokens"], said["completion_tokens"])
+    cost = hold.attempt.rates.charge(usage)
+    charge = Charge(cost, cost, cost, cost, None, cost)
+    return Settlement(time.time_ns(), usage, hold.attempt.rates, charge, False, None, 1.0)
+
+
+@pytest.mark.parametrize("at_provider", [True, False])
+async def test_killed_at_any_moment(tmp_path: Path, at_provider: bool) -> None:
+    """kill -9, again and again: every line has one result, and the books verify. A batch at a
+    provider is sent and charged once, exactly; of lines that we run, those that were under way are
+    run again, and their first attempts are charged by an estimate."""
+    behaviour = replace(PACED, batch_ms=15.0, ttft_ms_median=100.0)
+    found: dict[str, Any] = {}
+    async with SandboxProvider(behaviour) as sandbox:
+        given = CHEAP if at_provider else {}
+        config = await asyncio.to_thread(configured, tmp_path, sandbox.base_url, given)
+        key, batch = await asyncio.to_thread(make_key, config), None
+        for pause_s in (0.0, 0.1, 0.4, None):
+            async with serve(config.path) as server:
+                url = server.base_url
+                async with openai.AsyncOpenAI(base_url=url, api_key=key) as client:
+                    batch = batch or await submitted(client, lines(40))
+                    if pause_s is None:
+                        batch = await ended(client, batch)
+                        found = await results(client, batch.output_file_id)
+                        continue
+                    await asyncio.sleep(pause_s)
+                    server.process.kill()
+                    await server.ended()
+        assert list(found) == [f"line-{one}" for one in range(40)]
+        audit, rows = await asyncio.to_thread(
+            read_books, config, lambda store: (verify(store), list(charged(store)))
+        )
+        hold_true(audit, rows, {"a": sandbox} if at_provider else None)
+        if at_provider:
+            assert (len(rows), sandbox.tally.batch_lines, sandbox.tally.requests) == (40, 40, 0)
+        else:
+            assert len([one for one in rows if not one.estimated]) >= 40
+
+
+def configured(folder: Path, url: str, given: dict[str, Any]) -> Config:
+    usual: dict[str, Any] = {"offers": {}, "provider": ""}
+    path = write_config(
+        folder,
+        {"a": url},
+        routing="{attempts: 3}",
+        own_routing="{}",
+        budgets=None,
+        server="{port: 0}",
+        feeds="[]",
+        more="",
+        **usual | given,
+    )
+    return load_config(path, {})
 
 
 async def test_a_provider_that_cannot_be_reached_for_a_while(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ async def test_what_was_uploaded_comes_back(tmp_path: Path) -> None:
     """Content byte by byte and every field, whatever its length; under both prefixes."""
     async with serving(tmp_path) as proxy:
         client = proxy.client()
+        file = None
         for size in (0, 1, 256 * 1024, 1_000_003):
             data = bytes(one % 251 for one in range(min(size, 1000))) * (size // 1000 + 1)
             file = await upload(client, data[:size], purpose="user_data")
@@ -43,6 +44,7 @@ async def test_what_was_uploaded_comes_back(tmp_path: Path) -> None:
             assert file.expires_at is None
             assert await client.files.retrieve(file.id) == file
             assert (await client.files.content(file.id)).content == data[:size]
+        assert file is not None
         other = proxy.client(base_url=proxy.base_url.replace("/v1", "/api/v1"))
         assert await other.files.retrieve(file.id) == file
         reply = await proxy.get(f"/files/{file.id}", authorization=f"Bearer {proxy.key}")

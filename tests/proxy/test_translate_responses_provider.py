@@ -133,7 +133,7 @@ def items(draw: st.DrawFn, position: int) -> Json:
             cited = {"type": "url_citation", "start_index": 0, "end_index": len(words)}
             cited |= {"title": "t", "url": "https://a.test"}
             filed = {"type": "file_citation", "file_id": "f", "filename": "f", "index": 0}
-            notes = draw(st.sampled_from([[], [cited], [cited, filed, cited]]))
+            notes = draw(st.sampled_from([[], [cited], [cited, filed, cited]])) if words else []
             tokens = [likely(sign) for sign in words] if draw(st.booleans()) else []
             parts.append(text(words, annotations=notes, logprobs=tokens))
         return spoken(*parts, name=f"msg_{position}")
@@ -346,6 +346,7 @@ def test_calls_at_once_stay_apart() -> None:
         ([spoken(text("x"))], ENDS[2], "content_filter"),
         ([spoken(text("x"))], {"status": "incomplete"}, "length"),
         ([], {"status": "incomplete", "incomplete_details": {"reason": "new"}}, "length"),
+        ([spoken(text("x"))], {"status": None, "incomplete_details": {"reason": "new"}}, "length"),
     ],
 )
 def test_why_it_stopped(output: list[Json], how: Json, finish: str) -> None:
@@ -383,6 +384,18 @@ def test_citations_count_in_the_whole_text() -> None:
     assert inner == {"start_index": 3, "end_index": 4, "title": "t", "url": "u"}
 
 
+def test_citations_of_several_messages() -> None:
+    """OpenAI's client puts the lists together."""
+    cited = {"type": "url_citation", "start_index": 0, "end_index": 1, "title": "t", "url": "u"}
+    stream = Stream()
+    for place in (0, 1):
+        item = spoken(text("x", annotations=[cited]), name=f"msg_{place}")
+        stream.add("output_item.done", output_index=place, item=item)
+    message = heard(streamed(stream.end(response())))["choices"][0]["message"]
+    starts = [one["url_citation"]["start_index"] for one in message["annotations"]]
+    assert starts == [0, 1]
+
+
 def test_logprobs_are_not_written_anew() -> None:
     """Digit by digit; a token without bytes has null for them."""
     whole = encoded(response(spoken(text("x", logprobs=[likely("x") | {"bytes": []}]))))
@@ -396,7 +409,7 @@ def test_logprobs_are_not_written_anew() -> None:
 def test_usage_and_what_it_cost() -> None:
     """The same counts by other names; what else there is, the cost above all, is carried as it
     was written."""
-    whole = encoded(response(usage=USAGE | {"cost": 0.5}))
+    whole = encoded(response(usage=USAGE | {"cost": 0.5, "prompt_tokens": 1}))
     whole = whole.replace(b'"cost": 0.5', b'"cost": 0.00000012300')
     told = answer_to_chat(whole)
     assert b'"cost":0.00000012300' in told
@@ -433,6 +446,7 @@ def test_an_answer_without_a_word() -> None:
     """Its content is empty, and there; beside a call or a refusal it is null."""
     assert message_of()["content"] == ""
     assert message_of(called("{}"))["content"] is None
+    assert message_of(spoken(text(""), text("")), called("{}"))["content"] is None
     assert message_of(spoken({"type": "refusal", "refusal": "No."}))["content"] is None
 
 
@@ -445,6 +459,13 @@ def test_when_it_was_made() -> None:
     assert json.loads(answer_to_chat(encoded(said), created=9))["created"] == 9
     *_, chunk = streamed(Stream().end(said)[-1:], created=9)
     assert json.loads(chunk)["created"] == 9
+
+
+def test_a_failed_response_says_why() -> None:
+    """In the provider's words."""
+    error = {"code": "server_error", "message": "Overloaded"}
+    with pytest.raises(UpstreamFailed, match=r"^Overloaded$"):
+        answer_to_chat(encoded(response(status="failed", error=error)))
 
 
 # -- on the line
@@ -503,6 +524,7 @@ def test_a_cut_stream_never_looks_finished(answer: Answer, data: st.DataObject) 
 def test_an_error_is_one_to_the_client(event: Json) -> None:
     """In a stream it becomes a chunk at which OpenAI's client raises."""
     chunks = streamed([encoded(Stream().events[0]), encoded(event)])
+    assert json.loads(chunks[-1])["error"]["type"] in ("api_error", "server_error")
     stream = b"".join(b"data: " + one + b"\n\n" for one in chunks)
     transport = httpx.MockTransport(
         lambda _: httpx.Response(200, content=stream, headers={"content-type": "text/event-stream"})

@@ -20,6 +20,7 @@ Json = dict[str, Any]
 USER: Json = {"role": "user", "content": "x"}
 PNG = "data:image/png;base64,iVBORw0KGgo="
 PDF = "data:application/pdf;base64,JVBE"
+LOGPROBS = ["message.output_text.logprobs"]
 SCHEMA: Json = {"type": "object", "properties": {}}
 
 
@@ -218,7 +219,7 @@ def test_a_request_of_the_official_client() -> None:
         "max_output_tokens": 500,
         "temperature": 1,
         "top_p": 0.5,
-        "include": ["message.output_text.logprobs"],
+        "include": LOGPROBS,
         "top_logprobs": 3,
         "metadata": {"a": "b"},
         "store": False,
@@ -386,6 +387,15 @@ def test_which_tool(choice: object, expected: object) -> None:
     assert bare == translated(asked())
 
 
+def test_noise_on_the_line() -> None:
+    """Whether a stream has it is the client's choice; without a stream it says nothing."""
+    noise = {"include_obfuscation": True}
+    assert translated(asked(stream=True, stream_options=noise))["stream_options"] == noise
+    assert "stream_options" not in translated(asked(stream=False, stream_options=noise))
+    usage = {"include_usage": True}
+    assert "stream_options" not in translated(asked(stream=True, stream_options=usage))
+
+
 def test_a_tool_is_as_strict_as_in_a_chat() -> None:
     """There strict is what is not said otherwise; here it is not."""
     told = translated(asked(tools=[function(), function(strict=None), function(strict=True)]))
@@ -410,6 +420,7 @@ def test_a_tool_is_as_strict_as_in_a_chat() -> None:
          {"effort": "low", "summary": "auto"}),
         ({"reasoning": {"summary": "auto", "exclude": True}}, None),
         ({"reasoning": {"max_tokens": 9000}}, {"effort": "medium"}),
+        ({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}, {"effort": "high"}),
         ({"reasoning": {"enabled": False}}, {"effort": "none"}),
     ],
 )  # fmt: skip
@@ -420,10 +431,10 @@ def test_effort(fields: Json, expected: Json | None) -> None:
 
 def test_what_is_included() -> None:
     """Logprobs as a chat asks for them; encrypted reasoning by this wire's own word."""
-    assert translated(asked(logprobs=True))["include"] == ["message.output_text.logprobs"]
+    assert translated(asked(logprobs=True))["include"] == LOGPROBS
     assert translated(asked(logprobs=False, top_logprobs=0)) == translated(asked())
     both = translated(asked(include=["reasoning.encrypted_content"], logprobs=True))
-    assert both["include"] == ["reasoning.encrypted_content", "message.output_text.logprobs"]
+    assert both["include"] == ["reasoning.encrypted_content", *LOGPROBS]
 
 
 # -- what is refused
@@ -459,6 +470,7 @@ def part(**fields: Any) -> Json:
         (asked(max_output_tokens=5), "max_output_tokens"),
         (asked(text={"verbosity": "low"}), "text"),
         (asked(include=["file_search_call.results"]), "include"),
+        (asked(include=LOGPROBS), "include"),
         (asked(reasoning={"mode": "pro"}), "reasoning.mode"),
         (asked(tools=[{"type": "web_search"}]), "tools.0"),
         (asked(tools=[function(), {"type": "function"}]), "tools.1"),
@@ -482,6 +494,7 @@ def part(**fields: Any) -> Json:
         (asked(part(type="input_audio", input_audio={})), "messages.0.content.0"),
         (asked(part(type="image_url")), "messages.0.content.0"),
         (asked(part(type="file", file={"file_id": "f"})), "messages.0.content.0"),
+        (asked(part(type="file", file={"file_id": "f", "file_data": PDF})), "messages.0.content.0"),
         (asked(part(type="file")), "messages.0.content.0"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
