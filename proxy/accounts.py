@@ -55,8 +55,11 @@ class Accounts:
             for name, provider in providers.items()
         }
 
-    def take(self, provider: str, now_s: float) -> Account | Busy:
-        """The readiest account with the fewest requests under way; give it back when it is done."""
+    def take(self, provider: str, now_s: float, *, is_counted: bool = True) -> Account | Busy:
+        """The readiest account with the fewest requests under way; give it back when it is done.
+
+        is_counted: among those that it may begin in a minute.
+        """
         states = self._states[provider].values()
         ready = [one for one in states if one.ready_at_s(now_s) <= now_s]
         if not ready:
@@ -65,7 +68,7 @@ class Accounts:
         self._taken += 1
         state.last_taken = self._taken
         state.in_flight += 1
-        if state.account.requests_per_minute is not None:
+        if is_counted and state.account.requests_per_minute is not None:
             state.begun_s.append(now_s)
         return state.account
 
@@ -80,5 +83,7 @@ class Accounts:
         states = self._states[provider]
         if len(states) == 1:
             return False
-        states[account.name].rests_until_s = now_s + rest_s
-        return any(one.ready_at_s(now_s) <= now_s for one in states.values())
+        rested = states[account.name]
+        rested.rests_until_s = now_s + rest_s
+        others = (one for one in states.values() if one is not rested)
+        return any(one.ready_at_s(now_s) <= now_s for one in others)

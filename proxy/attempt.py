@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from benchmarks.observations import Outcome
 from ledger.attempts import Attempt
@@ -24,6 +26,7 @@ from proxy.splice import Splice
 from proxy.trial import Request, Trial, quote_of
 from proxy.upstream import (
     Answer,
+    Diverged,
     Late,
     NotConnected,
     TooLong,
@@ -33,6 +36,8 @@ from proxy.upstream import (
 )
 from proxy.wires.wire import Plain
 from routing.decision import Candidate
+
+T = TypeVar("T")
 
 ANSWER_LIMIT = 64 << 20
 """Bytes of a whole answer, also of a stream that is held back until it is one."""
@@ -152,16 +157,22 @@ async def _held(
 async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:
     """Send it, and wait until the answer has certainly begun: then there is no way back.
 
-    Raises AttemptFailed if another offer may do better, Refused if none would. Either way, and if
+    Raises AttemptFailed if another offer may do better, Untranslatable if this one cannot be asked
+    within the limit, Refused if none would answer. Either way, and if
     the caller is cancelled, the hold is resolved, or will be by what hears the answer out.
 
     splice: what a stream's chunks go through, so that another can go on from where it breaks off.
     """
-    if not trial.request.ask.stream:
-        return await _ask_plain(trial)
-    answer: Answer | None = None
     try:
         asked = _request_to(trial)
+    except Exception:  # whatever it is that cannot be said: nothing was sent
+        trial.unjudged()
+        await trial.void("never sent")
+        raise
+    if not trial.request.ask.stream:
+        return await _ask_plain(trial, asked)
+    answer: Answer | None = None
+    try:
         answer = await trial.house.upstream.send(asked)
         opened = await _opened(trial, answer, asked.first_byte_timeout_s, splice)
     except UpstreamError as error:
@@ -186,8 +197,7 @@ class _Whole:
     body: bytes
 
 
-async def _ask_plain(trial: Trial) -> Opened:
-    asked = _request_to(trial)
+async def _ask_plain(trial: Trial, asked: UpstreamRequest) -> Opened:
     limit_s = asked.first_byte_timeout_s
     patient = replace(asked, first_byte_timeout_s=limit_s + trial.request.patience.unheard_s)
     reading = asyncio.ensure_future(_read(trial, patient))
@@ -211,8 +221,8 @@ async def _ask_plain(trial: Trial) -> Opened:
     except AttemptFailed:
         raise
     except BaseException:
-        reading.cancel()
-        await _erred(trial)
+        late = reading.cancel()  # it is written to its end all the same
+        await _erred(trial, late=late)
         raise
     return Opened(trial, whole.answer, whole.body, plain, None)
 
@@ -256,7 +266,7 @@ async def _late(trial: Trial, reading: asyncio.Future[_Whole], limit_s: float) -
 async def _hear_out(trial: Trial, reading: asyncio.Future[_Whole]) -> None:
     """Book an answer that its client no longer waits for by what it really used."""
     try:
-        whole = await reading
+        whole = await _all_of(trial, reading)
     except NotConnected:
         await trial.void("not connected")
         return
@@ -286,8 +296,10 @@ async def _hear_out(trial: Trial, reading: asyncio.Future[_Whole]) -> None:
 async def _opened(trial: Trial, answer: Answer, limit_s: float, splice: Splice | None) -> Opened:
     if answer.status != 200:
         try:
-            body = await answer.all(REFUSAL_LIMIT)
-        except UpstreamError:
+            left_s = max(0.0, trial.began_s + limit_s - trial.house.clock.monotonic_s())
+            async with asyncio.timeout(left_s):
+                body = await answer.all(REFUSAL_LIMIT)
+        except (UpstreamError, TimeoutError):
             body = b""  # the status has said enough
         await _refused(trial, answer, body)
     kind = answer.headers.get("content-type", "")
@@ -306,7 +318,7 @@ async def _opened(trial: Trial, answer: Answer, limit_s: float, splice: Splice |
 async def _not_streamed(trial: Trial, answer: Answer, kind: str) -> Opened:
     """A whole answer where a stream was asked for: it is billed, and to some it is an answer."""
     why = f"it answered a stream with {kind or 'no content type'}"
-    body = await answer.all(ANSWER_LIMIT)
+    body = await _all_of(trial, answer.all(ANSWER_LIMIT))
     plain = trial.leg.plain(body)
     if plain is None:
         raise await _nonsense(trial, why)
@@ -317,6 +329,16 @@ async def _not_streamed(trial: Trial, answer: Answer, kind: str) -> Opened:
     trial.failed(Outcome.FAILED)
     await trial.post(usage, estimated=estimated)
     raise AttemptFailed(why)
+
+
+async def _all_of(trial: Trial, reading: Awaitable[T]) -> T:
+    """What is read for nobody's sake, byte by byte if need be, for so long. Raises Late."""
+    limit_s = trial.request.patience.unheard_s
+    try:
+        async with asyncio.timeout(limit_s):
+            return await reading
+    except TimeoutError:
+        raise Late(f"not whole after {limit_s:g} s more") from None
 
 
 async def _first_events(
@@ -341,13 +363,18 @@ async def _first_events(
 
 async def _all_events(trial: Trial, answer: Answer, relay: StreamRelay, first: bytes) -> bytes:
     """The whole stream, held back: if it breaks, nobody has seen any of it."""
-    parts, size, broke = [first], len(first), None
+    clock, idle_s = trial.house.clock, trial.request.patience.idle_timeout_s
+    parts, size, broke, last_event_s = [first], len(first), None, clock.monotonic_s()
     try:
         while not relay.done and relay.fault is None:
-            data = await answer.some(None)
+            # As of a stream that is passed on, the idle limit is on events.
+            data = await answer.some(max(0.0, last_event_s + idle_s - clock.monotonic_s()))
             if not data:
                 break
+            events_before = relay.events
             parts.append(relay.feed(data))
+            if relay.events > events_before:
+                last_event_s = clock.monotonic_s()
             size += len(parts[-1])
             if size > ANSWER_LIMIT:
                 raise TooLong(f"its answer is longer than {ANSWER_LIMIT} bytes")
@@ -362,6 +389,10 @@ async def _all_events(trial: Trial, answer: Answer, relay: StreamRelay, first: b
 
 
 async def _unanswered(trial: Trial, error: UpstreamError) -> AttemptFailed:
+    if isinstance(error, Diverged):  # it would say so again; and nothing is wrong with it
+        trial.unjudged()
+        await trial.abandon()
+        return AttemptFailed(str(error), Trouble.OFFER)
     trial.failed(Outcome.FAILED)
     if isinstance(error, NotConnected):
         await trial.void("not connected")
@@ -371,11 +402,11 @@ async def _unanswered(trial: Trial, error: UpstreamError) -> AttemptFailed:
     return AttemptFailed(str(error), late=late)
 
 
-async def _erred(trial: Trial) -> None:
+async def _erred(trial: Trial, *, late: bool = False) -> None:
     """The client left, or we erred: either way it may have been billed."""
     trial.unjudged()  # says nothing where it has been judged already
     if not trial.resolved:
-        await trial.abandon()
+        await trial.abandon(late=late)
 
 
 async def _nonsense(trial: Trial, why: str) -> AttemptFailed:
@@ -424,7 +455,7 @@ def _rest(trial: Trial, outcome: Outcome, why: str, rest_s: float | None) -> Non
     own_rest_s = ACCOUNT_REST_S if rest_s is None else rest_s
     if house.accounts.rest(trial.leg.provider.name, trial.account, now_s, own_rest_s):
         trial.unjudged()
-        raise AttemptFailed(why, Trouble.ACCOUNT)
+        raise AttemptFailed(why, Trouble.ACCOUNT, retry_after_s=rest_s)
     trial.failed(outcome, rest_s)
     if rest_s is None:
         raise AttemptFailed(why, Trouble.OFFER)

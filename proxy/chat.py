@@ -55,7 +55,6 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         body = Body(wire, x.body, x.headers, at_ns // 1_000_000_000)
         ask = wire.ask(body.raw, body.content_type)
         refuse_model(ask.model, house, who)
-        x.abandonable = ask.stream
 
         # Which offers, in which order.
         manners = house.manners_of(ask.model)
@@ -73,7 +72,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
         request = Request(request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s)
-        pursuit = Pursuit(house, request)
+        pursuit = Pursuit(house, request, x)
         opened = await pursuit.answer()
         trial = opened.trial
         waited_s = house.clock.monotonic_s() - trial.began_s

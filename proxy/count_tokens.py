@@ -52,7 +52,8 @@ async def serve_count(x: Exchange, house: House) -> None:
 async def _counted_by(listing: Listing, body: bytes, house: House) -> int | None:
     """What a provider says; None if it does not."""
     provider = house.providers[listing.offer.provider]
-    account = house.accounts.take(provider.name, house.clock.monotonic_s())
+    # Providers limit the counting apart: who counts for nothing keeps nobody from asking.
+    account = house.accounts.take(provider.name, house.clock.monotonic_s(), is_counted=False)
     if isinstance(account, Busy):
         return None
     tree = bodies.tree_of(body) | {"model": listing.offer.model}

@@ -10,9 +10,10 @@ from proxy.attempt import Opened
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamLate
 from proxy.exchange import Exchange, Headers
 from proxy.house import House
+from proxy.patience import StreamRescue
 from proxy.pursuit import Pursuit
 from proxy.relay import StreamRelay
-from proxy.upstream import Late, UpstreamError
+from proxy.upstream import Diverged, Late, UpstreamError
 
 HEARTBEAT = b": still there\n\n"
 
@@ -42,26 +43,26 @@ class StreamDelivery:
 
     async def pass_on(self, opened: Opened, headers: Headers) -> ProxyError | None:
         """Pass a stream on to its end. Returns what cut it, when the client has been told."""
-        begun = False
+        first_fault: ProxyError | None = None
         while True:
             relay = _relay_of(opened)
-            fault, cost = await self._relay(opened, relay, None if begun else headers)
-            begun = True
+            fault, cost = await self._relay(opened, relay, None if first_fault else headers)
             if fault is None:
                 self.pursuit.ended_well()
                 await self.x.finish(relay.close(cost))
                 return None
+            first_fault = first_fault or fault
             rest = await self.pursuit.rest_of(opened)
             if rest is None:
-                await self.x.finish(relay.broken(fault))
-                return fault
+                await self.x.finish(relay.broken(first_fault))
+                return first_fault
             opened = rest
 
     async def _relay(
         self, opened: Opened, relay: StreamRelay, headers: Headers | None
     ) -> tuple[ProxyError | None, Money]:
         """Pass on what one provider says, and charge it. headers: if nothing has begun yet."""
-        trial, fault, x = opened.trial, None, self.x
+        trial, fault, x, diverged = opened.trial, None, self.x, False
         clock, idle_s = self.house.clock, trial.request.patience.idle_timeout_s
         last_event_s = began_s = clock.monotonic_s()
         reading_s = 0.0  # the client's part of the time
@@ -85,22 +86,29 @@ class StreamDelivery:
                     took_s = clock.monotonic_s() - came_s
                     reading_s, last_event_s = reading_s + took_s, last_event_s + took_s
         except UpstreamError as error:
-            if not relay.complete:
+            diverged = isinstance(error, Diverged)
+            if diverged or not relay.complete:
                 late = isinstance(error, Late)
                 fault = UpstreamLate(str(error)) if late else UpstreamFailed(str(error))
         finally:  # also when the client has left: what was delivered is charged
             if not relay.done:  # else its connection is about to be free for the next request
                 opened.answer.close()
-            usage, estimated = relay.used(trial.request.decision.intent.prompt_tokens)
+            usage, estimated = trial.heard(relay)
             trial.unjudged()  # unless it is judged below: the client may have left
-            cost, _ = await trial.post(usage, estimated=estimated)
+            try:
+                cost, _ = await trial.post(usage, estimated=estimated)
+            finally:
+                opened.answer.close()
         if fault is None and not relay.complete:
             fault = UpstreamFailed(relay.fault or "the provider ended its answer in the middle")
-        opened.answer.close()
         if fault is None:
-            trial.answered(usage.completion, last_event_s - began_s - reading_s)
+            # What was held back until it was whole came at once: that says nothing of its writing.
+            came_at_once = trial.request.patience.stream_rescue is StreamRescue.BUFFER
+            writing_s = None if came_at_once else last_event_s - began_s - reading_s
+            trial.answered(usage.completion, writing_s)
         else:
-            trial.failed(Outcome.FAILED)
+            if not diverged:  # then it is sound, only no help
+                trial.failed(Outcome.FAILED)
             fault.message = f"{trial.listing.offer.provider} broke off: {fault.message}"
         return fault, cost
 

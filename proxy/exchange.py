@@ -14,8 +14,8 @@ class Exchange(Protocol):
     """What a transport hands to the story.
 
     path: decoded. headers: names in lower case.
-    abandonable: set by the story. While it is True, a client that leaves cancels the story where it
-    waits; while it is False, the story goes on to its end unheard.
+    abandonable: set by the story. While it is True, a client that leaves, or has left, cancels the
+    story where it waits; while it is False, the story goes on unheard.
     """
 
     method: str

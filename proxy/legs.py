@@ -140,7 +140,7 @@ class Leg:
 
     def streams(self, content_type: str) -> bool:
         """Whether this is the head of a stream as it was asked for."""
-        return content_type.startswith("text/event-stream")
+        return content_type.lower().startswith("text/event-stream")
 
     def answer_type(self, headers: Mapping[str, str]) -> str:
         """The content type of a whole answer, as the client gets it."""

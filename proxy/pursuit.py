@@ -18,11 +18,14 @@ from proxy.errors import (
     UpstreamFailed,
     UpstreamLate,
 )
+from proxy.exchange import Exchange
 from proxy.house import House
-from proxy.legs import Leg, leg_to
+from proxy.legs import Body, Leg, leg_to
+from proxy.meter import estimate_delivered
 from proxy.patience import StreamRescue
 from proxy.splice import Splice
 from proxy.trial import Request
+from proxy.wires.wire import Ask
 from routing.decision import Candidate
 
 FIRST_BACK_OFF_S = 0.25
@@ -35,6 +38,7 @@ class _Option:
 
     candidate: Candidate
     tries: int = 0
+    was_asked: bool = False
     ready_at_s: float = 0.0
     is_out: bool = False
 
@@ -50,7 +54,8 @@ class _Option:
 class Pursuit:
     """attempts: how many were made, each of which may have been billed."""
 
-    def __init__(self, house: House, request: Request) -> None:
+    def __init__(self, house: House, request: Request, x: Exchange) -> None:
+        self._x = x
         self.attempts = 0
         self._splice: Splice | None = None
         if request.patience.stream_rescue is StreamRescue.PREFIX_MATCH and request.ask.choices == 1:
@@ -66,6 +71,7 @@ class Pursuit:
     async def answer(self) -> Opened:
         """The next answer that begins well. Raises ProxyError when there will be none."""
         while True:
+            self._x.abandonable = True  # nobody is being paid
             option = await self._next()
             if option is None:
                 raise self._no_answer()
@@ -84,7 +90,10 @@ class Pursuit:
             return None
         ready = [one for one in options if one.ready_at_s <= now_s]
         if ready:
-            return min(ready, key=lambda one: one.tries)  # the first of them, in the router's order
+            # The first of them, in the router's order; but the last attempt is for one that has not
+            # been asked: at another all of our accounts may be refused.
+            is_last = self.attempts + 1 == request.patience.attempts
+            return min(ready, key=lambda one: (one.tries, is_last and one.was_asked))
         soonest = min(options, key=lambda one: one.ready_at_s)
         if soonest.ready_at_s >= request.deadline_s:
             return None
@@ -102,21 +111,29 @@ class Pursuit:
             option.ready_at_s = self._busy_until_s = account.ready_at_s
             return None
         try:
-            trial = await reserve(house, request, option.candidate, leg, account, self.attempts + 1)
+            asking = replace(request, ask=leg.ask)
+            trial = await reserve(house, asking, option.candidate, leg, account, self.attempts + 1)
         except OverBudget as refused:
             self._refusals.append(refused)
             option.is_out = True
             return None
         self.attempts += 1
+        option.was_asked = True
+        self._x.abandonable = request.ask.stream  # what is plain is written to its end, and billed
         try:
             return await ask_upstream(trial, self._splice)
         except AttemptFailed as failed:
             self._failed(option, failed)
             return None
+        except Untranslatable as error:
+            self._untranslatable.append(error)
+            option.is_out = True
+            return None
 
     def _leg(self, option: _Option) -> Leg | None:
         """The way there; None, and the option is out, if there is none."""
-        request, splice, body = self._request, self._splice, self._request.body
+        request, splice = self._request, self._splice
+        body, ask = request.body, request.ask
         offer = option.candidate.listing.offer
         provider = self._house.providers[offer.provider]
         try:
@@ -126,15 +143,20 @@ class Pursuit:
                 prefill = None if delivered[-1:].isspace() else provider.prefill
                 if prefill is not None:
                     body = body.continued(delivered, prefill)
+                    ask = _rest_of(ask, body, splice)
                 elif not request.ask.is_greedy:
                     option.is_out = True
                     return None
                 splice.resume(from_the_start=prefill is None)
-            return leg_to(provider, offer, body, request.ask)
+            leg = leg_to(provider, offer, body, ask)
         except Untranslatable as error:
             self._untranslatable.append(error)
             option.is_out = True
             return None
+        if splice is not None and splice.is_resumed and not leg.goes_by_chunks:
+            option.is_out = True  # its events would not go through the splice
+            return None
+        return leg
 
     def _failed(self, option: _Option, failed: AttemptFailed) -> None:
         self._failures.append((option.offer_id, failed))
@@ -149,7 +171,7 @@ class Pursuit:
             case Trouble.PASSES:
                 option.tries += 1
                 rest_s = failed.retry_after_s
-                if rest_s is None:
+                if not rest_s:  # "at once" is no answer to those who came too often
                     longest_s = min(FIRST_BACK_OFF_S * 2 ** (option.tries - 1), LONGEST_BACK_OFF_S)
                     rest_s = longest_s * (1 + self._house.draw()) / 2
                 option.ready_at_s = self._house.clock.monotonic_s() + rest_s
@@ -202,6 +224,16 @@ class Pursuit:
         if self._untranslatable:
             return self._untranslatable[0]
         return UpstreamFailed("no offer can go on with this answer")
+
+
+def _rest_of(ask: Ask, body: Body, splice: Splice) -> Ask:
+    """What is asked for by a body that has the beginning of its answer: it is a prompt now, and
+    counts for the client's limit."""
+    most = ask.most_completion_tokens
+    if most is not None:
+        written = estimate_delivered(0, len(splice.delivered.encode()), splice.pieces)
+        most = max(1, most - (written.completion or 0))
+    return replace(ask, prompt_bytes=len(body.raw), most_completion_tokens=most)
 
 
 def _is_longer(one: _Option, than: _Option) -> bool:

@@ -62,6 +62,10 @@ def read_refusal(status: int, body: bytes) -> Refusal:
 
 
 _FILTER_WORDS = re.compile(r"content.(filter|management|policy)", re.IGNORECASE)
+_CREDIT_WORDS = re.compile(
+    r"credit balance is too low|insufficient (balance|credit)", re.IGNORECASE
+)
+"""How Anthropic, and others who say 400 of it, say that our account is empty."""
 _CONTEXT_CODES = {"context_length_exceeded", "context_window_exceeded", "string_above_max_length"}
 _CONTEXT_WORDS = re.compile(
     r"context.{0,20}(length|window|size)|(prompt|input) is too long|too many (input )?tokens"
@@ -75,7 +79,7 @@ that a prompt is too long."""
 def _fault(status: int, code: str, message: str) -> Fault:
     if status == 429:
         return Fault.BUSY
-    if status in OUR_ACCOUNT:
+    if status in OUR_ACCOUNT or (status == 400 and _CREDIT_WORDS.search(message)):
         return Fault.ACCOUNT
     if status in OUR_NAMES:
         return Fault.OFFER

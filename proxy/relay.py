@@ -82,7 +82,7 @@ class StreamRelay:
         if self._usage_is_old:
             most = max(seen.completion or 0, self.usage.completion or 0)
             return replace(self.usage, completion=most), True
-        return self.usage, False
+        return self.usage, not self.complete  # what is cut may be billed for more
 
     def feed(self, data: bytes) -> bytes:
         self._buffer += data

@@ -73,7 +73,19 @@ class AiohttpExchange:
             name.lower(): value for name, value in request.headers.items()
         }
         self.body = b""
-        self.abandonable = False
+        self.client_left = False
+        self._abandonable = False
+
+    @property
+    def abandonable(self) -> bool:
+        return self._abandonable
+
+    @abandonable.setter
+    def abandonable(self, value: bool) -> None:
+        """Only the story sets it. A client may have left before."""
+        self._abandonable = value
+        if value and self.client_left and (story := asyncio.current_task()) is not None:
+            story.cancel()
 
     @property
     def has_begun(self) -> bool:
@@ -154,6 +166,7 @@ def _told(story: Story) -> Callable[[web.Request], Awaitable[web.StreamResponse]
             if x.abandonable:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+            x.client_left = True
             raise
         except Exception:
             if x.has_begun:

@@ -123,7 +123,7 @@ class Trial:
         prompt = self.request.decision.intent.prompt_tokens
         most = self.limit.tokens * ask.choices
         if self.relay is not None:
-            usage, _ = self.relay.used(prompt)
+            usage, _ = self.heard(self.relay)
         elif ask.stream:
             usage = TokenUsage(prompt, 0)
         elif late:
@@ -137,12 +137,24 @@ class Trial:
     def used(self, plain: Plain) -> tuple[TokenUsage, bool]:
         """What a whole answer used, and whether that is an estimate: it may not have said all that
         its offer is priced by."""
-        ask, prompt = self.request.ask, self.request.decision.intent.prompt_tokens
-        said = plain.usage or TokenUsage(None, None)
+        prompt, choices = self.request.decision.intent.prompt_tokens, self.request.ask.choices
+        seen = meter.estimate_delivered(prompt, plain.text_bytes, choices)
+        return self._charged_by(plain.usage or TokenUsage(None, None), seen)
+
+    def heard(self, relay: StreamRelay) -> tuple[TokenUsage, bool]:
+        """The same of a stream, as far as it came."""
+        prompt = self.request.decision.intent.prompt_tokens
+        said, is_estimate = relay.used(prompt)
+        seen = meter.estimate_delivered(prompt, relay.text_bytes, relay.pieces)
+        usage, is_guess = self._charged_by(said, seen)
+        return usage, is_estimate or is_guess
+
+    def _charged_by(self, said: TokenUsage, seen: TokenUsage) -> tuple[TokenUsage, bool]:
+        """What was said, with what is missing for the offer's prices by what was seen."""
+        ask, prompt = self.request.ask, seen.prompt
         try:
             quote_of(self.listing).card(said.prompt or 0).charge(said)
         except UsageUnknown:
-            seen = meter.estimate_delivered(prompt, plain.text_bytes, ask.choices)
             written = 0 if ask.most_completion_tokens == 0 else seen.completion
             guess = replace(
                 said,

@@ -95,7 +95,7 @@ def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float:
         pass
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 1.0
     if at.tzinfo is None:  # HTTP dates are GMT, also where one does not say so
         at = at.replace(tzinfo=UTC)

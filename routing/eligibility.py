@@ -74,7 +74,8 @@ def _too_long(offer: Offer, intent: RoutingIntent) -> Refusal | None:
     """Of other work than writing nobody can tell beforehand: its limits are on each of its texts,
     and nobody sets any to its answer."""
     context = offer.context_tokens
-    if context is not None and intent.prompt_tokens > SURELY_TOO_LONG * context:
+    is_text = Feature.VISION not in intent.features  # of a document, bytes say little
+    if is_text and context is not None and intent.prompt_tokens > SURELY_TOO_LONG * context:
         return Refusal(
             offer,
             Reason.CONTEXT_TOO_SHORT,

@@ -416,7 +416,8 @@ class ProviderJob:
 
     async def _settle(self, lines: Sequence[_TheirLine]) -> None:
         """Book each line by its own usage, then keep its answer. May be done again."""
-        answers = {int(one.custom_id): one for one in lines if one.custom_id.isdecimal()}
+        numbered = [one for one in lines if one.custom_id.isascii() and one.custom_id.isdecimal()]
+        answers = {int(one.custom_id): one for one in reversed(numbered)}  # the first one counts
         rows = await self._store.job_lines_of(self._job, answers)
         found = await asyncio.to_thread(self._prices.read, self._input, list(rows.values()))
         ends = _Ends([], [], [], [])

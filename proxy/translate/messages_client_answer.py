@@ -129,7 +129,7 @@ class _End:
 
     def note(self, choice: _Choice) -> None:
         """Raises UpstreamFailed if the provider says that it broke off."""
-        if choice.finish_reason is None:
+        if not choice.finish_reason:
             return
         if choice.finish_reason in _BROKEN_OFF:
             raise UpstreamFailed(f"the provider ended its answer with {choice.finish_reason}")
@@ -394,7 +394,7 @@ class EventsFromChat:
             except UpstreamFailed as error:
                 self._failed = True
                 return _framed(events) + self.broken(error)
-            if choice.finish_reason is not None:
+            if choice.finish_reason:
                 events += self._writer.end()
         return _framed(events)
 

@@ -73,6 +73,16 @@ def refuse_long_cache(marks: Iterable[CacheControl | None], where: str) -> None:
             raise unpriced(where, f"a cache_control of {mark.ttl[:20]} in {where}")
 
 
+IMAGE_BYTES = 6400
+"""What an image counts for in the bytes of a prompt: some 1600 tokens, however many bytes it has,
+and whether they are in the body or behind a URL."""
+
+
+def bytes_of_prompt(body: bytes, images: Iterable[msgspec.Raw]) -> int:
+    """Of the texts, and of images that stand in these fields, what they count for."""
+    return len(body) + sum(IMAGE_BYTES - len(bytes(one)) for one in images)
+
+
 def is_given(raw: msgspec.Raw) -> bool:
     return bytes(raw) not in (b"", b"null", b"false")
 

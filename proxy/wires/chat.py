@@ -27,6 +27,7 @@ class StreamOptions(msgspec.Struct, gc=False):
 class Part(msgspec.Struct, gc=False):
     type: str = ""
     cache_control: CacheControl | None = None
+    image_url: msgspec.Raw = ABSENT
 
 
 class Message(msgspec.Struct, gc=False):
@@ -60,6 +61,10 @@ class ChatRequest(msgspec.Struct, gc=False):
     plugins: msgspec.Raw = ABSENT
     models: msgspec.Raw = ABSENT
     speed: msgspec.Raw = ABSENT
+    provider: msgspec.Raw = ABSENT
+    preset: msgspec.Raw = ABSENT
+    deferred: msgspec.Raw = ABSENT
+    enable_search: msgspec.Raw = ABSENT
 
     @property
     def most_completion_tokens(self) -> int | None:
@@ -92,7 +97,11 @@ _request = msgspec.json.Decoder(ChatRequest).decode
 _OURS = frozenset(ChatRequest.__struct_fields__)
 _PRICED_PARTS = {"text", "image_url", "refusal"}
 """A part without a type is what its other fields make it, to some providers."""
-_BILLED_APART = ("audio", "web_search_options", "search_parameters", "plugins", "models", "speed")
+_BILLED_APART = (
+    *("audio", "web_search_options", "search_parameters", "plugins", "models", "speed"),
+    *("provider", "preset", "deferred", "enable_search"),
+)
+"""Sound, searches, what OpenRouter would buy elsewhere, what xAI has fetched later."""
 
 
 def _unpriced(request: ChatRequest, parts: list[Part]) -> tuple[str, str] | None:
@@ -240,7 +249,7 @@ class ChunkReader:
         text_bytes = 0
         for choice in chunk.choices:
             text_bytes += choice.text_bytes
-            if choice.finish_reason is not None:
+            if choice.finish_reason:  # some write "" for one that goes on
                 self._finished.add(choice.index)
         says_usage = bytes(chunk.usage) not in (b"", b"null")
         return Heard(
@@ -283,7 +292,9 @@ class ChatWire:
         return Ask(
             model=request.model,
             task=Task.CHAT,
-            prompt_bytes=len(body),
+            prompt_bytes=bodies.bytes_of_prompt(
+                body, [one.image_url for one in parts if one.type == "image_url"]
+            ),
             stream=request.stream is True,
             choices=request.n or 1,
             most_completion_tokens=request.most_completion_tokens,

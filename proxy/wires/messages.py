@@ -26,6 +26,7 @@ class _Block(msgspec.Struct, gc=False):
 
     type: str = ""
     content: msgspec.Raw = ABSENT
+    source: msgspec.Raw = ABSENT
     cache_control: CacheControl | None = None
 
 
@@ -36,6 +37,16 @@ class _Message(msgspec.Struct, gc=False):
 class _Tool(msgspec.Struct, gc=False):
     type: str | None = None
     cache_control: CacheControl | None = None
+
+
+class _Edit(msgspec.Struct, gc=False):
+    type: str = ""
+
+
+class _Edits(msgspec.Struct, gc=False):
+    """What is left out of a conversation costs nothing; what is summed up first does."""
+
+    edits: list[_Edit] = []
 
 
 class MessagesRequest(msgspec.Struct, gc=False):
@@ -54,6 +65,11 @@ class MessagesRequest(msgspec.Struct, gc=False):
     mcp_servers: msgspec.Raw = ABSENT
     container: msgspec.Raw = ABSENT
     inference_geo: msgspec.Raw = ABSENT
+    fallbacks: msgspec.Raw = ABSENT
+    compaction: msgspec.Raw = ABSENT
+    thread: msgspec.Raw = ABSENT
+    billing_policy: msgspec.Raw = ABSENT
+    context_management: _Edits | None = None
 
 
 _request = msgspec.json.Decoder(MessagesRequest).decode
@@ -63,7 +79,11 @@ _PRICED_BLOCKS = {
     *("text", "image", "document", "search_result"),
     *("tool_use", "tool_result", "thinking", "redacted_thinking"),
 }
-_BILLED_APART = ("speed", "mcp_servers", "container", "inference_geo")
+_BILLED_APART = (
+    *("speed", "mcp_servers", "container", "inference_geo"),
+    *("fallbacks", "compaction", "thread", "billing_policy"),
+)
+"""Other models, other prices, work that no count includes, prompts that the provider keeps."""
 _PRICED_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
 """Tools that Anthropic defines and the client runs; those that it runs itself are billed apart."""
 
@@ -92,6 +112,10 @@ def _refuse_unpriced(request: MessagesRequest, blocks: list[_Block]) -> None:
     for name in _BILLED_APART:
         if is_given(getattr(request, name)):
             raise unpriced(name, name)
+    managed = request.context_management
+    for edit in () if managed is None else managed.edits:
+        if not edit.type.startswith("clear_"):
+            raise unpriced("context_management", f"context_management by {edit.type[:50]}")
     bodies.refuse_long_cache((request.cache_control,), "cache_control")
     for tool in request.tools or ():
         bodies.refuse_long_cache((tool.cache_control,), "tools")
@@ -198,7 +222,8 @@ class MessageReader:
             return Heard(usage=self._usage.counted(), keeps=True)
         if event.type == "message_start" and event.message is not None:
             self._usage = event.message.usage or MessagesUsage()
-            return Heard()  # its output_tokens are only a beginning
+            # Its output_tokens are only a beginning; its input is all that there is.
+            return Heard(usage=self._usage.counted())
         written = event.delta or event.content_block
         return Heard(text_bytes=written.text_bytes if written else 0, pieces=written is not None)
 
@@ -277,7 +302,9 @@ def _ask(request: MessagesRequest, body: bytes) -> Ask:
     return Ask(
         model=request.model,
         task=Task.CHAT,
-        prompt_bytes=len(body),
+        prompt_bytes=bodies.bytes_of_prompt(
+            body, [one.source for one in blocks if one.type == "image"]
+        ),
         stream=request.stream is True,
         most_completion_tokens=request.max_tokens,
         features=frozenset(features),

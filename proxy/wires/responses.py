@@ -20,7 +20,11 @@ from proxy.wires.wire import Ask, Heard, Plain
 
 
 class _Item(msgspec.Struct, gc=False):
-    type: str = "message"
+    """Without a type it is a message, or, without a role too, the id of an item that a provider
+    keeps."""
+
+    type: str | None = None
+    role: str | None = None
     content: str | list[Part] | None = None
     output: str | list[Part] | None = None
 
@@ -57,7 +61,7 @@ OUR_THOUGHTS = "hedgerow1."
 """What `encrypted_content` begins with in items of reasoning that a translation wrote."""
 _PRICED_TOOLS = ("function", "custom")
 _PRICED_ITEMS = {
-    *("message", "reasoning", "item_reference", "function_call", "function_call_output"),
+    *("message", "reasoning", "function_call", "function_call_output"),
     *("custom_tool_call", "custom_tool_call_output"),
 }
 _PRICED_PARTS = {"input_text", "output_text", "text", "refusal", "input_image", "reasoning_text"}
@@ -94,8 +98,9 @@ def _refuse_unpriced(request: ResponsesRequest) -> None:
             what = f"a {tool.type[:50]} in tools, which the provider runs itself,"
             raise unpriced("tools", what)
     for item in request.input if isinstance(request.input, list) else ():
-        if item.type not in _PRICED_ITEMS:
-            raise unpriced("input", f"an item of type {item.type[:50]} in input")
+        kind = item.type or ("message" if item.role else "item_reference")
+        if kind not in _PRICED_ITEMS:
+            raise unpriced("input", f"an item of type {kind[:50]} in input")
     for part in _parts(request):
         if part.type not in _PRICED_PARTS:
             raise unpriced("input", f"a part of type {part.type[:50] or '(none)'} in input")
@@ -156,6 +161,12 @@ class _Answer(msgspec.Struct, gc=False):
         return sum(one.text_bytes for one in self.output)
 
 
+class _Ended(msgspec.Struct, gc=False):
+    """A response in the last event of its stream, whatever else is in it."""
+
+    usage: msgspec.Raw = ABSENT
+
+
 class _Event(msgspec.Struct, gc=False):
     type: str
     delta: msgspec.Raw = ABSENT
@@ -163,6 +174,7 @@ class _Event(msgspec.Struct, gc=False):
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
+_ended = msgspec.json.Decoder(_Ended).decode
 _event = msgspec.json.Decoder(_Event).decode
 _LAST = {"response.completed", "response.incomplete"}
 
@@ -179,8 +191,8 @@ class ResponseReader:
         try:
             event = _event(data)
             if event.type in _LAST:
+                usage = responses_usage(_ended(event.response).usage)
                 self.complete = True
-                usage = responses_usage(_answer(event.response).usage)
                 return Heard(usage=usage, keeps=True, ends=True)
             if event.type == "response.failed":
                 return Heard(fault=error_in(bytes(event.response)))
@@ -232,7 +244,9 @@ class ResponsesWire:
         return Ask(
             model=request.model,
             task=Task.CHAT,
-            prompt_bytes=len(body),
+            prompt_bytes=bodies.bytes_of_prompt(
+                body, [one.image_url for one in _parts(request) if one.type == "input_image"]
+            ),
             stream=request.stream is True,
             most_completion_tokens=request.max_output_tokens,
             features=frozenset(features),

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
@@ -52,6 +52,15 @@ def talking(proxy: Proxy, http: httpx.AsyncClient, **settings: Any) -> ChatOpenA
     return ChatOpenAI(http_async_client=http, **given | settings)
 
 
+async def whole(stream: AsyncIterator[AIMessage]) -> AIMessage:
+    """Its chunks add up to what a plain answer would have been."""
+    added: Any = None
+    async for chunk in stream:
+        added = chunk if added is None else added + chunk
+    assert isinstance(added, AIMessage)
+    return added
+
+
 def usage(message: AIMessage) -> list[int]:
     assert message.usage_metadata is not None
     return [message.usage_metadata["input_tokens"], message.usage_metadata["output_tokens"]]
@@ -70,9 +79,7 @@ async def test_plain_and_streamed_say_the_same(
         extra_body={"sandbox": wishing(7)},
     )
     plain = await model.ainvoke("one two three")
-    streamed = AIMessageChunk("")
-    async for chunk in model.astream("one two three"):
-        streamed += chunk
+    streamed = await whole(model.astream("one two three"))
     for one in (plain, streamed):
         assert one.text == SEVEN
         assert usage(one) == [3, 7]
@@ -88,9 +95,7 @@ async def test_a_conversation_with_tools(
     model = talking(proxy, http, use_responses_api=responses)
     with_tools = model.bind_tools([echo])
     plain = await with_tools.ainvoke([USE_IT])
-    streamed = AIMessageChunk("")
-    async for chunk in with_tools.astream([USE_IT]):
-        streamed += chunk
+    streamed = await whole(with_tools.astream([USE_IT]))
     for one in (plain, streamed):
         (call,) = one.tool_calls
         assert (call["name"], call["args"]) == ("echo", {"echo": USE_IT.content})
@@ -135,12 +140,9 @@ async def test_several_at_once(proxy: Proxy, http: httpx.AsyncClient) -> None:
 
 async def test_embeddings(full_proxy: Proxy, http: httpx.AsyncClient) -> None:
     """Documents and a query; texts as they are, as for any host that is not OpenAI's."""
+    given: dict[str, Any] = {"base_url": full_proxy.base_url, "api_key": full_proxy.key}
     model = OpenAIEmbeddings(
-        model=MODEL,
-        base_url=full_proxy.base_url,
-        api_key=full_proxy.key,
-        check_embedding_ctx_length=False,
-        http_async_client=http,
+        model=MODEL, check_embedding_ctx_length=False, http_async_client=http, **given
     )
     documents = await model.aembed_documents(["one two", "three"])
     query = await model.aembed_query("one two")

@@ -69,18 +69,6 @@ async def test_both_wires(proxy: Proxy, folder: Path) -> None:
         assert not charge.estimated
 
 
-async def test_not_streamed(full_proxy: Proxy, folder: Path) -> None:
-    """The same words, all at once."""
-    env = home_of(folder, full_proxy)
-    whole = ("--no-stream", *TWO_WORDS, QUESTION)
-    runs = [
-        output_of(LLM, "-m", model, *whole, *log_at(folder, model), env=env)
-        for model in (CHATS, RESPONSES)
-    ]
-    assert await asyncio.gather(*runs) == ["hawthorn hazel\n"] * 2
-    assert not any(one.streamed for one in full_proxy.a.tally.exchanges)
-
-
 async def test_tools_and_schemas(full_proxy: Proxy, folder: Path) -> None:
     """It runs the function that is called, and asks again with its result; what a schema was asked
     for is JSON."""
@@ -97,9 +85,12 @@ async def test_tools_and_schemas(full_proxy: Proxy, folder: Path) -> None:
 
 
 async def test_a_conversation_and_its_log(full_proxy: Proxy, folder: Path) -> None:
-    """-c goes on where it was; the tokens in its log are those in the books."""
+    """-c goes on where it was, here without a stream; the tokens in its log are those in the
+    books."""
     env = home_of(folder, full_proxy)
-    await output_of(LLM, "-m", CHATS, QUESTION, *TWO_WORDS, env=env)
+    whole = ("--no-stream", *TWO_WORDS)
+    assert await output_of(LLM, "-m", CHATS, QUESTION, *whole, env=env) == "hawthorn hazel\n"
+    assert not full_proxy.a.tally.exchanges[-1].streamed
     await output_of(LLM, "-c", "four", *TWO_WORDS, env=env)
     logged = json.loads(await output_of(LLM, "logs", "--json", "-n", "0", env=env))
     told = [(one["input_tokens"], one["output_tokens"]) for one in logged]

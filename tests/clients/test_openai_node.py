@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.sandbox import Fault
 from ledger.money import as_usd
 from tests.clients.outside import openai_environment, output_of
 from tests.serving import PACED, Gate, Proxy, serving
 
 FOLDER = Path(__file__).parent / "node"
 NODE = shutil.which("node")
+OLDEST = 20
+"""The major version of node below which the package does not work."""
 
 pytestmark = [
     pytest.mark.skipif(NODE is None, reason="there is no node here: install nodejs and npm"),
@@ -24,6 +28,15 @@ pytestmark = [
         reason="the node packages are not installed: `make test` does it where there is npm",
     ),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _node_is_new_enough() -> None:
+    assert NODE is not None
+    said = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(said.removeprefix("v").partition(".")[0]) < OLDEST:
+        pytest.skip(f"node is {said.strip()} here: the openai package needs {OLDEST} or newer")
+
 
 SEVEN = "hawthorn hazel holly dogwood elder field maple"
 
@@ -35,6 +48,12 @@ async def seen(proxy: Proxy, group: str) -> dict[str, Any]:
         NODE, str(FOLDER / "client.mjs"), group, env=openai_environment(proxy)
     )
     checks: dict[str, Any] = json.loads(printed, parse_float=Decimal)
+    threw = {
+        name: one["failed"]
+        for name, one in checks.items()
+        if isinstance(one, dict) and "failed" in one
+    }
+    assert threw == {}
     return checks
 
 
@@ -111,3 +130,20 @@ async def test_an_aborted_stream(tmp_path: Path, endpoints: str) -> None:
         (charge,) = await proxy.settled(attempts=1)
         assert charge.estimated
         assert 3 <= (charge.usage.completion or 0) < 60
+
+
+@pytest.mark.parametrize("endpoints", ["chat/completions", "messages", "responses"])
+async def test_a_cut_stream_throws(tmp_path: Path, endpoints: str) -> None:
+    """Read piece by piece or through a helper, on either wire: never a silent end."""
+    async with serving(tmp_path, provider=f", endpoints: [{endpoints}]", honest=False) as proxy:
+        proxy.a.fault = Fault.CUT
+        found = await seen(proxy, "cut")
+        assert {name: one["broke_off"] for name, one in found.items()} == {
+            "chat": True,
+            "chat_helper": True,
+            "responses": True,
+            "responses_helper": True,
+        }
+        charges = await proxy.charges()
+        assert len(charges) == 4
+        assert all(one.estimated for one in charges)

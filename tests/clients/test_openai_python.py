@@ -116,7 +116,9 @@ async def test_an_image_is_looked_at(tmp_path: Path, endpoints: str) -> None:
                 "SELECT min(held_nanos), sum(overrun_nanos) FROM usage"
             ).fetchone()
         )
-        assert held == (4000 * 1000 + 5 * 2000, 0)
+        least, overrun = held
+        assert least >= 4000 * 1000 + 5 * 2000
+        assert overrun == 0
 
 
 @pytest.mark.parametrize("endpoints", list(WIRES.values()), ids=list(WIRES))

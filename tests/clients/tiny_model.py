@@ -105,7 +105,7 @@ def _weights(tokens: list[str]) -> dict[str, Weights]:
 
 def serve(model: Path) -> None:
     """llama.cpp's server on a free port of this machine."""
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = str(model)

@@ -9,6 +9,7 @@ const client = new OpenAI({ maxRetries: 0 });
 const model = "oak";
 const messages = [{ role: "user", content: "one two three" }];
 const sandbox = { output_tokens: 7 };
+const long = { output_tokens: 60 };
 const parameters = { type: "object", properties: { echo: { type: "string" } } };
 const Answer = z.object({ answer: z.string() });
 
@@ -28,6 +29,7 @@ async function caught(promise) {
       class: error.constructor.name,
       is_api_error: error instanceof OpenAI.APIError,
       status, code, type, param,
+      broke_off: /broke off/.test(error.message),
       has_request_id: /^req/.test(requestID ?? ""),
     };
   }
@@ -200,7 +202,7 @@ const abort = {
   async chat() {
     const controller = new AbortController();
     const stream = await client.chat.completions.create(
-      { model, messages, max_tokens: 60, sandbox: { output_tokens: 60 }, stream: true },
+      { model, messages, max_tokens: 60, sandbox: long, stream: true },
       { signal: controller.signal },
     );
     let words = 0;
@@ -212,7 +214,24 @@ const abort = {
   },
 };
 
-const group = { text, other, errors, abort }[process.argv[2]];
+/** Answers that break off. */
+const cut = {
+  chat: () => caught(
+    client.chat.completions.create({ model, messages, max_tokens: 60, sandbox: long, stream: true })
+      .then(collected),
+  ),
+  chat_helper: () => caught(
+    client.chat.completions.stream({ model, messages, max_tokens: 60, sandbox: long }).finalChatCompletion(),
+  ),
+  responses: () => caught(
+    client.responses.create({ model, input: "one two three", sandbox: long, stream: true }).then(collected),
+  ),
+  responses_helper: () => caught(
+    client.responses.stream({ model, input: "one two three", sandbox: long }).finalResponse(),
+  ),
+};
+
+const group = { text, other, errors, abort, cut }[process.argv[2]];
 const seen = {};
 for (const [name, check] of Object.entries(group)) {
   try {
