@@ -121,7 +121,10 @@ class Leg:
             headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
         if self.is_native:
             of_client = self.body.headers
-            headers |= {name: of_client[name] for name in _VERSIONS if name in of_client}
+            told = {name: of_client[name] for name in _VERSIONS if name in of_client}
+            if "anthropic-beta" in told and "anthropic-beta" in headers:
+                told["anthropic-beta"] += "," + headers["anthropic-beta"]
+            headers |= told
         return headers
 
     @property

@@ -353,9 +353,13 @@ _ALL = (
         name="llama.cpp",
         base_url="http://localhost:8080/v1",
         aliases=("llamacpp", "llama-server"),
-        endpoints=_TEXT | _MESSAGES | {Endpoint.RESPONSES, Endpoint.EMBEDDINGS, Endpoint.RERANK},
+        endpoints=_TEXT | {Endpoint.COUNT_TOKENS, Endpoint.EMBEDDINGS, Endpoint.RERANK},
         sources=("github.com/ggml-org/llama.cpp, tools/server/README.md",),
-        quirks=("Tools need --jinja, /rerank a rerank model, /embeddings a pooling.",),
+        quirks=(
+            "Tools need --jinja, /rerank a rerank model, /embeddings a pooling.",
+            "Its /responses say `completed` of what was cut, and it and its /messages take no notice"
+            " of a schema: both are translated.",
+        ),
         unverified=("whether a continued answer says what is there already again: not used",),
     ),
     Preset(

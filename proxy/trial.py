@@ -147,7 +147,9 @@ class Trial:
         said, is_estimate = relay.used(prompt)
         seen = meter.estimate_delivered(prompt, relay.text_bytes, relay.pieces)
         usage, is_guess = self._charged_by(said, seen)
-        return usage, is_estimate or is_guess
+        if is_estimate or is_guess:
+            return self._within_limit(usage), True
+        return usage, False
 
     def _charged_by(self, said: TokenUsage, seen: TokenUsage) -> tuple[TokenUsage, bool]:
         """What was said, with what is missing for the offer's prices by what was seen."""
@@ -162,8 +164,15 @@ class Trial:
                 completion=written if said.completion is None else said.completion,
                 units=ask.units if said.units is None else said.units,
             )
-            return guess, True
+            return self._within_limit(guess), True
         return said, False
+
+    def _within_limit(self, guess: TokenUsage) -> TokenUsage:
+        """A provider that was told a limit is not guessed to have billed more, whatever it sent."""
+        if self.limit.told is None or guess.completion is None:
+            return guess
+        most = self.limit.tokens * self.request.ask.choices
+        return replace(guess, completion=min(guess.completion, most))
 
     # -- what the market learns
 

@@ -6,78 +6,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from dataclasses import asdict
 from typing import Any
 
 from proxy.batches.batch import ENDED, Batch, LineWrong, Status, Used
 from proxy.batches.database import Database
 from proxy.batches.file_store import StoredFile, insert
 from proxy.batches.line import State
+from proxy.batches.rows import Job, JobState, Result, Row
 from proxy.errors import Conflict, NotFound, TooManyAtOnce
 
 MOST_OPEN = 100
 """Batches of one owner that have not ended."""
 PURGED_AT_ONCE = 1000
 RETRY_AFTER_S = 60.0
-
-
-class JobState(StrEnum):
-    """How far a provider's job is; each is entered before what it stands for is tried."""
-
-    HOLDING = "holding"
-    UPLOADING = "uploading"
-    CREATING = "creating"
-    CREATED = "created"
-    RETURNING = "returning"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Lines of one batch that a provider runs as a batch of its own.
-
-    offer_model: its name of the model. account: of ours there, the same for the job's whole life.
-    round: how often it began to hold money: attempts of each have ids of their own.
-    share_nanos: the most that a line without a limit of its own may hold; None where no budget
-    limits it. input_id, batch_id: the provider's names of its input and of itself.
-    """
-
-    id: str
-    batch: str
-    state: JobState
-    model: str
-    provider: str
-    offer_model: str
-    account: str | None = None
-    round: int = 0
-    share_nanos: int | None = None
-    input_id: str | None = None
-    batch_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line, and where it stands."""
-
-    number: int
-    custom_id: str
-    at: int
-    bytes: int
-    state: State
-    job: str | None = None
-    attempt_id: str | None = None
-    tries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a line got. used: what it said to have used."""
-
-    number: int
-    text: bytes
-    is_error: bool
-    used: Used = field(default_factory=Used)
 
 
 class BatchStore:

@@ -13,8 +13,9 @@ from pathlib import Path
 from ledger.errors import KeyRefused
 from ledger.ids import new_id
 from proxy.batches.batch import Batch, Used, used_of
-from proxy.batches.batch_store import BatchStore, Result, Row
+from proxy.batches.batch_store import BatchStore
 from proxy.batches.line import JSON, line_id, read_bodies, result_of
+from proxy.batches.rows import Result, Row
 from proxy.batches.timing import Timing, Waiting
 from proxy.chat import answer
 from proxy.errors import FilesUnavailable, NotAuthenticated, ProxyError, as_answer, log

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from benchmarks.snapshot import Listing
 from ledger.usage import TokenUsage
 from proxy.batches.batch import Batch
-from proxy.batches.batch_store import Job, JobState
 from proxy.batches.line import Checked
+from proxy.batches.rows import Job, JobState
 from proxy.chat import intent_of
 from proxy.endpoints import Endpoint
 from proxy.house import House

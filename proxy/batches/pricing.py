@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.offers import Feature
@@ -15,8 +15,8 @@ from ledger.rates import RateCard
 from ledger.usage import TokenUsage
 from proxy import meter
 from proxy.batches.batch import Batch
-from proxy.batches.batch_store import Job, Row
 from proxy.batches.line import JSON, read_bodies
+from proxy.batches.rows import Job, Result, Row
 from proxy.chat import intent_of
 from proxy.house import House
 from proxy.limits import LEAST_COMPLETION, UNKNOWN_OUTPUT_LIMIT, OutputLimit, prompt_bound
@@ -45,6 +45,16 @@ class Priced:
     rates: RateCard
     worst_case: Money
     expected_cost: Money
+
+
+@dataclass(slots=True)
+class Ends:
+    """What becomes of some lines: of their holds, and of themselves. returned: to us, by number."""
+
+    posts: list[tuple[Hold, Settlement]] = field(default_factory=list)
+    voids: list[Hold] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)
 
 
 class BatchPrices:

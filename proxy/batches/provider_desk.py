@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import quote, urlencode
@@ -62,6 +65,33 @@ class TheirBatch(msgspec.Struct):
     @property
     def has_ended(self) -> bool:
         return self.status.lower() in ("completed", "failed", "expired", "cancelled", "canceled")
+
+
+class TheirResponse(msgspec.Struct):
+    """What a line got there."""
+
+    status_code: int
+    body: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class TheirLine(msgspec.Struct):
+    """A line of a provider's output or error file."""
+
+    custom_id: str
+    response: TheirResponse | None = None
+
+
+_their_line = msgspec.json.Decoder(TheirLine).decode
+
+
+def read_lines(file: BufferedReader, most: int) -> list[TheirLine]:
+    """The next lines of a provider's file that can be read; none at its end. Runs in a thread."""
+    found: list[TheirLine] = []
+    while not found and (texts := list(islice(file, most))):
+        for text in texts:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                found.append(_their_line(text))
+    return found
 
 
 class _TheirList(msgspec.Struct):

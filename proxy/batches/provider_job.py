@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BufferedReader
-from itertools import islice
 
 import msgspec
 
-from ledger.attempts import Attempt, Hold, Settlement
+from ledger.attempts import Attempt, Hold
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded, KeyRefused
 from ledger.money import Money
@@ -28,11 +27,20 @@ from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from proxy.accounts import Busy
 from proxy.batches.batch import Batch, Used, used_of
-from proxy.batches.batch_store import BatchStore, Job, JobState, Result, Row
+from proxy.batches.batch_store import BatchStore
 from proxy.batches.file_store import FileStore
 from proxy.batches.line import JSON, State, line_id, result_of
-from proxy.batches.pricing import BatchPrices, Priced, Read
-from proxy.batches.provider_desk import DeskBusy, DeskRefused, ProviderDesk, TheirBatch
+from proxy.batches.pricing import BatchPrices, Ends, Priced, Read
+from proxy.batches.provider_desk import (
+    DeskBusy,
+    DeskRefused,
+    ProviderDesk,
+    TheirBatch,
+    TheirLine,
+    TheirResponse,
+    read_lines,
+)
+from proxy.batches.rows import Job, JobState, Result, Row
 from proxy.errors import ProxyError, UpstreamFailed, log, over_budget
 from proxy.house import House
 from proxy.providers import Account
@@ -55,31 +63,6 @@ WINDOW = "24h"
 """What providers promise, and all that most of them take."""
 OUR_BATCH, OUR_JOB = "hedgerow_batch", "hedgerow_job"
 """Names in the metadata of a provider's batch."""
-
-
-class _TheirResponse(msgspec.Struct):
-    status_code: int
-    body: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _TheirLine(msgspec.Struct):
-    """A line of a provider's output or error file."""
-
-    custom_id: str
-    response: _TheirResponse | None = None
-
-
-_their_line = msgspec.json.Decoder(_TheirLine).decode
-
-
-@dataclass(slots=True)
-class _Ends:
-    """What becomes of some lines: of their holds, and of themselves."""
-
-    posts: list[tuple[Hold, Settlement]]
-    voids: list[Hold]
-    results: list[Result]
-    returned: list[int]
 
 
 class ProviderJob:
@@ -387,7 +370,7 @@ class ProviderJob:
         for file_id in (theirs.output_file_id, theirs.error_file_id):
             if file_id:
                 async with self._downloaded(desk, file_id) as file:
-                    while lines := await asyncio.to_thread(_some_lines, file):
+                    while lines := await asyncio.to_thread(read_lines, file, LINES_AT_ONCE):
                         await self._settle(lines)
         await self._enter(JobState.RETURNING)  # what it has not run
         await self._tidy(desk, theirs.output_file_id, theirs.error_file_id)
@@ -414,13 +397,13 @@ class ProviderJob:
 
     # -- what was answered
 
-    async def _settle(self, lines: Sequence[_TheirLine]) -> None:
+    async def _settle(self, lines: Sequence[TheirLine]) -> None:
         """Book each line by its own usage, then keep its answer. May be done again."""
         numbered = [one for one in lines if one.custom_id.isascii() and one.custom_id.isdecimal()]
         answers = {int(one.custom_id): one for one in reversed(numbered)}  # the first one counts
         rows = await self._store.job_lines_of(self._job, answers)
         found = await asyncio.to_thread(self._prices.read, self._input, list(rows.values()))
-        ends = _Ends([], [], [], [])
+        ends = Ends()
         holds = await asyncio.gather(*(self._hold_of(one.row) for one in found))
         for one, hold in zip(found, holds, strict=True):
             response = answers[one.row.number].response
@@ -436,7 +419,7 @@ class ProviderJob:
         """None if it has been ended: by us, before a crash."""
         return await self._house.book.hold_of(row.attempt_id or "")
 
-    def _answered(self, ends: _Ends, one: Read, hold: Hold | None, body: bytes) -> None:
+    def _answered(self, ends: Ends, one: Read, hold: Hold | None, body: bytes) -> None:
         plain = self._wire.plain(body, one.ask)
         if plain is None:
             self._estimated(ends, hold)
@@ -452,7 +435,7 @@ class ProviderJob:
         text = self._text(one.row, 200, body)
         ends.results.append(Result(one.row.number, text, is_error=False, used=used_of(plain.usage)))
 
-    def _refused(self, ends: _Ends, one: Read, hold: Hold | None, response: _TheirResponse) -> None:
+    def _refused(self, ends: Ends, one: Read, hold: Hold | None, response: TheirResponse) -> None:
         refusal = read_refusal(response.status_code, bytes(response.body))
         if refusal.maybe_billed:
             self._estimated(ends, hold)
@@ -465,16 +448,16 @@ class ProviderJob:
         else:  # nothing is wrong with the line
             ends.returned.append(one.row.number)
 
-    def _unanswered(self, ends: _Ends, one: Read, hold: Hold | None) -> None:
+    def _unanswered(self, ends: Ends, one: Read, hold: Hold | None) -> None:
         if hold is not None:
             ends.voids.append(hold)
         ends.returned.append(one.row.number)
 
-    def _estimated(self, ends: _Ends, hold: Hold | None) -> None:
+    def _estimated(self, ends: Ends, hold: Hold | None) -> None:
         if hold is not None:
             ends.posts.append((hold, self._prices.most(hold)))
 
-    async def _resolve(self, ends: _Ends) -> None:
+    async def _resolve(self, ends: Ends) -> None:
         """Money first: a line without a result is looked at again, and its hold with it."""
         await self._house.book.post_all(ends.posts)
         await self._house.book.void_all(ends.voids, "not run in its batch")
@@ -504,7 +487,7 @@ class ProviderJob:
         while rows := await self._store.job_lines(
             self._job, State.HELD, after=0, limit=LINES_AT_ONCE
         ):
-            ends = _Ends([], [], [], [])
+            ends = Ends()
             for row in rows:
                 self._estimated(ends, await self._hold_of(row))
                 ends.results.append(self._failure(row, problem))
@@ -557,13 +540,3 @@ class ProviderJob:
 def _number(attempt: Attempt) -> int:
     """Of the line that an attempt is for."""
     return int(attempt.request_id.rpartition("-")[2])
-
-
-def _some_lines(file: BufferedReader) -> list[_TheirLine]:
-    """The next lines of a provider's file that can be read. Runs in a thread."""
-    texts = list(islice(file, LINES_AT_ONCE))
-    found = []
-    for text in texts:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            found.append(_their_line(text))
-    return found

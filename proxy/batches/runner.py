@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 from ledger.errors import KeyRefused
 from ledger.ids import new_id
 from proxy.batches.batch import ENDED, Batch, LineWrong, Status
-from proxy.batches.batch_store import BatchStore, Job, Row
+from proxy.batches.batch_store import BatchStore
 from proxy.batches.file_store import BATCH_KEPT_S, BATCH_OUTPUT, FileStore, StoredFile
 from proxy.batches.line import (
     MOST_ERRORS,
@@ -35,6 +35,7 @@ from proxy.batches.line import (
 from proxy.batches.own_run import TICK_S, OwnRun
 from proxy.batches.placing import Placer
 from proxy.batches.provider_job import ProviderJob
+from proxy.batches.rows import Job, Row
 from proxy.batches.timing import Timing
 from proxy.chat import refuse_model
 from proxy.errors import NotAuthenticated, ProxyError, log

@@ -99,9 +99,9 @@ def tree_of(body: bytes | msgspec.Raw) -> dict[str, Any]:
 
 def with_cost(body: bytes, cost: Money) -> bytes:
     """An answer or an event with `usage.cost` (USD) in its usage."""
-    tree = tree_of(body)
     try:
+        tree = tree_of(body)
         tree["usage"] = tree_of(tree["usage"]) | {"cost": as_usd(cost)}
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
         return body  # no object to put it into
     return encode(tree)

@@ -1,6 +1,6 @@
 """The LiteLLM SDK as a client, in a process of its own: its import takes seconds.
 
-A line of JSON in, `{"check", "base_url", "key"}`, one out: what the check saw.
+A line of JSON in, `{"check", "model", "api_base", "api_key"}`, one out: what the check saw.
 """
 
 from __future__ import annotations

@@ -84,7 +84,9 @@ def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
+            assert url, "the engine did not start; its complaint is above"
+            yield url
         finally:
             process.kill()
 

@@ -38,7 +38,8 @@ async function caught(promise) {
 
 const text = {
   async chat() {
-    const answer = await client.chat.completions.create({ model, messages, max_tokens: 50, sandbox });
+    const ask = { model, messages, max_tokens: 50, sandbox };
+    const answer = await client.chat.completions.create(ask);
     const [choice] = answer.choices;
     return {
       text: choice.message.content,
@@ -124,12 +125,17 @@ const text = {
     const output = { type: "function_call_output", call_id: call.call_id, output: "an echo" };
     const input = [question, ...first.output, output];
     const second = await client.responses.create({ model, max_output_tokens: 50, input });
-    return { name: call.name, arguments: JSON.parse(call.arguments), has_answer: second.output_text.length > 0 };
+    return {
+      name: call.name,
+      arguments: JSON.parse(call.arguments),
+      has_answer: second.output_text.length > 0,
+    };
   },
 
   async responses_structured() {
     const answer = await client.responses.parse({
-      model, input: "one two", max_output_tokens: 50, text: { format: zodTextFormat(Answer, "trees") },
+      model, input: "one two", max_output_tokens: 50,
+      text: { format: zodTextFormat(Answer, "trees") },
     });
     return typeof answer.output_parsed.answer;
   },
@@ -162,8 +168,11 @@ const other = {
   async embeddings() {
     // Left alone, this client asks for base64 and decodes it.
     const one = await client.embeddings.create({ model, input: "one two" });
-    const many = await client.embeddings.create({ model, input: ["one two", "three"], encoding_format: "float" });
-    const apart = one.data[0].embedding.map((value, at) => Math.abs(value - many.data[0].embedding[at]));
+    const many = await client.embeddings.create({
+      model, input: ["one two", "three"], encoding_format: "float",
+    });
+    const [first, same] = [one.data[0].embedding, many.data[0].embedding];
+    const apart = first.map((value, at) => Math.abs(value - same[at]));
     return {
       agree: apart.length > 0 && Math.max(...apart) < 1e-5,
       indexes: many.data.map((found) => found.index),
@@ -172,9 +181,14 @@ const other = {
   },
 
   async speech() {
-    const response = await client.audio.speech.create({ model, voice: "alloy", input: "one two three" });
+    const ask = { model, voice: "alloy", input: "one two three" };
+    const response = await client.audio.speech.create(ask);
     const sound = Buffer.from(await response.arrayBuffer());
-    return { type: response.headers.get("content-type"), head: sound.toString("latin1", 0, 4), bytes: sound.length };
+    return {
+      type: response.headers.get("content-type"),
+      head: sound.toString("latin1", 0, 4),
+      bytes: sound.length,
+    };
   },
 
   async transcription() {
@@ -184,27 +198,31 @@ const other = {
   },
 
   async images() {
-    const painted = await client.images.generate({ model, prompt: "a hedgerow", n: 2, size: "1024x1024" });
-    return painted.data.map((one) => Object.keys(one).some((name) => name === "url" || name === "b64_json"));
+    const ask = { model, prompt: "a hedgerow", n: 2, size: "1024x1024" };
+    const painted = await client.images.generate(ask);
+    return painted.data.map((one) => Boolean(one.url ?? one.b64_json));
   },
 };
 
 const errors = {
   unknown_path: () => caught(client.post("/_stainless_unknown_path")),
   unknown_model: () => caught(client.responses.create({ model: "elm", input: "x" })),
-  wrong_key: () => caught(client.withOptions({ apiKey: "sk-wrong" }).chat.completions.create({ model, messages })),
+  wrong_key: () => caught(
+    client.withOptions({ apiKey: "sk-wrong" }).chat.completions.create({ model, messages }),
+  ),
   no_messages: () => caught(client.chat.completions.create({ model, messages: [] })),
-  web_search: () => caught(client.responses.create({ model, input: "x", tools: [{ type: "web_search" }] })),
+  web_search: () => caught(
+    client.responses.create({ model, input: "x", tools: [{ type: "web_search" }] }),
+  ),
 };
 
 const abort = {
   /** Leaves after three words, in the middle of an answer. */
   async chat() {
     const controller = new AbortController();
-    const stream = await client.chat.completions.create(
-      { model, messages, max_tokens: 60, sandbox: long, stream: true },
-      { signal: controller.signal },
-    );
+    const { signal } = controller;
+    const ask = { model, messages, max_tokens: 60, sandbox: long, stream: true };
+    const stream = await client.chat.completions.create(ask, { signal });
     let words = 0;
     for await (const chunk of stream) {
       words += chunk.choices.filter((choice) => choice.delta.content).length;
@@ -215,20 +233,13 @@ const abort = {
 };
 
 /** Answers that break off. */
+const chat = { model, messages, max_tokens: 60, sandbox: long };
+const response = { model, input: "one two three", max_output_tokens: 60, sandbox: long };
 const cut = {
-  chat: () => caught(
-    client.chat.completions.create({ model, messages, max_tokens: 60, sandbox: long, stream: true })
-      .then(collected),
-  ),
-  chat_helper: () => caught(
-    client.chat.completions.stream({ model, messages, max_tokens: 60, sandbox: long }).finalChatCompletion(),
-  ),
-  responses: () => caught(
-    client.responses.create({ model, input: "one two three", sandbox: long, stream: true }).then(collected),
-  ),
-  responses_helper: () => caught(
-    client.responses.stream({ model, input: "one two three", sandbox: long }).finalResponse(),
-  ),
+  chat: () => caught(client.chat.completions.create({ ...chat, stream: true }).then(collected)),
+  chat_helper: () => caught(client.chat.completions.stream(chat).finalChatCompletion()),
+  responses: () => caught(client.responses.create({ ...response, stream: true }).then(collected)),
+  responses_helper: () => caught(client.responses.stream(response).finalResponse()),
 };
 
 const group = { text, other, errors, abort, cut }[process.argv[2]];
