@@ -90,9 +90,8 @@ def test_a_preset_is_whole(known: Preset) -> None:
 
 @each
 def test_what_cannot_be_alone(known: Preset) -> None:
-    """Batches need files to read, counting needs messages to count, and a wire has its endpoint."""
+    """Batches need files to read, and a wire has its endpoint."""
     assert (Endpoint.FILES in known.endpoints) == (Endpoint.BATCHES in known.endpoints)
-    assert Endpoint.COUNT_TOKENS not in known.endpoints or Endpoint.MESSAGES in known.endpoints
     if known.dialect == "anthropic":
         assert known.endpoints <= {Endpoint.MESSAGES, Endpoint.COUNT_TOKENS}
 
