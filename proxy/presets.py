@@ -357,8 +357,8 @@ _ALL = (
         sources=("github.com/ggml-org/llama.cpp, tools/server/README.md",),
         quirks=(
             "Tools need --jinja, /rerank a rerank model, /embeddings a pooling.",
-            "Its /responses say `completed` of what was cut, and it and its /messages take no notice"
-            " of a schema: both are translated.",
+            "/responses say `completed` of what was cut, and ignore a schema: they are translated.",
+            "/messages ignore a schema, too: they are translated.",
         ),
         unverified=("whether a continued answer says what is there already again: not used",),
     ),

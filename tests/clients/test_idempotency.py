@@ -18,7 +18,7 @@ ASK: Any = {"model": MODEL, "messages": HELLO, "max_tokens": 8}
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_twice_is_once(tmp_path: Path, streamed: bool) -> None:
-    """The same answer, byte by byte, under the same request id; one request upstream, one charge."""
+    """The same answer to the byte, under the same request id; asked for once, charged once."""
     async with serving(tmp_path) as proxy:
         first = await proxy.post(asking(stream=streamed), **SAID)
         again = await proxy.post(asking(stream=streamed), **SAID)

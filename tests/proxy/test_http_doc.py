@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from proxy.batches.routes import BatchDesk
 from proxy.errors import ProxyError, Refused
 from proxy.house import House
 from proxy.server import PREFIXES, ServerLimits, application
@@ -20,6 +21,10 @@ LIMITS = ServerLimits(
 )
 
 
+_NOBODY = cast("Any", None)
+DESK = BatchDesk(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
+
+
 def all_errors(root: type[ProxyError] = ProxyError) -> Iterator[type[ProxyError]]:
     for one in root.__subclasses__():
         yield one
@@ -28,7 +33,7 @@ def all_errors(root: type[ProxyError] = ProxyError) -> Iterator[type[ProxyError]
 
 def test_every_route_is_documented_and_the_other_way_round() -> None:
     """The page names each route once, under /v1; each of those is there under every prefix."""
-    app = application(cast("House", None), LIMITS)
+    app = application(cast("House", None), LIMITS, DESK)
     routes = {
         (route.method, re.sub(r":[^}]*", "", route.resource.canonical))
         for route in app.router.routes()
