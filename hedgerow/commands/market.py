@@ -20,7 +20,7 @@ from hedgerow.printing import config_option, json_option, print_json, table
 @click.option("--model", help="Only this model.")
 @json_option
 def market(path: Path, model: str | None, as_json: bool) -> None:
-    """What each offer costs, in USD per million tokens or per unit, and who says so."""
+    """What each offer costs, and who says so."""
     config = load_config(path, os.environ)
     models = quoted_offers(config, price_file(config), datetime.now(UTC))
     if model is not None:

@@ -74,7 +74,8 @@ def simulate(
     requests = read_trace(trace)[:rows]
     with tempfile.TemporaryDirectory(prefix="hedgerow-") as folder:
         own_books = replace(config.ledger, path=Path(folder) / "simulation.db")
-        apart = replace(config, ledger=own_books)
+        own_files = replace(config.files, path=Path(folder) / "files")
+        apart = replace(config, ledger=own_books, files=own_files)
         rehearsed = run(
             _simulate(apart, requests, wanted, speedup, max_tokens, team, seed, quiet=as_json)
         )

@@ -205,7 +205,7 @@ def test_defaults_need_no_more_than_providers_and_models() -> None:
         8400,
         None,
     )
-    assert config.server.max_body_bytes == 10 * 1024 * 1024
+    assert config.server.max_body_bytes == 32 * 1024 * 1024
     assert [feed.kind for feed in config.market.feeds] == ["litellm"]
     assert config.ledger.durability == "process"
     assert config.budgets == ()

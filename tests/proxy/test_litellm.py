@@ -140,6 +140,7 @@ async def litellm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lit
     environ = os.environ | nowhere
     environ |= {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(folder)}
     environ |= {"WATCHED": str(folder / "connections"), "AWS_EC2_METADATA_DISABLED": "true"}
+    environ |= {"NO_GCE_CHECK": "true"}
     environ |= {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
     async with litellm_upstream(SystemClock(), environ) as upstream:
         found = Litellm(upstream, folder / "connections")
@@ -604,7 +605,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("provider", "model", "status"),
-    [("no_such_provider", "m", 404), ("vertex_ai", "gemini-2.0-flash", 501)],
+    [("no_such_provider", "m", 404), ("vertex_ai", "gemini-2.0-flash", 401)],
 )
 async def test_what_the_operator_has_to_mend_is_logged(
     litellm: Litellm,
@@ -614,8 +615,8 @@ async def test_what_the_operator_has_to_mend_is_logged(
     model: str,
     status: int,
 ) -> None:
-    """A provider that LiteLLM does not know, or that needs a package that is not there: said in
-    the log, and by a status that is not the client's."""
+    """A provider that LiteLLM does not know, or for which the environment has no credentials: said
+    in the log, and by a status that is not the client's."""
     with caplog.at_level(logging.ERROR, "hedgerow"):
         reply = await litellm.ask(to(provider, sandbox.base_url, chat(model=model), key=None))
     assert reply.status == status
