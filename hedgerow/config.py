@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_checks import check_budget_names, check_offers, check_providers
+from hedgerow.config_checks import (
+    check_budget_names,
+    check_budget_scopes,
+    check_offers,
+    check_providers,
+)
 from hedgerow.config_errors import explain
 from hedgerow.config_file import (
     Batches,
@@ -31,7 +36,7 @@ from hedgerow.config_file import (
 from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
 from hedgerow.policy_file import BudgetSpec, PolicyFile
 from hedgerow.provider_spec import Provider, filled_in
-from hedgerow.yaml_source import Source, Steps, read_yaml, shown
+from hedgerow.yaml_source import Places, Source, Steps, read_yaml, shown
 
 MAX_POLICY_FILES = 1000
 
@@ -55,7 +60,8 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that was configured, checked. `path` is the file, as it was given."""
+    """Everything that was configured, checked. `path` is the file, as it was given; `places`, where
+    in it things stand."""
 
     path: Path
     server: Server
@@ -68,6 +74,7 @@ class Config:
     files: Files
     batches: Batches
     budgets: tuple[BudgetSpec, ...]
+    places: Places = field(repr=False)
 
     def model(self, name: str) -> Model:
         """Raises NotFound, naming those that there are."""
@@ -112,6 +119,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             errors += unreadable.errors
     policies = [_checked(PolicyFile, source) for source in sources]
     check_budget_names(sources)
+    check_budget_scopes(main, sources)
     for source in (main, *sources):
         errors += source.errors.values()
     if errors or written is None:
@@ -129,6 +137,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         files=_files(path, written.files),
         batches=written.batches,
         budgets=tuple(budget for policy in policies if policy for budget in policy.budgets),
+        places=main.places,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
-from hedgerow.config_errors import did_you_mean
+from hedgerow.config_errors import did_you_mean, nearest
 from hedgerow.config_file import OfferSpec
 from hedgerow.provider_spec import ProviderSpec, preset_of, usual_key
 from hedgerow.settings import is_key
 from hedgerow.yaml_source import Data, Source, Steps, shown
+from ledger.budgets import EACH
 from proxy.presets import ANTHROPIC, PRESETS, Preset
 
 
@@ -66,6 +68,11 @@ def _check_host(source: Source, steps: Steps, name: str, written: dict[str, Data
     if known and dialect not in (None, known.dialect):
         message = f"the preset {known.name} speaks {known.dialect}"
         source.refuse((*steps, "dialect"), message, "take the dialect out")
+    if not known and not written.keys() & {*_HOST} and (near := nearest(name, PRESETS)):
+        more = f"; for a name of your own write preset: {near}" if written else ""
+        message = f"no preset is called {shown(name)}"
+        source.refuse(steps, message, f'did you mean "{near}"?{more}')
+        return
     if "base_url" not in written and not (known and known.base_url):
         url = known.own_base_url if known else "https://api.groq.com/openai/v1"
         more = f", or preset: {name} alone" if not known and name in PRESETS else ""
@@ -100,9 +107,15 @@ def _check_accounts(
     wire = known or (ANTHROPIC if written.get("dialect") == "anthropic" else None)
     key_header = wire.key_header if wire else "Authorization"
     for header in _mapping(written.get("headers")):
-        if (has_key or usual) and header.lower() == key_header.lower():
-            hint = "take one of them out"
-            source.refuse((*steps, "headers", header), "is the header that the key is in", hint)
+        if not has_key and not usual:
+            continue
+        if header.lower() == key_header.lower():
+            message, hint = "is the header that the key is in", "take one of them out"
+            source.refuse((*steps, "headers", header), message, hint)
+        elif header.lower() == "authorization":
+            message = f"stands beside a key, which is sent as {key_header}"
+            hint = f"take one of them out, or write both under headers: {key_header}, too"
+            source.refuse((*steps, "headers", header), message, hint)
 
 
 _IDENTITY = ("provider", "model", "region", "quantization", "service_tier")
@@ -136,6 +149,34 @@ def check_offers(source: Source) -> None:
             if not has_feeds and "price" not in offer:
                 hint = "write price: {input: 0.88, output: 0.88}, or feed litellm"
                 source.refuse(steps, "has no price, and there are no feeds", hint)
+
+
+def check_budget_scopes(main: Source, sources: list[Source]) -> None:
+    """A budget of a model or provider is of one that there is: of another it would guard nothing.
+
+    A key's id is in the books, and cannot be known here.
+    """
+    for kind in ("model", "provider"):
+        known = _mapping(main.data.get(f"{kind}s"))
+        for source in sources:
+            for at, budget in _items(source.data.get("budgets")):
+                steps: Steps = ("budgets", at, "scope", kind)
+                name = _text(_mapping(budget.get("scope")).get(kind))
+                if known and name is not None and name not in (EACH, *known):
+                    near = nearest(name, known)
+                    hint = f'did you mean "{near}"? ' if near else ""
+                    hint += f"known here: {_some(known)}"
+                    message = f"no {kind} is called {shown(source.written[steps])}"
+                    source.refuse(steps, message, hint)
+
+
+_SOME = 20
+
+
+def _some(names: Collection[str]) -> str:
+    """Names for people: the first of them, if they are many."""
+    more = f", and {len(names) - _SOME} more" if len(names) > _SOME else ""
+    return ", ".join(islice(names, _SOME)) + more
 
 
 def check_budget_names(sources: list[Source]) -> None:

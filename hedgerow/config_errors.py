@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -37,6 +38,12 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     if near := nearest(word, known):
         return f'did you mean "{near}"?'
     return f"known here: {', '.join(known)}" if 0 < len(known) <= 20 else ""
+
+
+def nearest_of(word: str, known: Collection[str]) -> list[str]:
+    """Those that a word was probably meant to be: that it is a part of (`chat`), or the nearest."""
+    parts = [one for one in known if word in one.split("/")]
+    return parts or [near for near in [nearest(word, known)] if near]
 
 
 def model_inside(annotation: Any) -> type[BaseModel] | None:
@@ -80,8 +87,8 @@ def _explain(found: ErrorDetails, steps: Steps, root: type[BaseModel], source: S
         source.refuse(steps, "unknown key", did_you_mean(str(steps[-1]), _known(root, steps)))
         return
     model, field = _at(root, steps)
-    message, hint = _sentence(found, steps, model, field)
     written = source.written.get(steps)
+    message, hint = _sentence(found, steps, model, field, written or "")
     is_open = field is not None and "SecretStr" not in str(field.annotation)
     if is_open and written is not None:
         value = shown(written.rstrip("/").removesuffix(found.get("ctx", {}).get("cut", "")))
@@ -112,7 +119,11 @@ def example(field: FieldInfo | None) -> str:
 
 
 def _sentence(
-    found: ErrorDetails, steps: Steps, model: type[BaseModel] | None, field: FieldInfo | None
+    found: ErrorDetails,
+    steps: Steps,
+    model: type[BaseModel] | None,
+    field: FieldInfo | None,
+    written: str,
 ) -> tuple[str, str]:
     ctx = found.get("ctx", {})
     text = example(field)
@@ -133,7 +144,10 @@ def _sentence(
         case "int_parsing" | "int_from_float" | "int_parsing_size":
             return "{written} is no whole number", such
         case "literal_error" | "enum":
-            return "{written} is not supported", f"write {ctx['expected'].replace(chr(39), '')}"
+            near = nearest_of(written, re.findall("'([^']*)'", ctx["expected"]))
+            meant = " or ".join(f'"{one}"' for one in near)
+            all_of_them = f"write {ctx['expected'].replace(chr(39), '')}"
+            return "{written} is not supported", f"did you mean {meant}?" if near else all_of_them
         case "greater_than_equal":
             return "{written} is too small", f"write {ctx['ge']} or more"
         case "less_than_equal":

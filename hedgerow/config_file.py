@@ -231,7 +231,7 @@ class OfferSpec(Part):
 
     provider: Name = Field(description="A name under `providers`", examples=["groq"])
     model: Name = Field(
-        description="The model's name at the provider", examples=["llama-3.3-70b-versatile"]
+        description="The model's name at the provider", examples=["openai/gpt-oss-120b"]
     )
     price: PriceSpec | None = Field(
         None,
@@ -327,7 +327,7 @@ class Model(Part):
     offers: tuple[OfferSpec, ...] = Field(
         min_length=1,
         description="The ways to buy it",
-        examples=["[{provider: groq, model: llama-3.3-70b-versatile}]"],
+        examples=["[{provider: groq, model: openai/gpt-oss-120b}]"],
     )
     routing: Annotated[Routing | None, SameAs("routing")] = Field(
         None,
@@ -424,7 +424,7 @@ class ConfigFile(Part):
     models: Mapping[Name, Model] = Field(
         min_length=1,
         description="The models, by the name that clients ask for",
-        examples=["{llama: {offers: [{provider: groq, model: llama-3.3-70b-versatile}]}}"],
+        examples=["{gpt-oss: {offers: [{provider: groq, model: openai/gpt-oss-120b}]}}"],
     )
     routing: Routing = Field(
         Routing(), description="How offers are chosen and waited for", examples=["{attempts: 3}"]

@@ -12,15 +12,21 @@ from ledger.money import usd
 from ledger.windows import Window
 
 
+def _each(one: str) -> str:
+    """What a dimension means that keys may lack."""
+    named = one[0].lower() + one[1:]
+    return f'{one}, or "*": one budget for each, and one for all requests of keys without {named}'
+
+
 class BudgetScope(Part):
     """What a budget counts: all that is given must match; `{}` is everything."""
 
-    org: Text | None = Field(None, description='An organisation, or "*": one budget for each')
-    team: Text | None = Field(None, description='A team, or "*": one budget for each')
-    project: Text | None = Field(None, description='A project, or "*": one budget for each')
-    user: Text | None = Field(None, description='A user, or "*": one budget for each')
+    org: Text | None = Field(None, description=_each("An organisation"))
+    team: Text | None = Field(None, description=_each("A team"))
+    project: Text | None = Field(None, description=_each("A project"))
+    user: Text | None = Field(None, description=_each("A user"))
     key: Text | None = Field(None, description='A key\'s id, or "*": one budget for each')
-    tag: Text | None = Field(None, description='A tag, or "*": one budget for each')
+    tag: Text | None = Field(None, description=_each("A tag"))
     model: Text | None = Field(None, description='A model, or "*": one budget for each')
     provider: Text | None = Field(None, description='A provider, or "*": one budget for each')
 
@@ -44,7 +50,7 @@ class BudgetSpec(Part):
     )
     scope: BudgetScope = Field(
         description='What it counts: all that is given must match, {} is everything, "*" means'
-        " one budget for each",
+        " one budget for each, and one for all requests that have none",
         examples=["{team: research}"],
     )
     window: Literal["minute", "hour", "day", "week", "month", "quarter", "year", "lifetime"] = (

@@ -143,22 +143,24 @@ _LONGEST_S = 86400.0
 
 
 def _duration(value: object) -> float:
+    return _seconds(value, "write ")
+
+
+def _seconds(value: object, write: str) -> float:
     """Seconds from `20s`, `5m`, `1h`, `500ms` or a bare number of seconds."""
     found = _DURATION.fullmatch(_one_value(value))
     if not found:
-        raise wrong("{written} is no duration", "write 20s, 5m, 1h, 500ms or a number of seconds")
+        raise wrong("{written} is no duration", f"{write}20s, 5m, 1h, 500ms or a number of seconds")
     seconds = float(found[1]) * _UNIT_S[found[2]]
     if not 0 < seconds <= _LONGEST_S:
-        raise wrong("{written} is out of range", "write more than 0 and at most 24h")
+        raise wrong("{written} is out of range", f"{write}more than 0 and at most 24h")
     return seconds
 
 
 def _heartbeat(value: object) -> float | None:
     if value == "off":
         return None
-    if not _DURATION.fullmatch(_one_value(value)):
-        raise wrong("{written} is no duration", "write off, or a duration as in 15s")
-    return _duration(value)
+    return _seconds(value, "write off, or ")
 
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
@@ -228,9 +230,13 @@ def _base_url(url: str) -> str:
         raise wrong("is no http or https URL", write)
     if not parts.hostname or not port_is_good or re.search(r"\s", url):
         raise wrong("is no URL", write)
-    if "@" in parts.netloc:
+    has_user, has_more = "@" in parts.netloc, parts.query or parts.fragment
+    if has_user and has_more:
+        hint = "write the key under api_key, and the URL up to and with the version: .../v1"
+        raise wrong("has a user or password in it, and a ? or #", hint)
+    if has_user:
         raise wrong("has a user or password in it", "write the key under api_key")
-    if parts.query or parts.fragment:
+    if has_more:
         raise wrong("has a ? or # in it", "write the URL up to and with the version: .../v1")
     plain = url.rstrip("/")
     for ending in _ENDINGS:

@@ -39,18 +39,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One YAML file, read: `errors` has what is wrong in values, by path.
-
-    A value with an error still stands in `data`, as text or None, so that checks can go on.
-    `written` has each scalar as it stands in the file, variables not filled in: what may be shown.
-    """
+class Places:
+    """Where things stand in a YAML file: the line of every path that is written, and no value."""
 
     file: str
-    data: dict[str, Data] = field(default_factory=dict)
     lines: dict[Steps, int] = field(default_factory=dict)
-    written: dict[Steps, str] = field(default_factory=dict)
-    errors: dict[Steps, ConfigError] = field(default_factory=dict)
 
     def line(self, steps: Steps) -> int | None:
         """The line of a path, or of the nearest thing around it that is there."""
@@ -59,13 +52,31 @@ class Source:
                 return self.lines[steps[:end]]
         return None
 
-    def has_children(self, steps: Steps) -> bool:
-        """Whether a path holds a list or mapping with something in it."""
-        return any(path[: len(steps)] == steps != path for path in self.lines)
-
     def error(self, steps: Steps, message: str, hint: str = "") -> ConfigError:
         """What is wrong at a path of this file."""
         return ConfigError(self.file, self.line(steps), where(steps), message, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Places):
+    """One YAML file, read: `errors` has what is wrong in values, by path.
+
+    A value with an error still stands in `data`, as text or None, so that checks can go on.
+    `written` has each scalar as it stands in the file, variables not filled in: what may be shown.
+    """
+
+    data: dict[str, Data] = field(default_factory=dict)
+    written: dict[Steps, str] = field(default_factory=dict)
+    errors: dict[Steps, ConfigError] = field(default_factory=dict)
+
+    @property
+    def places(self) -> Places:
+        """Where its things stand, without what they are."""
+        return Places(self.file, self.lines)
+
+    def has_children(self, steps: Steps) -> bool:
+        """Whether a path holds a list or mapping with something in it."""
+        return any(path[: len(steps)] == steps != path for path in self.lines)
 
     def refuse(self, steps: Steps, message: str, hint: str = "") -> None:
         """Note an error; the first one of a path stays, what follows from it is noise."""
@@ -101,8 +112,9 @@ def read_yaml(path: Path, environ: Mapping[str, str]) -> Source:
     text = _text(path, source)
     if stray := re.search(f"[{_OPEN}{_CLOSE}]", text):
         raise _unreadable(source, _line_at(text, stray.start()), "a private-use character", "")
+    masked = _BRACED.sub(rf"{_OPEN}\1{_CLOSE}", text)
     try:
-        loader = _Loader(_BRACED.sub(rf"{_OPEN}\1{_CLOSE}", text))
+        loader = _Loader(masked)
     except yaml.reader.ReaderError as bad:
         raise _unprintable(source, text, bad) from None
     try:
@@ -114,6 +126,9 @@ def read_yaml(path: Path, environ: Mapping[str, str]) -> Source:
         message = "not YAML: a number in an escape or directive is out of range"
         raise _unreadable(source, line, message, "write the character itself") from None
     except yaml.MarkedYAMLError as bad:
+        if (at := _lost_colon(masked, bad)) is not None:
+            message, hint = "a key without its colon", "write `key: value`, or `key:` above a block"
+            raise _unreadable(source, at + 1, message, hint) from None
         mark = bad.problem_mark or bad.context_mark
         message, hint = _syntax(bad.problem or bad.context or "")
         raise _unreadable(source, mark.line + 1 if mark else None, message, hint) from None
@@ -175,6 +190,34 @@ def _syntax(problem: str) -> tuple[str, str]:
             return message, hint
     said = re.sub(r"'[^'<, ][^', ]+'", "'...'", problem)
     return f"not YAML: {said}", "check the indentation, quotes and brackets here and above"
+
+
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # where PyYAML begins a line
+_COLON = re.compile(r":(\s|$)")
+
+
+def _lost_colon(text: str, bad: yaml.MarkedYAMLError) -> int | None:
+    """The index of the line whose key has no colon, if that is why the parser gave up.
+
+    It gives up at the first colon after it: to YAML, the lines until there are one text.
+    """
+    problem, mark = bad.problem or "", bad.problem_mark
+    if problem == "could not find expected ':'" and bad.context_mark:
+        return bad.context_mark.line
+    if not mark or not re.search("mapping values|but found '<block (map|seq)", problem):
+        return None
+    *above, line = _BREAK.split(text)[: mark.line + 1]
+    if _COLON.search(line[: mark.column]):
+        return None
+    for at in range(len(above) - 1, -1, -1):
+        words = above[at].partition(" #")[0].strip()
+        if words and not words.startswith("#") and _indent(above[at]) <= _indent(line):
+            return None if _COLON.search(words) else at
+    return None
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 class _Loader(yaml.SafeLoader):

@@ -163,6 +163,12 @@ def m005_idempotency(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m006_failures(db: Database) -> None:
+    """Why the attempts of a request failed that did, as JSON."""
+    db.execute("ALTER TABLE requests ADD COLUMN failures TEXT")
+
+
 def later_migrations(database: Database, known: Migrations) -> list[str]:
     """Migrations of a set that a later version has applied, and this one does not know."""
     with closing(sqlite3.connect(":memory:")) as empty:

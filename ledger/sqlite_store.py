@@ -23,7 +23,7 @@ from ledger.keys import KeyRecord
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
-from ledger.requests import RequestRecord
+from ledger.requests import RequestRecord, failures_from_text, failures_to_text
 from ledger.schema import PRICES, SUBJECT, USAGE
 from ledger.sqlite_file import SqliteFile
 from ledger.windows import Window
@@ -419,7 +419,7 @@ class SqliteStore(SqliteFile):
 
     def record_request(self, record: RequestRecord) -> None:
         self._conn.execute(
-            f"INSERT INTO requests VALUES ({_marks(11)}) ON CONFLICT DO NOTHING",
+            f"INSERT INTO requests VALUES ({_marks(12)}) ON CONFLICT DO NOTHING",
             (
                 record.id,
                 record.at_ns,
@@ -432,12 +432,16 @@ class SqliteStore(SqliteFile):
                 record.attempts,
                 record.would_have_cost,
                 record.decision,
+                failures_to_text(record.failures),
             ),
         )
 
     def request(self, request_id: str) -> RequestRecord | None:
         row = self._conn.execute("SELECT * FROM requests WHERE id = ?", (request_id,)).fetchone()
-        return None if row is None else RequestRecord(*row)
+        if row is None:
+            return None
+        *known, failures = row
+        return replace(RequestRecord(*known), failures=failures_from_text(failures))
 
 
 _IS_ACCOUNT = "budget = ? AND member = ? AND time_window = ? AND window_start_ns = ?"

@@ -171,6 +171,27 @@ def charged(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt of a request, charged or not. number: from 1 on, in the order they were made."""
+
+    attempt_id: str
+    number: int
+    provider: str
+    upstream_model: str
+    account: str | None
+
+
+def tried(store: SqliteStore, request_id: str) -> list[Tried]:
+    """The attempts that were made for a request, first to last."""
+    rows = store.database.execute(
+        "SELECT attempt_id, provider, upstream_model, account FROM holds"
+        " WHERE request_id = ? ORDER BY rowid",
+        (request_id,),
+    )
+    return [Tried(row[0], number, *row[1:]) for number, row in enumerate(rows, start=1)]
+
+
 def standing(store: SqliteStore, budgets: Iterable[Budget], now: datetime) -> list[Balance]:
     """Each budget's balance in the window of `now`, for each member that has an account."""
     balances: list[Balance] = []

@@ -75,15 +75,16 @@ class Accounts:
     def give_back(self, provider: str, account: Account) -> None:
         self._states[provider][account.name].in_flight -= 1
 
+    def is_resting(self, provider: str, account: Account, now_s: float) -> bool:
+        return self._states[provider][account.name].rests_until_s > now_s
+
     def rest(self, provider: str, account: Account, now_s: float, rest_s: float) -> bool:
-        """An account that was refused rests. True if another can take its place now.
+        """An account that was refused rests. True if another does not, however busy it is.
 
         The only account never rests here: whether its offer does is the breaker's affair.
         """
         states = self._states[provider]
         if len(states) == 1:
             return False
-        rested = states[account.name]
-        rested.rests_until_s = now_s + rest_s
-        others = (one for one in states.values() if one is not rested)
-        return any(one.ready_at_s(now_s) <= now_s for one in others)
+        states[account.name].rests_until_s = now_s + rest_s
+        return any(one.rests_until_s <= now_s for one in states.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import aiohttp
 
 from proxy.clock import Clock
+from proxy.errors import log
 from proxy.upstream import Answer, Broken, Late, NotConnected, TooLong, UpstreamRequest
 
 CONNECT_TIMEOUT_S = 10.0
@@ -51,7 +53,8 @@ class AiohttpAnswer:
         except TimeoutError:
             raise Late(f"it was silent for {limit_s:.3g} s") from None
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise Broken(f"the connection broke: {error}") from error
+            log.info("%s broke off: %r", self._response.url.host, error)
+            raise Broken("the connection broke in the middle of its answer") from error
 
     def close(self) -> None:
         if self._response.content.at_eof():
@@ -95,16 +98,42 @@ class AiohttpUpstream:
                 aiohttp.ConnectionTimeoutError,
                 aiohttp.InvalidURL,
             ) as error:
-                raise NotConnected(f"no connection: {error}") from error
+                log.info("no connection: %s", error)
+                raise NotConnected(f"no connection: {_cause(error)}") from error
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 died_at_once = self._clock.monotonic_s() - asked_s < STALE_WITHIN_S
                 if context.reused and died_at_once and retries_left:
                     continue
                 raise Broken("it hung up without an answer") from error
             except aiohttp.ClientError as error:
-                raise Broken(f"its answer is no HTTP: {error}") from error
+                log.info("no HTTP: %s", error)
+                raise Broken("its answer is no HTTP") from error
             return AiohttpAnswer(response, request.idle_timeout_s)
         raise AssertionError("every way out of the loop returns or raises")
+
+
+def _cause(error: aiohttp.ClientError) -> str:
+    """Why there is no connection, as clients are told it: where the provider is, is ours to know."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "its name is not known"
+        case aiohttp.ClientConnectorCertificateError():
+            return "TLS failed: its certificate is not trusted"
+        case aiohttp.ClientSSLError():
+            return "TLS failed"
+        case (
+            aiohttp.ConnectionTimeoutError()
+            | aiohttp.ClientConnectorError(os_error=TimeoutError())
+        ):
+            return "timed out"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return "refused"
+        case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))):
+            return os.strerror(number).lower()
+        case aiohttp.InvalidURL():
+            return "its URL is none"
+        case _:
+            return "it failed"
 
 
 def _in_pieces(body: bytes) -> bytes | io.BytesIO:

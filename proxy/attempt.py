@@ -418,7 +418,7 @@ async def _nonsense(trial: Trial, why: str) -> AttemptFailed:
 async def _refused(trial: Trial, answer: Answer, body: bytes) -> None:
     """An answer that is no 200. Raises AttemptFailed or Refused; nothing is billed for most."""
     refusal, offer = read_refusal(answer.status, body), trial.listing.offer
-    why = f"it answered with status {refusal.status}"
+    why = f"status {refusal.status}"
     if refusal.maybe_billed:
         trial.failed(Outcome.FAILED)
         await trial.abandon()
@@ -435,18 +435,33 @@ async def _refused(trial: Trial, answer: Answer, body: bytes) -> None:
             now_ns = trial.house.clock.now_ns()
             _rest(trial, Outcome.RATE_LIMITED, why, retry_after_s(answer.headers, now_ns))
         case Fault.ACCOUNT:
-            log.error(
-                "%s answers %d to account %s of provider %s: check its api_key, and its credit",
-                *(offer.id, refusal.status, trial.account.name, offer.provider),
-            )
+            _alarm(trial, refusal.status)
             _rest(trial, Outcome.FAILED, why, None)
         case Fault.OFFER:
-            log.error("%s answers %d: check the offer's model name", offer.id, refusal.status)
+            log.error(
+                "%s answers %d at %s: check the offer's model name, and the provider's base_url"
+                " (most end in /v1)",
+                *(offer.id, refusal.status, trial.leg.url.partition("?")[0]),
+            )
             trial.failed(Outcome.FAILED)
             raise AttemptFailed(why, Trouble.OFFER)
         case Fault.PROVIDER:
             trial.failed(Outcome.FAILED)
             raise AttemptFailed(why)
+
+
+def _alarm(trial: Trial, status: int) -> None:
+    """Our key, or our account, is refused: the operator's to mend. Said once while it rests."""
+    provider, account = trial.leg.provider.name, trial.account
+    if trial.house.accounts.is_resting(provider, account, trial.house.clock.monotonic_s()):
+        return
+    if account.api_key is None:
+        log.error("provider %s answers %d: it has no api_key, and wants one", provider, status)
+        return
+    log.error(
+        "provider %s answers %d to account %s: check its api_key, and its credit",
+        *(provider, status, account.name),
+    )
 
 
 def _rest(trial: Trial, outcome: Outcome, why: str, rest_s: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from ledger.ids import new_id
@@ -10,13 +11,14 @@ from ledger.money import Money, usd_text
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from proxy.auth import authenticate
-from proxy.delivery import StreamDelivery, charge_plain
+from proxy.delivery import StreamDelivery, charge_plain, first_of
 from proxy.endpoints import Endpoint
 from proxy.errors import Invalid, ModelForbidden, NotFound, OverBudget, ProxyError, as_answer
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
 from proxy.house import House
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
+from proxy.tellers import broken_end
 from proxy.trial import Request
 from proxy.wires.wire import Ask, Wire
 from routing.decide import decide
@@ -73,7 +75,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         deadline_s = began_s + manners.patience.deadline_s
         request = Request(request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s)
         pursuit = Pursuit(house, request, x)
-        opened = await pursuit.answer()
+        opened = await first_of(pursuit, request, x)
         trial = opened.trial
         waited_s = house.clock.monotonic_s() - trial.began_s
         headers: Headers = [
@@ -114,16 +116,17 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         await tell(x, wire.endpoint, problem, request_id)
     finally:
         if ask is not None:
-            attempts = 0 if pursuit is None else pursuit.attempts
-            house.book.remember(
-                _record(request_id, at_ns, who, ask, decision, outcome, status, attempts)
-            )
+            made = _record(request_id, at_ns, who, ask, decision, outcome, status)
+            if pursuit is not None:
+                made = replace(made, attempts=pursuit.attempts, failures=tuple(pursuit.failures))
+            house.book.remember(made)
 
 
 async def tell(x: Exchange, endpoint: Endpoint, problem: ProxyError, request_id: str) -> None:
     """Answer with an error, in the shape that the endpoint's clients read."""
     if x.has_begun:
-        raise problem  # the transport cuts what has begun: it must not look whole
+        await x.finish(broken_end(endpoint, problem))
+        return
     headers: Headers = [JSON, ("x-request-id", request_id), *problem.headers]
     if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS):
         headers.append(("request-id", request_id))
@@ -202,7 +205,6 @@ def _record(
     decision: RouteDecision | None,
     outcome: str,
     status: int,
-    attempts: int,
 ) -> RequestRecord:
     cut_off = outcome == OverBudget.default_code and decision is not None and decision.candidates
     return RequestRecord(
@@ -214,7 +216,7 @@ def _record(
         model=ask.model[:MODEL_NAME_LIMIT],
         outcome=outcome,
         status=status,
-        attempts=attempts,
+        attempts=0,
         would_have_cost=decision.candidates[0].expected_cost if decision and cut_off else None,
         decision=None if decision is None else to_text(decision),
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from benchmarks.observations import Outcome
 from ledger.money import Money
 from proxy.attempt import Opened
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamLate
-from proxy.exchange import Exchange, Headers
+from proxy.exchange import EVENTS, Exchange, Headers
 from proxy.house import House
 from proxy.patience import StreamRescue
 from proxy.pursuit import Pursuit
 from proxy.relay import StreamRelay
+from proxy.trial import Request
 from proxy.upstream import Diverged, Late, UpstreamError
 
 HEARTBEAT = b": still there\n\n"
@@ -33,6 +35,31 @@ async def charge_plain(opened: Opened) -> tuple[Money, Money | None, bytes]:
     return cost, left, trial.leg.told(body)
 
 
+async def first_of(pursuit: Pursuit, request: Request, x: Exchange) -> Opened:
+    """The answer, when it has begun. A client of a stream that wants heartbeats gets them meanwhile:
+    its stream is open then, and if there is no answer it can be told so only in there."""
+    beat_s, ask = request.patience.heartbeat_s, request.ask
+    if beat_s is None or not ask.stream or not ask.task.is_writing:
+        return await pursuit.answer()
+    answering = asyncio.ensure_future(pursuit.answer())
+    try:
+        while True:
+            done, _ = await asyncio.wait((answering,), timeout=beat_s)
+            if done:
+                return answering.result()
+            if not x.has_begun:
+                about = [("x-request-id", request.id), EVENTS, ("Cache-Control", "no-cache")]
+                await x.open(200, about)
+            await x.write(HEARTBEAT)
+    except BaseException:
+        answering.cancel()
+        (came,) = await asyncio.gather(answering, return_exceptions=True)
+        if isinstance(came, Opened):  # just when its client left
+            came.answer.close()
+            await came.trial.abandon()
+        raise
+
+
 @dataclass(slots=True)
 class StreamDelivery:
     """A stream on its way to one client, over as many providers as it takes."""
@@ -46,11 +73,12 @@ class StreamDelivery:
         first_fault: ProxyError | None = None
         while True:
             relay = _relay_of(opened)
-            fault, cost = await self._relay(opened, relay, None if first_fault else headers)
+            fault, cost = await self._relay(opened, relay, None if self.x.has_begun else headers)
             if fault is None:
                 self.pursuit.ended_well()
                 await self.x.finish(relay.close(cost))
                 return None
+            self.pursuit.note(opened.trial, fault.message)
             first_fault = first_fault or fault
             rest = await self.pursuit.rest_of(opened)
             if rest is None:

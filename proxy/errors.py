@@ -49,7 +49,8 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 class ProxyError(Exception):
     """An answer that is an error. `param` names the field at fault; `more` adds to the error.
 
-    retry_after_s: when to come back, for errors that pass.
+    retry_after_s: when to come back, for errors that pass. request_id: of the request that it ends,
+    where it is told by those who do not know that (the last event of a stream).
     """
 
     message: str
@@ -57,6 +58,7 @@ class ProxyError(Exception):
     code: str | None = None
     more: dict[str, object] = field(default_factory=dict)
     retry_after_s: float | None = None
+    request_id: str | None = None
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
@@ -88,8 +90,8 @@ class ProxyError(Exception):
         """In Anthropic's shape, with what OpenAI's has besides."""
         kind = _ANTHROPIC_TYPES.get(self.answer_status, "api_error")
         error = {"type": kind, "message": self.message, "param": self.param, "code": self.code}
-        body = {"type": "error", "error": error | self.more, "request_id": request_id}
-        return _encode(body)
+        asked = request_id or self.request_id
+        return _encode({"type": "error", "error": error | self.more, "request_id": asked})
 
 
 _ANTHROPIC_TYPES = {
@@ -235,8 +237,10 @@ def over_budget(refused: BudgetExceeded, affordable_max_tokens: int) -> OverBudg
     resets = None if refused.resets_at is None else refused.resets_at.isoformat()
     left = usd_text(Money(max(0, refused.left)))
     fits = affordable_max_tokens > 0
+    is_own = refused.budget.startswith("key ")  # as no budget of a file is called
+    which = "this key's own budget" if is_own else f"budget {refused.budget}"
     return OverBudget(
-        f"budget {refused.budget} ({refused.scope}) has {left} USD left of"
+        f"{which} ({refused.scope}) has {left} USD left of"
         f" {usd_text(refused.cap)}; this request may cost up to {usd_text(refused.needed)} USD;"
         + (
             f" with max_tokens of at most {affordable_max_tokens} it would fit"

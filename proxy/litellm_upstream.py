@@ -169,7 +169,7 @@ class LitellmUpstream:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
-                env=self._environ,
+                env=dict(self._environ),  # uvloop takes no other mapping
             )
         except OSError as error:
             self._note_end(began_s, str(error))

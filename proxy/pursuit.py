@@ -6,8 +6,10 @@ each when its rest is over: what it asked for by `retry-after`, or a back-off.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
+from ledger.requests import FailedAttempt
 from proxy.accounts import Busy
 from proxy.attempt import AttemptFailed, Opened, Trouble, ask_upstream, reserve
 from proxy.errors import (
@@ -24,7 +26,7 @@ from proxy.legs import Body, Leg, leg_to
 from proxy.meter import estimate_delivered
 from proxy.patience import StreamRescue
 from proxy.splice import Splice
-from proxy.trial import Request
+from proxy.trial import Request, Trial
 from proxy.wires.wire import Ask
 from routing.decision import Candidate
 
@@ -52,11 +54,13 @@ class _Option:
 
 
 class Pursuit:
-    """attempts: how many were made, each of which may have been billed."""
+    """attempts: how many were made, each of which may have been billed. failures: those that
+    failed, streams that broke off among them."""
 
     def __init__(self, house: House, request: Request, x: Exchange) -> None:
         self._x = x
         self.attempts = 0
+        self.failures: list[FailedAttempt] = []
         self._splice: Splice | None = None
         if request.patience.stream_rescue is StreamRescue.PREFIX_MATCH and request.ask.choices == 1:
             self._splice = Splice(request.body.told_as())
@@ -65,7 +69,7 @@ class Pursuit:
         self._options = [_Option(one) for one in request.decision.candidates]
         self._refusals: list[OverBudget] = []
         self._untranslatable: list[Untranslatable] = []
-        self._failures: list[tuple[str, AttemptFailed]] = []
+        self._failed_by: list[AttemptFailed] = []
         self._busy_until_s: float | None = None
 
     async def answer(self) -> Opened:
@@ -123,6 +127,7 @@ class Pursuit:
         try:
             return await ask_upstream(trial, self._splice)
         except AttemptFailed as failed:
+            self.note(trial, str(failed))
             self._failed(option, failed)
             return None
         except Untranslatable as error:
@@ -159,7 +164,7 @@ class Pursuit:
         return leg
 
     def _failed(self, option: _Option, failed: AttemptFailed) -> None:
-        self._failures.append((option.offer_id, failed))
+        self._failed_by.append(failed)
         match failed.trouble:
             case Trouble.ACCOUNT:
                 return  # with another of our accounts, at once
@@ -175,6 +180,12 @@ class Pursuit:
                     longest_s = min(FIRST_BACK_OFF_S * 2 ** (option.tries - 1), LONGEST_BACK_OFF_S)
                     rest_s = longest_s * (1 + self._house.draw()) / 2
                 option.ready_at_s = self._house.clock.monotonic_s() + rest_s
+
+    def note(self, trial: Trial, why: str) -> None:
+        """Remember why an attempt failed: for whoever asks later."""
+        after_ms = 1000 * (self._house.clock.monotonic_s() - trial.began_s)
+        offer_id = trial.listing.offer.id
+        self.failures.append(FailedAttempt(offer_id, trial.account.name, why, round(after_ms, 1)))
 
     # -- for a stream that broke off after its first byte
 
@@ -204,17 +215,18 @@ class Pursuit:
 
     def _no_answer(self) -> ProxyError:
         """What the client is told, by the most telling of all that happened."""
-        failures = self._failures
-        refused = [failed.refused for _, failed in failures if failed.refused is not None]
+        failures = self._failed_by
+        refused = [failed.refused for failed in failures if failed.refused is not None]
         if refused:
             return refused[0]
         if failures:
-            told = [f"{offer}: {failed}" for offer, failed in failures]
-            why = "no provider answered: " + "; ".join(told)
-            rests_s = [one.retry_after_s for _, one in failures if one.retry_after_s is not None]
+            told = Counter(f"{one.offer}: {one.why}" for one in self.failures)
+            each = [f"{what} ({n} times)" if n > 1 else what for what, n in told.items()]
+            why = "no provider gave an answer: " + "; ".join(each)
+            rests_s = [one.retry_after_s for one in failures if one.retry_after_s is not None]
             if len(rests_s) == len(failures):
                 return RateLimited(why, retry_after_s=min(rests_s))
-            return UpstreamLate(why) if failures[-1][1].late else UpstreamFailed(why)
+            return UpstreamLate(why) if failures[-1].late else UpstreamFailed(why)
         if self._busy_until_s is not None:
             left_s = max(1.0, self._busy_until_s - self._house.clock.monotonic_s())
             why = "all of our accounts at the providers of this model are at their limits"

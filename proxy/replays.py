@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from functools import partial
 
 from ledger.book import Book
 from ledger.errors import StoreUnavailable
@@ -32,7 +33,7 @@ Story = Callable[[Exchange], Awaitable[None]]
 HEADER = "idempotency-key"
 REPLAYED = ("x-hedgerow-replayed", "1")
 USELESS = ("x-should-retry", "false")
-"""With an error that is replayed: OpenAI's and Anthropic's clients would try in vain."""
+"""With an error that is the key's answer: OpenAI's and Anthropic's clients would try in vain."""
 KEY_LIMIT = 255
 """Characters of a key, as at Stripe."""
 MOST_ANSWERS = 10_000
@@ -128,7 +129,7 @@ class Replays:
             earlier = await self._book.claim(claim)
             if earlier is not None:
                 raise _answered(earlier) if earlier.digest == claim.digest else _reused(earlier)
-            recorded = Recorded(x, self._shelf)
+            recorded = Recorded(x, self._shelf, partial(self._given_back, claim))
             try:
                 await story(recorded)
             finally:
@@ -140,7 +141,7 @@ class Replays:
     async def _outcome(self, claim: Claim, recorded: Recorded) -> Kept | None:
         """What is kept of a request that has ended; its key is given back if nothing came of it."""
         try:
-            if not recorded.succeeded and await self._given_back(claim):
+            if not recorded.succeeded and await recorded.frees_key():
                 return None
             answer = recorded.whole
             if answer is None:
@@ -221,12 +222,17 @@ class Shelf:
 class Recorded:
     """An Exchange that passes everything on, and keeps what was answered while there is room.
 
-    succeeded: the answer is whole, and no error.
+    succeeded: the answer is whole, and no error. give_back: gives the key back, unless an error
+    has cost something; true if it is free.
     """
 
-    def __init__(self, x: Exchange, shelf: Shelf) -> None:
+    def __init__(
+        self, x: Exchange, shelf: Shelf, give_back: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._x = x
         self._shelf = shelf
+        self._give_back = give_back
+        self._is_free: bool | None = None
         self.method, self.path, self.headers, self.body = x.method, x.path, x.headers, x.body
         self._status = 0
         self._answer_headers: Headers = []
@@ -251,10 +257,11 @@ class Recorded:
     # Kept first, then passed on: an answer that is whole stays one if its client has just left.
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        useless = [] if status < 400 or await self.frees_key() else [USELESS]
         self._begin(status, headers)
         self._data = body if self._has_room(len(body)) else b""
         self._is_whole = True
-        await self._x.answer(status, headers, body)
+        await self._x.answer(status, [*headers, *useless], body)
 
     async def open(self, status: int, headers: Headers) -> None:
         self._begin(status, headers)
@@ -275,6 +282,13 @@ class Recorded:
     @property
     def succeeded(self) -> bool:
         return self._is_whole and self._status < 400
+
+    async def frees_key(self) -> bool:
+        """Give the key back; once, for then another may have it. All that can be charged is held
+        by the time that there is an error to tell."""
+        if self._is_free is None:
+            self._is_free = await self._give_back()
+        return self._is_free
 
     @property
     def whole(self) -> Answer | None:

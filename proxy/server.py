@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 
 from aiohttp import web
+from yarl import URL
 
 from ledger.ids import new_id
 from proxy import models
@@ -232,14 +234,14 @@ async def _errors_in_our_shape(
             raise
         house = request.app[HOUSE]
         request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
-        problem = _of_http(request, error) or as_answer(error, request_id)
+        problem = await _of_http(request, error) or as_answer(error, request_id)
     headers: Headers = [JSON, ("x-request-id", request_id), *problem.headers]
     is_messages = "/messages" in request.path
     body = problem.anthropic_body(request_id) if is_messages else problem.body()
     return web.Response(status=problem.answer_status, headers=dict(headers), body=body)
 
 
-def _of_http(request: web.Request, error: Exception) -> ProxyError | None:
+async def _of_http(request: web.Request, error: Exception) -> ProxyError | None:
     """aiohttp's own refusals as ours; None for every other error."""
     match error:
         case web.HTTPRequestEntityTooLarge():
@@ -251,7 +253,8 @@ def _of_http(request: web.Request, error: Exception) -> ProxyError | None:
             request.content.feed_eof()  # or aiohttp would read on, and fail in its turn
             return Invalid("the body is not in its Content-Encoding", code="invalid_json")
         case web.HTTPNotFound():
-            return NotFound(f"there is no {request.path} here", code="unknown_url")
+            hint = await _hint(request)
+            return NotFound(f"there is no {request.path} here{hint}", code="unknown_url")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}")
@@ -259,6 +262,27 @@ def _of_http(request: web.Request, error: Exception) -> ProxyError | None:
             return Invalid(error.reason)
         case _:
             return None
+
+
+_PARTS_OF_PREFIXES = {part for prefix in PREFIXES for part in prefix.split("/")}
+
+
+async def _hint(request: web.Request) -> str:
+    """For a path that would be there but for its prefix: mostly the client's base URL is wrong."""
+    *parts, last = request.path.rstrip("/").split("/")
+    prefix = list(takewhile(_PARTS_OF_PREFIXES.__contains__, parts))
+    below = "/".join([*parts[len(prefix) :], last])
+    meant = f"{PREFIXES[0]}/{below}"
+    found = await request.app.router.resolve(request.clone(rel_url=URL.build(path=meant)))
+    if isinstance(found.http_exception, web.HTTPNotFound):
+        return ""
+    if "/".join(prefix) in PREFIXES:
+        why = ""
+    elif below.startswith(Endpoint.MESSAGES):
+        why = " Anthropic's clients take a base URL without /v1" if "v1" in prefix else ""
+    else:
+        why = " OpenAI's clients take a base URL with /v1, once"
+    return f": did you mean {meant}?{why}"
 
 
 async def _live(_request: web.Request) -> web.Response:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.endpoints import Endpoint
 from proxy.errors import ProxyError
+from proxy.wires import messages, responses
 from proxy.wires.events import framed
 
 DONE = b"data: [DONE]\n\n"
@@ -28,6 +30,17 @@ class NamedTeller:
 
     def close(self) -> bytes:
         return b""
+
+
+def broken_end(endpoint: Endpoint, error: ProxyError) -> bytes:
+    """The end of a stream of which nothing but heartbeats has gone out."""
+    match endpoint:
+        case Endpoint.MESSAGES:
+            return messages.broken(error)
+        case Endpoint.RESPONSES:
+            return responses.broken(error)
+        case _:
+            return ToldAsChunks().broken(error)
 
 
 class FromChunks(Protocol):

@@ -6,7 +6,7 @@ estimate where it may have billed without saying so, voided only where it cannot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from benchmarks.observations import Observation, Outcome
 from benchmarks.offers import Feature
@@ -14,7 +14,7 @@ from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.attempts import Charge, Hold, Settlement
 from ledger.errors import UsageUnknown
-from ledger.money import Money
+from ledger.money import ZERO, Money
 from ledger.principals import Principal
 from ledger.usage import TokenUsage
 from proxy import meter
@@ -30,6 +30,13 @@ from routing.breaker import Health
 from routing.decision import Candidate, RouteDecision
 
 
+@dataclass(slots=True)
+class Bill:
+    """What a request has cost so far, attempts that failed included."""
+
+    posted: Money = ZERO
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request that has been understood: who asks, for what, and what was decided."""
@@ -42,6 +49,7 @@ class Request:
     decision: RouteDecision
     patience: Patience
     deadline_s: float
+    bill: Bill = field(default_factory=Bill)
 
 
 @dataclass(slots=True)
@@ -67,7 +75,8 @@ class Trial:
     # -- the ends of a hold
 
     async def post(self, usage: TokenUsage, *, estimated: bool) -> tuple[Money, Money | None]:
-        """Charge it. Returns the charge, and the least that is left in its budgets."""
+        """Charge it. Returns what the request has cost with it, and the least that is left in its
+        budgets."""
         self._resolve()
         house, now_s = self.house, self.house.clock.monotonic_s()
         quote = quote_of(self.listing)
@@ -89,7 +98,9 @@ class Trial:
         if teaches and usage.completion is not None and ask.most_completion_tokens != 0:
             per_choice = usage.completion // ask.choices
             house.learned.note(ask.model, ask.prompt_bytes, prompt, per_choice)
-        return end.charge.effective, left
+        bill = self.request.bill
+        bill.posted = Money(bill.posted + end.charge.effective)
+        return bill.posted, left
 
     def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:
         effective = quote.card(prompt).charge(usage)

@@ -48,6 +48,13 @@ def refusal(listing: Listing, intent: RoutingIntent) -> Refusal | None:
         why = f"does {does}, not {intent.task}; if it does, list its tasks in the configuration"
         return Refusal(offer, Reason.WRONG_TASK, why)
     per = listing.quote.rates.per
+    if offer.tasks is None and per is None and intent.task.unit is not None:
+        return Refusal(
+            offer,
+            Reason.COST_UNBOUNDED,
+            f"has a price for tokens, and {intent.task} is sold by the {intent.task.unit}: give it a"
+            f" price per {intent.task.unit}, or list {intent.task} in its tasks",
+        )
     if per is not None and (per is not intent.task.unit or not intent.units):
         return Refusal(
             offer,

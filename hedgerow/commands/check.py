@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import click
 
 from hedgerow.config import Config, load_config
-from hedgerow.errors import ConfigInvalid
+from hedgerow.config_file import Routing
+from hedgerow.errors import ConfigError, ConfigInvalid
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import config_option, json_option, print_json
-from hedgerow.provider_spec import MAIN_ACCOUNT, usual_variable
-from proxy.presets import Preset
+from hedgerow.provider_spec import usual_variable
+from hedgerow.yaml_source import Steps
+from proxy.presets import PRESETS, Preset
 
 
 @click.command()
@@ -36,44 +39,109 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
         else:
             click.echo(str(invalid), err=True)
         ctx.exit(1)
-    warnings = [*_keyless(config), *_unpriced(config)]
+    warnings = warnings_of(config, os.environ)
     if as_json:
-        print_json({"valid": True, "errors": [], "warnings": warnings})
+        found = [asdict(warning) for warning in warnings]
+        print_json({"valid": True, "errors": [], "warnings": found})
         return
     for warning in warnings:
-        click.echo(f"{path}: {warning}", err=True)
+        click.echo(str(warning), err=True)
     click.echo(f"{path}: ok ({_summary(config)})")
 
 
-def _keyless(config: Config) -> list[str]:
-    """Accounts without a key at hosts that want one."""
-    return [
-        f"providers.{name}: {_wanted(account.name, known, provider.base_url)}"
-        for name, provider in config.providers.items()
-        if (known := provider.known) and known.key_variable
-        for account in provider.accounts
-        if account.api_key is None
+def warnings_of(config: Config, environ: Mapping[str, str]) -> list[ConfigError]:
+    """What is valid and hardly meant, by line. Reads the price file. Raises FeedUnreadable."""
+    found = [
+        *_only_called_so(config),
+        *_keyless(config, environ),
+        *_unpriced(config),
+        *_impatient(config),
     ]
+    return sorted(found, key=lambda warning: (warning.line or 0, warning.where))
 
 
-def _wanted(account: str, known: Preset, base_url: str) -> str:
-    if account != MAIN_ACCOUNT:
-        return f"the account {account} has no key: write its api_key"
-    variable = usual_variable(known, base_url)
-    return "has no key: " + (f"set {variable}, or write api_key" if variable else "write api_key")
+def _only_called_so(config: Config) -> Iterator[ConfigError]:
+    """Providers with a preset's name that are not that preset, for their URL.
+
+    Whoever writes a dialect, too, relies on no preset.
+    """
+    for name, provider in config.providers.items():
+        steps: Steps = ("providers", name)
+        wanted, known = PRESETS.get(name), provider.known
+        has = {key for key in ("preset", "dialect") if (*steps, key) in config.places.lines}
+        if not wanted or has or (known and known.name == wanted.name):
+            continue
+        whose = f"is {known.name}'s" if known else "is another's"
+        message = f"its name is a preset's, but its base_url {whose}"
+        if wanted.base_url is None:
+            message = "its name is a preset's, which with a base_url is not meant by its name alone"
+        hint = f"write preset: {name} if it is one"
+        yield config.places.error((*steps, "base_url"), message, hint)
 
 
-def _unpriced(config: Config) -> list[str]:
+def _keyless(config: Config, environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Accounts without a key at hosts that want one."""
+    for name, provider in config.providers.items():
+        if not (known := provider.known) or not known.key_variable:
+            continue
+        for at, account in enumerate(provider.accounts):
+            if account.api_key is not None:
+                continue
+            steps: Steps = ("providers", name, "accounts", at)
+            if steps in config.places.lines:
+                yield config.places.error(steps, "has no key", "write its api_key")
+            else:
+                message, hint = _wanted(known, provider.base_url, environ)
+                yield config.places.error(steps[:2], message, hint)
+
+
+def _wanted(known: Preset, base_url: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    if variable := usual_variable(known, base_url):
+        return "has no key", f"set {variable}, or write api_key"
+    if known.key_variable and environ.get(known.key_variable):
+        message = f"has no key: {known.key_variable} goes to {known.base_url} only"
+        hint = f"write api_key: ${{{known.key_variable}}} if that is for this base_url, too"
+        return message, hint
+    return "has no key", "write api_key"
+
+
+def _unpriced(config: Config) -> Iterator[ConfigError]:
     """Offers that nobody has a price for, and models that have no other."""
-    warnings = []
     for name, quoted in quoted_offers(config, price_file(config), datetime.now(UTC)).items():
-        unpriced = [one.offer.id for one in quoted if one.quote is None]
-        warnings += [
-            f"models.{name}: nobody knows a price of {one}: give it one" for one in unpriced
-        ]
+        unpriced = [at for at, one in enumerate(quoted) if one.quote is None]
+        for at in unpriced:
+            steps: Steps = ("models", name, "offers", at)
+            message, hint = "nobody knows its price, so it gets no requests", "give it a price"
+            yield config.places.error(steps, message, hint)
         if len(unpriced) == len(quoted):
-            warnings.append(f"models.{name}: every request will be refused, for want of a price")
-    return warnings
+            message = "every request will be refused, for want of a price"
+            yield config.places.error(("models", name), message, "give an offer a price")
+
+
+_LONGER = (
+    ("first_byte_timeout", "deadline", "one attempt may take all the time that there is"),
+    ("heartbeat", "idle_timeout", "a silence that long ends the answer"),
+)
+"""Waits of which the first should not be longer than the second, and why."""
+
+
+def _impatient(config: Config) -> Iterator[ConfigError]:
+    """Waits that another wait cuts off, for all models and where one has its own."""
+    parts: list[tuple[Steps, Routing]] = [(("routing",), config.routing)]
+    parts += [
+        (("models", name, "routing"), config.routing_of(name))
+        for name, model in config.models.items()
+        if model.routing is not None
+    ]
+    for steps, routing in parts:
+        for short, long, why in _LONGER:
+            wait, limit = getattr(routing, short), getattr(routing, long)
+            if wait is None or wait <= limit:
+                continue
+            if (at := (*steps, short)) in config.places.lines:
+                yield config.places.error(at, f"is longer than {long}: {why}", "write less")
+            elif (at := (*steps, long)) in config.places.lines:
+                yield config.places.error(at, f"is shorter than {short}: {why}", "write more")
 
 
 def _summary(config: Config) -> str:

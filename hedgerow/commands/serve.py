@@ -10,6 +10,7 @@ import click
 
 from hedgerow.app import running
 from hedgerow.arguments import LABEL
+from hedgerow.commands.check import warnings_of
 from hedgerow.config import Config, load_config
 from hedgerow.loops import run, told_to_stop
 from hedgerow.printing import config_option
@@ -26,7 +27,10 @@ def serve(path: Path, host: str | None, port: int | None, workers: int | None) -
     What is under way then is finished first, for 20 s at most.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    run(_serve(load_config(path, os.environ), host, port))
+    config = load_config(path, os.environ)
+    for warning in warnings_of(config, os.environ):
+        click.echo(str(warning), err=True)
+    run(_serve(config, host, port))
 
 
 async def _serve(config: Config, host: str | None, port: int | None) -> None:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from proxy.errors import Invalid, Untranslatable
+from proxy.wires import body as bodies
 from proxy.translate import messages_reasoning as reasoning
 from proxy.wires.body import ABSENT, is_given
 
@@ -151,6 +152,8 @@ def _read(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, where: str) -> T
     """A field that is only read in the blocks that have it."""
     try:
         return decode(raw)
+    except msgspec.ValidationError as error:
+        raise bodies.misfit(error, "a Messages request", where) from None
     except msgspec.DecodeError as error:
         raise Invalid(f"{where} is wrong: {error}", param=where, code="invalid_type") from None
 

@@ -128,8 +128,8 @@ def request_from_chat(body: bytes, default_max_tokens: int, model: str | None = 
     """A request that sets no limit gets `default_max_tokens`: without one there is none there.
 
     model: the provider's name of the model, where that is not yet the one in the body; how it is
-    told to think depends on it. Raises Untranslatable for what Anthropic cannot be told, Invalid
-    for what is no chat request.
+    told to think depends on it. Raises Untranslatable for what the Messages wire cannot say,
+    Invalid for what is no chat request.
     """
     request = bodies.read(_request, body, "a chat request")
     tree = bodies.tree_of(body)
@@ -166,7 +166,7 @@ def _refuse(request: _Request, tree: dict[str, Any]) -> None:
     for name, harmless in _REFUSED.items():
         raw = tree.get(name, ABSENT)
         if is_given(raw) and msgspec.json.decode(raw) not in harmless:
-            raise Untranslatable(f"Claude knows no {name}: leave it out", param=name)
+            raise Untranslatable(f"the Messages wire has no {name}: leave it out", param=name)
     for name in _MORE_THAN_A_CHAT:
         if is_given(tree.get(name, ABSENT)):
             raise Untranslatable(
@@ -178,11 +178,12 @@ def _refuse(request: _Request, tree: dict[str, Any]) -> None:
     if request.service_tier not in (None, "auto", "default"):
         tier = request.service_tier[:50]
         raise Untranslatable(
-            f"Anthropic has no service_tier {tier}: use auto or default", param="service_tier"
+            f"the Messages wire has no service_tier {tier}: use auto or default",
+            param="service_tier",
         )
     if request.temperature is not None and request.temperature > _HOTTEST:
         raise Untranslatable(
-            f"temperature {request.temperature} is above 1, the most that Claude has",
+            f"temperature {request.temperature} is above 1, the most on the Messages wire",
             param="temperature",
         )
 
@@ -209,7 +210,8 @@ def _tool(tool: _Tool, where: str) -> Json:
     function = tool.function
     if tool.type != "function" or function is None:
         raise Untranslatable(
-            f"a {tool.type[:50]} tool takes text as it is, and Claude's take JSON: use a function",
+            f"a {tool.type[:50]} tool takes text as it is, and on the Messages wire tools take JSON:"
+            " use a function",
             param=where,
         )
     made: Json = {
@@ -240,7 +242,7 @@ def _tool_choice(choice: str | _Choice | None) -> tuple[Json | None, set[str] | 
         case _:
             kind = choice if isinstance(choice, str) else choice.type
             raise Untranslatable(
-                f"tool_choice {kind[:50]} says nothing to Claude: use auto, none, required, or a"
+                f"the Messages wire has no tool_choice {kind[:50]}: use auto, none, required, or a"
                 " function",
                 param="tool_choice",
             )
@@ -256,7 +258,8 @@ def _format(said: _Format | None) -> Json:
     schema = None if said.json_schema is None else said.json_schema.schema
     if said.type != "json_schema" or said.json_schema is None or schema is None:
         raise Untranslatable(
-            f"Claude has no response_format {said.type[:50]} without a schema: use json_schema",
+            f"the Messages wire has no response_format {said.type[:50]} without a schema: use"
+            " json_schema",
             param="response_format",
         )
     about = said.json_schema.description

@@ -86,7 +86,7 @@ _ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def talk_of(messages: Sequence[Message]) -> Talk:
-    """Raises Untranslatable for what Anthropic cannot be told, Invalid for what is no message."""
+    """Raises Untranslatable for what a Messages request cannot say, Invalid for no message."""
     talk = Talk([], [])
     if len({one.name for one in messages if one.role == "user"}) > 1:
         raise Untranslatable(
@@ -130,7 +130,9 @@ def _add(talk: Talk, role: str, blocks: list[Json]) -> None:
 
 
 def _cannot(what: str, where: str, instead: str) -> Untranslatable:
-    return Untranslatable(f"{where} is {what}, which Claude cannot be told: {instead}", param=where)
+    return Untranslatable(
+        f"{where} is {what}, which the Messages wire cannot say: {instead}", param=where
+    )
 
 
 def cached(block: Json, cache_control: msgspec.Raw) -> Json:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from proxy.errors import Invalid
+from proxy.wires import body as bodies
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -27,9 +28,7 @@ def read(raw: msgspec.Raw, form: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(raw, type=form)
     except msgspec.ValidationError as error:
-        why, _, inner = str(error).partition(" - at ")
-        param = where + inner.strip("`").removeprefix("$")
-        raise Invalid(f"{why} at {param}", param=param, code="invalid_type") from None
+        raise bodies.misfit(error, "a Responses request", where) from None
     except RecursionError:
         raise Invalid(f"{where} is nested too deeply", param=where, code="invalid_json") from None
 

@@ -110,7 +110,7 @@ def request_to_chat(body: bytes) -> bytes:
     Raises Invalid for what is no Responses request, and Untranslatable, naming the field, for what
     a chat request cannot say.
     """
-    request = bodies.read(_request, body, "Responses request")
+    request = bodies.read(_request, body, "a Responses request")
     tree = bodies.tree_of(body)
     _refuse(request, tree)
     chat: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, TypeVar
 
@@ -29,17 +30,51 @@ def read(decode: Callable[[bytes], T], body: bytes, what: str) -> T:
             f"the body is not UTF-8: byte {error.start} is invalid", code="invalid_json"
         ) from None
     except msgspec.ValidationError as error:
-        why, _, where = str(error).partition(" - at ")
-        param = where.strip("`").removeprefix("$.") or None
-        raise Invalid(
-            f"the body is not {what}: {why}" + (f" at {param}" if param else ""),
-            param=param,
-            code="invalid_type",
-        ) from None
+        raise misfit(error, what) from None
     except msgspec.DecodeError as error:
         raise Invalid(f"the body is not JSON: {error}", code="invalid_json") from None
     except RecursionError:
         raise Invalid("the body is nested too deeply", code="invalid_json") from None
+
+
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_OTHER = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_BOUND = re.compile(r"Expected `(?:int|float)` ([<>])= (\S+)")
+_GOT = {
+    "int": "a number",
+    "float": "a number with a fraction",
+    "str": "a string",
+    "bool": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+_WANTED = _GOT | {"int": "a whole number", "float": "a number"}
+
+
+def misfit(error: msgspec.ValidationError, what: str, where: str = "") -> Invalid:
+    """What has been written does not fit: msgspec's words as a client would say it.
+
+    what: it should have been, as in "a chat request". where: the path of what was decoded.
+    """
+    why, _, path = str(error).partition(" - at ")
+    param = (where + path.strip("`").removeprefix("$")).removeprefix(".")
+    if missing := _MISSING.fullmatch(why):
+        param = f"{param}.{missing[1]}" if param else missing[1]
+        told = f"{param} is missing: {what} has one"
+    elif other := _OTHER.fullmatch(why):
+        wanted = [_WANTED.get(one, one) for one in other[1].split(" | ") if one != "null"]
+        got = _GOT.get(other[2], other[2])
+        told = f"{param or 'the body'} is {got}: write {' or '.join(wanted)}"
+        if not param:
+            told += f", {what}"
+    elif bound := _BOUND.fullmatch(why):
+        sign, number = bound.groups()
+        told = f"{param} is too {'large' if sign == '<' else 'small'}:"
+        told += f" write {number} or {'less' if sign == '<' else 'more'}"
+    else:
+        told = f"the body is not {what}: {why}" + (f" at {param}" if param else "")
+    return Invalid(told, param=param or None, code="invalid_type")
 
 
 def refuse_lookalikes(body: bytes, ours: Collection[str]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from benchmarks.offers import Feature, Task
 from ledger.money import Money
 from proxy.endpoints import Endpoint
-from proxy.errors import ProxyError
+from proxy.errors import Invalid, ProxyError
 from proxy.providers import Provider
 from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, Count, is_given, unpriced
@@ -66,8 +66,13 @@ _PRICED_ITEMS = {
 }
 _PRICED_PARTS = {"input_text", "output_text", "text", "refusal", "input_image", "reasoning_text"}
 _BILLED_APART = ("plugins", "models", "speed")
-_KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
-"""They stand for text that a provider keeps: it is billed as input, and not in the body."""
+_NOT_KEPT = {
+    "previous_response_id": ("answers", "send the whole conversation in input"),
+    "conversation": ("conversations", "send the whole of it in input"),
+    "prompt": ("prompts", "write it out in instructions and input"),
+}
+"""They stand for text that a provider keeps: it is billed as input, and not in the body. Nor would
+another provider know it."""
 
 
 def _parts(request: ResponsesRequest) -> list[Part]:
@@ -87,23 +92,29 @@ def _refuse_unpriced(request: ResponsesRequest) -> None:
     for name in _BILLED_APART:
         if is_given(getattr(request, name)):
             raise unpriced(name, name)
-    for name in _KEPT_ELSEWHERE:
+    for name, (kept, mend) in _NOT_KEPT.items():
         value = getattr(request, name)
         if is_given(value) if isinstance(value, msgspec.Raw) else value is not None:
-            raise unpriced(name, f"what {name} stands for, which the provider keeps,")
+            raise _unkept(name, f"{kept}, and {name} names one: {mend}")
     if request.background:
-        raise unpriced("background", "an answer in the background, which is fetched elsewhere,")
+        raise _unkept("background", "answers to be fetched later: leave background out, or stream")
     for tool in request.tools or ():
         if tool.type not in _PRICED_TOOLS:
             what = f"a {tool.type[:50]} in tools, which the provider runs itself,"
             raise unpriced("tools", what)
     for item in request.input if isinstance(request.input, list) else ():
         kind = item.type or ("message" if item.role else "item_reference")
+        if kind == "item_reference":
+            raise _unkept("input", f"items, and an {kind} in input names one: send the item itself")
         if kind not in _PRICED_ITEMS:
             raise unpriced("input", f"an item of type {kind[:50]} in input")
     for part in _parts(request):
         if part.type not in _PRICED_PARTS:
             raise unpriced("input", f"a part of type {part.type[:50] or '(none)'} in input")
+
+
+def _unkept(param: str, what: str) -> Invalid:
+    return Invalid(f"Hedgerow keeps no {what}", param=param, code="unpriced_feature")
 
 
 _items = msgspec.json.Decoder(list[msgspec.Raw] | str).decode

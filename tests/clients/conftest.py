@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import Proxy, serving
+from benchmarks.offers import Task
+from tests.serving import Proxy, offer, serving
 
 WIRES = {
     "a host with every wire": (
@@ -32,5 +33,6 @@ async def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def full_proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     """Its one provider speaks every wire; of sound and images it does not say what it bills."""
     endpoints = f", endpoints: [{WIRES['a host with every wire']}]"
-    async with serving(tmp_path, provider=endpoints, honest=False) as running:
+    offers = {"a": offer("a", more=f", tasks: [{', '.join(Task)}]")}
+    async with serving(tmp_path, provider=endpoints, offers=offers, honest=False) as running:
         yield running

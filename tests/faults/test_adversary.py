@@ -111,6 +111,9 @@ async def test_a_request_that_was_never_sent_costs_and_holds_nothing(
 # -- what is booked
 
 
+HEARING = {"a": offer("a", more=", tasks: [transcription]")}
+
+
 async def test_a_stream_that_counts_only_seconds_is_still_charged(tmp_path: Path) -> None:
     """A transcription's last event may name seconds where its offer is priced by tokens: what it
     does not name is estimated, and the hold ends."""
@@ -130,7 +133,7 @@ async def test_a_stream_that_counts_only_seconds_is_still_charged(tmp_path: Path
     )
     async with (
         scripted(STREAM_HEAD, events) as url,
-        serving(tmp_path, names=(), urls={"a": url}, honest=False) as proxy,
+        serving(tmp_path, names=(), urls={"a": url}, offers=HEARING, honest=False) as proxy,
     ):
         reply = await proxy.post(
             form,

@@ -197,6 +197,75 @@ async def test_an_account_that_is_refused_leaves_the_offer_to_the_others(
         assert asked.count("sk-1") == 1
 
 
+async def test_a_refused_account_does_not_rest_the_offer_while_another_is_busy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The good account is waited for, or the next offer asked; the offer is sound, and the alarm
+    about the other account comes once."""
+    both = asyncio.Event()
+
+    async def refuses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request_head = await reader.readuntil(b"\r\n\r\n")
+            length = int(request_head.lower().partition(b"content-length:")[2].split()[0])
+            await reader.readexactly(length)
+            refused = b"Bearer sk-2" in request_head
+            if refused:
+                both.set()
+            else:
+                await both.wait()
+            answer = b"{}" if refused else OK
+            status = "401 No" if refused else "200 OK"
+            writer.write(head(status, more=f"content-length: {len(answer)}\r\n") + answer)
+
+    provider = ", accounts: [{name: one, api_key: sk-1, parallel: 1}, {name: two, api_key: sk-2}]"
+    async with (
+        answering(refuses_one) as url,
+        serving(tmp_path, names=("b",), urls={"a": url}, provider=provider) as proxy,
+    ):
+        await asyncio.gather(*[proxy.ask() for _ in range(6)])
+        assert (await proxy.ask()).headers["x-hedgerow-provider"] == "a"
+    alarms = [one for one in caplog.messages if "answers 401 to account two" in one]
+    assert len(alarms) == 1
+    assert not [one for one in caplog.messages if "rests: it failed" in one]
+
+
+async def test_the_client_is_told_what_the_request_has_cost(tmp_path: Path) -> None:
+    """Attempts that failed, and may have been billed, are in the cost that the client is told."""
+    async with serving(tmp_path, names=("a", "b"), honest=False) as proxy:
+        proxy.a.fault = Fault.NONSENSE
+        plain = await proxy.ask()
+        streamed = await proxy.ask(stream=True, stream_options={"include_usage": True})
+        charges = await proxy.charges()
+        of = {
+            one: sum(row.effective for row in charges if row.request_id == one)
+            for one in (plain.headers["x-request-id"], streamed.headers["x-request-id"])
+        }
+        assert len(charges) == 4
+        told = [plain.json["usage"]["cost"], streamed.events[-2]["usage"]["cost"]]
+        assert [round(one * 1e9) for one in told] == list(of.values())
+        record = await proxy.record(plain)
+        assert [(one.offer, one.account) for one in record.failures] == [("a/oak-70b", "main")]
+        assert record.failures[0].why
+
+
+async def test_a_back_off_grows(tmp_path: Path) -> None:
+    """An offer that keeps failing is given more and more time."""
+    waits: list[float] = []
+
+    class Counting(SkippingClock):
+        async def sleep(self, seconds: float) -> None:
+            waits.append(seconds)
+            await super().sleep(seconds)
+
+    async with serving(tmp_path, routing="{attempts: 5}", clock=Counting()) as proxy:
+        proxy.a.fault = Fault.HTTP_500
+        assert (await proxy.ask()).status == 502
+    assert len(waits) == 4
+    for n, wait in enumerate(waits):
+        assert 0.25 * 2**n / 2 <= wait <= 0.25 * 2**n
+
+
 async def test_an_account_has_no_more_at_once_than_it_may(tmp_path: Path) -> None:
     """A full account is waited for if there is no other offer, and is not asked for more."""
     at_once, most = 0, 0

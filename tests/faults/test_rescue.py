@@ -14,6 +14,8 @@ from benchmarks.sandbox import Behaviour, Fault
 from proxy.providers import Prefill
 from tests.serving import (
     FAST,
+    HELLO,
+    PATIENCE_S,
     STREAM_HEAD,
     UPSTREAM_MODEL,
     Proxy,
@@ -193,6 +195,65 @@ async def test_a_silent_stream_is_kept_alive(tmp_path: Path) -> None:
             *(one.strip() for one in (chunk, chunk, finish)),
             b"data: [DONE]",
         ]
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "messages", "responses"])
+async def test_heartbeats_come_before_the_first_byte_too(tmp_path: Path, path: str) -> None:
+    """A provider that thinks long before it begins, and then fails, and one that does not: the
+    stream is open, and its end is whole or an error on its own wire; nothing stays held."""
+    begun: asyncio.Queue[bool] = asyncio.Queue()
+    chunk = b'data: {"choices":[{"index":0,"delta":{"content":"oak"},"finish_reason":null}]}\n\n'
+    finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+
+    async def thinks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        if not await begun.get():
+            writer.write(STREAM_HEAD + chunk + finish + b"data: [DONE]\n\n")
+
+    body: dict[str, Any] = {"model": "oak", "stream": True, "max_tokens": 9}
+    body |= {"input": "x"} if path == "responses" else {"messages": HELLO}
+    if path == "responses":
+        body["max_output_tokens"] = body.pop("max_tokens")
+    async with (
+        answering(thinks) as url,
+        serving(
+            tmp_path,
+            names=(),
+            urls={"a": url},
+            own_routing="{heartbeat: 20ms, attempts: 1}",
+            honest=False,
+        ) as proxy,
+    ):
+        for fails in (True, False):
+            async with proxy.http.post(
+                f"{proxy.base_url}/{path}",
+                json=body,
+                headers={"authorization": f"Bearer {proxy.key}"},
+            ) as response:
+                seen = b""
+                while seen.count(b": still there") < 2:
+                    seen += await response.content.readany()
+                begun.put_nowait(fails)
+                seen += await response.content.read()
+            last = seen.strip().rpartition(b"\n\n")[2]
+            assert (b'"error"' in last) == fails
+            assert (b'"oak"' in seen) != fails
+        assert len(await proxy.settled(2)) == 2
+
+
+async def test_who_leaves_before_the_first_byte_is_not_waited_for(tmp_path: Path) -> None:
+    """With heartbeats too, a client that leaves ends its provider's work."""
+    async with serving(tmp_path, own_routing="{heartbeat: 20ms}", honest=False) as proxy:
+        proxy.a.fault = Fault.HANG
+        async with proxy.http.post(
+            f"{proxy.base_url}/chat/completions",
+            json={"model": "oak", "stream": True, "messages": HELLO},
+            headers={"authorization": f"Bearer {proxy.key}"},
+        ) as response:
+            await response.content.readany()
+        async with asyncio.timeout(PATIENCE_S):
+            await proxy.a.tally.until(lambda tally: tally.disconnects == 1)
+            await proxy.settled(1)
 
 
 async def test_no_comments_unless_they_are_wanted(tmp_path: Path) -> None:

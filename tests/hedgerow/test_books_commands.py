@@ -9,12 +9,13 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -22,9 +23,19 @@ from benchmarks.sandbox import SandboxProvider
 from hedgerow.app import books
 from hedgerow.config import load_config
 from ledger.keys import hash_of, mint
+from ledger.requests import FailedAttempt, RequestRecord
 from ledger.statements import Dimension
-from tests.hedgerow.processes import PATIENCE_S, Serving, hedgerow, serve, told, write_config
-from tests.serving import FAST, MODEL
+from tests.hedgerow.processes import (
+    NOWHERE,
+    PATIENCE_S,
+    Serving,
+    hedgerow,
+    serve,
+    told,
+    write_config,
+)
+from tests.ledger.entries import NOW_NS, attempt, hold_of, settlement
+from tests.serving import FAST, MODEL, UPSTREAM_MODEL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -276,11 +287,141 @@ async def test_explain_an_answer(house: House) -> None:
 
 
 async def test_explain_a_failure(house: House) -> None:
-    """All attempts count, nothing is charged, the decision is there."""
+    """All attempts count, nothing is charged, the decision is there, and why each of them failed:
+    after the candidates, in order."""
     found = await house.told("explain", house.failed)
     assert (found["status"] >= 500, found["attempts"], found["charges"]) == (True, 3, [])
     assert found["decision"]["candidates"]
-    assert "3 attempts" in await house.said("explain", house.failed)
+    failures = found["failures"]
+    assert [one["attempt"] for one in failures] == [1, 2, 3]
+    first, second = f"a/{UPSTREAM_MODEL}", f"b/{UPSTREAM_MODEL}"
+    assert [one["offer"] for one in failures[:2]] == [first, second]
+    assert failures[2]["offer"] in (first, second)  # whose rest was over first
+    for one in failures:
+        assert one["account"] == "main"
+        assert one["attempt_id"] == f"{house.failed}.{one['attempt']}"
+        assert (one["why"], one["cost_usd"]) == ("status 500", None)
+        assert one["after_ms"] > 0
+    title, *lines = (await house.said("explain", house.failed)).splitlines()
+    assert title.endswith("upstream_failed (502), 3 attempts")
+    assert lines[-3:] == [
+        f"attempt {one['attempt']}, {one['offer']} (account main), after {one['after_ms']:.0f} ms:"
+        " status 500"
+        for one in failures
+    ]
+
+
+async def test_explain_a_failure_that_was_billed(house: House) -> None:
+    """An answer that broke off is charged all the same: by each attempt, and told so."""
+    status, headers, _ = await house.server.post(house.rich, sandbox={"fault": "cut"})
+    assert status >= 500
+    request_id = headers["x-request-id"]
+    found = await house.told("explain", request_id)
+    paid = {one["attempt_id"]: one["cost_usd"] for one in found["charges"]}
+    assert paid
+    assert all(paid.values())
+    assert {one["attempt_id"]: one["cost_usd"] for one in found["failures"]} == paid
+    lines = (await house.said("explain", request_id)).splitlines()
+    charges = [line for line in lines if line.startswith("charged $")]
+    assert [line.partition("(estimated)")[2] for line in charges] == [
+        f", for attempt {number}, which failed" for number in range(1, len(paid) + 1)
+    ]
+
+
+async def test_explain_which_attempts_failed(tmp_path: Path) -> None:
+    """By their places among all that were made: what was never sent, or answered, is no failure,
+    and an offer's twins and our accounts are told apart."""
+    config = write_config(tmp_path, NOWHERE)
+    made = [("m", "one"), ("odd", "one"), ("m", "two"), ("m", "one"), ("m", "one")]
+    failures = (
+        FailedAttempt("acme/acme-m", "one", "status 500", 0.4),
+        FailedAttempt("acme/acme-m@eu", "two", "no answer in 5 s", 5000.0),
+        FailedAttempt("acme/acme-m", "one", "status 429", 312.4),
+    )
+
+    def write() -> None:
+        with books(load_config(config, {})) as store, store.transaction():
+            for number, (model, account) in enumerate(made, start=1):
+                one = attempt(f"req_1.{number}", 50_000, model=model, account=account)
+                hold = store.hold(hold_of(replace(one, request_id="req_1")))
+                if number in (3, 5):
+                    store.post(hold, settlement(number * 10_000))
+                else:
+                    store.void(one.id, NOW_NS, "")
+            store.record_request(
+                RequestRecord(
+                    "req_1", 1, "key_1", None, None, "m", "answered", 200, 5, None, None, failures
+                )
+            )
+
+    await asyncio.to_thread(write)
+    found = await told("explain", "req_1", "-c", config)
+    assert [(one["attempt"], one["why"], one["cost_usd"]) for one in found["failures"]] == [
+        (1, "status 500", None),
+        (3, "no answer in 5 s", 0.00003),
+        (4, "status 429", None),
+    ]
+    done = await hedgerow("explain", "req_1", "-c", config)
+    used = "acme/acme-m: 0 tokens in, {} out (as the provider counted)"
+    assert done.out.splitlines()[1:] == [
+        "",
+        "attempt 1, acme/acme-m (account one), after 0 ms: status 500",
+        "attempt 3, acme/acme-m@eu (account two), after 5000 ms: no answer in 5 s",
+        "attempt 4, acme/acme-m (account one), after 312 ms: status 429",
+        f"charged $0.000030 at {used.format(30000)}, for attempt 3, which failed",
+        f"charged $0.000050 at {used.format(50000)}",
+    ]
+
+
+async def test_explain_what_asked_for_an_unknown_model(house: House) -> None:
+    """Kept: the key was right and the body could be read."""
+    status, headers, _ = await house.server.post(house.rich, model="yew")
+    assert status == 404
+    text = await house.said("explain", headers["x-request-id"])
+    assert text.endswith(": model_not_found (404), 0 attempts\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "why"),
+    [
+        ("/chat/completions", {"authorization": "Bearer sk-hedge-no"}, 401, "a wrong key"),
+        ("/chat/completions", {"idempotency-key": "again"}, 422, "an Idempotency-Key of another"),
+        ("/models/yew", {}, 404, "a look at one (404 if it is unknown)"),
+        ("/yews", {}, 404, "an unknown path"),
+    ],
+)
+async def test_what_cannot_be_explained(
+    path: str, headers: dict[str, str], status: int, why: str, house: House
+) -> None:
+    """What was never kept has an id all the same: the answer says why there may be nothing."""
+    sent = {"authorization": f"Bearer {house.rich}"} | headers
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
+    url = house.server.base_url + path
+    async with aiohttp.ClientSession(headers=sent) as http:
+        if "idempotency-key" in headers:
+            async with http.post(url, json=body | {"max_tokens": 2}) as first:
+                assert first.status == 200
+        asking = http.get(url) if status == 404 else http.post(url, json=body)
+        async with asking as answer:
+            assert answer.status == status
+    done = await hedgerow("explain", answer.headers["x-request-id"], "-c", house.config)
+    assert done.failed_in_one_line
+    assert why in done.err
+
+
+async def test_explain_what_has_no_end(tmp_path: Path) -> None:
+    """Its server was killed: there is no decision to show, but the charge is named."""
+    config = write_config(tmp_path, NOWHERE)
+
+    def write() -> None:
+        with books(load_config(config, {})) as store, store.transaction():
+            store.hold(hold_of(attempt("lost", 70_000_000)))
+            store.recover(NOW_NS)
+
+    await asyncio.to_thread(write)
+    done = await hedgerow("explain", "req_lost", "-c", config)
+    assert done.failed_in_one_line
+    assert "request req_lost has made 1 attempt and was charged $0.07, but" in done.err
 
 
 async def test_explain_a_refusal(house: House) -> None:

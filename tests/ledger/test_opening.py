@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from ledger.book import open_book
 from ledger.budgets import EACH, Scope
 from ledger.errors import NotOurStore, StoreInUse, StoreTooNew, StoreUnavailable
 from ledger.lock import sole_server
+from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.requests import FailedAttempt, RequestRecord
 from ledger.sqlite_store import SqliteStore
-from ledger.statements import Charged, charged
+from ledger.statements import Charged, charged, tried
 from tests.ledger.entries import (
     CENT_PER_IMAGE,
     NOW_NS,
@@ -130,6 +133,36 @@ def test_books_of_an_earlier_version(path: Path) -> None:
         }
         assert (found["new"].usage.units, found["new"].account) == (3, "second")
         assert (found["charged"].usage.units, found["charged"].account) == (None, None)
+        assert verify(store).verified
+
+
+def test_books_from_before_failures_were_kept(path: Path) -> None:
+    """Requests of such books have none, and all else that they had; new ones keep theirs beside."""
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((FIXTURES / "books_m005.sql").read_text())
+        old.execute("PRAGMA application_id = 0x48454447")
+    answered = RequestRecord(
+        "req_answered", NOW_NS, "key_1", "research", "ada", "llama", "answered", 200, 2, None, "{}"
+    )
+    refused = replace(
+        answered,
+        id="req_refused",
+        outcome="budget_exceeded",
+        status=402,
+        attempts=0,
+        would_have_cost=Money(70),
+    )
+    new = replace(answered, id="req_new", failures=(FailedAttempt("a/m", "main", "late", 12.5),))
+    with closing(SqliteStore.open(path)) as store, store.transaction():
+        store.record_request(new)
+    with closing(SqliteStore.open(path)) as store:
+        assert [store.request(one.id) for one in (answered, refused, new)] == [
+            answered, refused, new
+        ]  # fmt: skip
+        assert [(one.attempt_id, one.account) for one in tried(store, "req_answered")] == [
+            ("req_answered.1", "main"),
+            ("req_answered.2", "second"),
+        ]
         assert verify(store).verified
 
 

@@ -55,7 +55,8 @@ ANY = Offer("acme", MODEL)
             intent(features=TOOLS, task=Task.IMAGE),
             Reason.WRONG_TASK,
         ),
-        *((ANY, intent(task=task), None) for task in Task),
+        *((ANY, intent(task=task), Reason.COST_UNBOUNDED if task.unit else None) for task in Task),
+        *((replace(ANY, tasks=frozenset({task})), intent(task=task), None) for task in Task),
     ],
 )
 def test_each_reason(offer: Offer, wanted: RoutingIntent, reason: Reason | None) -> None:
@@ -92,7 +93,8 @@ def test_each_unit_is_what_some_work_is_counted_in() -> None:
 def test_limits_of_a_text_refuse_no_list_of_texts(task: Task) -> None:
     """An embedding of a thousand short texts is longer than any of them may be, and no client sets
     a limit to what a transcription may say."""
-    short = replace(ANY, context_tokens=100, max_output_tokens=10)
+    tasks = frozenset({task, Task.COMPLETION})
+    short = replace(ANY, context_tokens=100, max_output_tokens=10, tasks=tasks)
     wanted = intent(10**6, longest=10**6, task=task)
     assert refusal(listing(short), wanted) is None
     assert refusal(listing(short), replace(wanted, task=Task.COMPLETION)) is not None
