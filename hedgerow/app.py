@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import random
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from hedgerow.config_file import Routing
 from hedgerow.errors import PortTaken
 from hedgerow.offers import past_quotes, price_file, quoted_offers
 from hedgerow.providers import providers
+from hedgerow.randomness import DrawnAhead
 from ledger.book import Book, open_book
 from ledger.lock import sole_server
 from ledger.sqlite_store import SqliteStore
@@ -104,7 +104,7 @@ async def running(
             upstream=upstream,
             providers=ways,
             clock=clock,
-            random_bytes=secrets.token_bytes,
+            random_bytes=DrawnAhead().take,
             opened_at_s=clock.now_ns() // 1_000_000_000,
             draw=(draws or random.Random()).random,  # noqa: S311 - spreads load, guards nothing
             manners=_manners(config.routing),

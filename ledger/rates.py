@@ -23,6 +23,8 @@ class RateCard:
 
     A card is complete: an offer whose price is unknown has no card. One that is priced by a unit
     (`per`) may have tokens for nothing: a second of audio costs, the words in it do not.
+
+    version: twelve hex digits that name this card in ledger rows.
     """
 
     input: Decimal
@@ -32,6 +34,7 @@ class RateCard:
     request: Decimal
     unit: Decimal = Decimal(0)
     per: Unit | None = None
+    version: str = field(init=False, repr=False, compare=False)
     _nanos: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     @classmethod
@@ -71,6 +74,9 @@ class RateCard:
                 f"a price of {self.unit} USD per {self.per or 'nothing'}: give a unit price above"
                 " 0 together with its unit, or neither"
             )
+        # Once, since every hold and every post asks for both.
+        version = hashlib.sha256(self.as_text().encode()).hexdigest()[:12]
+        object.__setattr__(self, "version", version)
         object.__setattr__(self, "_nanos", self._in_nanos())
 
     def _in_nanos(self) -> tuple[int, ...]:
@@ -168,11 +174,6 @@ class RateCard:
         names = _PRICES if self.per else _PRICES[:-1]
         text = " ".join(f"{name}={_plain(getattr(self, name))}" for name in names)
         return f"{text} per={self.per}" if self.per else text
-
-    @property
-    def version(self) -> str:
-        """Twelve hex digits that name this card in ledger rows."""
-        return hashlib.sha256(self.as_text().encode()).hexdigest()[:12]
 
 
 _PRICES = tuple(one.name for one in fields(RateCard)[:6])

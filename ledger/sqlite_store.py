@@ -103,11 +103,24 @@ class SqliteStore(SqliteFile):
 
     def _draw(self, account: Account, amount: Money) -> tuple[int, Money]:
         """Reserve an amount in one account: its id, and what is left. Raises BudgetExceeded."""
-        self._conn.execute(
+        row = self._drawn(account, amount)
+        if row is None and self._is_opened(account):  # only the first of a window finds none
+            row = self._drawn(account, amount)
+        if row is None:
+            raise self._exceeded(account, amount)
+        return row
+
+    def _is_opened(self, account: Account) -> bool:
+        """Make an account; False if there is one."""
+        made = self._conn.execute(
             "INSERT INTO accounts (budget, member, time_window, window_start_ns)"
             " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             account.key,
         )
+        return made.rowcount == 1
+
+    def _drawn(self, account: Account, amount: Money) -> tuple[int, Money] | None:
+        """As `_draw`; None if there is no such account, or not so much left in it."""
         row = self._conn.execute(
             "UPDATE accounts SET pending_nanos = pending_nanos + ?"
             f" WHERE {_IS_ACCOUNT}"
@@ -116,9 +129,7 @@ class SqliteStore(SqliteFile):
             " RETURNING id, ? - posted_nanos - pending_nanos",
             (amount, *account.key, amount, account.cap, account.cap),
         ).fetchone()
-        if row is None:
-            raise self._exceeded(account, amount)
-        return row[0], Money(row[1])
+        return None if row is None else (row[0], Money(row[1]))
 
     def _exceeded(self, account: Account, amount: Money) -> BudgetExceeded:
         balance = self.balance(account)

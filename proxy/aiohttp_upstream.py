@@ -113,7 +113,7 @@ class AiohttpUpstream:
 
 
 def _cause(error: aiohttp.ClientError) -> str:
-    """Why there is no connection, as clients are told it: where the provider is, is ours to know."""
+    """Why there is no connection, as clients are told it: without addresses, which are ours."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "its name is not known"
@@ -122,8 +122,7 @@ def _cause(error: aiohttp.ClientError) -> str:
         case aiohttp.ClientSSLError():
             return "TLS failed"
         case (
-            aiohttp.ConnectionTimeoutError()
-            | aiohttp.ClientConnectorError(os_error=TimeoutError())
+            aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError(os_error=TimeoutError())
         ):
             return "timed out"
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):

@@ -115,7 +115,7 @@ class Pursuit:
             option.ready_at_s = self._busy_until_s = account.ready_at_s
             return None
         try:
-            asking = replace(request, ask=leg.ask)
+            asking = request if leg.ask is request.ask else replace(request, ask=leg.ask)
             trial = await reserve(house, asking, option.candidate, leg, account, self.attempts + 1)
         except OverBudget as refused:
             self._refusals.append(refused)

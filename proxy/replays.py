@@ -226,9 +226,7 @@ class Recorded:
     has cost something; true if it is free.
     """
 
-    def __init__(
-        self, x: Exchange, shelf: Shelf, give_back: Callable[[], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, x: Exchange, shelf: Shelf, give_back: Callable[[], Awaitable[bool]]) -> None:
         self._x = x
         self._shelf = shelf
         self._give_back = give_back

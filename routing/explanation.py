@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from benchmarks.offers import Task
 from routing.decision import Candidate, Place, RouteDecision
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedOffer:
+class ExplainedOffer(msgspec.Struct, frozen=True, gc=False):
     """An offer and the reason for its place; a refused one has no cost and no place."""
 
     offer: str
@@ -22,8 +19,7 @@ class ExplainedOffer:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True, gc=False):
     """A decision without its market: what was known of each offer, in numbers."""
 
     model: str

@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from proxy.errors import Invalid, Untranslatable
-from proxy.wires import body as bodies
 from proxy.translate import messages_reasoning as reasoning
+from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, is_given
 
 T = TypeVar("T")

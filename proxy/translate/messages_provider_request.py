@@ -210,8 +210,8 @@ def _tool(tool: _Tool, where: str) -> Json:
     function = tool.function
     if tool.type != "function" or function is None:
         raise Untranslatable(
-            f"a {tool.type[:50]} tool takes text as it is, and on the Messages wire tools take JSON:"
-            " use a function",
+            f"a {tool.type[:50]} tool takes text as it is, and on the Messages wire tools take"
+            " JSON: use a function",
             param=where,
         )
     made: Json = {

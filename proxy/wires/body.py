@@ -61,13 +61,12 @@ def misfit(error: msgspec.ValidationError, what: str, where: str = "") -> Invali
     param = (where + path.strip("`").removeprefix("$")).removeprefix(".")
     if missing := _MISSING.fullmatch(why):
         param = f"{param}.{missing[1]}" if param else missing[1]
-        told = f"{param} is missing: {what} has one"
+        told = f"{param} is missing: {what} must have it"
     elif other := _OTHER.fullmatch(why):
-        wanted = [_WANTED.get(one, one) for one in other[1].split(" | ") if one != "null"]
+        kinds = [one for one in other[1].split(" | ") if one != "null"]
+        wanted = " or ".join(_WANTED.get(one, one) for one in kinds)
         got = _GOT.get(other[2], other[2])
-        told = f"{param or 'the body'} is {got}: write {' or '.join(wanted)}"
-        if not param:
-            told += f", {what}"
+        told = f"{param} is {got}: write {wanted}" if param else f"{what} is {wanted}, not {got}"
     elif bound := _BOUND.fullmatch(why):
         sign, number = bound.groups()
         told = f"{param} is too {'large' if sign == '<' else 'small'}:"

@@ -236,7 +236,7 @@ async def test_heartbeats_come_before_the_first_byte_too(tmp_path: Path, path: s
                 begun.put_nowait(fails)
                 seen += await response.content.read()
             last = seen.strip().rpartition(b"\n\n")[2]
-            assert (b'"error"' in last) == fails
+            assert (b"upstream_failed" in last) == fails
             assert (b'"oak"' in seen) != fails
         assert len(await proxy.settled(2)) == 2
 

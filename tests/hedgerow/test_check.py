@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hedgerow.commands.check import check
+from hedgerow.config_file import ConfigFile, Model, OfferSpec
 
 OFFERS = "".join(
     f"      - {{provider: u{at}, model: gpt-4o-mini, price: {{input: 0.{price}, output: 0.60}}}}\n"
@@ -61,12 +63,51 @@ def test_offers_that_nobody_can_price(path: Path) -> None:
     done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path), "--json"])
     (warning,) = json.loads(done.stdout)["warnings"]
     assert done.exit_code == 0
-    assert warning.startswith("models.gpt-4o-mini: nobody knows a price of u0/gpt-4o-mini")
+    assert warning == {
+        "file": str(path),
+        "line": 17,
+        "where": "models.gpt-4o-mini.offers[0]",
+        "message": "nobody knows its price, so it gets no requests",
+        "hint": "give it a price",
+    }
 
 
-KEYLESS = "providers.p: has no key: set GROQ_API_KEY, or write api_key"
-OTHER_ACCOUNT = "providers.p: the account b has no key: write its api_key"
-OTHER_HOST = "providers.p: has no key: write api_key"
+def test_a_model_that_nobody_can_price(path: Path) -> None:
+    """Where no offer of a model has a price, that is said too, at the model's line."""
+    path.write_text(re.sub(r", price: \{.*?\}", "", path.read_text()))
+    done = CliRunner(env={"UPSTREAM": "sk"}).invoke(check, ["-c", str(path)])
+    first, *offers = done.stderr.splitlines()
+    why = "every request will be refused, for want of a price; give an offer a price"
+    assert first == f"{path}:15: models.gpt-4o-mini: {why}"
+    assert [line.removeprefix(f"{path}:").partition(":")[0] for line in offers] == [
+        str(line) for line in range(17, 27)
+    ]
+
+
+def test_the_examples_in_hints_have_a_price(tmp_path: Path) -> None:
+    """The model that hints tell people to write is in the installed price file, and its whole
+    example is a configuration without a warning."""
+    fields = ConfigFile.model_fields
+    keys = ("providers", "models")
+    path = tmp_path / "hedgerow.yaml"
+    path.write_text("".join(f"{key}: {(fields[key].examples or [])[0]}\n" for key in keys))
+    done = CliRunner(env={"GROQ_API_KEY": "sk"}).invoke(check, ["-c", str(path)])
+    assert (done.exit_code, done.stderr) == (0, "")
+    offer = OfferSpec.model_fields
+    (provider,), (model,) = (offer[key].examples for key in ("provider", "model"))  # type: ignore[misc]
+    assert f"[{{provider: {provider}, model: {model}}}]" in (
+        Model.model_fields["offers"].examples or []
+    )
+    assert f"{{provider: {provider}, model: {model}}}" in path.read_text()
+
+
+KEYLESS = "providers.p: has no key; set GROQ_API_KEY, or write api_key"
+OTHER_ACCOUNT = "providers.p.accounts[1]: has no key; write its api_key"
+OTHER_HOST = "providers.p: has no key; write api_key"
+NOT_ITS_OWN = (
+    "providers.p: has no key: GROQ_API_KEY goes to https://api.groq.com/openai/v1 only;"
+    " write api_key: ${GROQ_API_KEY} if that is for this base_url, too"
+)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +120,8 @@ OTHER_HOST = "providers.p: has no key: write api_key"
         ("{preset: groq, api_key: sk}", None, None),
         ("{preset: groq, accounts: [{name: a, api_key: sk}]}", None, None),
         ("{preset: groq, accounts: [{name: a, api_key: sk}, {name: b}]}", "sk", OTHER_ACCOUNT),
-        ("{preset: groq, base_url: http://elsewhere/v1}", "sk", OTHER_HOST),
+        ("{preset: groq, base_url: http://elsewhere/v1}", None, OTHER_HOST),
+        ("{preset: groq, base_url: http://elsewhere/v1}", "sk", NOT_ITS_OWN),
         ("{preset: vllm}", None, None),
         ("{base_url: http://elsewhere/v1}", None, None),
         ("{dialect: litellm, litellm_provider: bedrock}", None, None),
@@ -96,7 +138,79 @@ def test_a_host_that_wants_a_key(
     done = CliRunner(env={"GROQ_API_KEY": key}).invoke(check, ["-c", str(path)])
     assert done.exit_code == 0
     assert done.stdout.startswith(f"{path}: ok ")
-    assert done.stderr == (f"{path}: {warning}\n" if warning else "")
+    assert done.stderr == (f"{path}:1: {warning}\n" if warning else "")
+
+
+def warnings_of(path: Path, providers: str, more: str = "", own: str = "") -> list[str]:
+    """What `check` warns of: two providers, one a line; routing from line 4 on; `own` in line 3."""
+    offer = "{provider: mine, model: m, price: {input: 1, output: 1}}"
+    path.write_text(
+        f"providers:\n  {providers}\n  mine: {{base_url: 'http://h/v1'}}\n"
+        f"models: {{m: {{offers: [{offer}]{own}}}}}\n{more}"
+    )
+    done = CliRunner(env=dict.fromkeys(["GROQ_API_KEY", "TOGETHER_API_KEY"], "sk")).invoke(
+        check, ["-c", str(path)]
+    )
+    assert done.exit_code == 0, done.stderr
+    return [line.removeprefix(f"{path}:") for line in done.stderr.splitlines()]
+
+
+NOT_GROQ = (
+    "2: providers.groq.base_url: its name is a preset's, but its base_url is {}'s;"
+    " write preset: groq if it is one"
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "warning"),
+    [
+        ("groq: {base_url: http://h/v1}", NOT_GROQ.format("another")),
+        ("groq: {base_url: https://api.together.ai/v1}", NOT_GROQ.format("together")),
+        ("groq: {base_url: https://api.groq.com/openai/v1}", None),
+        ("groq: {preset: groq, base_url: http://h/v1, api_key: k}", None),
+        ("groq: {dialect: openai, base_url: http://h/v1}", None),
+        ("other: {base_url: http://h/v1}", None),
+        (
+            "azure: {base_url: http://h/v1}",
+            "2: providers.azure.base_url: its name is a preset's, which with a base_url is not"
+            " meant by its name alone; write preset: azure if it is one",
+        ),
+    ],
+)
+def test_a_name_that_does_not_mean_its_preset(
+    tmp_path: Path, provider: str, warning: str | None
+) -> None:
+    """Whoever is called as a preset, and is none for its URL, is warned of, once."""
+    found = warnings_of(tmp_path / "hedgerow.yaml", provider)
+    assert found == ([warning] if warning else [])
+
+
+FIRST_BYTE = "is longer than deadline: one attempt may take all the time that there is; write less"
+DEADLINE = "shorter than first_byte_timeout: one attempt may take all the time that there is; write"
+HEARTBEAT = "is longer than idle_timeout: a silence that long ends the answer; write less"
+
+
+@pytest.mark.parametrize(
+    ("routing", "own", "expected"),
+    [
+        ("first_byte_timeout: 61s", "", [f"5: routing.first_byte_timeout: {FIRST_BYTE}"]),
+        ("deadline: 19s", "", [f"5: routing.deadline: is {DEADLINE} more"]),
+        ("heartbeat: 31s", "", [f"5: routing.heartbeat: {HEARTBEAT}"]),
+        ("first_byte_timeout: 60s, heartbeat: 30s", "", []),
+        ("heartbeat: off, idle_timeout: 1s", "", []),
+        ("attempts: 1", "heartbeat: 31s", [f"4: models.m.routing.heartbeat: {HEARTBEAT}"]),
+        ("deadline: 90s", "first_byte_timeout: 61s", []),
+        ("heartbeat: 31s", "heartbeat: off", [f"5: routing.heartbeat: {HEARTBEAT}"]),
+        ("heartbeat: 31s", "attempts: 1", [f"5: routing.heartbeat: {HEARTBEAT}"]),
+    ],
+)
+def test_waits_that_another_cuts_off(
+    tmp_path: Path, routing: str, own: str, expected: list[str]
+) -> None:
+    """For all models and for one, at the line where the wait is written; equal waits are good."""
+    more, own = f"routing: {{{routing}}}\n", own and f", routing: {{{own}}}"
+    groq = "groq: {}"
+    assert warnings_of(tmp_path / "hedgerow.yaml", groq, more, own) == expected
 
 
 def test_what_a_provider_lacks_is_explained(tmp_path: Path) -> None:

@@ -483,6 +483,11 @@ def change(old: str, new: str) -> str:
         ),
         (change("https://api.groq", "api.groq"), "providers.groq.base_url", "no http or https"),
         (change("https://api.groq", "https://k@api.groq"), "providers.groq.base_url", "api_key"),
+        (
+            change("https://api.groq.com/openai/v1", "https://k:k@api.groq.com/openai/v1?a=b"),
+            "providers.groq.base_url",
+            "has a user or password in it, and a ? or #; write the key under api_key, and the URL",
+        ),
         (change("https://api.groq.com", "https://"), "providers.groq.base_url", "is no URL"),
         (change("api.groq.com/", "api.groq.com:x/"), "providers.groq.base_url", "is no URL"),
         (
@@ -515,11 +520,12 @@ def change(old: str, new: str) -> str:
         (
             change("131072", "131072\n        features: [tool]"),
             "models.llama-3.3-70b.offers[0].features[0]",
-            "tools, vision, json_schema or logprobs",
+            'did you mean "tools"?',
         ),
         (change("attempts: 2", "attempts: 0"), "routing.attempts", "write 1 or more"),
         (change("deadline: 1.5m", "deadline: 0s"), "routing.deadline", "more than 0"),
-        (change("heartbeat: off", "heartbeat: never"), "routing.heartbeat", "write off, or a"),
+        (change("heartbeat: off", "heartbeat: never"), "routing.heartbeat", "write off, or 20s"),
+        (change("heartbeat: off", "heartbeat: 0s"), "routing.heartbeat", "write off, or more than"),
         (change("heartbeat: off", "heartbeat: 25h"), "routing.heartbeat", "at most 24h"),
         (change("buffer", "splice"), "routing.stream_rescue", "error, buffer or prefix_match"),
         (
@@ -563,7 +569,7 @@ models:
 market: {feeds: []}
 """
     prices = "write price: {input: 0.88, output: 0.88}, or feed litellm"
-    example = "[{provider: groq, model: llama-3.3-70b-versatile}]"
+    example = "[{provider: groq, model: openai/gpt-oss-120b}]"
     assert [str(error).removeprefix("hedgerow.yaml:") for error in errors_of(text)] == [
         '2: server.port: "x" is no whole number; write, for example, 8400',
         f"6: models.m.offers[0]: has no price, and there are no feeds; {prices}",
@@ -602,6 +608,38 @@ def test_bad_budget(old: str, new: str, where: str, says: str) -> None:
     (error,) = policy_errors(POLICY.replace(old, new))
     assert (error.file, error.line, error.where) == ("policy.yaml", line, f"budgets[0].{where}")
     assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    ("scope", "where", "says"),
+    [
+        ("model: lama", "model", 'model is called "lama"; did you mean "llama"? known here: llama'),
+        ("model: x", "model", 'no model is called "x"; known here: llama'),
+        ("provider: grok", "provider", 'is called "grok"; did you mean "groq"? known here: groq'),
+        ("provider: llama", "provider", 'no provider is called "llama"; known here: groq'),
+    ],
+)
+def test_a_budget_of_nothing_there_is(scope: str, where: str, says: str) -> None:
+    """A scope's model or provider that is not configured would guard nothing: it is an error."""
+    (error,) = policy_errors(POLICY.replace("team: research", scope))
+    assert (error.file, error.line, error.where) == ("policy.yaml", 3, f"budgets[0].scope.{where}")
+    assert says in str(error)
+
+
+@pytest.mark.parametrize("scope", ["model: llama, provider: groq", 'model: "*", provider: "*"'])
+def test_a_budget_of_what_there_is(scope: str) -> None:
+    """Of a configured model or provider, or of each; a key's id is not looked up here."""
+    (budget,) = with_policy(POLICY.replace("team: research", f"{scope}, key: key_01")).budgets
+    assert budget.scope.key == "key_01"
+
+
+def test_many_known_names_are_cut() -> None:
+    """The names that there are fit on a line, however many they are."""
+    models = ", ".join(f"m{at}: {{offers: [{{provider: groq, model: m}}]}}" for at in range(25))
+    text = BARE.replace("llama: {offers: [{provider: groq, model: llama-3}]}", models)
+    policy = POLICY.replace("team: research", "model: zzz")
+    (error,) = errors_of(text + "policies: [policy.yaml]\n", policy=policy)
+    assert error.hint.endswith("m18, m19, and 5 more")
 
 
 def test_budget_names_are_unique_over_files() -> None:
@@ -649,6 +687,26 @@ def test_unreadable_file(content: bytes, line: int | None, says: str) -> None:
     error = only_error_of(content)
     assert (error.file, error.line, error.where) == ("hedgerow.yaml", line, "")
     assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("providers\n  groq: {api_key: k}\nmodels: {}\n", 1),
+        ("providers # hosts\n  groq: {api_key: k}\n", 1),
+        ("# hosts\n\nproviders\n\n  # the first\n  groq:\n    api_key: k\n", 3),
+        ("\r\nproviders\r\n  groq: {api_key: k}\r\n", 2),
+        ("providers\n  - groq\nmodels: {}\n", 1),
+        ("a: b\nproviders\n  groq: {api_key: k}\n", 2),
+        ("providers:\n  groq\n    api_key: k\n", 2),
+        ("a:\n  - provider groq\n    model: m\n", 2),
+    ],
+)
+def test_a_lost_colon(content: str, line: int) -> None:
+    """A key without its colon is named by its own line, not by that of the next colon."""
+    error = only_error_of(content)
+    assert (error.line, error.message) == (line, "a key without its colon")
+    assert error.hint == "write `key: value`, or `key:` above a block"
 
 
 def test_names_are_shown_on_one_line() -> None:

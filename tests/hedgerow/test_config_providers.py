@@ -294,8 +294,19 @@ def test_no_secret_is_ever_shown() -> None:
         (
             "{preset: groq, endpoints: [chat]}",
             "p",
-            'p.endpoints[0]: "chat" is not supported; write',
+            'p.endpoints[0]: "chat" is not supported; did you mean "chat/completions"?',
         ),
+        (
+            "{preset: groq, endpoints: [audio]}",
+            "p",
+            'mean "audio/speech" or "audio/transcriptions" or "audio/translations"?',
+        ),
+        ("{preset: groq, endpoints: [embedings]}", "p", 'did you mean "embeddings"?'),
+        ("{preset: groq, endpoints: [x]}", "p", "write chat/completions, completions, "),
+        ("{}", "groqq", 'groqq: no preset is called "groqq"; did you mean "groq"?'),
+        ("{api_key: k}", "groqq", "for a name of your own write preset: groq"),
+        ("{dialect: openai}", "groqq", "groqq.base_url: is missing"),
+        ("{}", "zzz", "zzz.base_url: is missing"),
         ("{preset: groq, endpoints: []}", "p", "p.endpoints: is empty"),
         ("{preset: groq, headers: {Host: h}}", "p", "p.headers.Host: is a header that Hedgerow"),
         (
@@ -343,6 +354,23 @@ def test_two_keys_in_one_header() -> None:
     (error,) = errors_of(written, {"GROQ_API_KEY": "sk"})
     assert error.startswith("p.headers.authorization: is the header that the key is in")
     assert asked(written).headers == {"authorization": "Basic eDp5"}
+
+
+@pytest.mark.parametrize(
+    ("written", "key_header"),
+    [
+        ("{dialect: anthropic, base_url: http://h/v1", "x-api-key"),
+        ("{preset: azure, base_url: http://h/v1", "api-key"),
+    ],
+)
+def test_authorization_beside_a_key(written: str, key_header: str) -> None:
+    """Also where the key is in another header, two of them are an error; both as headers are not."""
+    (error,) = errors_of(f"{written}, api_key: k, headers: {{Authorization: Basic eDp5}}}}")
+    says = f"p.headers.Authorization: stands beside a key, which is sent as {key_header}; take one"
+    assert error.startswith(says)
+    both = {"Authorization": "Basic eDp5", key_header: "k"}
+    sent = asked(f"{written}, headers: {{Authorization: Basic eDp5, {key_header}: k}}}}").headers
+    assert both.items() <= sent.items()
 
 
 def test_a_stand_in_has_no_keys() -> None:

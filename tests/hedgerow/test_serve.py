@@ -60,6 +60,22 @@ async def test_ready_means_ready(config: Path) -> None:
     assert total["cost_usd"] == json.loads(headers["x-hedgerow-cost-usd"])
 
 
+async def test_what_check_warns_of_is_said_at_the_start(config: Path) -> None:
+    """Once, in the same words, before anything is listened to; the port here is taken."""
+    config.write_text(config.read_text() + "routing: {heartbeat: 31s, deadline: 1s}\n")
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = str(taken.getsockname()[1])
+        checked = await hedgerow("check", "-c", config)
+        served = await hedgerow("serve", "-c", config, "--port", port)
+    warnings = checked.err.splitlines()
+    assert [line.partition("routing.")[2].partition(":")[0] for line in warnings] == [
+        "deadline",
+        "heartbeat",
+    ]
+    assert served.err.splitlines()[:-1] == warnings
+    assert "Address already in use" in served.err.splitlines()[-1]
+
+
 async def test_a_port_in_use(config: Path) -> None:
     """One line that names the address and what to do; the books stay free for the next."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:

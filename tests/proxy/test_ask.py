@@ -4,6 +4,7 @@ it is sent for."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import Invalid
+from proxy.errors import Invalid, Untranslatable
 from proxy.providers import Account, Provider
+from proxy.translate.messages_provider import request_from_chat
+from proxy.translate.responses import request_to_chat
 from proxy.wires.chat import ChatRequest, ChatWire
-from proxy.wires.wire import Ask
+from proxy.wires.completions import CompletionsWire
+from proxy.wires.embeddings import EmbeddingsWire
+from proxy.wires.messages import MessagesWire
+from proxy.wires.moderations import ModerationsWire
+from proxy.wires.responses import ResponsesWire
+from proxy.wires.wire import Ask, Wire
 from tests.serving import HELLO, MODEL, asking, serving
 
 PROVIDER = Provider("a", "http://a/v1", (Account("1", None),))
@@ -125,6 +133,89 @@ def test_a_refusal_names_the_field(field: str, value: object, param: str) -> Non
         parse(raw(GOOD | {field: value}))
     assert refused.value.param == param
     assert param in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("wire", "body", "param", "told"),
+    [
+        (ChatWire(), {"messages": HELLO}, "model", "model is missing"),
+        (ChatWire(), {"model": MODEL}, "messages", "messages is missing: a chat request"),
+        (MessagesWire(), {"model": MODEL, "max_tokens": 1}, "messages", "messages is missing"),
+        (EmbeddingsWire(), {"model": MODEL}, "input", "input is missing"),
+        (ModerationsWire(), {"model": MODEL}, "input", "input is missing"),
+        (CompletionsWire(), {"prompt": "x"}, "model", "model is missing"),
+        (MessagesWire(), {"model": MODEL, "messages": [{}]}, "messages[0].content", "is missing"),
+        (ChatWire(), GOOD | {"max_tokens": "8"}, "max_tokens", "a string: write a whole number"),
+        (ChatWire(), GOOD | {"max_tokens": 1.5}, "max_tokens", "write a whole number"),
+        (ChatWire(), GOOD | {"max_tokens": 0}, "max_tokens", "too small: write 1 or more"),
+        (ChatWire(), GOOD | {"n": 129}, "n", "too large: write 128 or less"),
+        (ChatWire(), GOOD | {"model": None}, "model", "null: write a string"),
+        (ChatWire(), GOOD | {"tools": {}}, "tools", "an object: write a list"),
+        (ChatWire(), GOOD | {"stream": "yes"}, "stream", "a string: write true or false"),
+        (CompletionsWire(), {"model": MODEL, "prompt": 3}, "prompt", "write a string or a list"),
+        (ChatWire(), [], None, "a chat request is an object, not a list"),
+    ],
+)
+def test_a_refusal_says_what_to_write(wire: Wire, body: object, param: str, told: str) -> None:
+    """A client reads which field it is, what it is and what it should be: not the words of our
+    decoder."""
+    with pytest.raises(Invalid) as refused:
+        wire.ask(raw(body), "application/json")
+    assert refused.value.param == param
+    assert told in refused.value.message
+    assert not re.search(r"`|Expected|Object|\bint\b|\bstr\b", refused.value.message)
+
+
+def test_what_is_read_only_to_be_translated_is_refused_in_the_same_words() -> None:
+    """A field that routing does not need is named with its path."""
+    item = {"type": "function_call", "call_id": 1, "name": "f", "arguments": "{}"}
+    with pytest.raises(Invalid) as refused:
+        request_to_chat(raw({"model": MODEL, "input": [item]}))
+    assert refused.value.param == "input[0].call_id"
+    assert refused.value.message == "input[0].call_id is a number: write a string"
+
+
+@pytest.mark.parametrize(
+    ("extra", "param", "mend"),
+    [
+        ({"previous_response_id": "r"}, "previous_response_id", "whole conversation in input"),
+        ({"conversation": {"id": "c"}}, "conversation", "send the whole of it in input"),
+        ({"prompt": {"id": "p"}}, "prompt", "write it out in instructions and input"),
+        ({"background": True}, "background", "leave background out"),
+        ({"input": [{"type": "item_reference", "id": "i"}]}, "input", "send the item itself"),
+        ({"input": [{"id": "i"}]}, "input", "send the item itself"),
+    ],
+)
+def test_what_is_not_kept_here_says_what_to_send(
+    extra: dict[str, Any], param: str, mend: str
+) -> None:
+    """It is no question of prices: there is nothing here that it could stand for."""
+    with pytest.raises(Invalid) as refused:
+        ResponsesWire().ask(raw({"model": MODEL, "input": "x"} | extra), "application/json")
+    assert refused.value.param == param
+    assert refused.value.message.startswith("Hedgerow keeps no ")
+    assert mend in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"n": 2},
+        {"temperature": 1.5},
+        {"service_tier": "priority"},
+        {"tool_choice": "perhaps"},
+        {"response_format": {"type": "json_object"}},
+        {"tools": [{"type": "custom", "custom": {"name": "f"}}]},
+        {"messages": [{"role": "function", "name": "f", "content": "x"}]},
+    ],
+    ids=str,
+)
+def test_a_wire_is_not_called_by_the_name_of_one_host(extra: dict[str, Any]) -> None:
+    """Others than Anthropic speak Messages, with other models than Claude."""
+    with pytest.raises(Untranslatable) as refused:
+        request_from_chat(raw(GOOD | extra), 100)
+    assert "Messages wire" in refused.value.message
+    assert not re.search("claude|anthropic", refused.value.message, re.IGNORECASE)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,24 @@ import asyncio
 import gzip
 import io
 import json
-from collections.abc import AsyncIterator
+import logging
+import re
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.serving import MODEL, Proxy, Reply, asking, serving
+from ledger.errors import BudgetExceeded
+from ledger.money import Money
+from proxy.errors import UpstreamFailed, over_budget
+from proxy.translate.messages_client import EventsFromChat
+from proxy.wires.messages import broken
+from tests.serving import MODEL, Proxy, Reply, answering, asking, head, scripted, serving
 
 LIMIT = 20_000
 
@@ -82,6 +93,54 @@ async def test_what_is_not_there_says_so_in_json(
     assert reply.headers["x-request-id"].startswith("req_")
     if code is not None:
         assert reply.error["code"] == code
+
+
+WITH, WITHOUT = "OpenAI's clients take a base URL with /v1", "a base URL without /v1"
+
+
+@pytest.mark.parametrize(
+    ("path", "meant", "why"),
+    [
+        ("/v1/v1/messages", "/v1/messages", WITHOUT),
+        ("/v1/v1/messages/count_tokens", "/v1/messages/count_tokens", WITHOUT),
+        ("/api/v1/v1/messages", "/v1/messages", WITHOUT),
+        ("/messages", "/v1/messages", ""),
+        ("/chat/completions", "/v1/chat/completions", WITH),
+        ("/v1/v1/chat/completions", "/v1/chat/completions", WITH),
+        ("/v1/api/v1/chat/completions", "/v1/chat/completions", WITH),
+        ("/models", "/v1/models", WITH),
+        ("/models/meta/oak", "/v1/models/meta/oak", WITH),
+        ("/batches/b/cancel", "/v1/batches/b/cancel", WITH),
+        ("/v1/chat/completions/", "/v1/chat/completions", ""),
+    ],
+)
+async def test_a_wrong_base_url_is_told_the_right_path(
+    proxy: Proxy, path: str, meant: str, why: str
+) -> None:
+    """A known endpoint without its prefix, or with too much of it, is pointed to; it stays a
+    404."""
+    async with proxy.http.post(proxy.base_url.removesuffix("/v1") + path) as answer:
+        reply = Reply(answer.status, answer.headers, await answer.read())
+    assert (reply.status, reply.error["code"]) == (404, "unknown_url")
+    _, _, hint = reply.error["message"].partition(": did you mean ")
+    assert hint.startswith(f"{meant}? " if why else f"{meant}?")
+    assert why in hint
+    assert ("base URL" in hint) == bool(why)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "//", "/v1", "/v1/", "/v1/v1", "/v1/threads/t/messages", "/nothing", "/v1/nothing"),
+        *("/v1/%2e%2e/x", "/%00", "/v1/%3f%23", "/%ff%fe", "/é/v1/x"),
+    ],
+)
+async def test_what_is_like_nothing_here_gets_no_hint(proxy: Proxy, path: str) -> None:
+    """No other path is guessed at, however odd it is."""
+    async with proxy.http.get(proxy.base_url.removesuffix("/v1") + path) as answer:
+        reply = Reply(answer.status, answer.headers, await answer.read())
+    assert (reply.status, reply.error["code"]) == (404, "unknown_url")
+    assert "did you mean" not in reply.error["message"]
 
 
 @pytest.mark.parametrize(
@@ -160,3 +219,111 @@ async def test_a_long_body_reaches_its_provider_whole(tmp_path: Path) -> None:
         ) as reply:
             assert reply.status == 400  # more than the sandbox's context takes: it read all of it
             assert "500000 tokens" in (await reply.json())["error"]["message"]
+
+
+# -- what aiohttp says of a provider is for the log
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+async def _why(folder: Path, url: str, **extra: Any) -> str:
+    """The error that the client of a provider at this URL is told."""
+    async with serving(folder, names=(), urls={"a": url}, routing="{attempts: 1}") as proxy:
+        reply = await proxy.ask(**extra)
+    told = reply.events[-1]["error"] if reply.status == 200 else reply.error
+    message: str = told["message"]
+    return message
+
+
+def _without_insides(message: str) -> None:
+    assert not re.search(r"127\.0\.0\.1|localhost|invalid|Error|ssl:|\[|<|Errno|payload", message)
+
+
+async def test_a_refused_connection_is_told_without_its_address(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client reads that it was refused; the log has where."""
+    caplog.set_level(logging.INFO, "hedgerow")
+    with closed_port() as port:
+        told = await _why(tmp_path, f"http://127.0.0.1:{port}/v1")
+        assert "no connection: refused" in told
+        _without_insides(told)
+        assert f"127.0.0.1:{port}" in caplog.text
+
+
+async def test_a_host_without_an_address_is_told_so(tmp_path: Path) -> None:
+    """Two addresses that refuse are one refusal; a name that nobody knows is called that."""
+    with closed_port() as port:
+        told = await _why(tmp_path, f"http://localhost:{port}/v1")
+        assert "no connection: refused" in told
+        _without_insides(told)
+
+
+async def test_a_provider_that_speaks_no_tls_is_told_so(tmp_path: Path) -> None:
+    """What answers a TLS greeting with something else is no connection."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    async with answering(answer) as url:
+        told = await _why(tmp_path, url.replace("http:", "https:"))
+    assert "no connection: TLS failed" in told
+    _without_insides(told)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (head(more="content-length: 100\r\n") + b"{}", "broke in the middle of its answer"),
+        (head(more="transfer-encoding: chunked\r\n") + b"zz\r\n", "broke in the middle"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "its answer is no HTTP"),
+    ],
+)
+async def test_an_answer_that_breaks_is_told_in_plain_words(
+    tmp_path: Path, sent: bytes, told: str
+) -> None:
+    """Whatever aiohttp calls it."""
+    async with scripted(sent) as url:
+        message = await _why(tmp_path, url)
+    assert told in message
+    _without_insides(message)
+
+
+async def test_a_stream_that_breaks_is_told_in_plain_words(tmp_path: Path) -> None:
+    """In its last event, too."""
+    chunk = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+    begun = head(kind="text/event-stream", more="content-length: 9999\r\n") + chunk
+    async with scripted(begun) as url:
+        message = await _why(tmp_path, url, stream=True)
+    assert message == "a broke off: the connection broke in the middle of its answer"
+
+
+# -- what an error knows of itself
+
+
+def test_the_last_event_of_a_message_names_its_request() -> None:
+    """Where the error knows its request, both ways of telling one in a stream do."""
+    cut = UpstreamFailed("cut", request_id="req_1")
+    for event in (broken(cut), EventsFromChat(b"{}").broken(cut)):
+        data = json.loads(event.decode().partition("data: ")[2])
+        assert data["request_id"] == "req_1"
+
+
+def test_a_keys_own_budget_is_called_that() -> None:
+    """Its owner need not know its id twice; the error has it all the same."""
+    exceeded = BudgetExceeded(
+        "key key_01a", "key=key_01a", Money(5), Money(5), Money(0), Money(9), None
+    )
+    told = over_budget(exceeded, 0)
+    assert told.message.startswith("this key's own budget (key=key_01a) has 0 USD left")
+    assert told.more["budget"] == "key key_01a"
+    other = over_budget(replace(exceeded, budget="all", scope="everything"), 0)
+    assert other.message.startswith("budget all (everything) has ")
