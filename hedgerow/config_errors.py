@@ -15,6 +15,7 @@ from hedgerow.yaml_source import Source, Steps, shown
 
 _OURS: Final = "hedgerow"
 _SUGGEST_FROM = 500  # names to compare with; difflib is slow
+_FEW = 8  # names that are all shown, whatever was meant
 
 
 def wrong(message: str, hint: str = "", cut: str = "") -> PydanticCustomError:
@@ -144,7 +145,8 @@ def _sentence(
         case "int_parsing" | "int_from_float" | "int_parsing_size":
             return "{written} is no whole number", such
         case "literal_error" | "enum":
-            near = nearest_of(written, re.findall("'([^']*)'", ctx["expected"]))
+            names = re.findall("'([^']*)'", ctx["expected"])
+            near = nearest_of(written, names) if len(names) > _FEW else []
             meant = " or ".join(f'"{one}"' for one in near)
             all_of_them = f"write {ctx['expected'].replace(chr(39), '')}"
             return "{written} is not supported", f"did you mean {meant}?" if near else all_of_them

@@ -107,9 +107,9 @@ def route(
 @click.argument("request_id")
 @json_option
 def explain(path: Path, request_id: str, as_json: bool) -> None:
-    """What was chosen for a request, why, which attempts failed, and what it cost.
+    """What was chosen for a request, why, and what it cost. The id is its x-request-id.
 
-    The id is its x-request-id.
+    Each attempt that failed is named with its reason, and what it was charged all the same.
     """
     with books(load_config(path, os.environ), create=False) as store:
         record, charges, attempts = request_with_charges(store, request_id)

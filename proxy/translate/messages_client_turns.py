@@ -153,7 +153,8 @@ def _read(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, where: str) -> T
     try:
         return decode(raw)
     except msgspec.ValidationError as error:
-        raise bodies.misfit(error, "a Messages request", where) from None
+        told = bodies.misfit(error, "a Messages request", where).message
+        raise Invalid(told, param=where, code="invalid_type") from None
     except msgspec.DecodeError as error:
         raise Invalid(f"{where} is wrong: {error}", param=where, code="invalid_type") from None
 

@@ -28,7 +28,9 @@ def read(raw: msgspec.Raw, form: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(raw, type=form)
     except msgspec.ValidationError as error:
-        raise bodies.misfit(error, "a Responses request", where) from None
+        param = where + str(error).partition(" - at ")[2].strip("`").removeprefix("$")
+        told = bodies.misfit(error, "a Responses request", where).message
+        raise Invalid(told, param=param, code="invalid_type") from None
     except RecursionError:
         raise Invalid(f"{where} is nested too deeply", param=where, code="invalid_json") from None
 

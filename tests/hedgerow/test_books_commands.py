@@ -332,7 +332,7 @@ async def test_explain_which_attempts_failed(tmp_path: Path) -> None:
     """By their places among all that were made: what was never sent, or answered, is no failure,
     and an offer's twins and our accounts are told apart."""
     config = write_config(tmp_path, NOWHERE)
-    made = [("m", "one"), ("odd", "one"), ("m", "two"), ("m", "one"), ("m", "one")]
+    made = [("m", "one"), ("odd", "one"), ("m", "two"), ("m", "two"), ("m", "one"), ("m", "one")]
     failures = (
         FailedAttempt("acme/acme-m", "one", "status 500", 0.4),
         FailedAttempt("acme/acme-m@eu", "two", "no answer in 5 s", 5000.0),
@@ -344,13 +344,13 @@ async def test_explain_which_attempts_failed(tmp_path: Path) -> None:
             for number, (model, account) in enumerate(made, start=1):
                 one = attempt(f"req_1.{number}", 50_000, model=model, account=account)
                 hold = store.hold(hold_of(replace(one, request_id="req_1")))
-                if number in (3, 5):
+                if number in (3, 6):
                     store.post(hold, settlement(number * 10_000))
                 else:
                     store.void(one.id, NOW_NS, "")
             store.record_request(
                 RequestRecord(
-                    "req_1", 1, "key_1", None, None, "m", "answered", 200, 5, None, None, failures
+                    "req_1", 1, "key_1", None, None, "m", "answered", 200, 6, None, None, failures
                 )
             )
 
@@ -359,7 +359,7 @@ async def test_explain_which_attempts_failed(tmp_path: Path) -> None:
     assert [(one["attempt"], one["why"], one["cost_usd"]) for one in found["failures"]] == [
         (1, "status 500", None),
         (3, "no answer in 5 s", 0.00003),
-        (4, "status 429", None),
+        (5, "status 429", None),
     ]
     done = await hedgerow("explain", "req_1", "-c", config)
     used = "acme/acme-m: 0 tokens in, {} out (as the provider counted)"
@@ -367,9 +367,9 @@ async def test_explain_which_attempts_failed(tmp_path: Path) -> None:
         "",
         "attempt 1, acme/acme-m (account one), after 0 ms: status 500",
         "attempt 3, acme/acme-m@eu (account two), after 5000 ms: no answer in 5 s",
-        "attempt 4, acme/acme-m (account one), after 312 ms: status 429",
+        "attempt 5, acme/acme-m (account one), after 312 ms: status 429",
         f"charged $0.000030 at {used.format(30000)}, for attempt 3, which failed",
-        f"charged $0.000050 at {used.format(50000)}",
+        f"charged $0.000060 at {used.format(60000)}",
     ]
 
 

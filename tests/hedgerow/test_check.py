@@ -155,6 +155,10 @@ def warnings_of(path: Path, providers: str, more: str = "", own: str = "") -> li
     return [line.removeprefix(f"{path}:") for line in done.stderr.splitlines()]
 
 
+NOT_AZURE = (
+    "2: providers.azure.base_url: its name is a preset's, which with a base_url is not meant by"
+    " its name alone; write preset: azure if it is one"
+)
 NOT_GROQ = (
     "2: providers.groq.base_url: its name is a preset's, but its base_url is {}'s;"
     " write preset: groq if it is one"
@@ -172,8 +176,7 @@ NOT_GROQ = (
         ("other: {base_url: http://h/v1}", None),
         (
             "azure: {base_url: http://h/v1}",
-            "2: providers.azure.base_url: its name is a preset's, which with a base_url is not"
-            " meant by its name alone; write preset: azure if it is one",
+            NOT_AZURE,
         ),
     ],
 )

@@ -520,7 +520,7 @@ def change(old: str, new: str) -> str:
         (
             change("131072", "131072\n        features: [tool]"),
             "models.llama-3.3-70b.offers[0].features[0]",
-            'did you mean "tools"?',
+            "tools, vision, json_schema or logprobs",
         ),
         (change("attempts: 2", "attempts: 0"), "routing.attempts", "write 1 or more"),
         (change("deadline: 1.5m", "deadline: 0s"), "routing.deadline", "more than 0"),

@@ -364,7 +364,7 @@ def test_two_keys_in_one_header() -> None:
     ],
 )
 def test_authorization_beside_a_key(written: str, key_header: str) -> None:
-    """Also where the key is in another header, two of them are an error; both as headers are not."""
+    """Where the key is in another header, too, they are an error; two headers are none."""
     (error,) = errors_of(f"{written}, api_key: k, headers: {{Authorization: Basic eDp5}}}}")
     says = f"p.headers.Authorization: stands beside a key, which is sent as {key_header}; take one"
     assert error.startswith(says)

@@ -60,9 +60,10 @@ async def test_ready_means_ready(config: Path) -> None:
     assert total["cost_usd"] == json.loads(headers["x-hedgerow-cost-usd"])
 
 
-async def test_what_check_warns_of_is_said_at_the_start(config: Path) -> None:
+async def test_what_check_warns_of_is_said_at_the_start(tmp_path: Path) -> None:
     """Once, in the same words, before anything is listened to; the port here is taken."""
-    config.write_text(config.read_text() + "routing: {heartbeat: 31s, deadline: 1s}\n")
+    more = "routing: {heartbeat: 31s, deadline: 1s}"
+    config = write_config(tmp_path, NOWHERE, more=more)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = str(taken.getsockname()[1])
         checked = await hedgerow("check", "-c", config)

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.requests import (
@@ -44,6 +44,7 @@ def test_what_is_within_the_limits_is_kept_as_it_is(failures: tuple[FailedAttemp
     assert (text is None) == (failures == ())
 
 
+@example((FailedAttempt("a/m", None, "w" * (WHY_LIMIT + 1), 1.0),) * (FAILURES_KEPT + 1))
 @given(st.lists(ANYTHING, max_size=2 * FAILURES_KEPT).map(tuple))
 def test_all_else_is_cut(failures: tuple[FailedAttempt, ...]) -> None:
     """The first ones stay, each reason in one line that any terminal can show, and so much of it;

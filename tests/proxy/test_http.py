@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import io
 import json
@@ -16,12 +17,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ledger.errors import BudgetExceeded
 from ledger.money import Money
+from proxy.aiohttp_upstream import aiohttp_upstream
+from proxy.clock import SystemClock
 from proxy.errors import UpstreamFailed, over_budget
 from proxy.translate.messages_client import EventsFromChat
+from proxy.upstream import NotConnected, UpstreamRequest
 from proxy.wires.messages import broken
 from tests.serving import MODEL, Proxy, Reply, answering, asking, head, scripted, serving
 
@@ -257,12 +263,63 @@ async def test_a_refused_connection_is_told_without_its_address(
         assert f"127.0.0.1:{port}" in caplog.text
 
 
-async def test_a_host_without_an_address_is_told_so(tmp_path: Path) -> None:
-    """Two addresses that refuse are one refusal; a name that nobody knows is called that."""
+async def test_a_host_with_two_addresses_refuses_once(tmp_path: Path) -> None:
+    """However many addresses its name has."""
     with closed_port() as port:
         told = await _why(tmp_path, f"http://localhost:{port}/v1")
         assert "no connection: refused" in told
         _without_insides(told)
+
+
+class NoNames(AbstractResolver):
+    """A resolver that fails, and says how."""
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    async def resolve(
+        self,
+        host: str,  # noqa: ARG002 - a resolver's door
+        port: int = 0,  # noqa: ARG002
+        family: int = 0,  # noqa: ARG002
+    ) -> list[ResolveResult]:
+        raise self._error
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_name_that_nobody_knows_is_told_so() -> None:
+    """Not which name."""
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    connector = aiohttp.TCPConnector(resolver=NoNames(unknown))
+    request = UpstreamRequest("http://nobody.test/v1", {}, b"", 1.0, 1.0)
+    async with aiohttp_upstream(SystemClock(), connector) as upstream:
+        with pytest.raises(NotConnected) as refused:
+            await upstream.send(request)
+    assert str(refused.value) == "no connection: its name is not known"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ETIMEDOUT, "timed out"),
+        (errno.ENETUNREACH, "network is unreachable"),
+        (errno.ECONNREFUSED, "refused"),
+    ],
+)
+async def test_what_the_network_says_is_told_without_addresses(number: int, told: str) -> None:
+    """As the system names it; the rest of the words are left out."""
+
+    def unreachable(address: aiohttp.AddrInfoType) -> socket.socket:
+        raise OSError(number, f"Connect call failed {address}")
+
+    connector = aiohttp.TCPConnector(socket_factory=unreachable)
+    request = UpstreamRequest("http://127.0.0.1:9/v1", {}, b"", 1.0, 1.0)
+    async with aiohttp_upstream(SystemClock(), connector) as upstream:
+        with pytest.raises(NotConnected) as refused:
+            await upstream.send(request)
+    assert str(refused.value) == f"no connection: {told}"
 
 
 async def test_a_provider_that_speaks_no_tls_is_told_so(tmp_path: Path) -> None:
@@ -283,7 +340,7 @@ async def test_a_provider_that_speaks_no_tls_is_told_so(tmp_path: Path) -> None:
     ("sent", "told"),
     [
         (head(more="content-length: 100\r\n") + b"{}", "broke in the middle of its answer"),
-        (head(more="transfer-encoding: chunked\r\n") + b"zz\r\n", "broke in the middle"),
+        (head(more="transfer-encoding: chunked\r\n") + b"2\r\n{}\r\n", "broke in the middle"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "its answer is no HTTP"),
     ],
 )
