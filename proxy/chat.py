@@ -125,7 +125,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
 async def tell(x: Exchange, endpoint: Endpoint, problem: ProxyError, request_id: str) -> None:
     """Answer with an error, in the shape that the endpoint's clients read."""
     if x.has_begun:
-        await x.finish(broken_end(endpoint, problem))
+        problem.request_id = request_id
+        await x.fail(broken_end(endpoint, problem))
         return
     headers: Headers = [JSON, ("x-request-id", request_id), *problem.headers]
     if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS):

@@ -72,7 +72,7 @@ async def _counted_by(listing: Listing, body: bytes, house: House) -> int | None
         finally:
             answer.close()
         return msgspec.json.decode(said, type=_Count).input_tokens if answer.status == 200 else None
-    except (UpstreamError, msgspec.DecodeError):
+    except (UpstreamError, *bodies.UNREADABLE):
         return None
     finally:
         house.accounts.give_back(provider.name, account)

@@ -36,8 +36,8 @@ async def charge_plain(opened: Opened) -> tuple[Money, Money | None, bytes]:
 
 
 async def first_of(pursuit: Pursuit, request: Request, x: Exchange) -> Opened:
-    """The answer, when it has begun. A client of a stream that wants heartbeats gets them meanwhile:
-    its stream is open then, and if there is no answer it can be told so only in there."""
+    """The answer, when it has begun. Meanwhile a client whose model has heartbeats gets them: its
+    stream is open then, and if there is no answer it can be told so only in there."""
     beat_s, ask = request.patience.heartbeat_s, request.ask
     if beat_s is None or not ask.stream or not ask.task.is_writing:
         return await pursuit.answer()
@@ -82,7 +82,7 @@ class StreamDelivery:
             first_fault = first_fault or fault
             rest = await self.pursuit.rest_of(opened)
             if rest is None:
-                await self.x.finish(relay.broken(first_fault))
+                await self.x.fail(relay.broken(first_fault))
                 return first_fault
             opened = rest
 
@@ -138,6 +138,7 @@ class StreamDelivery:
             if not diverged:  # then it is sound, only no help
                 trial.failed(Outcome.FAILED)
             fault.message = f"{trial.listing.offer.provider} broke off: {fault.message}"
+            fault.request_id = trial.request.id
         return fault, cost
 
     async def _some(self, opened: Opened, until_s: float) -> bytes:

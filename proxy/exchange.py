@@ -42,3 +42,6 @@ class Exchange(Protocol):
 
     async def finish(self, data: bytes) -> None:
         """The last of the stream."""
+
+    async def fail(self, data: bytes) -> None:
+        """The last of a stream that ends in an error, which `data` tells."""

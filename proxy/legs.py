@@ -214,7 +214,10 @@ def leg_to(provider: Provider, offer: Offer, body: Body, ask: Ask) -> Leg:
     if endpoint in _THROUGH_CHAT and Endpoint.RESPONSES in spoken:
         request = responses_provider.request_from_chat(body.as_chat())
         return Leg(body, ask, provider, WIRES[Endpoint.RESPONSES], request)
-    raise Untranslatable(f"{provider.name} has no /{endpoint}, and nothing else says the same")
+    raise Untranslatable(
+        f"{provider.name} has no /{endpoint}, and nothing else says the same: ask another model",
+        param="model",
+    )
 
 
 def _to_chat(endpoint: Endpoint, body: bytes) -> bytes:

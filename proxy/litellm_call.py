@@ -17,6 +17,7 @@ from aiohttp import web
 from proxy.endpoints import Endpoint
 from proxy.litellm_fault import Fault, Refusal, invalid
 from proxy.litellm_link import PARAMS_HEADER
+from proxy.wires.body import UNREADABLE
 
 CONNECT_LIMIT_S = 10.0
 CALL_LIMIT_S = 3600.0
@@ -179,7 +180,7 @@ async def fields_of(http: web.Request) -> dict[str, Any]:
         return msgspec.json.decode(await http.read(), type=dict[str, Any])
     except web.HTTPRequestEntityTooLarge:
         raise Refusal(Fault(413, "the body is too large", code="request_too_large")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid(f"the body is no JSON object: {error}", code="invalid_json") from None
 
 

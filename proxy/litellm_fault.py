@@ -21,6 +21,8 @@ import aiohttp
 import httpx
 import msgspec
 
+from proxy.wires.body import UNREADABLE
+
 MESSAGE_LIMIT = 1000
 _NEVER_SENT = (
     aiohttp.ClientConnectorError,
@@ -143,7 +145,7 @@ def _said(error: Exception) -> Mapping[str, Any]:
     start, end = text.find("{"), text.rfind("}")
     try:
         found = msgspec.json.decode(text[start : end + 1])
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return {}
     if not isinstance(found, dict):
         return {}

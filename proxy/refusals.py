@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from proxy.errors import Refused
+from proxy.wires.body import UNREADABLE
 
 OUR_ACCOUNT = frozenset((401, 402, 403))
 """Statuses by which a provider refuses our key, or our account there."""
@@ -109,7 +110,7 @@ def _read(body: bytes) -> _TheirError:
     """The error in a refusal; without a message if it has none that can be read."""
     try:
         said = msgspec.json.decode(body, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _TheirError()
     if isinstance(said.error, _TheirError):
         return said.error

@@ -236,7 +236,7 @@ class Recorded:
         self._answer_headers: Headers = []
         self._data: bytes | bytearray = b""
         self._is_stream = False
-        self._is_whole = False
+        self._is_whole = self._has_failed = False
         self._size_bytes = 0
         self._fits = True
 
@@ -275,11 +275,16 @@ class Recorded:
         self._is_whole = True
         await self._x.finish(data)
 
+    async def fail(self, data: bytes) -> None:
+        self._more(data)
+        self._is_whole = self._has_failed = True
+        await self._x.fail(data)
+
     # -- what came of it
 
     @property
     def succeeded(self) -> bool:
-        return self._is_whole and self._status < 400
+        return self._is_whole and self._status < 400 and not self._has_failed
 
     async def frees_key(self) -> bool:
         """Give the key back; once, for then another may have it. All that can be charged is held

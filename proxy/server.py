@@ -107,6 +107,9 @@ class AiohttpExchange:
         await self._taken(self._stream.write(data))
         await self._taken(self._stream.write_eof())
 
+    async def fail(self, data: bytes) -> None:
+        await self.finish(data)
+
     async def _taken(self, writing: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(self._idle_timeout_s):

@@ -109,7 +109,7 @@ class Splice:
         """Raises Diverged."""
         try:
             choices = _decode(chunk).choices
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except bodies.UNREADABLE:
             self._is_plain_text = False
             return self._told_as.chunk(chunk)
         if self._left:

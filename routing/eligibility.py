@@ -52,8 +52,8 @@ def refusal(listing: Listing, intent: RoutingIntent) -> Refusal | None:
         return Refusal(
             offer,
             Reason.COST_UNBOUNDED,
-            f"has a price for tokens, and {intent.task} is sold by the {intent.task.unit}: give it a"
-            f" price per {intent.task.unit}, or list {intent.task} in its tasks",
+            f"has a price for tokens, and {intent.task} is sold by the {intent.task.unit}: give it"
+            f" a price per {intent.task.unit}, or list {intent.task} in its tasks",
         )
     if per is not None and (per is not intent.task.unit or not intent.units):
         return Refusal(

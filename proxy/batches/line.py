@@ -114,7 +114,7 @@ class Checker:
     def _read(self, place: Place, text: bytes) -> Checked:
         if place.bytes > self._most_bytes:
             raise Invalid(f"it has more than {self._most_bytes} bytes", code="line_too_long")
-        line = bodies.read(_line, text, "line of a batch")
+        line = bodies.read(_line, text, "a line of a batch")
         if line.url != self._batch.endpoint:
             why = f"the batch is for {self._batch.endpoint}"
             raise Invalid(why, param="url", code="url_mismatch")

@@ -62,6 +62,9 @@ class LineExchange:
     async def finish(self, data: bytes) -> None:  # noqa: ARG002 - a protocol
         raise AssertionError("no line of a batch is streamed")
 
+    async def fail(self, data: bytes) -> None:  # noqa: ARG002 - a protocol
+        raise AssertionError("no line of a batch is streamed")
+
 
 @dataclass(slots=True, eq=False)
 class _Feed:

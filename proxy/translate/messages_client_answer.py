@@ -34,7 +34,7 @@ import msgspec
 from proxy.errors import ProxyError, UpstreamFailed
 from proxy.translate import messages_usage as usage
 from proxy.translate.messages_reasoning import details_in, redacted
-from proxy.wires.body import ABSENT, encode
+from proxy.wires.body import ABSENT, UNREADABLE, encode
 from proxy.wires.events import framed
 
 Event = dict[str, Any]
@@ -323,7 +323,7 @@ def _arguments(raw: msgspec.Raw) -> str:
 def _is_object(text: str) -> bool:
     try:
         _object(text)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 
@@ -445,5 +445,5 @@ def _framed(events: list[Event]) -> bytes:
 def _read(data: bytes) -> _Chat:
     try:
         return _chat(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UpstreamFailed(f"the provider sent what is no chat completion: {error}") from None

@@ -30,7 +30,7 @@ import msgspec
 from proxy.errors import UpstreamFailed
 from proxy.translate.messages_reasoning import Detail, opening
 from proxy.translate.messages_usage import Tree, to_chat, tree_in
-from proxy.wires.body import ABSENT, encode
+from proxy.wires.body import ABSENT, UNREADABLE, encode
 from proxy.wires.events import error_in
 
 Delta = dict[str, Any]
@@ -233,7 +233,7 @@ def answer_to_chat(answer: bytes, created: int = 0) -> bytes:
     """
     try:
         said = _answer(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UpstreamFailed(f"the provider sent what is no message: {error}") from None
     if said.type != "message":
         raise UpstreamFailed(f"the provider sent what is no message: {error_in(answer)}")
@@ -271,7 +271,7 @@ class EventsToChat:
         """The chunks, as JSON, of one event's data. Raises UpstreamFailed for what is no event."""
         try:
             event = _event(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise UpstreamFailed(f"the provider sent what is no event: {error}") from None
         match event.type:
             case "content_block_delta" if event.delta is not None:

@@ -22,7 +22,7 @@ import msgspec
 
 from proxy.errors import Invalid, Untranslatable
 from proxy.translate.messages_reasoning import blocks_of
-from proxy.wires.body import ABSENT, is_given
+from proxy.wires.body import ABSENT, UNREADABLE, is_given
 
 Json = dict[str, Any]
 
@@ -223,7 +223,7 @@ def _call(call: _Call, where: str) -> Json:
     try:
         _object(arguments)
         given: object = msgspec.Raw(arguments.encode())
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         given = {"INVALID_JSON": arguments}  # as Anthropic advises
     used = {"type": "tool_use", "id": _id(call.id), "name": call.function.name, "input": given}
     return cached(used, call.cache_control)

@@ -16,7 +16,7 @@ from proxy.translate.responses_object import (
     usage_from_chat,
 )
 from proxy.translate.responses_output import Logprobs, Output, Written
-from proxy.wires.body import ABSENT, encode
+from proxy.wires.body import ABSENT, UNREADABLE, encode
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -44,7 +44,7 @@ def answer_from_chat(answer: bytes, request: bytes) -> bytes:
     """
     try:
         chat = _answer(answer)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UpstreamFailed(f"the provider's answer is no chat completion: {error}") from None
     if not chat.choices:
         raise UpstreamFailed("the provider's answer has no choices")

@@ -18,7 +18,7 @@ from proxy.translate.responses_object import (
     usage_from_chat,
 )
 from proxy.translate.responses_output import Logprobs, Output, Written
-from proxy.wires.body import ABSENT, encode, is_given, tree_of
+from proxy.wires.body import ABSENT, UNREADABLE, encode, is_given, tree_of
 from proxy.wires.events import message_of
 
 ANSWER_LIMIT = 64 << 20
@@ -71,7 +71,7 @@ class EventsFromChat:
             raise UpstreamFailed(f"the provider's answer is longer than {ANSWER_LIMIT} bytes")
         try:
             chunk = _chunk(data)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise UpstreamFailed(f"an event is no chunk of a chat completion: {error}") from None
         if is_given(chunk.error):
             raise UpstreamFailed(message_of(bytes(chunk.error)))

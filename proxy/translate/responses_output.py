@@ -14,7 +14,7 @@ import msgspec
 from proxy.errors import UpstreamFailed
 from proxy.translate.responses_fields import beside
 from proxy.translate.responses_reasoning import WORDS, Origin, merge
-from proxy.wires.body import ABSENT
+from proxy.wires.body import ABSENT, UNREADABLE
 
 Json = dict[str, Any]
 Kind = Literal["reasoning", "message"]
@@ -394,7 +394,7 @@ def _string(raw: msgspec.Raw) -> str:
         return ""
     try:
         return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise UpstreamFailed(f"the provider called a tool in no known form: {error}") from None
 
 

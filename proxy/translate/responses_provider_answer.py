@@ -19,7 +19,7 @@ import msgspec
 
 from proxy.errors import UpstreamFailed
 from proxy.translate.responses_provider_pieces import Json, Pieces, put_together
-from proxy.wires.body import ABSENT, encode, is_given, tree_of
+from proxy.wires.body import ABSENT, UNREADABLE, encode, is_given, tree_of
 from proxy.wires.events import MESSAGE_LIMIT, error_in
 from proxy.wires.usage import responses_usage
 
@@ -136,7 +136,7 @@ def answer_to_chat(answer: bytes, created: int = 0) -> bytes:
     """
     try:
         said = _response(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UpstreamFailed(f"the provider sent what is no response: {error}") from None
     if is_given(said.error):
         raise UpstreamFailed(error_in(answer))
@@ -172,7 +172,7 @@ class EventsToChat:
             return []
         try:
             return self._told(_event(data), data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise UpstreamFailed(f"the provider sent what is no event: {error}") from None
 
     def _told(self, event: _Event, data: bytes) -> list[bytes]:

@@ -17,7 +17,7 @@ from proxy.errors import Invalid, ProxyError
 from proxy.meter import BYTES_PER_TOKEN
 from proxy.providers import Provider
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, is_given, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, is_given, unpriced
 from proxy.wires.chat import ChunkReader
 from proxy.wires.duration import most_seconds, seconds_told
 from proxy.wires.events import error_in, framed
@@ -109,7 +109,7 @@ def _is_failure(body: bytes) -> bool:
     """An error where sound should be."""
     try:
         return body.startswith(b"{") and is_given(_failure(body).error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
 
 
@@ -190,7 +190,7 @@ class TranscriptionsWire:
             return None
         try:
             answer = _transcript(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
         return Plain(_usage_of(answer.usage, answer.duration), len(answer.text.encode()))
 
@@ -200,7 +200,7 @@ class TranscriptionsWire:
     def with_cost(self, body: bytes, cost: Money) -> bytes:
         try:
             return bodies.with_cost(body, cost)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return body  # text, or subtitles
 
 
@@ -286,7 +286,7 @@ class AudioReader:
             return self._chunks.read(name, data)
         try:
             event = _event(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if name == b"error" or event.type == "error":
             return Heard(fault=error_in(data))

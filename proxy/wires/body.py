@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 ABSENT = msgspec.Raw()
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises for bytes that are not the JSON that was expected."""
 
 _tree = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode

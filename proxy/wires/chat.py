@@ -12,7 +12,7 @@ from proxy.endpoints import Endpoint
 from proxy.errors import Invalid
 from proxy.providers import Provider
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, CacheControl, Count, is_given, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, message_of
 from proxy.wires.usage import chat_usage
 from proxy.wires.wire import Ask, Heard, Plain
@@ -213,7 +213,7 @@ def read_choices(body: bytes) -> Plain | None:
     """A whole answer with choices, of a chat or a completion."""
     try:
         answer = _answer(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if not answer.choices:
         return None
@@ -240,7 +240,7 @@ class ChunkReader:
             return Heard(ends=True, keeps=True, only_usage=True)
         try:
             chunk = _chunk(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if is_given(chunk.error):
             return Heard(fault=message_of(bytes(chunk.error)))

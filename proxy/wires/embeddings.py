@@ -7,7 +7,7 @@ import msgspec
 from benchmarks.offers import Task
 from proxy.endpoints import Endpoint
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, is_given
+from proxy.wires.body import ABSENT, UNREADABLE, is_given
 from proxy.wires.inputs import Texts, count_texts
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import input_usage
@@ -59,6 +59,6 @@ class EmbeddingsWire(UnlimitedWire):
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
         try:
             answer = _answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         return Plain(input_usage(answer.usage)) if answer.data else None

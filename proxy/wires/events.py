@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from proxy.wires.body import UNREADABLE
+
 MESSAGE_LIMIT = 1000
 """Characters of a provider's error that are passed on."""
 
@@ -43,7 +45,7 @@ def message_of(error: bytes) -> str:
     """The words of a JSON error object; the object itself if it has none."""
     try:
         message = _decode(error).message
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         message = ""
     return (message or error.decode(errors="replace"))[:MESSAGE_LIMIT]
 
@@ -52,6 +54,6 @@ def error_in(data: bytes) -> str:
     """The words of an error event: the error is in it, or is it."""
     try:
         inner = bytes(_decode_event(data).error)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         inner = b""
     return message_of(inner or data)

@@ -13,7 +13,7 @@ from ledger.usage import TokenUsage
 from proxy.endpoints import Endpoint
 from proxy.meter import BYTES_PER_TOKEN
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, is_given, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, is_given, unpriced
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import chat_usage, responses_usage
 from proxy.wires.wire import Ask, Plain
@@ -117,7 +117,7 @@ class ImagesWire(UnlimitedWire):
         count as the most there can be: an image has no text to count them by."""
         try:
             answer = _answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         images = len(answer.data)
         if tokens := responses_usage(answer.usage) or chat_usage(answer.usage):

@@ -13,7 +13,7 @@ from proxy.endpoints import Endpoint
 from proxy.errors import Invalid, ProxyError
 from proxy.providers import Provider
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, CacheControl, Count, is_given, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, framed
 from proxy.wires.usage import MessagesUsage
 from proxy.wires.wire import Ask, Heard, Plain
@@ -131,8 +131,7 @@ def _refuse_unpriced(request: MessagesRequest, blocks: list[_Block]) -> None:
 
 # -- what another provider wrote in an earlier turn
 
-_turns = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-_turn_blocks = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
 _NO_ID = re.compile(rb"[^A-Za-z0-9_-]")
 
@@ -140,7 +139,7 @@ _NO_ID = re.compile(rb"[^A-Za-z0-9_-]")
 def _as_its_own(messages: bytes) -> list[dict[str, Any]]:
     """Thoughts that no provider has signed are left out, and names of calls are such as Anthropic
     gives: it refuses others, and a conversation may have begun elsewhere."""
-    return [_turn(one) for one in _turns(messages)]
+    return [_turn(one) for one in _objects(messages)]
 
 
 def _turn(turn: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def _turn(turn: dict[str, Any]) -> dict[str, Any]:
     if not content.startswith(b"["):
         return turn
     blocks: list[dict[str, Any]] = []
-    for block in _turn_blocks(content):
+    for block in _objects(content):
         kind = bytes(block.get("type", b"")).strip(b'"').decode()
         if kind == "thinking" and bytes(block.get("signature", b'""')) == b'""':
             continue
@@ -208,7 +207,7 @@ class MessageReader:
     def read(self, name: bytes, data: bytes) -> Heard | None:
         try:
             event = _event(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return Heard(fault=error_in(data)) if name == b"error" else None
         if event.type == "error":
             return Heard(fault=error_in(data))
@@ -271,7 +270,7 @@ class MessagesWire:
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
         try:
             answer = _answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         usage = None if answer.usage is None else answer.usage.counted()
         return Plain(usage, sum(one.text_bytes for one in answer.content))

@@ -8,7 +8,7 @@ from benchmarks.offers import Feature, Task
 from proxy.endpoints import Endpoint
 from proxy.errors import Invalid
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, unpriced
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import input_usage
 from proxy.wires.wire import Ask, Plain
@@ -66,6 +66,6 @@ class ModerationsWire(UnlimitedWire):
         """Without a usage, as OpenAI answers, the tokens are unknown, though they cost nothing."""
         try:
             answer = _answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         return Plain(input_usage(answer.usage)) if answer.results else None

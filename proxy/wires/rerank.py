@@ -14,7 +14,7 @@ from ledger.usage import TokenUsage
 from proxy.endpoints import Endpoint
 from proxy.errors import Invalid
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, is_given, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, is_given, unpriced
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import input_usage
 from proxy.wires.wire import Ask, Plain
@@ -41,7 +41,6 @@ class RerankRequest(msgspec.Struct, gc=False):
 
 
 _request = msgspec.json.Decoder(RerankRequest).decode
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _OURS = frozenset(RerankRequest.__struct_fields__)
 _IMAGES = {"image", "image_url", "video", "video_url", "content"}
 """Keys of a document that is not only text, at Jina and vLLM."""
@@ -56,7 +55,7 @@ def _sizes(documents: list[msgspec.Raw]) -> list[int]:
     for place, raw in enumerate(raws):
         where = f"documents[{place}]"
         if raw.startswith(b"{"):
-            if not _IMAGES.isdisjoint(_keys(raw)):
+            if not _IMAGES.isdisjoint(bodies.tree_of(raw)):
                 raise unpriced(where, f"a document that is not text, {where},")
         elif not raw.startswith(b'"'):
             why = f"{where} is neither a text nor an object with a text"
@@ -137,7 +136,7 @@ class RerankWire(UnlimitedWire):
         """Its usage may name tokens, search units, or both: what it does not name is None."""
         try:
             answer = _answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if answer.results is None and answer.data is None:
             return None

@@ -10,7 +10,7 @@ from proxy.endpoints import Endpoint
 from proxy.errors import Invalid, ProxyError
 from proxy.providers import Provider
 from proxy.wires import body as bodies
-from proxy.wires.body import ABSENT, Count, is_given, unpriced
+from proxy.wires.body import ABSENT, UNREADABLE, Count, is_given, unpriced
 from proxy.wires.chat import Part
 from proxy.wires.events import error_in, framed
 from proxy.wires.usage import responses_usage
@@ -86,7 +86,7 @@ def _parts(request: ResponsesRequest) -> list[Part]:
     ]
 
 
-def _refuse_unpriced(request: ResponsesRequest) -> None:
+def _refuse_unpriced(request: ResponsesRequest, parts: list[Part]) -> None:
     if request.service_tier not in (None, "auto", "default"):
         raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
     for name in _BILLED_APART:
@@ -108,7 +108,7 @@ def _refuse_unpriced(request: ResponsesRequest) -> None:
             raise _unkept("input", f"items, and an {kind} in input names one: send the item itself")
         if kind not in _PRICED_ITEMS:
             raise unpriced("input", f"an item of type {kind[:50]} in input")
-    for part in _parts(request):
+    for part in parts:
         if part.type not in _PRICED_PARTS:
             raise unpriced("input", f"a part of type {part.type[:50] or '(none)'} in input")
 
@@ -207,7 +207,7 @@ class ResponseReader:
                 return Heard(usage=usage, keeps=True, ends=True)
             if event.type == "response.failed":
                 return Heard(fault=error_in(bytes(event.response)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return Heard(fault=error_in(data)) if name == b"error" else None
         if event.type == "error":
             return Heard(fault=error_in(data))
@@ -241,7 +241,8 @@ class ResponsesWire:
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "a Responses request")
         bodies.refuse_lookalikes(body, _OURS)
-        _refuse_unpriced(request)
+        parts = _parts(request)
+        _refuse_unpriced(request, parts)
         features = set()
         if request.tools:
             features.add(Feature.TOOLS)
@@ -250,13 +251,13 @@ class ResponsesWire:
             features.add(Feature.JSON_SCHEMA)
         if request.top_logprobs or "message.output_text.logprobs" in (request.include or ()):
             features.add(Feature.LOGPROBS)
-        if any(part.type == "input_image" for part in _parts(request)):
+        if any(part.type == "input_image" for part in parts):
             features.add(Feature.VISION)
         return Ask(
             model=request.model,
             task=Task.CHAT,
             prompt_bytes=bodies.bytes_of_prompt(
-                body, [one.image_url for one in _parts(request) if one.type == "input_image"]
+                body, [one.image_url for one in parts if one.type == "input_image"]
             ),
             stream=request.stream is True,
             most_completion_tokens=request.max_output_tokens,
@@ -283,7 +284,7 @@ class ResponsesWire:
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
         try:
             answer = _answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if answer.status == "failed":
             return None

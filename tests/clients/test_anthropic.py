@@ -143,6 +143,10 @@ async def test_a_cut_stream_raises(tmp_path: Path, endpoints: str, fault: Fault)
         (charge,) = await proxy.charges()
         assert charge.estimated
         assert (charge.usage.completion or 0) > 0
+        proxy.a.fault = fault
+        body = {"model": MODEL, "messages": HELLO, "max_tokens": 60, "stream": True}
+        reply = await proxy.post(body | {"sandbox": wishing(60)}, path="/messages")
+        assert f'"request_id":"{reply.headers["x-request-id"]}"' in reply.body.decode()
 
 
 async def test_a_conversation_that_changes_hosts(tmp_path: Path) -> None:

@@ -10,7 +10,17 @@ import openai
 import pytest
 
 from benchmarks.sandbox import Fault
-from tests.serving import HELLO, MODEL, PACED, Gate, asking, serving
+from tests.serving import (
+    HELLO,
+    MODEL,
+    PACED,
+    Gate,
+    answering,
+    asking,
+    head,
+    read_request,
+    serving,
+)
 
 SAID: Any = {"Idempotency-Key": "order-7"}
 ASK: Any = {"model": MODEL, "messages": HELLO, "max_tokens": 8}
@@ -57,6 +67,37 @@ async def test_a_retry_after_an_error_is_a_new_try(tmp_path: Path) -> None:
         answer = await client.chat.completions.create(**ASK, extra_headers=SAID)
         assert answer.choices[0].message.content
         assert len(await proxy.charges()) == 1
+
+
+async def test_an_error_in_an_open_stream_is_an_error_too(tmp_path: Path) -> None:
+    """A stream that heartbeats opened, and that then failed and cost nothing, frees its key."""
+    asked = 0
+
+    async def fails(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await read_request(reader)
+        asked += 1
+        await ready.wait()
+        writer.write(head("500 Internal Server Error") + b"{}")
+
+    async with (
+        answering(fails) as url,
+        serving(
+            tmp_path, names=(), urls={"a": url}, routing="{attempts: 1, heartbeat: 20ms}"
+        ) as proxy,
+    ):
+        for _ in range(2):
+            ready = asyncio.Event()
+            sent = {"authorization": f"Bearer {proxy.key}"} | SAID
+            async with proxy.http.post(
+                f"{proxy.base_url}/chat/completions", json=asking(stream=True), headers=sent
+            ) as response:
+                seen = await response.content.readuntil(b"\n\n")
+                ready.set()
+                seen += await response.content.read()
+            assert b"upstream_failed" in seen
+        assert asked == 2
+        assert await proxy.charges() == []
 
 
 async def test_what_is_no_longer_there_is_a_conflict(tmp_path: Path) -> None:

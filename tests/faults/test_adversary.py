@@ -903,6 +903,9 @@ class LeavingClient:
         await self._step(part)
         self.is_over = True
 
+    async def fail(self, part: bytes) -> None:
+        await self.finish(part)
+
 
 def expect_one_answer(got: bytes) -> None:
     """A stream that came to its end is one whole answer, or says that it was cut."""

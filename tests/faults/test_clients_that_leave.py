@@ -200,6 +200,9 @@ class LeavingExchange:
     async def finish(self, data: bytes) -> None:
         raise AssertionError(data)
 
+    async def fail(self, data: bytes) -> None:
+        raise AssertionError(data)
+
 
 async def test_leaving_just_as_the_stream_would_begin(tmp_path: Path) -> None:
     """The provider has begun to answer, the client is gone: charged, and nothing stays held."""

@@ -130,6 +130,9 @@ class Client:
         await self.write(data)
         self.has_ended = True
 
+    async def fail(self, data: bytes) -> None:
+        await self.finish(data)
+
     def _begin(self, status: int, headers: Headers) -> None:
         assert not self.has_begun
         self.status, self.answer_headers = status, headers

@@ -691,3 +691,14 @@ def test_ids_are_derived() -> None:
     assert len(first["id"]) > len("resp_")
     assert plain({"content": "Oak."}, model="")["model"] == "oak"
     assert first["output"][0]["id"].startswith("msg_")
+
+
+def test_what_is_no_utf8_is_the_providers_fault() -> None:
+    """Bytes that no UTF-8 has, in a field that metering does not read, raise UpstreamFailed."""
+    message = encoded(completion({"content": "Oak."}, model="oak-70b"))
+    with pytest.raises(UpstreamFailed, match="no chat completion"):
+        answer_from_chat(message.replace(b"oak-70b", b"oak-\xff"), encoded(REQUEST))
+    with pytest.raises(UpstreamFailed, match="no chunk"):
+        EventsFromChat(encoded(REQUEST)).chunk(
+            chunk({"content": "Oak."}).replace(b"oak-70b", b"oak-\xff")
+        )
