@@ -191,7 +191,8 @@ def test_the_size_of_the_request_decides() -> None:
 def test_units_decide_where_they_are_the_price() -> None:
     """By the second, by the token, or by both: whoever is the cheapest for so many of each."""
     by_second = Listing(Offer("seconds", MODEL), quote_per(Unit.SECOND, "0.0001"), UNSEEN)
-    by_token = Listing(Offer("tokens", MODEL), quote("2.5", "10"), UNSEEN)
+    hearing = Offer("tokens", MODEL, tasks=frozenset({Task.TRANSCRIPTION}))
+    by_token = Listing(hearing, quote("2.5", "10"), UNSEEN)
 
     def first(seconds: int, prompt: int, completion: int) -> tuple[str, int]:
         wanted = intent(prompt, completion, task=Task.TRANSCRIPTION, units=seconds)
