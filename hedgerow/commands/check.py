@@ -27,8 +27,8 @@ from proxy.presets import PRESETS, Preset
 def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Check a configuration and its policy files.
 
-    Exit code 0: valid; offers without a price, which get no requests, and providers without a key
-    are named on stderr. 1: invalid, with one line on stderr for each error.
+    Exit code 0: valid; what is hardly meant (offers without a price, providers without a key, waits
+    that another cuts off) is named on stderr. 1: invalid, with one line on stderr for each error.
     """
     try:
         config = load_config(path, os.environ)

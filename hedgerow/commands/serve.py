@@ -30,7 +30,8 @@ their request: at Python's own 700 it looks at those under way again and again, 
 def serve(path: Path, host: str | None, port: int | None, workers: int | None) -> None:  # noqa: ARG001 - 1 is all it takes
     """Run the proxy until SIGTERM or Ctrl-C.
 
-    What is under way then is finished first, for 20 s at most.
+    First it prints what `check` warns of. What is under way at its end is finished, for 20 s at
+    most.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config = load_config(path, os.environ)
