@@ -60,6 +60,31 @@ async def test_ready_means_ready(config: Path) -> None:
     assert total["cost_usd"] == json.loads(headers["x-hedgerow-cost-usd"])
 
 
+async def test_a_provider_that_only_litellm_speaks_to(
+    tmp_path: Path, upstream: SandboxProvider
+) -> None:
+    """In the server as it is run, on its own event loop: the process for LiteLLM starts with the
+    first request, answers it, and is gone with the server."""
+    config = tmp_path / "hedgerow.yaml"
+    config.write_text(
+        "market: {feeds: []}\n"
+        "providers:\n"
+        "  only: {dialect: litellm, litellm_provider: hosted_vllm, api_key: k,\n"
+        f"    litellm_params: {{api_base: '{upstream.base_url}'}}}}\n"
+        f"models: {{{MODEL}: {{offers: [{{provider: only, model: {FAST.models[0]},"
+        " price: {input: 1, output: 2}}]}}\n"
+        "routing: {first_byte_timeout: 60s}\n"
+    )
+    key = await new_key(config)
+    async with serve(config) as server:
+        status, headers, answer = await server.post(key)
+        assert (status, headers["x-hedgerow-provider"]) == (200, "only")
+        assert answer["choices"][0]["message"]["content"]
+        assert await server.stop() == 0
+    total = (await told("spend", "-c", config))["total"]
+    assert total["requests"] == 1
+
+
 async def test_what_check_warns_of_is_said_at_the_start(tmp_path: Path) -> None:
     """Once, in the same words, before anything is listened to; the port here is taken."""
     more = "routing: {heartbeat: 31s, deadline: 1s}"
