@@ -46,6 +46,13 @@ class Breakers:
             return Health.OPEN
         return Health.HALF_OPEN
 
+    def rests_for_s(self, offer_id: str, now_s: float) -> float:
+        """How long it still rests; 0 if it does not."""
+        breaker = self._by_offer.get(offer_id)
+        if breaker is None or breaker.open_until_s is None:
+            return 0.0
+        return max(0.0, breaker.open_until_s - now_s)
+
     def attempt(self, offer_id: str, now_s: float) -> None:
         """An attempt begins: if the offer was half-open, it is the one probe."""
         if self.health(offer_id, now_s) is Health.HALF_OPEN:

@@ -45,7 +45,7 @@ def decide(
             refused.append(why_not)
         else:
             ready.append(_candidate(listing, usage, breakers, limits, now_s))
-    order = sorted(ready, key=lambda one: (_GROUPS[one.place], one.expected_cost))
+    order = sorted(ready, key=lambda one: _standing(one, breakers, now_s))
     return RouteDecision(
         intent=intent,
         snapshot_version=snapshot.version,
@@ -53,6 +53,14 @@ def decide(
         candidates=_spread(order, draw),
         refused=tuple(refused),
     )
+
+
+def _standing(one: Candidate, breakers: Breakers, now_s: float) -> tuple[int, float, Money]:
+    """Groups before costs. Of those that rest the least bad comes first: it is soonest back."""
+    rests_s = 0.0
+    if one.place is Place.RESTING:
+        rests_s = breakers.rests_for_s(one.listing.offer.id, now_s)
+    return _GROUPS[one.place], rests_s, one.expected_cost
 
 
 _GROUPS = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
@@ -83,6 +91,8 @@ def _spread(order: list[Candidate], draw: float) -> tuple[Candidate, ...]:
     if not order:
         return ()
     best = order[0]
+    if best.place is Place.RESTING:
+        return tuple(order)
     most = best.expected_cost * (1 + NEAR_TIE)
     tied = [one for one in order if one.place is best.place and one.expected_cost <= most]
     chosen = tied[int(draw * len(tied))]

@@ -164,6 +164,17 @@ def test_groups_come_before_costs(draw: float) -> None:
     assert names == ["ready", "slow", "resting"]
 
 
+def test_of_those_that_rest_the_soonest_back_is_tried_first() -> None:
+    """If all are resting the least bad is asked, however much dearer and whatever is drawn."""
+    cheap, dear = offers(cheap="1", dear="9")
+    breakers = Breakers()
+    breakers.failed(cheap.offer.id, NOW_S, retry_after_s=8)
+    breakers.failed(dear.offer.id, NOW_S, retry_after_s=2)
+    for draw in (0.0, 0.5, 0.99):
+        decision = decide(intent(), snapshot(cheap, dear), breakers, LIMITS, draw, NOW_S + 1)
+        assert [one.listing for one in decision.candidates] == [dear, cheap]
+
+
 def test_equal_offers_keep_the_operator_s_order() -> None:
     """Behind the first, offers of equal cost stand as they were listed."""
     found = offers(c="1", a="1", b="1", z="2")
