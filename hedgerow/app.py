@@ -43,10 +43,10 @@ from proxy.server import ServerLimits, application
 from proxy.upstreams import Upstreams
 from routing.decide import Limits
 
-DRAIN_S = 20.0
-"""How long answers that are under way may take after SIGTERM."""
 BACKLOG = 1024
 """How many connections may wait to be taken."""
+DRAIN_S = 20.0
+"""How long answers that are under way may take after SIGTERM."""
 CLOSE_S = 1.0
 """How long the last bytes may take after that."""
 REBUILD_S = 0.25

@@ -84,7 +84,10 @@ class AttemptFailed(Exception):
 
 @dataclass(slots=True)
 class Opened:
-    """An attempt whose provider has begun to answer: a whole plain answer, or a stream's start."""
+    """An attempt whose provider has begun to answer: a whole plain answer, or a stream's start.
+
+    body: as the client reads it.
+    """
 
     trial: Trial
     answer: Answer
@@ -211,8 +214,9 @@ async def _ask_plain(trial: Trial, asked: UpstreamRequest) -> Opened:
         whole = await reading
         if whole.answer.status != 200:
             await _refused(trial, whole.answer, whole.body)
-        plain = _read_by(trial, whole.body)
-        if plain is None:
+        plain = trial.leg.plain(whole.body)
+        told = None if plain is None else _told(trial, whole.body)
+        if told is None:
             kind = whole.answer.headers.get("content-type", "")
             what = trial.leg.theirs.endpoint
             raise await _nonsense(trial, f"its answer is no answer of /{what} ({kind})")
@@ -224,18 +228,15 @@ async def _ask_plain(trial: Trial, asked: UpstreamRequest) -> Opened:
         late = reading.cancel()  # it is written to its end all the same
         await _erred(trial, late=late)
         raise
-    return Opened(trial, whole.answer, whole.body, plain, None)
+    return Opened(trial, whole.answer, told, plain, None)
 
 
-def _read_by(trial: Trial, body: bytes) -> Plain | None:
-    """What a whole answer says; None if it is none, or none that the client can be told."""
-    plain = trial.leg.plain(body)
-    if plain is not None and not trial.leg.is_native:
-        try:
-            trial.leg.told(body)
-        except UpstreamFailed:
-            return None
-    return plain
+def _told(trial: Trial, body: bytes) -> bytes | None:
+    """A whole answer as the client reads it; None for one that its wire cannot say."""
+    try:
+        return trial.leg.told(body)
+    except UpstreamFailed:
+        return None
 
 
 async def _read(trial: Trial, asked: UpstreamRequest) -> _Whole:

@@ -31,8 +31,8 @@ async def charge_plain(opened: Opened) -> tuple[Money, Money | None, bytes]:
     cost, left = await trial.post(usage, estimated=estimated)
     body = opened.body
     if not estimated:
-        body = trial.leg.theirs.with_cost(body, cost)
-    return cost, left, trial.leg.told(body)
+        body = trial.leg.body.ours.with_cost(body, cost)
+    return cost, left, body
 
 
 async def first_of(pursuit: Pursuit, request: Request, x: Exchange) -> Opened:

@@ -14,7 +14,7 @@ from typing import Literal
 from proxy.endpoints import Endpoint
 from proxy.providers import OPENAI_WIRE, MaxTokensField, Prefill
 
-Wire = Literal["openai", "anthropic"]
+Dialect = Literal["openai", "anthropic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Preset:
     key_variable: str | None = None
     litellm_providers: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
-    dialect: Wire = "openai"
+    dialect: Dialect = "openai"
     key_header: str = "Authorization"
     key_prefix: str = "Bearer "
     headers: Mapping[str, str] = field(default_factory=dict)
