@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.budgets import Account, Subject
+from ledger.measures import Measure
 from ledger.money import ZERO, Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
@@ -17,6 +18,9 @@ class Attempt:
 
     model: the name that the client asked for; `upstream_model` is the provider's.
     worst_case: the most that this attempt can cost; what a hold reserves in every scope.
+    most_tokens: the most that it can use, prompt and completion; reserved where tokens are counted.
+    is_counted: it stands for its request where requests are counted; False once an earlier attempt
+    of the same request has been charged.
     account: which of our several accounts at the provider pays; None where there is but one.
     batch: the batch job that it is a part of. Such a job outlives its process, so that its holds
     wait for whoever runs the job to end them: opening the books does not.
@@ -32,6 +36,8 @@ class Attempt:
     rates: RateCard
     streamed: bool
     worst_case: Money
+    most_tokens: int = 0
+    is_counted: bool = True
     account: str | None = None
     batch: str | None = None
 
@@ -39,13 +45,25 @@ class Attempt:
     def subject(self) -> Subject:
         return Subject(self.principal, self.model, self.provider)
 
+    def reserves(self, measure: Measure) -> int:
+        """What its hold takes of an account that counts by this measure."""
+        match measure:
+            case Measure.USD:
+                return self.worst_case
+            case Measure.TOKENS:
+                return self.most_tokens
+            case Measure.REQUESTS:
+                return int(self.is_counted)
+            case Measure.PARALLEL:
+                return 1
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Money reserved for an attempt in all of its accounts. Resolved exactly once.
 
-    left: the least that any of the accounts had left after it; None without any account, and for
-    one that was found again in the books.
+    left: the least USD that any of the accounts had left after it; None without any that caps USD,
+    and for one that was found again in the books.
     """
 
     attempt: Attempt
@@ -86,6 +104,21 @@ class Settlement:
     estimated: bool
     ttft_ms: float | None
     total_ms: float
+
+    def spends(self, attempt: Attempt, measure: Measure) -> int:
+        """What it takes for good of an account that counts by this measure. Tokens that nobody
+        counted are as many as were held."""
+        match measure:
+            case Measure.USD:
+                return self.charge.effective
+            case Measure.TOKENS:
+                if self.usage.prompt is None or self.usage.completion is None:
+                    return attempt.most_tokens
+                return self.usage.prompt + self.usage.completion
+            case Measure.REQUESTS:
+                return int(attempt.is_counted)
+            case Measure.PARALLEL:
+                return 0
 
 
 def overrun(held: Money, effective: Money) -> Money:

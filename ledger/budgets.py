@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TypeAlias
+from decimal import ROUND_FLOOR, Decimal
+from enum import StrEnum
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from ledger.money import MAX_NANOS, Money
+from ledger.measures import Measure
+from ledger.money import MAX_NANOS
 from ledger.principals import Principal
-from ledger.windows import Window, span_of
+from ledger.windows import AnyWindow, span_of
 
 EACH = "*"
+
+OnLedgerError: TypeAlias = Literal["deny", "allow"]
+"""What happens to requests of a budget while the books cannot be reached and its slice is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +93,41 @@ class Subject:
         return () if value is None else (value,)
 
 
-AccountKey: TypeAlias = tuple[str, str, str, int]
-"""Budget, member, window and its start in ns."""
+AccountKey: TypeAlias = tuple[str, str, str, str, int]
+"""Budget, measure, member, window and its start in ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One budget's money for one member in one window. Its balance is the store's business."""
+    """What one budget counts for one member in one window. Its balance is the store's business.
+
+    counted_since_ns: accounts of the same budget and member that began since then count with it;
+    its own start, but in a rolling window.
+    cap: in the measure's unit, what people raised it by included; None: it counts, and refuses
+    nothing.
+    is_shadow: what does not fit is let through, and told.
+    """
 
     budget: str
     scope: str
+    measure: Measure
     member: str
-    window: Window
+    window: str
     window_start_ns: int
+    counted_since_ns: int
     resets_at: datetime | None
-    cap: Money
+    cap: int | None
+    is_shadow: bool = False
+    on_ledger_error: OnLedgerError = "deny"
 
     @property
     def key(self) -> AccountKey:
         """What it is known by in the books, whatever its cap is today."""
-        return (self.budget, self.member, self.window, self.window_start_ns)
+        return (self.budget, self.measure, self.member, self.window, self.window_start_ns)
+
+    @property
+    def refuses(self) -> bool:
+        return self.cap is not None and not self.is_shadow
 
     @property
     def resets_at_ns(self) -> int:
@@ -115,59 +137,147 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """An account and what it has spent (posted) and reserved (pending)."""
+    """An account and what it has spent (posted) and reserved (pending), in its measure's unit."""
 
     account: Account
-    posted: Money
-    pending: Money
+    posted: int
+    pending: int
 
     @property
-    def left(self) -> Money:
-        return Money(self.account.cap - self.posted - self.pending)
+    def left(self) -> int | None:
+        """None for an account without a cap."""
+        cap = self.account.cap
+        return None if cap is None else cap - self.posted - self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Only so many requests of each member in a minute."""
+
+    requests_per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What happens when a part of the cap is spent; any of it may be left out.
+
+    part: 1 is the whole cap. notify: names of channels that are told, once for each window.
+    cheapest: requests go to the cheapest eligible offer, whatever its latency.
+    only_models: requests for other models are refused.
+    blocks: nothing more fits. allows: more than the cap may be spent (`then: allow`).
+    """
+
+    part: Decimal
+    notify: tuple[str, ...] = ()
+    cheapest: bool = False
+    only_models: frozenset[str] | None = None
+    throttle: Throttle | None = None
+    blocks: bool = False
+    allows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """A temporary increase of a budget's cap, by a name that says why.
+
+    member: of one member's account alone, as `Scope.members` names it; None: of each.
+    amount: in the measure's unit. until_ns: when it is over.
+    """
+
+    id: str
+    budget: str
+    member: str | None
+    amount: int
+    since_ns: int
+    until_ns: int
+    name: str
+
+
+class Mode(StrEnum):
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    """Let through what would be refused, and say so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A cap on effective cost, per member of a scope, in each window.
+    """A cap per member of a scope, in each window.
 
+    cap: in the measure's unit, USD in nanos. It blocks at 100%, unless a threshold says otherwise.
     Raises ZoneInfoNotFoundError for a time zone that does not exist.
     """
 
     name: str
     scope: Scope
-    window: Window
+    window: AnyWindow
     timezone: str
-    cap: Money
+    cap: int
+    measure: Measure = Measure.USD
+    thresholds: tuple[Threshold, ...] = ()
+    mode: Mode = Mode.ENFORCE
+    on_ledger_error: OnLedgerError = "deny"
     zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Read from disk here, where a budget is made, and not on the way of its first request.
         object.__setattr__(self, "zone", ZoneInfo(self.timezone))
 
-    def accounts(self, subject: Subject, now: datetime) -> tuple[Account, ...]:
+    @property
+    def most(self) -> int | None:
+        """The most that may be spent: the cap, or the part of it at which a threshold blocks; None
+        if one allows more than the cap."""
+        blocks = [one.part for one in self.thresholds if one.blocks]
+        if blocks:
+            return self.part_of_cap(min(blocks))
+        return None if any(one.allows for one in self.thresholds) else self.cap
+
+    def part_of_cap(self, part: Decimal) -> int:
+        return int((part * self.cap).to_integral_value(ROUND_FLOOR))
+
+    def accounts(
+        self, subject: Subject, now: datetime, raises: Iterable[Raise] = ()
+    ) -> tuple[Account, ...]:
         """The accounts of this budget that an attempt by `subject` at `now` must fit into."""
         members = self.scope.members(subject)
-        return tuple(self.account(member, now) for member in members)
+        return tuple(self.account(member, now, raises) for member in members)
 
-    def account(self, member: str, now: datetime) -> Account:
-        span = span_of(self.window, self.zone, now)
+    def account(self, member: str, now: datetime, raises: Iterable[Raise] = ()) -> Account:
+        """`raises`: increases, of this budget and others; those of `now` count."""
+        span, most = span_of(self.window, self.zone, now), self.most
+        if most is not None:
+            most += raised_by(raises, self.name, member, _ns(now))
         return Account(
             budget=self.name,
             scope=member or str(self.scope),
+            measure=self.measure,
             member=member,
-            window=self.window,
+            window=str(self.window),
             window_start_ns=_ns(span.start),
+            counted_since_ns=_ns(span.counted_since),
             resets_at=span.end,
-            cap=self.cap,
+            cap=most,
+            is_shadow=self.mode is Mode.SHADOW,
+            on_ledger_error=self.on_ledger_error,
         )
 
 
+def raised_by(raises: Iterable[Raise], budget: str, member: str, at_ns: int) -> int:
+    """By how much a member's cap is raised at a moment."""
+    return sum(
+        one.amount
+        for one in raises
+        if one.budget == budget
+        and one.member in (None, member)
+        and one.since_ns <= at_ns < one.until_ns
+    )
+
+
 def accounts_of(
-    budgets: tuple[Budget, ...], subject: Subject, now: datetime
+    budgets: Iterable[Budget], subject: Subject, now: datetime, raises: Iterable[Raise] = ()
 ) -> tuple[Account, ...]:
     """Every account that an attempt must fit into at once, in the order of the budgets."""
-    return tuple(one for budget in budgets for one in budget.accounts(subject, now))
+    return tuple(one for budget in budgets for one in budget.accounts(subject, now, raises))
 
 
-def _ns(whole_second: datetime) -> int:
-    return int(whole_second.timestamp()) * 1_000_000_000
+def _ns(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000_000 + at.microsecond * 1000

@@ -3,6 +3,7 @@
 LedgerError
 ├── NotMoney               an amount that is no exact number of nano-USD
 ├── NotAPrice              a price that is no Decimal from 0 to a million USD, or lacks its unit
+├── NotAWindow             no window of that name
 ├── UsageUnknown           a charge asked for without a count that it needs
 ├── BudgetExceeded         a hold does not fit; carries the refusing budget's numbers
 ├── HoldResolved           a hold posted, voided or expired a second time
@@ -23,7 +24,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledger.money import Money
+    from ledger.measures import Measure
 
 
 class LedgerError(Exception):
@@ -35,6 +36,10 @@ class NotMoney(LedgerError, ValueError):
 
 
 class NotAPrice(LedgerError, ValueError):
+    pass
+
+
+class NotAWindow(LedgerError, ValueError):
     pass
 
 
@@ -80,20 +85,25 @@ class StoreTooNew(StoreError):
 
 @dataclass(eq=False)
 class BudgetExceeded(LedgerError):
-    """The first budget, broadest scope first, that the amount does not fit into."""
+    """The first budget, broadest scope first, that the amount does not fit into.
+
+    cap, spent, held, needed: in the measure's unit, USD in nanos.
+    """
 
     budget: str
     scope: str
-    cap: Money
-    spent: Money
-    held: Money
-    needed: Money
+    measure: Measure
+    cap: int
+    spent: int
+    held: int
+    needed: int
     resets_at: datetime | None
 
     @property
     def left(self) -> int:
-        """Nano-USD that nobody has spent or holds."""
+        """What nobody has spent or holds."""
         return self.cap - self.spent - self.held
 
     def __str__(self) -> str:
-        return f"budget {self.budget} has {self.left} nano-USD left, {self.needed} are needed"
+        unit = self.measure.unit
+        return f"budget {self.budget} has {self.left} {unit} left, {self.needed} are needed"
