@@ -26,7 +26,7 @@ from ledger.rates import RateCard
 from ledger.requests import RequestRecord, failures_from_text, failures_to_text
 from ledger.schema import PRICES, SUBJECT, USAGE
 from ledger.sqlite_file import SqliteFile
-from ledger.windows import Window
+from ledger.windows import AnyWindow, window_of
 
 _RATE_CARDS_REMEMBERED = 100_000
 
@@ -115,7 +115,7 @@ class SqliteStore(SqliteFile):
         made = self._conn.execute(
             "INSERT INTO accounts (budget, member, time_window, window_start_ns)"
             " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            account.key,
+            _row_key(account.key),
         )
         return made.rowcount == 1
 
@@ -127,7 +127,7 @@ class SqliteStore(SqliteFile):
             # What is truly free fits even where a provider has billed above a hold.
             " AND ? <= max(0, ? - posted_nanos - pending_nanos)"
             " RETURNING id, ? - posted_nanos - pending_nanos",
-            (amount, *account.key, amount, account.cap, account.cap),
+            (amount, *_row_key(account.key), amount, account.cap, account.cap),
         ).fetchone()
         return None if row is None else (row[0], Money(row[1]))
 
@@ -136,6 +136,7 @@ class SqliteStore(SqliteFile):
         return BudgetExceeded(
             budget=account.budget,
             scope=account.scope,
+            measure=account.measure,
             cap=account.cap,
             spent=balance.posted,
             held=balance.pending,
@@ -292,7 +293,7 @@ class SqliteStore(SqliteFile):
             " WHERE attempt_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(drawn_on)),),
         ):
-            drawn_on[attempt_id].append((budget, member, window, start_ns))
+            drawn_on[attempt_id].append((budget, "usd", member, window, start_ns))
         return [OpenHold(_attempt(row), frozenset(drawn_on[row[0]])) for row in rows]
 
     # -- balances
@@ -300,17 +301,17 @@ class SqliteStore(SqliteFile):
     def balance(self, account: Account) -> Balance:
         row = self._conn.execute(
             f"SELECT posted_nanos, pending_nanos FROM accounts WHERE {_IS_ACCOUNT}",
-            account.key,
+            _row_key(account.key),
         ).fetchone()
         posted, pending = row or (0, 0)
         return Balance(account, Money(posted), Money(pending))
 
-    def members(self, budget: str, window: Window, window_start_ns: int) -> tuple[str, ...]:
+    def members(self, budget: str, window: AnyWindow, window_start_ns: int) -> tuple[str, ...]:
         """The members of a budget that have an account in a window."""
         rows = self._conn.execute(
             "SELECT member FROM accounts"
             " WHERE budget = ? AND time_window = ? AND window_start_ns = ? ORDER BY member",
-            (budget, window, window_start_ns),
+            (budget, str(window), window_start_ns),
         )
         return tuple(member for (member,) in rows)
 
@@ -370,7 +371,7 @@ class SqliteStore(SqliteFile):
                 (
                     budget.name,
                     json.dumps(scope),
-                    budget.window,
+                    str(budget.window),
                     budget.timezone,
                     budget.cap,
                     at_ns,
@@ -386,7 +387,7 @@ class SqliteStore(SqliteFile):
             " ORDER BY created_at_ns, name"
         )
         return tuple(
-            Budget(name, Scope(**json.loads(scope)), Window(window), timezone, Money(cap))
+            Budget(name, Scope(**json.loads(scope)), window_of(window), timezone, Money(cap))
             for name, scope, window, timezone, cap in rows
         )
 
@@ -500,6 +501,11 @@ def _attempt(row: tuple[Any, ...]) -> Attempt:
         account=account,
         batch=batch,
     )
+
+
+def _row_key(key: AccountKey) -> tuple[str, str, str, int]:
+    budget, _, member, window, start_ns = key
+    return (budget, member, window, start_ns)
 
 
 def _marks(count: int) -> str:
