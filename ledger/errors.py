@@ -13,6 +13,7 @@ LedgerError
 └── StoreError             the database
     ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
     ├── StoreInUse         another `hedgerow serve` has these books open
+    ├── JournalDamaged     a journal that cannot be read to its end
     ├── NotOurStore        a file that is no Hedgerow database
     └── StoreTooNew        written by a later version of Hedgerow
 """
@@ -72,6 +73,10 @@ class StoreUnavailable(StoreError):
 
 
 class StoreInUse(StoreError):
+    pass
+
+
+class JournalDamaged(StoreError):
     pass
 
 
