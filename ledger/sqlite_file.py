@@ -6,7 +6,7 @@ The one edge at which SQLite's errors become ours.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +15,7 @@ from sqlite_utils import Database
 
 from ledger.errors import NotOurStore, RowRefused, StoreTooNew, StoreUnavailable
 from ledger.schema import APPLICATION_ID, later_migrations, migrations
+from ledger.sql import Dialect, Row, Value, marks
 
 Durability = Literal["process", "disk"]
 BUSY_TIMEOUT_S = 5.0
@@ -23,12 +24,20 @@ _WAL_TRIES = 8
 
 
 class SqliteFile:
-    """An open database of ours. `close()` it; it is used by one thread at a time."""
+    """An open database of ours, as `Sql`. `close()` it; it is used by one thread at a time."""
 
     def __init__(self, database: Database, path: Path) -> None:
         self.database = database
         self.path = path
         self._conn = database.conn
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect.SQLITE
 
     # -- opening
 
@@ -75,6 +84,23 @@ class SqliteFile:
 
     def close(self) -> None:
         self._conn.close()
+
+    # -- statements
+
+    def execute(self, statement: str, values: Sequence[Value] = ()) -> sqlite3.Cursor:
+        with _translated(self.path):
+            return self._conn.execute(statement, values)
+
+    def insert(self, table: str, columns: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Many rows that are all new."""
+        count = columns.count(",") + 1
+        with _translated(self.path):
+            self._conn.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks(count)})", rows)
+
+    def stream(self, statement: str, values: Sequence[Value] = ()) -> Iterator[Row]:
+        """Rows as they come. Within a `view`."""
+        with _translated(self.path):
+            yield from self._conn.execute(statement, values)
 
     # -- transactions
 
