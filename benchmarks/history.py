@@ -86,7 +86,7 @@ class MarketHistory:
                     _ns(quote.value_time),
                     _ns(quote.known_time),
                     quote.source,
-                    *quote.rates.as_row(),
+                    *quote.rates.row,
                 ),
             )
             added += 1

@@ -64,11 +64,13 @@ class Hold:
 
     left: the least USD that any of the accounts had left after it; None without any that caps USD,
     and for one that was found again in the books.
+    would_block: names of budgets in shadow mode that it does not fit into.
     """
 
     attempt: Attempt
     accounts: tuple[Account, ...]
     left: Money | None = None
+    would_block: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,120 +1,116 @@
 """Book: the ledger as the request path sees it.
 
 An attempt takes a hold of its worst case in every account at once (`hold`), and is then posted at
-what it cost or voided if it cannot have been billed, exactly once. Each is committed before the
-call returns, so what a client has been answered is in the books, whatever happens next.
+what it cost or voided if it cannot have been billed, exactly once. Both happen in memory, within
+slices that were leased of the store, and in the journal of this worker, before the call returns: so
+what a client has been answered is in the books, whatever happens next. The store is asked only when
+a slice is used up, and told behind the requests' backs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Literal, TypeVar
 
 from ledger.attempts import Attempt, Hold, Settlement
-from ledger.budgets import EACH, Account, Budget, Subject, accounts_of
+from ledger.budgets import Account, Subject
+from ledger.directives import NOTHING, Directives
+from ledger.entries import Kind
 from ledger.errors import KeyRefused, StoreUnavailable
-from ledger.idempotency import FORGOTTEN_AT_ONCE, Claim
-from ledger.keys import KeyRecord, hash_of
-from ledger.money import MAX_NANOS, Money
+from ledger.folder import Folder
+from ledger.folding import Folding
+from ledger.following import Following
+from ledger.grants import Grants, Short
+from ledger.idempotency import Claim
+from ledger.journal import END_BYTES, Journal, Place
+from ledger.journal_records import Ended, encode, held_of, posted_of
+from ledger.keys import hash_of
+from ledger.money import Money
+from ledger.policy import Drawing, Policy, Rules
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
-from ledger.sqlite_store import OpenHold, SqliteStore
+from ledger.slices import Open, Slice, Slices, least_usd
+from ledger.store import Store
+from ledger.stored_holds import StoredHolds
+from ledger.syncing import Syncing
 from ledger.writer import Writer
 
 T = TypeVar("T")
 
 Share = Callable[[Money | None], Attempt]
+Durability = Literal["process", "disk"]
 
-ACCOUNTS_REMEMBERED = 10_000
-HOLDS_AT_ONCE = 500
+log = logging.getLogger("hedgerow.ledger")
+
 ENDS_AT_ONCE = 64
-"""How many of a batch go into one turn of the writer: some ms, then it is somebody else's turn."""
-POLICY_POLL_S = 0.25
-"""How old a key or a budget may be: a change acts within this time and one write."""
-FORGET_EVERY_S = 60.0
-"""How often Idempotency-Keys are looked through for those that are too old."""
-
-
-class Policy:
-    """Keys and budgets as of one version of the store's policy.
-
-    Budgets of one key alone are kept apart from the others: there may be one for every key.
-    """
-
-    def __init__(
-        self, version: int, keys: dict[bytes, KeyRecord], budgets: Iterable[Budget]
-    ) -> None:
-        self.version = version
-        self.keys = keys
-        self._key_by_id = {one.id: one for one in keys.values()}
-        self._common: list[Budget] = []
-        self._of_key: dict[str, list[Budget]] = {}
-        for budget in budgets:
-            key_id = budget.scope.key
-            if key_id is None or key_id == EACH:
-                self._common.append(budget)
-            else:
-                self._of_key.setdefault(key_id, []).append(budget)
-        self._remembered: dict[tuple[str, str, str], _Drawn] = {}
-
-    def key(self, key_id: str) -> KeyRecord | None:
-        return self._key_by_id.get(key_id)
-
-    def accounts(self, subject: Subject, at_ns: int) -> tuple[Account, ...]:
-        """Every account that an attempt at `at_ns` must fit into at once.
-
-        Within their windows they are the same for every request of a key, and remembered.
-        """
-        key = (subject.principal.key_id, subject.model, subject.provider)
-        drawn = self._remembered.get(key)
-        if drawn is None or not drawn.since_ns <= at_ns < drawn.until_ns:
-            if len(self._remembered) >= ACCOUNTS_REMEMBERED:
-                self._remembered.clear()
-            drawn = self._remembered[key] = self._drawn(subject, at_ns)
-        return drawn.accounts
-
-    def _drawn(self, subject: Subject, at_ns: int) -> _Drawn:
-        budgets = (*self._common, *self._of_key.get(subject.principal.key_id, ()))
-        accounts = accounts_of(budgets, subject, _instant(at_ns))
-        return _Drawn(
-            since_ns=max((one.window_start_ns for one in accounts), default=0),
-            until_ns=min((one.resets_at_ns for one in accounts), default=MAX_NANOS),
-            accounts=accounts,
-        )
+"""How many ends of a batch go into one turn of the writer."""
+CLOSE_S = 5.0
+"""How long what is left of the journal may take at the end; the next start folds the rest."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    """The accounts that a subject draws on between two moments, both in the same windows."""
+class Times:
+    """The clocks of a worker: ns since 1970, and seconds that never go back."""
 
-    since_ns: int
-    until_ns: int
-    accounts: tuple[Account, ...]
+    now_ns: Callable[[], int]
+    monotonic_s: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
 
 
 class Book:
-    """Open books. Made by `open_book`; `close` them last."""
+    """Open books. Made by `open_book`; `close` them last.
+
+    stored: the holds of batches, which outlive this process.
+    """
 
     def __init__(
         self,
-        store: SqliteStore,
-        writer: Writer,
-        file_budgets: tuple[Budget, ...],
+        store: Store,
+        journal: Journal,
+        writer_id: int,
+        folded: Place,
         policy: Policy,
-        clock_ns: Callable[[], int],
+        rules: Rules,
+        *,
+        durability: Durability,
+        times: Times,
     ) -> None:
         self._store = store
-        self._writer = writer
-        self._file_budgets = file_budgets
+        self._journal = journal
+        self._writer_id = writer_id
+        self._times = times
         self._policy = policy
-        self._clock_ns = clock_ns
-        self._following = asyncio.create_task(self._follow_policy())
-        self._forgetting = asyncio.create_task(self._forget_claims())
+        self._writer = Writer(store, asyncio.get_running_loop())
+        self._slices = Slices()
+        self._open: dict[str, Open] = {}
+        self._unwritten: list[bytes] = []
+        self._syncing = Syncing(journal) if durability == "disk" else None
+        self._grants = Grants(
+            store, self._writer, writer_id, self._slices, times.now_ns, times.sleep
+        )
+        self._folding = Folding(
+            *(store, self._writer, writer_id, journal, Folder(journal, folded)),
+            *(self._slices, times.now_ns),
+        )
+        self._following = Following(
+            *(store, self._writer, writer_id, self._slices, self._grants, times.now_ns),
+            *(rules, policy, self._follow),
+        )
+        self.stored = StoredHolds(
+            *(store, self._writer, writer_id, self._slices, self._grants, self._accounts_of),
+            *(times.now_ns, times.sleep),
+        )
+
+    def _follow(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def _accounts_of(self, attempt: Attempt) -> tuple[Account, ...]:
+        return self._policy.accounts(attempt.subject, attempt.at_ns)
 
     # -- who may ask
 
@@ -123,7 +119,7 @@ class Book:
         record = self._policy.keys.get(hash_of(key))
         if record is None:
             raise KeyRefused("unknown API key: create one with `hedgerow key create`")
-        record.check(self._clock_ns())
+        record.check(self._times.now_ns())
         return record.principal
 
     def principal_of(self, key_id: str) -> Principal:
@@ -132,80 +128,122 @@ class Book:
         record = self._policy.key(key_id)
         if record is None:
             raise KeyRefused("unknown API key: create one with `hedgerow key create`")
-        record.check(self._clock_ns())
+        record.check(self._times.now_ns())
         return record.principal
 
+    async def directives(self, subject: Subject, at_ns: int) -> Directives:
+        """What the thresholds of its budgets say about how a request goes on.
+
+        Asked before there is a provider: budgets of providers say nothing here.
+        """
+        drawing = self._policy.drawing(subject, at_ns)
+        if not drawing.ladders:
+            return NOTHING
+        await self._known(self._drawn(drawing))
+        return drawing.ladders.directives(self._spent, at_ns)
+
+    def _spent(self, account: Account) -> int:
+        part = self._slices.get(account.key)
+        return 0 if part is None else part.spent
+
     async def left(self, subject: Subject, at_ns: int) -> Money | None:
-        """The least that any of its accounts has left now; None without any."""
-        accounts = self._policy.accounts(subject, at_ns)
-
-        def least() -> Money | None:
-            return min((self._store.balance(one).left for one in accounts), default=None)
-
-        return await self._writer.submit(least)
+        """The least USD that any of its accounts has left now; None without any."""
+        slices = self._drawn(self._policy.drawing(subject, at_ns))
+        await self._known(slices)
+        return least_usd(slices)
 
     # -- an attempt
 
-    async def hold(self, attempt: Attempt) -> Hold:
-        """Reserve the attempt's worst case in all its accounts. Raises BudgetExceeded.
+    async def hold(self, attempt: Attempt, more: tuple[Account, ...] = ()) -> Hold:
+        """Reserve the attempt's worst case in all its accounts, and in `more`.
 
-        If the caller is cancelled while it waits, the hold is voided right after it is made.
+        Raises BudgetExceeded, StoreUnavailable. If the caller is cancelled while it waits, nothing
+        is held.
         """
-        accounts = self._policy.accounts(attempt.subject, attempt.at_ns)
-        return await self._held([attempt.id], lambda: self._store.hold(Hold(attempt, accounts)))
+        slices = self._slices_of(attempt.subject, attempt.at_ns, more)
+        return await self._held(slices, lambda: attempt)
 
-    async def hold_all(self, attempts: Sequence[Attempt]) -> tuple[Hold, ...]:
-        """Reserve the worst case of each, in one transaction: of all, or of none.
-
-        Raises BudgetExceeded with the sum that does not fit, and ValueError for more than
-        HOLDS_AT_ONCE: so long the holds of others may have to wait, and no longer.
-        """
-        if len(attempts) > HOLDS_AT_ONCE:
-            raise ValueError(f"{len(attempts)} holds at once: {HOLDS_AT_ONCE} are the most")
-        holds = [Hold(one, self._policy.accounts(one.subject, one.at_ns)) for one in attempts]
-        return await self._held([one.id for one in attempts], lambda: self._store.hold_all(holds))
-
-    async def hold_share(self, attempt_id: str, subject: Subject, at_ns: int, share: Share) -> Hold:
+    async def hold_share(
+        self, subject: Subject, at_ns: int, share: Share, more: tuple[Account, ...] = ()
+    ) -> Hold:
         """The same for an attempt whose size depends on what is left: `share` makes it from the
-        least that any of its accounts has left (None without any), with nobody in between."""
-        accounts = self._policy.accounts(subject, at_ns)
+        least USD that any of its accounts has left (None without any), with nobody in between."""
+        slices = self._slices_of(subject, at_ns, more)
+        await self._known(slices)
+        return await self._held(slices, lambda: share(least_usd(slices)))
 
-        def hold() -> Hold:
-            lefts = [self._store.balance(one).left for one in accounts]
-            return self._store.hold(Hold(share(min(lefts, default=None)), accounts))
+    async def _held(self, slices: tuple[Slice, ...], make: Callable[[], Attempt]) -> Hold:
+        attempt = make()
+        uncovered: Sequence[Slice] = ()
+        if self._slices.short(slices, attempt):
 
-        return await self._held([attempt_id], hold)
+            def short() -> Short:
+                nonlocal attempt
+                attempt = make()
+                return self._slices.short(slices, attempt)
 
-    async def _held(self, attempt_ids: Sequence[str], hold: Callable[[], T]) -> T:
-        made = self._writer.submit(hold)
-        try:
-            return await asyncio.shield(made)
-        except asyncio.CancelledError:
-            self._undo(attempt_ids)
-            raise
-
-    def _undo(self, attempt_ids: Sequence[str]) -> None:
-        """The writer works in order: the holds have been made, or refused, when this is tried."""
-        at_ns = self._clock_ns()
-
-        def void() -> None:
-            for one in attempt_ids:
-                self._store.void(one, at_ns, "client left")
-
-        try:
-            end = self._end(void)
-        except StoreUnavailable:
-            return  # the server is stopping: who opens the books next, or runs the batch, ends it
-        end.add_done_callback(_forget)
+            try:
+                await self._grants.fill(short)
+            except StoreUnavailable:
+                uncovered = [part for part, _ in self._slices.short(slices, attempt)]
+                if not all(part.may_go_on for part in uncovered):
+                    raise
+        accounts = tuple([part.account for part in slices])
+        # Room for the end of every hold stays free: a full disk refuses holds, never charges.
+        self._journal.append(
+            encode(held_of(attempt, accounts)), keep_free=END_BYTES * (len(self._open) + 1)
+        )
+        would_block = tuple(
+            [
+                part.account.budget
+                for part in slices
+                if part.account.is_shadow and not part.would_fit(attempt.reserves(part.measure))
+            ]
+        )
+        self._open[attempt.id] = self._slices.take(
+            slices, attempt, self._times.monotonic_s(), uncovered
+        )
+        hold = Hold(attempt, accounts, least_usd(slices), would_block)
+        if self._syncing is not None:
+            try:
+                await self._syncing.synced()
+            except BaseException:
+                await self.void(hold, "never sent")
+                raise
+        return hold
 
     async def post(self, hold: Hold, end: Settlement) -> Money | None:
-        """Charge what the attempt cost. Returns the least that is left; None without any budget."""
-        return await asyncio.shield(self._end(lambda: self._store.post(hold, end)))
+        """Charge what the attempt cost. Returns the least USD that is left; None without any cap.
+
+        Raises HoldResolved, StoreUnavailable; then it is charged when it can be written.
+        """
+        taken = self._open.pop(hold.attempt.id, None)
+        if taken is None:
+            return await self.stored.post(hold, end)
+        self._write(encode(posted_of(hold.attempt, end, taken.spend(end))))
+        if self._syncing is not None:
+            await asyncio.shield(self._syncing.synced())
+        return least_usd(taken.slices)
 
     async def void(self, hold: Hold, reason: str) -> None:
-        """Release a hold whose provider cannot have billed anything."""
-        at_ns = self._clock_ns()
-        await asyncio.shield(self._end(lambda: self._store.void(hold.attempt.id, at_ns, reason)))
+        """Release a hold whose provider cannot have billed anything. Raises HoldResolved."""
+        attempt_id = hold.attempt.id
+        taken = self._open.pop(attempt_id, None)
+        if taken is None:
+            await self.stored.void(attempt_id, reason)
+            return
+        taken.release()
+        self._write(encode(Ended(attempt_id, Kind.VOIDED, self._times.now_ns(), reason)))
+
+    def _write(self, end: bytes) -> None:
+        """Into the journal. Its room was kept free: it fails with a disk that fails."""
+        self._unwritten.append(end)
+        try:
+            while self._unwritten:
+                self._journal.append(self._unwritten[0])
+                del self._unwritten[0]
+        finally:
+            self._folding.soon()
 
     async def post_all(self, ends: Iterable[tuple[Hold, Settlement]]) -> Money | None:
         """Post many, as far as they go: one that is refused keeps no other from its charge.
@@ -220,29 +258,24 @@ class Book:
         """Release many, as far as they go, as `post_all` posts them."""
         await _in_turns([partial(self.void, one, reason) for one in holds])
 
-    # -- an attempt, found again: its batch outlives the process that began it
+    # -- what a hold is made of
 
-    async def hold_of(self, attempt_id: str) -> Hold | None:
-        """The hold of an attempt, if nothing has ended it yet."""
-        found = await self._writer.submit(lambda: self._store.open_hold(attempt_id))
-        return None if found is None else self._found(found)
+    def _slices_of(
+        self, subject: Subject, at_ns: int, more: tuple[Account, ...]
+    ) -> tuple[Slice, ...]:
+        slices = self._drawn(self._policy.drawing(subject, at_ns))
+        return (*slices, *self._slices.of(more)) if more else slices
 
-    async def holds_of_batch(self, batch: str, after: str = "") -> tuple[Hold, ...]:
-        """Holds of a batch that nothing has ended yet, by attempt id, HOLDS_AT_ONCE at most: for
-        those beyond, ask again `after` the last one."""
-        found = await self._writer.submit(
-            lambda: self._store.open_holds(batch, after, HOLDS_AT_ONCE)
-        )
-        return tuple(self._found(one) for one in found)
+    def _drawn(self, drawing: Drawing) -> tuple[Slice, ...]:
+        if drawing.epoch != self._slices.epoch:
+            drawing.slices, drawing.epoch = self._slices.of(drawing.accounts), self._slices.epoch
+        return drawing.slices
 
-    def _found(self, found: OpenHold) -> Hold:
-        """With its accounts, as far as their budgets still exist: only they have a cap."""
-        attempt = found.attempt
-        accounts = self._policy.accounts(attempt.subject, attempt.at_ns)
-        return Hold(attempt, tuple(one for one in accounts if one.key in found.drawn_on))
-
-    def _end(self, call: Callable[[], Money | None] | Callable[[], None]) -> asyncio.Future[Any]:
-        return self._writer.submit(call, must=True)
+    async def _known(self, slices: tuple[Slice, ...]) -> None:
+        """Wait until the store was asked about each of them, once."""
+        if any(one.room is None for one in slices):
+            with suppress(StoreUnavailable):  # whoever holds will be told
+                await self._grants.fill(lambda: [(one, 0) for one in slices if one.room is None])
 
     # -- idempotency keys
 
@@ -251,92 +284,80 @@ class Book:
 
         If the caller is cancelled while it waits, the key is given back right after it is taken.
         """
-        taken = self._writer.submit(lambda: self._store.claim(claim))
+        taken = self._writer.submit(lambda: self._store.claims.claim(claim))
         try:
             return await asyncio.shield(taken)
         except asyncio.CancelledError:
-            with suppress(StoreUnavailable):  # the server is stopping: the key stays taken
-                self._given_back(claim).add_done_callback(_forget)
+            self._writer.tell(lambda: self._store.claims.release(claim), must=True)
             raise
 
     async def release(self, claim: Claim) -> bool:
         """Give a key back, unless its request was charged, or may still be. True if it is free.
 
-        Raises StoreUnavailable; then it is tried again when the books can be written.
+        Raises StoreUnavailable; then the key stays taken.
         """
-        return await asyncio.shield(self._given_back(claim))
-
-    def _given_back(self, claim: Claim) -> asyncio.Future[bool]:
-        return self._writer.submit(lambda: self._store.release(claim), must=True)
+        await self.folded()  # what the request was charged has to be seen
+        if any(one.attempt.request_id == claim.request_id for one in self._open.values()):
+            return False
+        return await asyncio.shield(
+            self._writer.submit(lambda: self._store.claims.release(claim), must=True)
+        )
 
     # -- what is remembered beside the money
 
     def remember(self, record: RequestRecord) -> None:
         """Keep what was decided for a request. Nobody waits for it, and no money hangs on it:
         when the writer is far behind, it is let go."""
-        try:
-            future = self._writer.submit(lambda: self._store.record_request(record))
-        except StoreUnavailable:
-            return
-        future.add_done_callback(_forget)
+        self._writer.tell(lambda: self._store.requests.add(record))
+
+    # -- the store, for whoever reads or changes it besides requests
+
+    async def run(self, call: Callable[[Store], T]) -> T:
+        """Run `call` in a transaction of the store. Raises StoreUnavailable."""
+        return await asyncio.shield(self._writer.submit(lambda: call(self._store)))
+
+    def set_rules(self, rules: Rules) -> None:
+        """Budgets of files have changed: they act with the next poll."""
+        self._following.set_rules(rules)
+
+    async def folded(self) -> None:
+        """Wait until all that was charged so far is in the store. Raises StoreUnavailable."""
+        await self._folding.caught_up()
 
     async def ready(self) -> None:
-        """Raises StoreUnavailable while the books cannot be reached, or their keys not followed."""
-        if self._following.done():
+        """Raises StoreUnavailable while the store cannot be reached, or its keys not followed."""
+        if self._following.is_over:
             raise StoreUnavailable(
                 "changes of keys and budgets can no longer be read: were they made by a later"
                 " version of Hedgerow? Update this one, and start it again"
             )
-        await self._writer.submit(self._store.policy_version)
-
-    # -- keeping up
-
-    async def _follow_policy(self) -> None:
-        while True:
-            await asyncio.sleep(POLICY_POLL_S)
-            try:
-                version = await self._writer.submit(self._store.policy_version)
-                if version != self._policy.version:
-                    self._policy = await self._writer.submit(
-                        lambda: read_policy(self._store, self._file_budgets)
-                    )
-            except StoreUnavailable:
-                continue  # the last policy known holds; the next hold will say what is wrong
-
-    async def _forget_claims(self) -> None:
-        while True:
-            with suppress(StoreUnavailable):  # a claim that stays too long harms nobody
-                while await self._writer.submit(self._forget_some) == FORGOTTEN_AT_ONCE:
-                    pass
-            await asyncio.sleep(FORGET_EVERY_S)
-
-    def _forget_some(self) -> int:
-        return self._store.forget_claims(self._clock_ns(), FORGOTTEN_AT_ONCE)
+        await self._writer.submit(self._store.policy.version)
 
     async def close(self) -> None:
-        """Finish every write, then close the store."""
-        for task in (self._following, self._forgetting):
-            task.cancel()
-        await asyncio.gather(self._following, self._forgetting, return_exceptions=True)
+        """Finish every write, return every slice, then close the store.
+
+        What cannot be written stays in the journal, for the next start.
+        """
+        await self._following.stop()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.folded()
+            is_done = not self._open and not self._unwritten
+            if is_done:
+                await self._writer.submit(self._sign_off)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.error("the rest of the journal is folded at the next start: %s", error)
+            is_done = False
+        self._folding.stop()
         await self._writer.stop()
+        if self._syncing is not None:
+            self._syncing.close()
         self._store.close()
+        self._journal.close(remove=is_done)
 
-
-def read_policy(store: SqliteStore, file_budgets: tuple[Budget, ...]) -> Policy:
-    """Keys and budgets now; those of files come first, in their order."""
-    return Policy(store.policy_version(), store.keys(), (*file_budgets, *store.budgets()))
-
-
-def open_book(
-    store: SqliteStore, file_budgets: tuple[Budget, ...], clock_ns: Callable[[], int]
-) -> Book:
-    """Take over `store`, end what a dead worker left, and start writing. Needs a running loop."""
-    with store.transaction():
-        store.recover(clock_ns())
-        store.expire(clock_ns())
-        policy = read_policy(store, file_budgets)
-    writer = Writer(store, asyncio.get_running_loop())
-    return Book(store, writer, file_budgets, policy, clock_ns)
+    def _sign_off(self) -> None:
+        self._store.leases.close(self._writer_id)
+        self._store.writers.close(self._writer_id, self._times.now_ns())
 
 
 async def _in_turns(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
@@ -353,13 +374,3 @@ async def _in_turns(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     if refused:
         raise refused[0]
     return done
-
-
-def _instant(at_ns: int) -> datetime:
-    return datetime.fromtimestamp(at_ns / 1_000_000_000, UTC)
-
-
-def _forget(done: asyncio.Future[Any]) -> None:
-    """Nobody waits for this one: a failure stays in the store's state, not in the log."""
-    if not done.cancelled():
-        done.exception()

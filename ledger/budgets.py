@@ -18,7 +18,7 @@ from ledger.windows import AnyWindow, span_of
 EACH = "*"
 
 OnLedgerError: TypeAlias = Literal["deny", "allow"]
-"""What happens to requests of a budget while the books cannot be reached and its slice is used up."""
+"""What becomes of requests while the books are out of reach, and the slice of it is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,11 @@ class Subject:
 
 AccountKey: TypeAlias = tuple[str, str, str, str, int]
 """Budget, measure, member, window and its start in ns."""
+
+
+def is_rate(key: AccountKey) -> bool:
+    """Whether an account only limits a rate: by the minute, or at once. Nothing of it is kept."""
+    return key[3] == "minute" or key[1] == Measure.PARALLEL
 
 
 @dataclass(frozen=True, slots=True)

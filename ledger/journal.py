@@ -1,9 +1,9 @@
 """Journal: what a worker has held and ended, on disk before anybody is told.
 
-One file after another, `000001.log`, …; each record is its length, its CRC-32 and its bytes, written
-with one call into space that the file already has. The end of a hold therefore always finds room:
-a disk that is full refuses holds, never charges. What is written survives the death of the process
-at once, and a loss of power once it is synced.
+One file after another, `000001.log`, …; each record is its length, its CRC-32 and its bytes,
+written with one call into space that the file already has. The end of a hold therefore always finds
+room: a disk that is full refuses holds, never charges. What is written survives the death of the
+process at once, and a loss of power once it is synced.
 
 A journal belongs to the process that has its lock; the kernel frees that when its holder dies.
 """
@@ -56,9 +56,7 @@ class Record:
 class Journal:
     """An open journal. `append` and `close` it from one thread; others may read what is written."""
 
-    def __init__(
-        self, folder: Path, lock: IO[str], *, segment_bytes: int, most_bytes: int
-    ) -> None:
+    def __init__(self, folder: Path, lock: IO[str], *, segment_bytes: int, most_bytes: int) -> None:
         self.folder = folder
         self._lock = lock
         self._segment_bytes = segment_bytes
@@ -228,9 +226,9 @@ class Journal:
             yield Record(data, Place(number, position))
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing was ever written, or all of it is gone."""
-        return not self._files
+    def last_segment(self) -> int:
+        """The number of the newest segment; 0 if there is none."""
+        return max(self._files, default=0)
 
     def close(self, *, remove: bool = False) -> None:
         """Give the journal up. remove: with all that is in it, for it is folded."""

@@ -6,13 +6,16 @@ reads what an earlier one left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
 
-from ledger.attempts import Attempt, Hold, Settlement
-from ledger.budgets import AccountKey
+from ledger.attempts import Attempt, Settlement
+from ledger.budgets import Account, AccountKey
 from ledger.entries import Drawn, Kind
+from ledger.measures import Measure
+from ledger.rates import CardRow
 
 SubjectKey: TypeAlias = tuple[
     str | None,
@@ -27,9 +30,6 @@ SubjectKey: TypeAlias = tuple[
     str | None,
 ]
 """org, team, project, user, key id, tags, model, provider, upstream model, account."""
-
-CardRow: TypeAlias = tuple[str, str, str, str, str, str, str | None]
-"""A rate card's prices as exact text, and its unit."""
 
 
 class Held(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
@@ -46,6 +46,8 @@ class Held(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
     is_counted: bool
     accounts: tuple[tuple[AccountKey, int], ...]
     """Each with what is held in it."""
+    batch: str | None = None
+    """Never in a journal: such holds are in the store."""
 
 
 class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
@@ -70,10 +72,8 @@ class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
     uncovered: tuple[int, ...] = ()
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Held | Ended).decode
-
-decode = _decode
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Held | Ended).decode
 
 
 def subject_key(attempt: Attempt) -> SubjectKey:
@@ -92,19 +92,67 @@ def subject_key(attempt: Attempt) -> SubjectKey:
     )
 
 
-def held(hold: Hold) -> bytes:
-    attempt = hold.attempt
-    return _encode(
-        Held(
-            attempt.id,
-            attempt.request_id,
-            attempt.at_ns,
-            subject_key(attempt),
-            attempt.streamed,
-            attempt.rates.as_row(),
-            attempt.worst_case,
-            attempt.most_tokens,
-            attempt.is_counted,
-            tuple([(one.key, attempt.reserves(one.measure)) for one in hold.accounts]),
-        )
+def held_of(attempt: Attempt, accounts: tuple[Account, ...]) -> Held:
+    return Held(
+        attempt.id,
+        attempt.request_id,
+        attempt.at_ns,
+        subject_key(attempt),
+        attempt.streamed,
+        attempt.rates.row,
+        attempt.worst_case,
+        attempt.most_tokens,
+        attempt.is_counted,
+        tuple([(one.key, attempt.reserves(one.measure)) for one in accounts]),
+        attempt.batch,
+    )
+
+
+def posted_of(attempt: Attempt, end: Settlement, drawn: Sequence[Drawn]) -> Ended:
+    usage, charge = end.usage, end.charge
+    return Ended(
+        attempt.id,
+        Kind.POSTED,
+        end.at_ns,
+        "",
+        None if end.rates.version == attempt.rates.version else end.rates.row,
+        (
+            usage.prompt,
+            usage.completion,
+            usage.cached,
+            usage.cache_write,
+            usage.reasoning,
+            usage.units,
+        ),
+        (
+            charge.billed,
+            charge.effective,
+            charge.contracted,
+            charge.list,
+            charge.first_offer,
+            charge.cheapest,
+        ),
+        end.estimated,
+        end.ttft_ms,
+        end.total_ms,
+        tuple([one.spent for one in drawn]),
+        tuple([one.uncovered for one in drawn]),
+    )
+
+
+def lost(held: Held, now_ns: int) -> Ended:
+    """The end of a hold whose worker died: its provider may have billed all of it; what was really
+    used, nobody knows."""
+    amount = held.worst_case
+    spent = tuple(0 if key[1] == Measure.PARALLEL else most for key, most in held.accounts)
+    return Ended(
+        held.attempt_id,
+        Kind.POSTED,
+        now_ns,
+        "lost with its worker",
+        usage=(None,) * 6,
+        charge=(amount, amount, amount, amount, None, None),
+        estimated=True,
+        spent=spent,
+        uncovered=(0,) * len(spent),
     )

@@ -6,10 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
+from typing import TypeAlias
 
 from ledger.errors import NotAPrice, UsageUnknown
 from ledger.money import MAX_NANOS, Money
 from ledger.usage import TokenUsage, Unit
+
+CardRow: TypeAlias = tuple[str, str, str, str, str, str, str | None]
+"""A rate card's prices as exact text, and its unit."""
 
 NANOS_PER_TOKEN = Decimal(1000)
 """1 USD per million tokens is 1000 nano-USD per token."""
@@ -24,7 +28,8 @@ class RateCard:
     A card is complete: an offer whose price is unknown has no card. One that is priced by a unit
     (`per`) may have tokens for nothing: a second of audio costs, the words in it do not.
 
-    version: twelve hex digits that name this card in ledger rows.
+    version: twelve hex digits that name this card in ledger rows. row: every price as exact text,
+    in the order of `ledger.tables.PRICES`.
     """
 
     input: Decimal
@@ -35,6 +40,7 @@ class RateCard:
     unit: Decimal = Decimal(0)
     per: Unit | None = None
     version: str = field(init=False, repr=False, compare=False)
+    row: CardRow = field(init=False, repr=False, compare=False)
     _nanos: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     @classmethod
@@ -77,6 +83,9 @@ class RateCard:
         # Once, since every hold and every post asks for both.
         version = hashlib.sha256(self.as_text().encode()).hexdigest()[:12]
         object.__setattr__(self, "version", version)
+        per = None if self.per is None else self.per.value
+        row = (*(str(getattr(self, name)) for name in _PRICES), per)
+        object.__setattr__(self, "row", row)
         object.__setattr__(self, "_nanos", self._in_nanos())
 
     def _in_nanos(self) -> tuple[int, ...]:
@@ -95,7 +104,7 @@ class RateCard:
 
     @classmethod
     def of_row(cls, row: Sequence[str | None]) -> RateCard:
-        """The card that `as_row` was taken of. Raises NotAPrice for what is none."""
+        """The card that `row` was taken of. Raises NotAPrice for what is none."""
         *prices, per = row
         try:
             known = {
@@ -104,10 +113,6 @@ class RateCard:
             return cls(**known, per=None if per is None else Unit(per))
         except (InvalidOperation, ValueError) as error:
             raise NotAPrice(f"{row} is no rate card: {error}") from error
-
-    def as_row(self) -> tuple[str | None, ...]:
-        """Every price as exact text, in the order of `ledger.schema.PRICES`."""
-        return (*(str(getattr(self, name)) for name in _PRICES), self.per)
 
     def charge(self, usage: TokenUsage) -> Money:
         """What `usage` costs, rounded up to the next nano-USD, once, over the whole attempt.

@@ -36,6 +36,7 @@ class RequestRecord:
     cut off is still demand. None for every other request.
     decision: the router's decision as JSON text, opaque here; None if none was made.
     failures: the attempts that failed, in order; none in books from before they were kept.
+    would_block: names of budgets in shadow mode that would have refused it.
     """
 
     id: str
@@ -50,6 +51,7 @@ class RequestRecord:
     would_have_cost: Money | None
     decision: str | None
     failures: tuple[FailedAttempt, ...] = ()
+    would_block: tuple[str, ...] = ()
 
 
 def failures_to_text(failures: tuple[FailedAttempt, ...]) -> str | None:

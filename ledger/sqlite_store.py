@@ -150,7 +150,7 @@ class SqliteStore(SqliteFile):
             self._conn.execute(
                 f"INSERT INTO rate_cards (version, {PRICES}) VALUES ({_marks(8)})"
                 " ON CONFLICT DO NOTHING",
-                (version, *card.as_row()),
+                (version, *card.row),
             )
             if len(self._known_cards) >= _RATE_CARDS_REMEMBERED:
                 self._known_cards.clear()

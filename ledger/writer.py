@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ledger.errors import StoreError, StoreUnavailable
-from ledger.sqlite_store import SqliteStore
+from ledger.store import Store
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class _Job:
 class Writer:
     """Runs calls on the store in order, on a thread of its own."""
 
-    def __init__(self, store: SqliteStore, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
         self._loop = loop
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -69,6 +69,14 @@ class Writer:
         self._waiting += 1
         self._jobs.put(_Job(call, future, TRIES if must else 1, must))
         return future
+
+    def tell(self, call: Callable[[], object], *, must: bool = False) -> None:
+        """The same for a call that nobody waits for. Without `must` it may be let go."""
+        try:
+            future = self.submit(call, must=must)
+        except StoreUnavailable:
+            return  # the server is stopping, or too far behind
+        future.add_done_callback(_forget)
 
     async def stop(self) -> None:
         """Finish what waits, then end the thread."""
@@ -138,3 +146,9 @@ class Writer:
 
 def _failed(jobs: list[_Job]) -> list[_Job]:
     return [one for one in jobs if isinstance(one.error, StoreUnavailable)]
+
+
+def _forget(done: asyncio.Future[Any]) -> None:
+    """Nobody waits for this one: a failure stays in the store's state, not in the log."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,160 @@
+"""Following: what others change in the store, seen within a fraction of a second.
+
+Keys and budgets, slices that another worker needs, and what other workers have spent of budgets
+whose thresholds say something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ledger.budgets import Account, AccountKey
+from ledger.errors import StoreUnavailable
+from ledger.grants import Grants
+from ledger.idempotency import FORGOTTEN_AT_ONCE
+from ledger.lease_table import Standing
+from ledger.policy import Policy, Rules
+from ledger.slices import Slices
+from ledger.store import Store
+from ledger.writer import Writer
+
+POLL_S = 0.1
+"""How often the store is asked: a change acts within this time and one read."""
+SEEN_EVERY = 20
+"""How often, in polls, a worker says that it lives..."""
+WATCH_EVERY = 5
+"""...asks what others have spent of budgets with thresholds..."""
+TIDY_EVERY = 50
+"""...and returns slices that nobody draws on."""
+FORGET_EVERY_S = 60.0
+"""How often Idempotency-Keys are looked through for those that are too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    policy: Policy | None
+    recalled: list[AccountKey]
+    standings: list[tuple[Account, Standing]]
+
+
+class Following:
+    """Follows the store for one worker. `on_policy`: what is called with each new policy."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        writer_id: int,
+        slices: Slices,
+        grants: Grants,
+        clock_ns: Callable[[], int],
+        rules: Rules,
+        policy: Policy,
+        on_policy: Callable[[Policy], None],
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._writer_id = writer_id
+        self._slices = slices
+        self._grants = grants
+        self._clock_ns = clock_ns
+        self._rules = rules
+        self._policy = policy
+        self._on_policy = on_policy
+        self._is_outdated = False
+        self._following = asyncio.create_task(self._follow())
+        self._forgetting = asyncio.create_task(self._forget_claims())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether something keeps it from following any further."""
+        return self._following.done()
+
+    def set_rules(self, rules: Rules) -> None:
+        self._rules, self._is_outdated = rules, True
+
+    async def stop(self) -> None:
+        for task in (self._following, self._forgetting):
+            task.cancel()
+        await asyncio.gather(self._following, self._forgetting, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        looked_ns, polls = self._clock_ns(), 0
+        while True:
+            await asyncio.sleep(POLL_S)
+            polls += 1
+            now_ns = self._clock_ns()
+            if self._policy.has_edge_between(looked_ns, now_ns):
+                self._grants.give_back(self._slices)  # some caps are others from now on
+            looked_ns = now_ns
+            if polls % TIDY_EVERY == 0:
+                loop_s = asyncio.get_running_loop().time()
+                self._grants.close(self._slices.idle(now_ns, loop_s))
+            watched = self._watched() if polls % WATCH_EVERY == 0 else []
+            is_alive = polls % SEEN_EVERY == 0
+            with suppress(
+                StoreUnavailable
+            ):  # what is known holds; the next hold says what is wrong
+                self._heard(
+                    await self._writer.submit(lambda w=watched, a=is_alive: self._asked(w, a))
+                )
+
+    def _watched(self) -> list[Account]:
+        """Accounts of which it matters what others have spent."""
+        return [
+            one.account
+            for one in self._slices
+            if one.account.is_shadow
+            or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
+        ]
+
+    def _asked(self, watched: list[Account], is_alive: bool) -> _News:
+        """On the writer's thread."""
+        if is_alive:
+            self._store.writers.seen(self._writer_id, self._clock_ns())
+        policy = None
+        if self._is_outdated or self._store.policy.version() != self._policy.version:
+            policy = read_policy(self._store, self._rules, self._clock_ns())
+        return _News(
+            policy,
+            self._store.leases.recalled(self._writer_id),
+            [(one, self._store.leases.standing(one)) for one in watched],
+        )
+
+    def _heard(self, news: _News) -> None:
+        if news.policy is not None:
+            self._policy, self._is_outdated = news.policy, False
+            self._on_policy(news.policy)
+            self._grants.give_back(self._slices)
+        self._grants.return_recalled(news.recalled)
+        for account, standing in news.standings:
+            part = self._slices.get(account.key)
+            if part is not None and part.account.cap == account.cap:
+                part.seen(standing)
+
+    async def _forget_claims(self) -> None:
+        claims = self._store.claims
+        while True:
+            with suppress(StoreUnavailable):  # a claim that stays too long harms nobody
+                while (
+                    await self._writer.submit(
+                        lambda: claims.forget(self._clock_ns(), FORGOTTEN_AT_ONCE)
+                    )
+                    == FORGOTTEN_AT_ONCE
+                ):
+                    pass
+            await asyncio.sleep(FORGET_EVERY_S)
+
+
+def read_policy(store: Store, rules: Rules, now_ns: int) -> Policy:
+    """Keys and budgets now; those of files come first, in their order."""
+    table = store.policy
+    return Policy(
+        table.version(),
+        table.keys(),
+        (*rules.budgets, *table.budgets()),
+        (*rules.raises, *table.raises(now_ns)),
+    )

@@ -1,0 +1,112 @@
+"""Policy: keys and budgets as of one moment, and which accounts an attempt draws on by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ledger.budgets import EACH, Account, Budget, Raise, Subject, accounts_of
+from ledger.directives import Ladders
+from ledger.keys import KeyRecord
+from ledger.money import MAX_NANOS
+from ledger.slices import Slice
+
+SUBJECTS_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What files say: it is theirs alone, and nothing here changes it."""
+
+    budgets: tuple[Budget, ...] = ()
+    raises: tuple[Raise, ...] = ()
+
+
+@dataclass(slots=True)
+class Drawing:
+    """What a subject draws on between two moments: the same windows, caps and thresholds."""
+
+    since_ns: int
+    until_ns: int
+    accounts: tuple[Account, ...]
+    ladders: Ladders
+    slices: tuple[Slice, ...] = ()
+    epoch: int = field(default=-1)
+
+
+class Policy:
+    """Keys and budgets as of one version.
+
+    Budgets of one key alone are kept apart from the others: there may be one for every key.
+    """
+
+    def __init__(
+        self,
+        version: int,
+        keys: Mapping[bytes, KeyRecord],
+        budgets: Iterable[Budget],
+        raises: Iterable[Raise] = (),
+    ) -> None:
+        self.version = version
+        self.keys = keys
+        self.raises = tuple(raises)
+        self.by_name: dict[str, Budget] = {}
+        self._key_by_id = {one.id: one for one in keys.values()}
+        self._common: list[Budget] = []
+        self._of_key: dict[str, list[Budget]] = {}
+        for budget in budgets:
+            self.by_name.setdefault(budget.name, budget)
+            key_id = budget.scope.key
+            if key_id is None or key_id == EACH:
+                self._common.append(budget)
+            else:
+                self._of_key.setdefault(key_id, []).append(budget)
+        self._remembered: dict[tuple[str, str, str], Drawing] = {}
+
+    def key(self, key_id: str) -> KeyRecord | None:
+        return self._key_by_id.get(key_id)
+
+    def drawing(self, subject: Subject, at_ns: int) -> Drawing:
+        """What an attempt at `at_ns` draws on.
+
+        Within their windows that is the same for every request of a key, and remembered.
+        """
+        key = (subject.principal.key_id, subject.model, subject.provider)
+        found = self._remembered.get(key)
+        if found is None or not found.since_ns <= at_ns < found.until_ns:
+            if len(self._remembered) >= SUBJECTS_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = self._drawing(subject, at_ns)
+        return found
+
+    def accounts(self, subject: Subject, at_ns: int) -> tuple[Account, ...]:
+        """Every account that an attempt at `at_ns` must fit into at once."""
+        return self.drawing(subject, at_ns).accounts
+
+    def _drawing(self, subject: Subject, at_ns: int) -> Drawing:
+        budgets = (*self._common, *self._of_key.get(subject.principal.key_id, ()))
+        accounts = accounts_of(budgets, subject, _instant(at_ns), self.raises)
+        edges = [edge for one in self.raises for edge in (one.since_ns, one.until_ns)]
+        since = [one.window_start_ns for one in accounts]
+        since += [edge for edge in edges if edge <= at_ns]
+        until = [one.resets_at_ns for one in accounts]
+        until += [edge for edge in edges if edge > at_ns]
+        return Drawing(
+            since_ns=max(since, default=0),
+            until_ns=min(until, default=MAX_NANOS),
+            accounts=accounts,
+            ladders=Ladders(budgets, accounts, at_ns, self.raises),
+        )
+
+    def has_edge_between(self, since_ns: int, until_ns: int) -> bool:
+        """Whether an increase begins or ends in `(since, until]`."""
+        return any(
+            since_ns < edge <= until_ns
+            for one in self.raises
+            for edge in (one.since_ns, one.until_ns)
+        )
+
+
+def _instant(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns / 1_000_000_000, UTC)

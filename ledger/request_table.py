@@ -1,0 +1,54 @@
+"""RequestTable: what was decided for each request, and what became of it."""
+
+from __future__ import annotations
+
+from ledger.money import Money
+from ledger.requests import RequestRecord, failures_from_text, failures_to_text
+from ledger.sql import Sql, marks
+
+_COLUMNS = (
+    "id, at_ns, key_id, team, user_id, model, outcome, status, attempts, would_have_cost_nanos,"
+    " decision, failures, would_block"
+)
+
+
+class RequestTable:
+    """The requests of a database. Within its transactions."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+
+    def add(self, record: RequestRecord) -> None:
+        self._sql.execute(
+            f"INSERT INTO requests ({_COLUMNS}) VALUES ({marks(13)}) ON CONFLICT DO NOTHING",
+            (
+                record.id,
+                record.at_ns,
+                record.key_id,
+                record.team,
+                record.user,
+                record.model,
+                record.outcome,
+                record.status,
+                record.attempts,
+                record.would_have_cost,
+                record.decision,
+                failures_to_text(record.failures),
+                "\n".join(record.would_block) or None,
+            ),
+        )
+
+    def one(self, request_id: str) -> RequestRecord | None:
+        row = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM requests WHERE id = ?", (request_id,)
+        ).fetchone()
+        if row is None:
+            return None
+        *known, cost, decision, failures, would_block = row
+        return RequestRecord(
+            *known,
+            None if cost is None else Money(cost),
+            decision,
+            failures_from_text(failures),
+            tuple(would_block.split("\n")) if would_block else (),
+        )

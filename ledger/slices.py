@@ -1,0 +1,229 @@
+"""Slices: what this worker has leased of budgets, and admits requests from, in memory.
+
+Of each account it has a slice: free, held by requests under way, or spent and not yet folded into
+the store. The three together are what the store counts as leased. All of it belongs to the event
+loop; the store is asked elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ledger.attempts import Attempt, Settlement
+from ledger.budgets import Account, AccountKey
+from ledger.entries import Drawn
+from ledger.lease_table import Standing
+from ledger.measures import Measure
+from ledger.money import Money
+from ledger.writer_table import Posted
+
+IDLE_S = 30.0
+"""How long a slice that nobody draws on is kept."""
+
+
+class Slice:
+    """This worker's part of one account.
+
+    free: can be held. held: by attempts under way. room: what the store had left besides, when it
+    was last asked; None before that. posted: what all writers have spent, as far as it is folded;
+    unfolded: what this one has spent since then. All in the measure's unit.
+    """
+
+    __slots__ = (
+        "account",
+        "free",
+        "held",
+        "is_usd",
+        "measure",
+        "posted",
+        "refuses",
+        "room",
+        "unfolded",
+        "used_at_s",
+    )
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.measure = account.measure
+        self.is_usd = account.measure is Measure.USD
+        self.refuses = account.refuses
+        self.free = self.held = self.unfolded = self.posted = 0
+        self.room: int | None = None
+        self.used_at_s = 0.0
+
+    @property
+    def spent(self) -> int:
+        """By everybody, as far as this worker knows."""
+        return self.posted + self.unfolded
+
+    @property
+    def left(self) -> int | None:
+        """What nobody else has, as far as this worker knows; None before the store was asked."""
+        return None if self.room is None else self.free + self.room
+
+    def seen(self, standing: Standing) -> None:
+        """How the account stands in the store."""
+        self.room, self.posted = standing.room, standing.posted
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether requests are let through while the store cannot be asked."""
+        return not self.refuses or self.account.on_ledger_error == "allow"
+
+    def would_fit(self, amount: int) -> bool:
+        """Of an account that refuses nothing: whether its cap would be kept."""
+        cap = self.account.cap
+        return cap is None or self.spent + self.held + amount <= cap
+
+
+@dataclass(slots=True)
+class Open:
+    """An attempt under way.
+
+    amounts: what it holds of each slice. covered: whether that was taken out of what was free; not
+    where its budget refuses nothing, or let it through while the store could not be asked.
+    """
+
+    attempt: Attempt
+    slices: tuple[Slice, ...]
+    amounts: tuple[int, ...]
+    covered: tuple[bool, ...]
+
+    def release(self) -> None:
+        """Its hold is over, and nothing is spent."""
+        for part, amount, covered in zip(self.slices, self.amounts, self.covered, strict=True):
+            part.held -= amount
+            if covered:
+                part.free += amount
+
+    def spend(self, end: Settlement) -> list[Drawn]:
+        """Its hold is over, and so much is spent: of the hold, then of what is free; the rest no
+        slice had room for."""
+        drawn = []
+        for part, amount, covered in zip(self.slices, self.amounts, self.covered, strict=True):
+            spent = uncovered = end.spends(self.attempt, part.measure)
+            part.held -= amount
+            if covered:
+                free = part.free + amount - spent
+                uncovered = -free if free < 0 else 0
+                part.free = max(free, 0)
+            part.unfolded += spent
+            drawn.append(Drawn(part.account.key, amount, spent, uncovered))
+        return drawn
+
+
+class Slices:
+    """The slices of a worker, one for each account that it draws on."""
+
+    def __init__(self) -> None:
+        self._slices: dict[AccountKey, Slice] = {}
+        self.epoch = 0
+        """Another one whenever slices were forgotten: whoever remembers some asks anew."""
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __iter__(self) -> Iterator[Slice]:
+        return iter(self._slices.values())
+
+    def of(self, accounts: Iterable[Account]) -> tuple[Slice, ...]:
+        """The slices of these accounts, made as need be, with the caps of today."""
+        return tuple([self._of(one) for one in accounts])
+
+    def _of(self, account: Account) -> Slice:
+        part = self._slices.get(account.key)
+        if part is None:
+            part = self._slices[account.key] = Slice(account)
+        elif part.account is not account:
+            if part.account.cap != account.cap:
+                part.room = None  # it was of another cap
+            part.account, part.refuses = account, account.refuses
+        return part
+
+    def get(self, key: AccountKey) -> Slice | None:
+        return self._slices.get(key)
+
+    @staticmethod
+    def short(slices: Sequence[Slice], attempt: Attempt) -> list[tuple[Slice, int]]:
+        """The slices that have less free than an attempt reserves, or of which nothing is known
+        yet; and how much it reserves."""
+        return [
+            (one, needed)
+            for one in slices
+            if ((needed := attempt.reserves(one.measure)) > one.free
+            and one.refuses)
+            or one.room is None
+        ]
+
+    @staticmethod
+    def take(
+        slices: tuple[Slice, ...], attempt: Attempt, now_s: float, uncovered: Iterable[Slice] = ()
+    ) -> Open:
+        """Hold an attempt in all of them; none of them is short of it but those `uncovered`."""
+        without = set(uncovered) if uncovered else ()
+        amounts, covered = [], []
+        for one in slices:
+            amount = attempt.reserves(one.measure)
+            is_covered = one.refuses and one not in without
+            one.held += amount
+            one.used_at_s = now_s
+            if is_covered:
+                one.free -= amount
+            amounts.append(amount)
+            covered.append(is_covered)
+        return Open(attempt, slices, tuple(amounts), tuple(covered))
+
+    # -- what the store says
+
+    def folded(self, posts: Iterable[Posted]) -> None:
+        """What was spent is in the books."""
+        for post in posts:
+            part = self._slices.get(post.key)
+            if part is None:
+                continue
+            part.unfolded -= post.spent
+            if part.account.counted_since_ns == part.account.window_start_ns:
+                part.posted = post.posted
+                if part.account.cap is not None and part.room is not None:
+                    part.room = part.account.cap - post.posted - post.pending - post.leased
+            else:  # of a rolling window this is but the last bucket
+                part.posted += post.spent
+
+    # -- giving back
+
+    def give_back(self, part: Slice) -> int:
+        """All that is free of a slice leaves it; how much that is."""
+        amount, part.free = part.free, 0
+        return amount
+
+    def idle(self, now_ns: int, now_s: float) -> list[Slice]:
+        """Slices that can go: nothing is held or unfolded in them, and their window is over, or
+        nobody has drawn on them for a while. They are closed here, and forgotten."""
+        gone = [
+            one
+            for one in self._slices.values()
+            if not one.held
+            and not one.unfolded
+            and (one.account.resets_at_ns <= now_ns or now_s - one.used_at_s > IDLE_S)
+        ]
+        self.epoch += bool(gone)
+        for one in gone:
+            one.free = 0
+            del self._slices[one.account.key]
+        return gone
+
+    def held(self, key: AccountKey) -> int:
+        """What attempts under way hold of an account. Any thread may ask."""
+        part = self._slices.get(key)
+        return 0 if part is None else part.held
+
+
+def least_usd(slices: Iterable[Slice]) -> Money | None:
+    """The least USD that is left in any of them that caps USD; None without any."""
+    lefts = [
+        left
+        for one in slices
+        if one.is_usd and one.account.cap is not None and (left := one.left) is not None
+    ]
+    return Money(min(lefts)) if lefts else None

@@ -1,0 +1,271 @@
+"""WriterTable: who writes entries, and the one way in which entries are written.
+
+A writer is a slot of a host, whose chain of entries goes on when its process is another. Entries go
+in with everything that follows from them, in one transaction: balances, leases, rollups, the
+chain's head, and how far the writer's journal is folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.attempts import overrun
+from ledger.budgets import AccountKey, is_rate
+from ledger.chain import GENESIS, canonical, chained
+from ledger.entries import Kind
+from ledger.errors import LedgerError
+from ledger.interned import Interned
+from ledger.journal import Place
+from ledger.journal_records import Ended, Held
+from ledger.money import Money
+from ledger.rollups import Key, Sums, keys_of, upsert
+from ledger.sql import Sql, Value
+from ledger.tables import ENTRY
+
+_NO_USAGE = (None,) * 6
+_NO_CHARGE = (0, 0, 0, 0, None, None)
+
+
+class AlreadyFolded(LedgerError):
+    """The journal is folded beyond the place that was expected: an earlier transaction happened
+    after all, though its answer was lost. `place`: how far."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(f"the journal is folded to {place} already")
+        self.place = place
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What entries have done to an account.
+
+    spent: by them; posted: by all entries there ever were; leased: by all writers.
+    """
+
+    key: AccountKey
+    spent: int
+    posted: int
+    pending: int
+    leased: int
+
+
+@dataclass(slots=True)
+class _Change:
+    spent: int = 0
+    covered: int = 0
+
+
+def _nothing(_: AccountKey) -> int:
+    return 0
+
+
+class WriterTable:
+    """The writers of a database. Within its transactions."""
+
+    def __init__(self, sql: Sql, interned: Interned) -> None:
+        self._sql = sql
+        self._interned = interned
+
+    def open(self, name: str, now_ns: int) -> tuple[int, Place]:
+        """A writer's number, and how far its journal is folded. It counts as open until `close`."""
+        self._sql.execute(
+            "INSERT INTO writers (name, head, is_open, seen_at_ns) VALUES (?, ?, 1, ?)"
+            " ON CONFLICT (name) DO UPDATE SET is_open = 1, seen_at_ns = excluded.seen_at_ns",
+            (name, GENESIS, now_ns),
+        )
+        row = self._sql.execute(
+            "SELECT id, segment, position FROM writers WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            raise AssertionError(f"writer {name} was opened, and is not there")
+        return int(row[0]), Place(row[1], row[2])
+
+    def seen(self, writer_id: int, now_ns: int) -> None:
+        """Say that a writer is alive."""
+        self._sql.execute("UPDATE writers SET seen_at_ns = ? WHERE id = ?", (now_ns, writer_id))
+
+    def close(self, writer_id: int, now_ns: int) -> None:
+        """It stops: its journal is folded, and its leases are returned."""
+        self._sql.execute(
+            "UPDATE writers SET is_open = 0, seen_at_ns = ? WHERE id = ?", (now_ns, writer_id)
+        )
+
+    def move(self, writer_id: int, before: Place, after: Place, now_ns: int) -> None:
+        """Say that the journal is folded up to a place. Raises AlreadyFolded."""
+        moved = self._sql.execute(
+            "UPDATE writers SET segment = ?, position = ?, seen_at_ns = ?"
+            " WHERE id = ? AND segment = ? AND position = ?",
+            (*_numbers(after), now_ns, writer_id, *_numbers(before)),
+        )
+        if moved.rowcount != 1:
+            row = self._sql.execute(
+                "SELECT segment, position FROM writers WHERE id = ?", (writer_id,)
+            ).fetchone()
+            raise AlreadyFolded(Place(row[0], row[1]) if row else before)
+
+    def write(
+        self,
+        writer_id: int,
+        ends: Iterable[tuple[Held, Ended]],
+        held_now: Callable[[AccountKey], int] = _nothing,
+    ) -> list[Posted]:
+        """Write the entries of attempts that have ended, and what follows from them.
+
+        held_now: what the writer's open holds have of an account at this moment.
+        """
+        row = self._sql.execute(
+            "SELECT seq, head FROM writers WHERE id = ?", (writer_id,)
+        ).fetchone()
+        if row is None:
+            raise AssertionError(f"there is no writer {writer_id}")
+        seq, head = int(row[0]), bytes(row[1])
+        rows: list[Sequence[Value]] = []
+        changes: dict[AccountKey, _Change] = {}
+        rollups: dict[Key, Sums] = {}
+        for held, ended in ends:
+            seq += 1
+            subject = self._interned.subject(held.subject)
+            draws = self._interned.draws(booked(held))
+            columns = self._entry(held, ended)
+            columns[_SUBJECT_AT], columns[_DRAWS_AT] = subject.text, draws.text
+            head = chained(head, canonical(columns))
+            columns[_SUBJECT_AT], columns[_DRAWS_AT] = subject.id, draws.id
+            rows.append((*columns, writer_id, seq, head))
+            _change(changes, held, ended)
+            if ended.kind is Kind.POSTED:
+                _roll_up(rollups, held, ended, subject.id)
+        self._sql.insert("entries", ENTRY, rows)
+        self._sql.execute(
+            "UPDATE writers SET seq = ?, head = ? WHERE id = ?", (seq, head, writer_id)
+        )
+        upsert(self._sql, rollups)
+        return self._balance(writer_id, changes, held_now)
+
+    def posted(self, ends: Iterable[tuple[Held, Ended]]) -> list[Posted]:
+        """What `write` has returned for these, if nobody has heard it."""
+        changes: dict[AccountKey, _Change] = {}
+        for held, ended in ends:
+            _change(changes, held, ended)
+        found = []
+        for key, change in changes.items():
+            row = self._sql.execute(
+                "SELECT posted, pending, leased FROM accounts WHERE id = ?",
+                (self._interned.account(key),),
+            ).fetchone() or (0, 0, 0)
+            found.append(Posted(key, change.spent, row[0], row[1], row[2]))
+        return found
+
+    def _entry(self, held: Held, ended: Ended) -> list[Value]:
+        """The columns of CHAINED, but for those that name a subject and accounts."""
+        charge = ended.charge or _NO_CHARGE
+        usage = ended.usage or _NO_USAGE
+        posted = ended.kind is Kind.POSTED
+        effective = charge[1] or 0
+        return [
+            held.attempt_id,
+            held.request_id,
+            held.at_ns,
+            ended.at_ns,
+            ended.kind.value,
+            ended.reason,
+            None,
+            None,
+            self._interned.card(ended.card or held.card),
+            int(held.streamed),
+            held.batch,
+            *usage,
+            *charge,
+            held.worst_case,
+            overrun(Money(held.worst_case), Money(effective)),
+            held.most_tokens,
+            tokens_of(held, ended),
+            int(posted and held.is_counted),
+            int(ended.estimated),
+            ended.ttft_ms,
+            ended.total_ms,
+        ]
+
+    def _balance(
+        self,
+        writer_id: int,
+        changes: Mapping[AccountKey, _Change],
+        held_now: Callable[[AccountKey], int],
+    ) -> list[Posted]:
+        found: list[Posted] = []
+        # In the order of their numbers, as leases lock them.
+        ids = {key: self._interned.account(key) for key in changes}
+        for key in sorted(changes, key=ids.__getitem__):
+            change = changes[key]
+            row = self._sql.execute(
+                "UPDATE accounts SET posted = posted + ?, leased = leased - ? WHERE id = ?"
+                " RETURNING posted, pending, leased",
+                (change.spent, change.covered, ids[key]),
+            ).fetchone()
+            if row is None:
+                raise AssertionError(f"the account {key} is gone")
+            self._sql.execute(
+                "UPDATE leases SET amount = amount - ?, held = ?"
+                " WHERE writer_id = ? AND account_id = ?",
+                (change.covered, held_now(key), writer_id, ids[key]),
+            )
+            found.append(Posted(key, change.spent, row[0], row[1], row[2]))
+        return found
+
+
+def booked(held: Held) -> tuple[AccountKey, ...]:
+    """The accounts that an entry names: those of rates are limits, and nobody audits them."""
+    return tuple(key for key, _ in held.accounts if not is_rate(key))
+
+
+def tokens_of(held: Held, ended: Ended) -> int:
+    """What an entry takes of accounts that count tokens."""
+    if ended.kind is not Kind.POSTED:
+        return 0
+    prompt, completion = (ended.usage or _NO_USAGE)[:2]
+    if prompt is None or completion is None:
+        return held.most_tokens
+    return prompt + completion
+
+
+def _change(changes: dict[AccountKey, _Change], held: Held, ended: Ended) -> None:
+    for at, (key, _) in enumerate(held.accounts):
+        change = changes.get(key)
+        if change is None:
+            change = changes[key] = _Change()
+        if ended.spent:
+            change.spent += ended.spent[at]
+            change.covered += ended.spent[at] - ended.uncovered[at]
+
+
+def _roll_up(rollups: dict[Key, Sums], held: Held, ended: Ended, subject_id: int) -> None:
+    prompt, completion, cached, written, reasoning, _ = ended.usage or _NO_USAGE
+    billed, effective, contracted, listed, first_offer, cheapest = ended.charge or _NO_CHARGE
+    own = effective or 0
+    sums = (
+        1,
+        prompt or 0,
+        completion or 0,
+        cached or 0,
+        written or 0,
+        reasoning or 0,
+        billed or 0,
+        own,
+        contracted or 0,
+        listed or 0,
+        own if first_offer is None else first_offer,
+        own if cheapest is None else cheapest,
+        max(0, own - held.worst_case),
+        int(ended.estimated),
+    )
+    for key in keys_of(held.at_ns, subject_id):
+        before = rollups.get(key)
+        rollups[key] = sums if before is None else tuple(map(int.__add__, before, sums))
+
+
+def _numbers(place: Place) -> tuple[int, int]:
+    return (place.segment, place.position)
+
+
+_COLUMNS = ENTRY.split(", ")
+_SUBJECT_AT, _DRAWS_AT = _COLUMNS.index("subject_id"), _COLUMNS.index("draws_id")
