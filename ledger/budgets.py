@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from ledger.windows import AnyWindow, span_of
 EACH = "*"
 
 OnLedgerError: TypeAlias = Literal["deny", "allow"]
-"""What becomes of requests while the books are out of reach, and the slice of it is used up."""
+"""What happens to requests of a budget while the books are out of reach and its slice is spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +229,20 @@ class Budget:
 
     @property
     def most(self) -> int | None:
-        """The most that may be spent: the cap, or the part of it at which a threshold blocks; None
-        if one allows more than the cap."""
+        """The most that may be spent while nobody raises the cap; None if it refuses nothing."""
+        return self.most_of(self.cap)
+
+    def most_of(self, cap: int) -> int | None:
+        """The most that may be spent of a cap as it stands now: all of it, or the part at which a
+        threshold blocks; None if one allows more than the cap."""
         blocks = [one.part for one in self.thresholds if one.blocks]
         if blocks:
-            return self.part_of_cap(min(blocks))
-        return None if any(one.allows for one in self.thresholds) else self.cap
+            return min(part_of(cap, min(blocks)), MAX_NANOS)
+        return None if any(one.allows for one in self.thresholds) else cap
 
-    def part_of_cap(self, part: Decimal) -> int:
-        return int((part * self.cap).to_integral_value(ROUND_FLOOR))
+    def raised_cap(self, member: str, at_ns: int, raises: Iterable[Raise] = ()) -> int:
+        """A member's cap at a moment; what the books can hold is the most that it can be."""
+        return min(self.cap + raised_by(raises, self.name, member, at_ns), MAX_NANOS)
 
     def accounts(
         self, subject: Subject, now: datetime, raises: Iterable[Raise] = ()
@@ -247,10 +252,12 @@ class Budget:
         return tuple(self.account(member, now, raises) for member in members)
 
     def account(self, member: str, now: datetime, raises: Iterable[Raise] = ()) -> Account:
-        """`raises`: increases, of this budget and others; those of `now` count."""
-        span, most = span_of(self.window, self.zone, now), self.most
-        if most is not None:
-            most += raised_by(raises, self.name, member, _ns(now))
+        """`raises`: increases, of this budget and others; those of `now` count.
+
+        They raise the cap, and with it every threshold's part of it.
+        """
+        span = span_of(self.window, self.zone, now)
+        most = self.most_of(self.raised_cap(member, _ns(now), raises))
         return Account(
             budget=self.name,
             scope=member or str(self.scope),
@@ -264,6 +271,12 @@ class Budget:
             is_shadow=self.mode is Mode.SHADOW,
             on_ledger_error=self.on_ledger_error,
         )
+
+
+def part_of(cap: int, part: Decimal) -> int:
+    """A part of a cap, rounded down. In whole numbers: Decimals round at 28 digits."""
+    numerator, denominator = part.as_integer_ratio()
+    return cap * numerator // denominator
 
 
 def raised_by(raises: Iterable[Raise], budget: str, member: str, at_ns: int) -> int:

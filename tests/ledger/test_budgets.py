@@ -1,18 +1,30 @@
-"""Scopes: which accounts a request draws on."""
+"""Budgets: which accounts a request draws on, and what they may hold."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.budgets import DIMENSIONS, EACH, Scope, Subject, accounts_of
+from ledger.budgets import (
+    DIMENSIONS,
+    EACH,
+    Budget,
+    Raise,
+    Scope,
+    Subject,
+    Threshold,
+    accounts_of,
+)
+from ledger.money import MAX_NANOS
 from ledger.principals import Principal
 from ledger.windows import Window
-from tests.ledger.entries import NOW, SOMEBODY, budget
+from tests.ledger.entries import NOW, NOW_NS, SOMEBODY, budget
 
 names = st.sampled_from(["ada", "bob", "eve"])
 maybe = st.none() | names
@@ -127,3 +139,50 @@ def test_a_new_window_is_a_new_account() -> None:
     (tomorrow,) = days.accounts(subject, today.resets_at)
     assert last == today
     assert tomorrow.window_start_ns == int(today.resets_at.timestamp()) * 1_000_000_000
+
+
+def test_an_increase_raises_the_cap_and_its_parts() -> None:
+    """While it lasts, the cap is so much higher, and a block at a part of it is too; before it,
+    after it and for others nothing changes."""
+    raised = Raise("r", "each", "user=ada", 50, NOW_NS, NOW_NS + 1, "release week")
+    subject = Subject(SOMEBODY, "llama", "acme")
+    plain = budget("each", 100, Scope(user=EACH))
+    blocks = replace(plain, thresholds=(Threshold(Decimal("0.8"), blocks=True),))
+    later = NOW + timedelta(microseconds=1)
+
+    def cap(one: Budget, subject: Subject, now: datetime = NOW) -> int | None:
+        (account,) = one.accounts(subject, now, [raised])
+        return account.cap
+
+    assert cap(plain, subject) == 150
+    assert cap(blocks, subject) == 120
+    assert cap(plain, subject, later) == 100
+    assert cap(plain, subject, NOW - timedelta(microseconds=1)) == 100
+    assert cap(plain, replace(subject, principal=replace(SOMEBODY, user="bob"))) == 100
+    assert cap(replace(plain, name="other"), subject) == 100
+
+
+def test_no_cap_is_more_than_the_books_hold() -> None:
+    """However far a cap is raised, or a block lies beyond it, the account's fits into an int64."""
+    raised = Raise("r", "b", None, MAX_NANOS, 0, MAX_NANOS, "release week")
+    most = budget("b", MAX_NANOS)
+    beyond = replace(most, thresholds=(Threshold(Decimal(10), blocks=True),))
+    for one in (most, beyond):
+        assert one.account("", NOW, [raised]).cap == MAX_NANOS
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "most"),
+    [
+        ((), 1000),
+        ((Threshold(Decimal("0.5"), cheapest=True),), 1000),
+        ((Threshold(Decimal("0.8505"), blocks=True),), 850),
+        ((Threshold(Decimal("1.2"), blocks=True),), 1200),
+        ((Threshold(Decimal(1), allows=True),), None),
+        ((Threshold(Decimal(1), allows=True), Threshold(Decimal("1.2"), blocks=True)), 1200),
+        ((Threshold(Decimal("0.9"), blocks=True), Threshold(Decimal(2), blocks=True)), 900),
+    ],
+)
+def test_what_a_budget_lets_through(thresholds: tuple[Threshold, ...], most: int | None) -> None:
+    """All of its cap, unless a threshold blocks elsewhere or allows; the first block counts."""
+    assert replace(budget("b", 1000), thresholds=thresholds).most == most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.windows import Span, Window, span_of
+from ledger.errors import NotAWindow
+from ledger.windows import Rolling, Span, Window, span_of, window_of
 
 ZONES = sorted(available_timezones())
 ODD_ZONES = [
@@ -138,3 +140,105 @@ def test_minutes_and_hours_know_no_zone(zone: str, now: datetime, other: str) ->
         assert span == span_of(window, ZoneInfo(other), now.astimezone(ZoneInfo(other)))
         assert span.end == span.start + timedelta(seconds=seconds)
         assert span.start.timestamp() % seconds == 0
+
+
+def test_quarters_and_years_end_where_people_say() -> None:
+    """In local time, leap years and summer time included."""
+    berlin = ZoneInfo("Europe/Berlin")
+    leap_day = datetime(2028, 2, 29, 12, tzinfo=UTC)
+    for window, start, end in (
+        (Window.MONTH, (2028, 2, 1), (2028, 3, 1)),
+        (Window.QUARTER, (2028, 1, 1), (2028, 4, 1)),
+        (Window.YEAR, (2028, 1, 1), (2029, 1, 1)),
+    ):
+        span = span_of(window, berlin, leap_day)
+        assert span.start == datetime(*start, tzinfo=berlin)
+        assert span.end == datetime(*end, tzinfo=berlin)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(CALENDAR), st.sampled_from(ZONES), st.integers(2015, 2034), st.data())
+def test_spans_tile_time_where_months_end(
+    window: Window, zone: str, year: int, data: st.DataObject
+) -> None:
+    """Around local midnight of every month's first and last day, each leap day among them."""
+    month = data.draw(st.integers(1, 12))
+    first = datetime(year, month, 1, tzinfo=ZoneInfo(zone))
+    for hours in (-48, -24, -1, 0, 1, 24):
+        for tick in (-TICK, timedelta(0), TICK):
+            check(window, ZoneInfo(zone), first.astimezone(UTC) + timedelta(hours=hours) + tick)
+
+
+rolling_texts = st.builds(
+    lambda count, unit: f"rolling:{count}{unit}", st.integers(1, 9999), st.sampled_from("mhd")
+)
+
+
+@settings(max_examples=400)
+@given(rolling_texts, st.sampled_from(ZONES), moments, st.data())
+def test_a_rolling_window_counts_all_that_is_in_it(
+    text: str, zone: str, now: datetime, data: st.DataObject
+) -> None:
+    """Whatever was spent since now less its length counts, at most one bucket more does, and the
+    zone is nobody's concern."""
+    window = window_of(text)
+    assert isinstance(window, Rolling)
+    span = span_of(window, ZoneInfo(zone), now)
+    # Where a spend may lie, most of all at the edges of what is counted.
+    edges = [now, now - window.length, span.counted_since, span.start]
+    then = data.draw(st.sampled_from(edges)) + data.draw(
+        st.timedeltas(-2 * window.bucket, 2 * window.bucket) | st.sampled_from([-TICK, TICK])
+    )
+    began = span_of(window, ZoneInfo("UTC"), then).start
+    is_counted = span.counted_since <= began <= span.start
+    if now - window.length <= then <= now:
+        assert is_counted
+    if then < now - window.length - 2 * window.bucket:
+        assert not is_counted
+    assert span.start - span.counted_since < window.length + window.bucket
+
+
+def test_rolling_against_brute_force() -> None:
+    """Spends at random are summed by buckets and one by one: the buckets never have less, and
+    never what is older than the window by two buckets."""
+    draws, zone = random.Random(7), ZoneInfo("UTC")
+    for text in ("rolling:7m", "rolling:127m", "rolling:36h", "rolling:30d"):
+        window = window_of(text)
+        assert isinstance(window, Rolling)
+        begin = datetime(2026, 3, 1, tzinfo=UTC)
+        spends = [
+            (begin + draws.random() * 4 * window.length, draws.randrange(1000)) for _ in range(300)
+        ]
+        buckets: dict[datetime, int] = {}
+        for at, amount in spends:
+            start = span_of(window, zone, at).start
+            buckets[start] = buckets.get(start, 0) + amount
+        for now, _ in spends:
+            span = span_of(window, zone, now)
+            in_it = [one for one in buckets if span.counted_since <= one <= span.start]
+            counted = sum(buckets[one] for one in in_it)
+            true = sum(amount for at, amount in spends if now - window.length <= at <= now)
+            oldest = span.counted_since
+            assert now - oldest < window.length + 2 * window.bucket
+            most = sum(amount for at, amount in spends if oldest <= at < span.start + window.bucket)
+            assert true <= counted == most
+
+
+@given(rolling_texts)
+def test_a_bucket_is_a_small_part_of_its_window(text: str) -> None:
+    """Of every window there are at least 24 whole buckets; a day is the largest bucket."""
+    window = window_of(text)
+    assert isinstance(window, Rolling)
+    assert window.length >= 24 * window.bucket
+    assert timedelta(seconds=1) <= window.bucket <= timedelta(days=1)
+    assert str(window) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["fortnight", "Month", "", "rolling", "rolling:", "rolling:0d", "rolling:030d",
+             "rolling:10000d", "rolling:30w", "rolling:1.5h", "rolling:30d ", "rolling:٣d"],
+)  # fmt: skip
+def test_what_is_no_window(text: str) -> None:
+    """It is refused, with all that there are."""
+    with pytest.raises(NotAWindow, match="minute, hour, day, week, month, quarter, year, lifetime"):
+        window_of(text)
