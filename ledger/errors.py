@@ -12,9 +12,11 @@ LedgerError
 ├── RowRefused             a row that breaks a rule of the schema: a fault of ours, or doubled
 └── StoreError             the database
     ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
+    │   └── CommitUnknown  lost at the commit: whether it is written, nobody knows
     ├── StoreInUse         another `hedgerow serve` has these books open
     ├── NotOurStore        a file that is no Hedgerow database
-    └── StoreTooNew        written by a later version of Hedgerow
+    ├── StoreTooNew        written by a later version of Hedgerow
+    └── CannotMigrate      the tables cannot be brought to that version now, or at all
 """
 
 from __future__ import annotations
@@ -71,6 +73,10 @@ class StoreUnavailable(StoreError):
     pass
 
 
+class CommitUnknown(StoreUnavailable):
+    pass
+
+
 class StoreInUse(StoreError):
     pass
 
@@ -80,6 +86,10 @@ class NotOurStore(StoreError):
 
 
 class StoreTooNew(StoreError):
+    pass
+
+
+class CannotMigrate(StoreError):
     pass
 
 
