@@ -12,10 +12,12 @@ LedgerError
 ├── RowRefused             a row that breaks a rule of the schema: a fault of ours, or doubled
 └── StoreError             the database
     ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
+    │   └── CommitUnknown  lost at the commit: whether it is written, nobody knows
     ├── StoreInUse         another `hedgerow serve` has these books open
     ├── JournalDamaged     a journal that cannot be read to its end
     ├── NotOurStore        a file that is no Hedgerow database
-    └── StoreTooNew        written by a later version of Hedgerow
+    ├── StoreTooNew        written by a later version of Hedgerow
+    └── CannotMigrate      the tables cannot be brought to that version now, or at all
 """
 
 from __future__ import annotations
@@ -72,6 +74,10 @@ class StoreUnavailable(StoreError):
     pass
 
 
+class CommitUnknown(StoreUnavailable):
+    pass
+
+
 class StoreInUse(StoreError):
     pass
 
@@ -85,6 +91,10 @@ class NotOurStore(StoreError):
 
 
 class StoreTooNew(StoreError):
+    pass
+
+
+class CannotMigrate(StoreError):
     pass
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal, Self
 
 from sqlite_utils import Database
 
-from ledger.errors import NotOurStore, RowRefused, StoreTooNew, StoreUnavailable
-from ledger.schema import APPLICATION_ID, later_migrations, migrations
+from ledger.errors import NotOurStore, RowRefused, StoreUnavailable
+from ledger.lock import sole_server
+from ledger.migrations.history import NEWEST, refuse_later, steps, version
+from ledger.schema import APPLICATION_ID, migrations
 from ledger.sql import Dialect, Row, Value, marks
 
 Durability = Literal["process", "disk"]
@@ -48,9 +50,14 @@ class SqliteFile:
         *,
         durability: Durability = "process",
         create: bool = True,
+        migrate: bool = True,
+        is_server: bool = False,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> Self:
-        """Open the books at `path`, bringing older ones up to date.
+        """Open the books at `path`, bringing older ones up to date unless told not to.
+
+        is_server: the caller has the lock of `ledger.lock`. Nobody else brings books up to date
+        while a server has them: StoreInUse.
 
         Several programs may open new books at the same moment: the first makes them, the others
         wait. Raises NotOurStore for any other file, StoreTooNew for books of a later version,
@@ -70,17 +77,27 @@ class SqliteFile:
             ) from error
         try:
             database = Database(conn, execute_plugins=False)
-            _refuse_foreign(database, path)
+            is_new = _refuse_foreign(database, path)
+            opened = cls(database, path)
             with _translated(path):
                 conn.execute("PRAGMA foreign_keys = ON")
-                if migrations.pending(database):
-                    _migrate(database)
+                if is_new or (migrate and version(opened) < NEWEST):
+                    with nullcontext() if is_new or is_server else sole_server(path):
+                        opened._migrate()
                 _use_wal(conn)
                 conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
         except BaseException:
             conn.close()
             raise
-        return cls(database, path)
+        return opened
+
+    def _migrate(self) -> None:
+        """Make or update the tables and stamp the file as ours: together, so that whoever opens it
+        meanwhile, or after a crash, sees all of it or nothing."""
+        with self.transaction():
+            self._conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            migrations.apply(self.database)
+            steps(self, NEWEST)
 
     def close(self) -> None:
         self._conn.close()
@@ -152,28 +169,13 @@ class SqliteFile:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.IntegrityError as error:
+    except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
         raise RowRefused(f"{path} refuses a row: {error}; this is a fault in Hedgerow") from error
     except sqlite3.DatabaseError as error:
         raise StoreUnavailable(
             f"cannot use the books at {path}: {error}; check the disk, the rights of the file,"
             " and whether another program has it locked"
         ) from error
-
-
-def _migrate(database: Database) -> None:
-    """Make or update the tables and stamp the file as ours: together, so that whoever opens it
-    meanwhile, or after a crash, sees all of it or nothing."""
-    conn = database.conn
-    conn.execute("BEGIN IMMEDIATE")
-    try:
-        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrations.apply(database)
-        conn.execute("COMMIT")
-    except BaseException:
-        if conn.in_transaction:
-            conn.execute("ROLLBACK")
-        raise
 
 
 def _use_wal(conn: sqlite3.Connection) -> None:
@@ -189,7 +191,8 @@ def _use_wal(conn: sqlite3.Connection) -> None:
     raise sqlite3.OperationalError("several programs open it at this moment")
 
 
-def _refuse_foreign(database: Database, path: Path) -> None:
+def _refuse_foreign(database: Database, path: Path) -> bool:
+    """Raises NotOurStore, StoreTooNew. True for a file in which nothing is yet."""
     try:
         tables = database.table_names()  # before the stamp: books being made get both at once
         stamp = database.conn.execute("PRAGMA application_id").fetchone()[0]
@@ -204,8 +207,5 @@ def _refuse_foreign(database: Database, path: Path) -> None:
             f"{path} is a database of another program (tables {', '.join(tables[:3])}):"
             " name another file in ledger.url"
         )
-    if later := later_migrations(database, migrations):
-        raise StoreTooNew(
-            f"{path} was written by a later version of Hedgerow ({', '.join(later)}):"
-            " update Hedgerow, or name another file in ledger.url"
-        )
+    refuse_later(str(path), (one.name for one in migrations.applied(database)))
+    return not tables

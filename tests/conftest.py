@@ -11,6 +11,10 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import settings
 
+from tests.ledger.databases import books, make_books, postgres, sql
+
+__all__ = ["books", "make_books", "postgres", "sql"]
+
 settings.register_profile(
     "hedgerow", derandomize=True, deadline=None, database=None, max_examples=60
 )

@@ -1,0 +1,1 @@
+"""The tables of the books as they change from version to version, and back."""
