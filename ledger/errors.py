@@ -14,6 +14,7 @@ LedgerError
     ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
     │   └── CommitUnknown  lost at the commit: whether it is written, nobody knows
     ├── StoreInUse         another `hedgerow serve` has these books open
+    ├── JournalDamaged     a journal that cannot be read to its end
     ├── NotOurStore        a file that is no Hedgerow database
     ├── StoreTooNew        written by a later version of Hedgerow
     └── CannotMigrate      the tables cannot be brought to that version now, or at all
@@ -78,6 +79,10 @@ class CommitUnknown(StoreUnavailable):
 
 
 class StoreInUse(StoreError):
+    pass
+
+
+class JournalDamaged(StoreError):
     pass
 
 

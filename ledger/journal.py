@@ -1,0 +1,260 @@
+"""Journal: what a worker has held and ended, on disk before anybody is told.
+
+One file after another, `000001.log`, …; each record is its length, its CRC-32 and its bytes, written
+with one call into space that the file already has. The end of a hold therefore always finds room:
+a disk that is full refuses holds, never charges. What is written survives the death of the process
+at once, and a loss of power once it is synced.
+
+A journal belongs to the process that has its lock; the kernel frees that when its holder dies.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import IO, Self
+
+from ledger.errors import JournalDamaged, StoreInUse, StoreUnavailable
+
+SEGMENT_BYTES = 16 << 20
+"""How long a file is made: some 30,000 requests."""
+MOST_BYTES = 1 << 30
+"""How much may wait to be folded; beyond that nothing new is held."""
+END_BYTES = 1_024
+"""Room that is kept for the end of each open hold."""
+
+_HEAD = Struct("<II")
+_SUFFIX = ".log"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in a journal: before the record at `position` of a segment."""
+
+    segment: int
+    position: int
+
+
+START = Place(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record's bytes, and the place after it."""
+
+    data: bytes
+    after: Place
+
+
+class Journal:
+    """An open journal. `append` and `close` it from one thread; others may read what is written."""
+
+    def __init__(
+        self, folder: Path, lock: IO[str], *, segment_bytes: int, most_bytes: int
+    ) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._segment_bytes = segment_bytes
+        self._most_segments = max(2, most_bytes // segment_bytes)
+        self._files: dict[int, int] = {}
+        """File descriptors, by the number of the segment."""
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            self._files[int(path.stem)] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._spare: tuple[int, int] | None = None
+        self._segment = max(self._files, default=0)
+        self._position = self._size = 0
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, most_bytes: int = MOST_BYTES
+    ) -> Self:
+        """Take the journal in `folder`, made if it is not there. Read what another process left in
+        it, then `begin`. Raises StoreInUse while another has it, StoreUnavailable."""
+        with ExitStack() as until_open, _translated(folder, "open"):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = until_open.enter_context((folder / "lock").open("a"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreInUse(f"the journal {folder} belongs to a running worker") from None
+            journal = cls(folder, lock, segment_bytes=segment_bytes, most_bytes=most_bytes)
+            until_open.pop_all()
+            return journal
+
+    # -- writing
+
+    def begin(self, after: Place) -> None:
+        """Write to a new segment from here on, and give up those before it: they are folded.
+
+        after: how far the books have ever folded it; no place comes twice, even if the folder was
+        lost. Raises StoreUnavailable.
+        """
+        old = sorted(self._files)
+        self._segment = max(self._segment, after.segment) + 1
+        self._files[self._segment] = self._made(self._segment)
+        self._position, self._size = 0, self._segment_bytes
+        for one in old:
+            self._remove(one)
+
+    @property
+    def tail(self) -> Place:
+        """Where the next record will stand."""
+        return Place(self._segment, self._position)
+
+    def append(self, data: bytes, *, keep_free: int = 0) -> None:
+        """Write a record. It is there, whatever happens to this process from here on.
+
+        keep_free: of a hold: bytes that have to stay free after it, for ends of others. Raises
+        StoreUnavailable if there is no room: always before anything is written.
+        """
+        size = _HEAD.size + len(data)
+        # A head of zeros after the last record says that it is the last.
+        if self._position + size + _HEAD.size + keep_free > self._size:
+            self._next_segment(size + keep_free)
+        record = _HEAD.pack(len(data), zlib.crc32(data)) + data
+        with _translated(self.folder, "write"):
+            written = os.pwrite(self._files[self._segment], record, self._position)
+        if written != size:
+            raise StoreUnavailable(
+                f"the journal {self.folder} takes no more: the disk is full; free some space"
+            )
+        self._position += size
+
+    def prepare(self) -> None:
+        """Make the next segment ahead of its need; by another thread than the one that appends.
+
+        Raises StoreUnavailable.
+        """
+        if self._spare is None and self._position > self._size // 2:
+            number = self._segment + 1
+            self._spare = (number, self._made(number))
+
+    def sync(self) -> None:
+        """Wait until what was appended is safe from a loss of power. Raises StoreUnavailable."""
+        with _translated(self.folder, "write"):
+            os.fdatasync(self._files[self._segment])
+
+    def release(self, before: Place) -> None:
+        """Everything before this place is folded: its segments go."""
+        for one in [number for number in self._files if number < before.segment]:
+            self._remove(one)
+
+    def _next_segment(self, size: int) -> None:
+        if size + _HEAD.size > self._segment_bytes:
+            # Ends of others need more than a whole segment: they may take the next one as well.
+            size = min(size, self._segment_bytes - _HEAD.size)
+        if len(self._files) >= self._most_segments:
+            raise StoreUnavailable(
+                f"the journal {self.folder} is full: {self._most_segments * self._segment_bytes}"
+                " bytes wait for the books; check the database"
+            )
+        spare, self._spare = self._spare, None
+        if spare is not None and spare[0] == self._segment + 1:
+            number, file = spare
+        else:
+            number = self._segment + 1
+            file = self._made(number)
+        self._files[number] = file
+        self._segment, self._position, self._size = number, 0, self._segment_bytes
+
+    def _made(self, number: int) -> int:
+        path = self._path(number)
+        with _translated(self.folder, "write"):
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(file, 0, self._segment_bytes)
+            except BaseException:
+                os.close(file)
+                path.unlink()
+                raise
+        return file
+
+    def _remove(self, number: int) -> None:
+        os.close(self._files.pop(number))
+        self._path(number).unlink(missing_ok=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}{_SUFFIX}"
+
+    # -- reading
+
+    def records(self, since: Place = START, until: Place | None = None) -> Iterator[Record]:
+        """Records from a place on, oldest first, up to `until` (of a writing journal: its tail).
+
+        A record that a dying machine left half-written ends the last segment; in an earlier one it
+        raises JournalDamaged.
+        """
+        last = max(self._files, default=0)
+        for number in sorted(self._files):
+            if number < since.segment:
+                continue
+            end = until.position if until is not None and number == until.segment else None
+            start = since.position if number == since.segment else 0
+            yield from self._records_of(number, start, end, is_last=number == last)
+            if until is not None and number == until.segment:
+                return
+
+    def _records_of(
+        self, number: int, position: int, end: int | None, *, is_last: bool
+    ) -> Iterator[Record]:
+        file, chunk, at = self._files[number], b"", 0
+        while end is None or position < end:
+            if len(chunk) - at < _HEAD.size:
+                chunk, at = os.pread(file, _CHUNK, position), 0
+                if len(chunk) < _HEAD.size:
+                    return
+            size, crc = _HEAD.unpack_from(chunk, at)
+            if not size and not crc:
+                return
+            if len(chunk) - at < _HEAD.size + size:
+                chunk, at = os.pread(file, max(_CHUNK, _HEAD.size + size), position), 0
+            data = chunk[at + _HEAD.size : at + _HEAD.size + size]
+            if len(data) != size or zlib.crc32(data) != crc:
+                if is_last:
+                    return
+                raise JournalDamaged(
+                    f"{self._path(number)} is damaged at byte {position}: restore it, or write the"
+                    " rest off with `hedgerow ledger write-off`"
+                )
+            at += _HEAD.size + size
+            position += _HEAD.size + size
+            yield Record(data, Place(number, position))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written, or all of it is gone."""
+        return not self._files
+
+    def close(self, *, remove: bool = False) -> None:
+        """Give the journal up. remove: with all that is in it, for it is folded."""
+        if self._spare is not None:
+            number, file = self._spare
+            os.close(file)
+            self._path(number).unlink(missing_ok=True)
+        for number in list(self._files):
+            if remove:
+                self._remove(number)
+            else:
+                os.close(self._files.pop(number))
+        self._lock.close()
+
+
+_CHUNK = 1 << 18
+
+
+@contextmanager
+def _translated(folder: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "free some space" if error.errno == errno.ENOSPC else "check the folder and the disk"
+        raise StoreUnavailable(
+            f"cannot {what} the journal {folder}: {error.strerror}; {hint}"
+        ) from error
