@@ -92,6 +92,14 @@ def _told(soft: Money, usd: Money | None, channels: tuple[str, ...]) -> Threshol
         return Threshold(Decimal(soft) / Decimal(usd), notify=channels)
 
 
+def with_limits(
+    there: Iterable[Budget], whose: Whose, limits: Limits, channels: tuple[str, ...] = ()
+) -> tuple[Budget, ...]:
+    """All the budgets of an owner, when `limits` are those of `whose` and the others stay."""
+    rest = (one for one in there if one.scope != whose.scope or counted_by(one)[2])
+    return (*budgets_for(whose, limits, channels), *rest)
+
+
 def limits_in(whose: Whose, budgets: Iterable[Budget]) -> Limits:
     """The limits that `budgets` keep for `whose`; the inverse of `budgets_for`."""
     own = [one for one in budgets if one.scope == whose.scope]
