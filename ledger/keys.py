@@ -18,6 +18,9 @@ class KeyRecord:
     """A key as the books know it: everything but the key itself.
 
     label: the key's first and last characters, for people to tell keys apart.
+    metadata: a JSON object, as its owner wrote it; nothing here reads it.
+    replaced_at_ns: of the secret that a key had before it was rotated: when that one stops.
+    barred_by: who else is blocked, and the key with it: `team research`.
     """
 
     id: str
@@ -27,6 +30,10 @@ class KeyRecord:
     created_at_ns: int
     expires_at_ns: int | None
     revoked_at_ns: int | None
+    metadata: str = "{}"
+    blocked: bool = False
+    replaced_at_ns: int | None = None
+    barred_by: str | None = None
 
     def check(self, now_ns: int) -> None:
         """Raises KeyRefused, saying why, unless the key may be used at `now_ns`."""
@@ -34,6 +41,13 @@ class KeyRecord:
             raise KeyRefused(f"key {self.label} was revoked: ask your platform team for a new one")
         if self.expires_at_ns is not None and self.expires_at_ns <= now_ns:
             raise KeyRefused(f"key {self.label} has expired: ask your platform team for a new one")
+        if self.replaced_at_ns is not None and self.replaced_at_ns <= now_ns:
+            raise KeyRefused(f"key {self.label} was replaced: use the secret that was made for it")
+        if self.blocked or self.barred_by is not None:
+            barred = (
+                "is blocked" if self.blocked else f"cannot be used: {self.barred_by} is blocked"
+            )
+            raise KeyRefused(f"key {self.label} {barred}; ask your platform team to unblock it")
 
 
 def new_key(random_bytes: Callable[[int], bytes]) -> str:
@@ -53,11 +67,13 @@ def mint(
     tags: tuple[str, ...] = (),
     models: frozenset[str] | None = None,
     expires_at_ns: int | None = None,
+    metadata: str = "{}",
 ) -> tuple[str, KeyRecord]:
     """A new key and its record: the secret is for its owner alone, the record for the books."""
     secret, key_id = new_key(random_bytes), new_id("key", at_ns, random_bytes)
-    who = Principal(key_id, org, team, project, user, tags, models)
-    return secret, KeyRecord(key_id, label_of(secret), name, who, at_ns, expires_at_ns, None)
+    label = label_of(secret)
+    who = Principal(key_id, org, team, project, user, tags, models, name or label)
+    return secret, KeyRecord(key_id, label, name, who, at_ns, expires_at_ns, None, metadata)
 
 
 def label_of(key: str) -> str:

@@ -16,18 +16,24 @@ def authenticate(x: Exchange, house: House) -> Principal:
     return owner_of_key(x.headers, house)
 
 
-def owner_of_key(headers: Mapping[str, str], house: House) -> Principal:
-    """The same for what has no story: headers, their names in any case that they compare in."""
+def key_sent(headers: Mapping[str, str]) -> str:
+    """The key that a request comes with; empty for none."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         # Anthropic's clients, and Azure's, have headers of their own.
         key = headers.get("x-api-key") or headers.get("api-key") or ""
-    if not key.strip():
+    return key.strip()
+
+
+def owner_of_key(headers: Mapping[str, str], house: House) -> Principal:
+    """The same for what has no story: headers, their names in any case that they compare in."""
+    key = key_sent(headers)
+    if not key:
         raise NotAuthenticated(
             "no API key: send the header `Authorization: Bearer sk-hedge-…`"
             " (create a key with `hedgerow key create`)"
         )
     try:
-        return house.book.principal(key.strip())
+        return house.book.principal(key)
     except KeyRefused as refused:
         raise NotAuthenticated(str(refused)) from None

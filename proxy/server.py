@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -125,8 +125,13 @@ class AiohttpExchange:
         return self.response
 
 
-def application(house: House, limits: ServerLimits, desk: BatchDesk) -> web.Application:
-    """Every route of the HTTP contract that this version has; everything else is a JSON 404."""
+def application(
+    house: House, limits: ServerLimits, desk: BatchDesk, more: Iterable[web.RouteDef] = ()
+) -> web.Application:
+    """Every route of the HTTP contract that this version has; everything else is a JSON 404.
+
+    more: routes that have their own ways to the books, as those of the admin API.
+    """
     app = web.Application(client_max_size=limits.body_bytes, middlewares=[_errors_in_our_shape])
     app[HOUSE] = house
     app[_STORIES] = Stories()
@@ -143,6 +148,18 @@ def application(house: House, limits: ServerLimits, desk: BatchDesk) -> web.Appl
         app.router.add_routes(desk.routes(prefix))
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
+    app.router.add_routes(more)
+    return app
+
+
+def admin_application(
+    house: House, limits: ServerLimits, routes: Iterable[web.RouteDef]
+) -> web.Application:
+    """The routes of the admin API alone, for an address of its own."""
+    app = web.Application(client_max_size=limits.body_bytes, middlewares=[_errors_in_our_shape])
+    app[HOUSE] = house
+    app.router.add_get("/health/live", _live)
+    app.router.add_routes(routes)
     return app
 
 

@@ -1,0 +1,68 @@
+"""AdminDesk: what every admin route needs, and who may ask it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from hashlib import sha256
+
+from aiohttp import web
+
+from ledger.errors import NameTaken
+from ledger.ids import new_id
+from proxy.admin.asked import Asked, Story, content_of
+from proxy.admin.books import PolicyBooks
+from proxy.auth import key_sent
+from proxy.clock import Clock
+from proxy.errors import Conflict, NotAuthenticated
+from proxy.wires import body as bodies
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminDesk:
+    """admin_key: whoever has it may all that is here. known_models: the names that keys can be
+    given. channels: who is told of soft budgets."""
+
+    books: PolicyBooks
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    admin_key: str
+    known_models: Callable[[], Collection[str]]
+    channels: tuple[str, ...] = ()
+    body_timeout_s: float = 30.0
+
+    def now_ns(self) -> int:
+        return self.clock.now_ns()
+
+    def new_id(self, prefix: str) -> str:
+        return new_id(prefix, self.clock.now_ns(), self.random_bytes)
+
+    def may(self, headers: web.BaseRequest) -> bool:
+        """Whether a request comes with the admin key; it takes as long to say no to any other."""
+        sent, ours = key_sent(headers.headers).encode(), self.admin_key.encode()
+        return hmac.compare_digest(sha256(sent).digest(), sha256(ours).digest())
+
+    def admin(self, story: Story) -> Handler:
+        """A story as a handler, for the admin key alone."""
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            if not self.may(request):
+                raise NotAuthenticated(
+                    "this needs the admin key: send the header `Authorization: Bearer …` with"
+                    " what server.admin_key is in the configuration"
+                )
+            return await self.answered(request, story)
+
+        return handler
+
+    async def answered(self, request: web.Request, story: Story) -> web.Response:
+        content = await content_of(request, self.body_timeout_s)
+        try:
+            told = await story(Asked(request, content))
+        except NameTaken as taken:
+            raise Conflict(str(taken)) from None
+        headers = {"Content-Type": "application/json", "x-request-id": self.new_id("req")}
+        return web.Response(body=bodies.encode(told), headers=headers)

@@ -1,0 +1,1 @@
+"""LiteLLM's management routes, with its names of fields and their meaning."""
