@@ -20,6 +20,7 @@ from proxy.errors import log
 
 Security = Literal["starttls", "tls", "none"]
 TIMEOUT_S = 30.0
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,10 @@ class Mail:
         except TimeoutError:
             raise NotSent(f"{server.host} gave no answer in {self._timeout_s:g} s") from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise NotSent(f"{server.host}: {_one_line(str(error))}") from None
+            raise NotSent(f"{server.host}: {_why(error)}") from None
         # The others have it: to send it again would tell them twice.
         for address, said in refused.items():
-            reason = _one_line(f"{said.code} {said.message}")
-            log.error("%s was not mailed to %s: %s", notice.id, address, reason)
+            log.error("%s was not mailed to %s: %s", notice.id, address, _said(said))
 
 
 def message(notice: Notice, sender: str, recipients: Sequence[str]) -> EmailMessage:
@@ -92,5 +92,19 @@ def message(notice: Notice, sender: str, recipients: Sequence[str]) -> EmailMess
     return mail
 
 
+def _why(error: aiosmtplib.SMTPException | OSError) -> str:
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused():
+            return "; ".join(f"{one.recipient}: {_said(one)}" for one in error.recipients)
+        case aiosmtplib.SMTPResponseException():
+            return _said(error)
+        case _:
+            return _one_line(str(error)) or type(error).__name__
+
+
+def _said(answer: aiosmtplib.SMTPResponse | aiosmtplib.SMTPResponseException) -> str:
+    return _one_line(f"{answer.code} {answer.message}")
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())[:LONGEST_REASON]
