@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
+from ledger.measures import Measure
 from ledger.money import Money, as_usd, usd_text
-
-USD = "usd"
 
 
 class NoticeKind(StrEnum):
@@ -27,25 +27,26 @@ class NoticeKind(StrEnum):
 class Notice:
     """One thing that happened to one budget's account.
 
-    scope: the member of the budget, as `team=research`. measure: what the budget counts (`usd`,
-    `tokens`, `requests`, `parallel`). spent, cap: in that unit, nano-USD for `usd`. part: the
-    fraction of the cap that was crossed, None where none was. resets_at: ISO 8601, None for what
-    never resets. about: what more there is to know it by, as the name of an increase.
-    channels: over which it is told. id: made from the rest when not given, the same for the same
-    crossing: one cap, window and part. A threshold crossed again under a raised cap is another.
+    scope: the member of the budget, as `team=research`. spent, cap: in the measure's unit, USD in
+    nanos. part: the fraction of the cap that was crossed, None where none was. resets_at: in
+    UTC; None for what never resets. about: what more there is to say, as the name of an increase.
+    channels: over which it is told.
+
+    id: what makes it told once. Made from the rest when not given, the same for the same crossing:
+    of one part, of one cap, in one window; a threshold crossed again under a raised cap is another.
     """
 
     at_ns: int
     budget: str
     scope: str
     kind: NoticeKind
-    measure: str
+    measure: Measure
     spent: int
     cap: int
     part: Decimal | None
     window: str
     window_start_ns: int
-    resets_at: str | None
+    resets_at: datetime | None
     channels: tuple[str, ...]
     about: str = ""
     id: str = ""
@@ -57,7 +58,7 @@ class Notice:
     def _id(self) -> str:
         part = "" if self.part is None else f"{self.part.normalize():f}"
         which = (
-            *(self.kind.value, self.budget, self.scope, self.measure, str(self.cap), part),
+            *(self.kind.value, self.budget, self.scope, self.measure.value, str(self.cap), part),
             *(self.window, str(self.window_start_ns), self.about),
         )
         # Lengths keep names apart that run together: nobody's name can make it another's notice.
@@ -71,8 +72,7 @@ class Notice:
 
     def text(self) -> str:
         """One line for people: what happened, and what to do."""
-        until = "it never resets" if self.resets_at is None else f"it resets at {self.resets_at}"
-        return _on_one_line(f"{self.subject}: {self._stand}, {until}; {self._advice}")
+        return _on_one_line(f"{self.subject}: {self._stand}, {self._until}; {self._advice}")
 
     @property
     def _happened(self) -> str:
@@ -101,14 +101,20 @@ class Notice:
             case NoticeKind.RAISE:
                 return "if nobody meant this, take the increase back"
 
+    @property
+    def _until(self) -> str:
+        if self.resets_at is None:
+            return "it never resets"
+        return f"it resets at {self.resets_at:%Y-%m-%d %H:%M} UTC"
+
     def _amount(self, amount: int) -> str:
-        if self.measure == USD:
+        if self.measure is Measure.USD:
             return f"{usd_text(Money(amount), places=2)} USD"
-        return f"{amount:,} {self.measure}"
+        return f"{amount:,} {self.measure.unit}"
 
     def in_unit(self, amount: int) -> Decimal | int:
         """`spent` or `cap` as the outside has it: USD as Decimal, counts as they are."""
-        return as_usd(Money(amount)) if self.measure == USD else amount
+        return as_usd(Money(amount)) if self.measure is Measure.USD else amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,55 +1,36 @@
 """The outbox: notices that wait for delivery, in the same database and transaction as the money.
 
 What put a budget over its threshold and the notice of it are committed together, so that neither
-is there without the other; adding a notice again changes nothing, so that it is told once. The SQL
-is the same for SQLite and PostgreSQL.
+is there without the other; adding a notice again changes nothing, so that it is told once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
 from ledger.money import MAX_NANOS
 from ledger.notices import Delivery, Notice, from_json, to_json
+from ledger.sql import Row, Sql, marks
 
 DELIVERIES = (
     # keep_until_ns: a finished row is what keeps its notice from being told again, so it stays
     # as long as the window that it is about, and some more.
     """CREATE TABLE deliveries (
         notice_id TEXT NOT NULL, channel TEXT NOT NULL, notice TEXT NOT NULL,
-        created_at_ns BIGINT NOT NULL, keep_until_ns BIGINT NOT NULL,
-        tries BIGINT NOT NULL, next_try_at_ns BIGINT NOT NULL,
+        created_at_ns INTEGER NOT NULL, keep_until_ns INTEGER NOT NULL,
+        tries INTEGER NOT NULL, next_try_at_ns INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('due', 'delivered', 'given_up')),
         why TEXT NOT NULL, PRIMARY KEY (notice_id, channel)
-    )""",
+    ) STRICT""",
     "CREATE INDEX deliveries_due ON deliveries (next_try_at_ns) WHERE state = 'due'",
     "CREATE INDEX deliveries_done ON deliveries (keep_until_ns) WHERE state <> 'due'",
 )
-"""The statements that make it: portable types, nothing of one database alone."""
+"""The statements that make it, as those in `ledger.tables`."""
 
 KEPT_NS = 30 * 86_400 * 1_000_000_000
 """How long a finished delivery is kept beyond its window, for those who ask what was told."""
-
-
-class Rows(Protocol):
-    """What a statement gave."""
-
-    @property
-    def rowcount(self) -> int: ...
-
-    def fetchone(self) -> Any: ...
-
-    def fetchall(self) -> Sequence[Any]: ...
-
-
-class Sql(Protocol):
-    """A connection, SQLite's or PostgreSQL's, in the transaction of whoever calls."""
-
-    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Rows: ...
 
 
 class OutboxTable:
@@ -75,8 +56,7 @@ class OutboxTable:
     ) -> tuple[Delivery, ...]:
         """Deliveries whose time has come, the longest due first. What cannot be read any more is
         given up."""
-        marks = ", ".join("?" for _ in except_channels)
-        others = f"AND channel NOT IN ({marks})" if except_channels else ""
+        others = f"AND channel NOT IN ({marks(len(except_channels))})" if except_channels else ""
         rows = self._sql.execute(
             "SELECT notice_id, channel, notice, created_at_ns, tries FROM deliveries"
             f" WHERE state = 'due' AND next_try_at_ns <= ? {others}"
@@ -85,7 +65,7 @@ class OutboxTable:
         ).fetchall()
         return tuple(self._read(rows))
 
-    def _read(self, rows: Sequence[Any]) -> Iterator[Delivery]:
+    def _read(self, rows: Iterable[Row]) -> Iterator[Delivery]:
         for notice_id, channel, text, created_at_ns, tries in rows:
             try:
                 notice = from_json(text)
@@ -134,5 +114,5 @@ def _keep_until_ns(notice: Notice, now_ns: int) -> int:
     """For ever where the window never ends: there are no more of them than accounts."""
     if notice.resets_at is None:
         return MAX_NANOS
-    resets_at_ns = int(datetime.fromisoformat(notice.resets_at).timestamp()) * 1_000_000_000
+    resets_at_ns = int(notice.resets_at.timestamp()) * 1_000_000_000
     return min(max(now_ns, resets_at_ns) + KEPT_NS, MAX_NANOS)

@@ -71,7 +71,7 @@ def payload(notice: Notice) -> bytes:
         {
             "id": notice.id,
             "kind": notice.kind,
-            "at": datetime.fromtimestamp(notice.at_ns // 1_000_000_000, UTC).isoformat(),
+            "at": _iso(notice.at_ns),
             "budget": notice.budget,
             "scope": notice.scope,
             "measure": notice.measure,
@@ -79,8 +79,8 @@ def payload(notice: Notice) -> bytes:
             "cap": notice.in_unit(notice.cap),
             "part": notice.part,
             "window": notice.window,
-            "window_start": _window_start(notice),
-            "resets_at": notice.resets_at,
+            "window_start": _iso(notice.window_start_ns),
+            "resets_at": notice.resets_at.isoformat() if notice.resets_at else None,
             "about": notice.about or None,
             "text": _escaped(notice.text()),
         }
@@ -93,8 +93,8 @@ def signature(secret: str, at_s: int, body: bytes) -> str:
     return f"t={at_s},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def _window_start(notice: Notice) -> str:
-    return datetime.fromtimestamp(notice.window_start_ns // 1_000_000_000, UTC).isoformat()
+def _iso(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).isoformat()
 
 
 def _escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.measures import Measure
 from ledger.notices import Notice, NoticeKind, from_json, percent, to_json
 from tests.ledger.entries import NOW_NS
+
+MARCH_ENDS = datetime(2026, 3, 31, 22, tzinfo=UTC)
+"""In Berlin."""
 
 names = st.text(max_size=8)
 parts = st.none() | st.decimals(0, 2, allow_nan=False, places=3)
@@ -20,7 +25,7 @@ crossings = st.fixed_dictionaries(
         "budget": names,
         "scope": names,
         "kind": st.sampled_from(NoticeKind),
-        "measure": st.sampled_from(["usd", "tokens", "requests", "parallel"]),
+        "measure": st.sampled_from(Measure),
         "cap": st.integers(0, 3),
         "part": parts,
         "window": st.sampled_from(["month", "lifetime"]),
@@ -33,7 +38,7 @@ tellings = st.fixed_dictionaries(
     {
         "at_ns": st.integers(0, 2**62),
         "spent": st.integers(-5, 2**62),
-        "resets_at": st.none() | st.just("2026-04-01T00:00:00+02:00"),
+        "resets_at": st.none() | st.datetimes(timezones=st.just(UTC)),
         "channels": st.lists(names, max_size=3).map(tuple),
     }
 )
@@ -47,13 +52,13 @@ def notice(**more: Any) -> Notice:
             budget="research-month",
             scope="team=research",
             kind=NoticeKind.THRESHOLD,
-            measure="usd",
+            measure=Measure.USD,
             spent=17_003_200_000_000,
             cap=20_000_000_000_000,
             part=Decimal("0.85"),
             window="month",
             window_start_ns=1_772_319_600_000_000_000,
-            resets_at="2026-04-01T00:00:00+02:00",
+            resets_at=MARCH_ENDS,
             channels=("ops",),
         ),
         **({"id": ""} | more),
@@ -104,14 +109,14 @@ def test_one_line_whatever_names_are(
             {},
             (
                 "budget research-month (team=research) reached 85%: 17,003.20 USD of 20,000.00 USD"
-                " are spent, it resets at 2026-04-01T00:00:00+02:00; see who spends it with"
+                " are spent, it resets at 2026-03-31 22:00 UTC; see who spends it with"
                 " `hedgerow spend`, or raise its cap"
             ),
         ),
         (
             {
                 "kind": NoticeKind.SHADOW,
-                "measure": "tokens",
+                "measure": Measure.TOKENS,
                 "spent": 999,
                 "cap": 1000,
                 "resets_at": None,
@@ -126,7 +131,7 @@ def test_one_line_whatever_names_are(
             {"kind": NoticeKind.RAISE, "about": "launch week"},
             (
                 "budget research-month (team=research) was raised: its cap is 20,000.00 USD by"
-                " launch week, 17,003.20 USD are spent, it resets at 2026-04-01T00:00:00+02:00; if"
+                " launch week, 17,003.20 USD are spent, it resets at 2026-03-31 22:00 UTC; if"
                 " nobody meant this, take the increase back"
             ),
         ),

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlite_utils import Database
 
 from ledger.money import MAX_NANOS
 from ledger.notices import Delivery
 from ledger.outbox_table import DELIVERIES, KEPT_NS, OutboxTable
+from ledger.sqlite_file import SqliteFile
+from ledger.tables import ddl
 from tests.ledger.entries import NOW_NS
-from tests.ledger.test_notices import notice
+from tests.ledger.test_notices import MARCH_ENDS, notice
 
-MARCH_ENDS_NS = 1_774_994_400_000_000_000
-"""2026-04-01 in Berlin."""
+MARCH_ENDS_NS = int(MARCH_ENDS.timestamp()) * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
 CHANNELS = ("a", "b", "c")
 
 
-def new_table() -> tuple[sqlite3.Connection, OutboxTable]:
+class Undone(Exception):
+    pass
+
+
+def new_table() -> tuple[SqliteFile, OutboxTable]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
+    sql = SqliteFile(Database(connection), Path(":memory:"))
     for statement in DELIVERIES:
-        connection.execute(statement)
-    return connection, OutboxTable(connection)
+        sql.execute(ddl(statement, sql.dialect))
+    return sql, OutboxTable(sql)
 
 
 @dataclass
@@ -46,7 +54,7 @@ class Outbox(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connection, self.table = new_table()
+        self.sql, self.table = new_table()
         self.rows: dict[tuple[str, str], Row] = {}
         self.taken: list[Delivery] = []
         self.now_ns = NOW_NS
@@ -114,10 +122,7 @@ class Outbox(RuleBasedStateMachine):
             if row.state != "due" and row.keep_until_ns <= self.now_ns
         ]
         assert self.table.forget(self.now_ns, limit) == min(limit, len(old))
-        kept = {
-            tuple(one)
-            for one in self.connection.execute("SELECT notice_id, channel FROM deliveries")
-        }
+        kept = {tuple(one) for one in self.sql.execute("SELECT notice_id, channel FROM deliveries")}
         gone = self.rows.keys() - kept
         assert gone <= set(old)
         for key in gone:
@@ -125,14 +130,14 @@ class Outbox(RuleBasedStateMachine):
 
     @invariant()
     def as_the_model_has_it(self) -> None:
-        found = self.connection.execute(
+        found = self.sql.execute(
             "SELECT notice_id, channel, created_at_ns, keep_until_ns, next_try_at_ns, tries, state,"
             " why FROM deliveries"
         ).fetchall()
         assert {(one[0], one[1]): Row(*one[2:]) for one in found} == self.rows
 
     def teardown(self) -> None:
-        self.connection.close()
+        self.sql.close()
 
 
 TestOutbox = Outbox.TestCase
@@ -141,39 +146,37 @@ TestOutbox.settings = settings(max_examples=60, stateful_step_count=30)
 
 def test_a_notice_and_its_cause_are_committed_together() -> None:
     """What is rolled back takes its notice with it, and may be told later."""
-    connection, table = new_table()
-    with closing(connection):
-        connection.execute("BEGIN")
-        assert table.add(notice(), NOW_NS) == 1
-        connection.execute("ROLLBACK")
+    sql, table = new_table()
+    with closing(sql):
+        with suppress(Undone), sql.transaction():
+            assert table.add(notice(), NOW_NS) == 1
+            raise Undone
         assert table.due(NOW_NS, 10) == ()
         assert table.add(notice(), NOW_NS) == 1
 
 
 def test_what_cannot_be_read_is_given_up_and_stops_nobody() -> None:
     """A row that is no notice is kept as given up, and the others come."""
-    connection, table = new_table()
-    with closing(connection):
+    sql, table = new_table()
+    with closing(sql):
         table.add(notice(), NOW_NS)
         table.add(notice(cap=1), NOW_NS)
-        connection.execute(
-            "UPDATE deliveries SET notice = '{}' WHERE notice_id = ?", (notice().id,)
-        )
+        sql.execute("UPDATE deliveries SET notice = '{}' WHERE notice_id = ?", (notice().id,))
         assert [one.notice for one in table.due(NOW_NS, 10)] == [notice(cap=1)]
-        ended = connection.execute("SELECT notice_id, why FROM deliveries WHERE state = 'given_up'")
+        ended = sql.execute("SELECT notice_id, why FROM deliveries WHERE state = 'given_up'")
         assert [(notice().id, True)] == [(one, "unreadable" in why) for one, why in ended]
 
 
 def test_a_look_reads_only_what_it_finds() -> None:
     """However many have ended, what is due, and what may be forgotten, is found by an index."""
-    connection, table = new_table()
-    with closing(connection):
+    sql, table = new_table()
+    with closing(sql):
         asked: list[str] = []
-        connection.set_trace_callback(asked.append)
+        sql.database.conn.set_trace_callback(asked.append)
         table.due(NOW_NS, 10, {"a"})
         table.forget(NOW_NS, 10)
-        connection.set_trace_callback(None)
+        sql.database.conn.set_trace_callback(None)
         for statement, index in zip(asked, ("deliveries_due", "deliveries_done"), strict=True):
-            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            plan = sql.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             assert any(f"SEARCH deliveries USING INDEX {index}" in step[3] for step in plan)
             assert not any("SCAN deliveries" in step[3] for step in plan)

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from hedgerow.errors import NotSent
 from hedgerow.notifications.channel import Channel
@@ -36,6 +37,8 @@ from hedgerow.notifications.webhook import Webhook
 from ledger.errors import StoreUnavailable
 from ledger.notices import Notice
 from ledger.outbox_table import DELIVERIES, OutboxTable
+from ledger.sqlite_file import SqliteFile
+from ledger.tables import ddl
 from tests.hedgerow.notifications.receivers import hook
 from tests.ledger.entries import NOW_NS
 from tests.ledger.test_notices import notice
@@ -69,26 +72,26 @@ class Books:
 
     def __init__(self, path: Path | str) -> None:
         self._thread = ThreadPoolExecutor(1)
-        self._connection = self._thread.submit(self._open, path).result()
-        self._table = OutboxTable(self._connection)
+        self._sql = self._thread.submit(self._open, path).result()
+        self._table = OutboxTable(self._sql)
         self.outbox = StoredOutbox(self._table, self._submit)
         self.fails: Callable[[], bool] = lambda: False
         self.changed = asyncio.Event()
 
-    def _open(self, path: Path | str) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None)
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name='deliveries'").fetchone():
+    def _open(self, path: Path | str) -> SqliteFile:
+        sql = SqliteFile(Database(sqlite3.connect(path, isolation_level=None)), Path(path))
+        if not sql.database["deliveries"].exists():
             for statement in DELIVERIES:
-                connection.execute(statement)
-        return connection
+                sql.execute(ddl(statement, sql.dialect))
+        return sql
 
     async def _submit(self, call: Callable[[], T], /) -> T:
         def transaction() -> T:
-            with self._connection:
-                self._connection.execute("BEGIN")
-                before = self._connection.total_changes
+            connection = self._sql.database.conn
+            with self._sql.transaction():
+                before = connection.total_changes
                 result = call()
-                if self._connection.total_changes > before:
+                if connection.total_changes > before:
                     if self.fails():
                         raise StoreUnavailable("the disk is full")
                     loop.call_soon_threadsafe(self.changed.set)
@@ -103,7 +106,7 @@ class Books:
 
     async def rows(self) -> list[Row]:
         return await self._submit(
-            lambda: self._connection.execute(
+            lambda: self._sql.execute(
                 "SELECT notice_id, channel, state, tries, next_try_at_ns FROM deliveries"
                 " ORDER BY notice_id, channel"
             ).fetchall()
@@ -120,7 +123,7 @@ class Books:
         return Counter(row[2] for row in await self.rows())
 
     def close(self) -> None:
-        self._thread.submit(self._connection.close).result()
+        self._thread.submit(self._sql.close).result()
         self._thread.shutdown()
 
 

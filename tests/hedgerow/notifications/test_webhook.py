@@ -85,7 +85,7 @@ async def test_what_arrives(session: aiohttp.ClientSession) -> None:
         "part": Decimal("0.85"),
         "window": "month",
         "window_start": "2026-02-28T23:00:00+00:00",
-        "resets_at": "2026-04-01T00:00:00+02:00",
+        "resets_at": "2026-03-31T22:00:00+00:00",
         "about": None,
         "text": notice().text(),
     }
