@@ -29,8 +29,8 @@ class Notice:
 
     scope: the member of the budget, as `team=research`. spent, cap: in the measure's unit, USD in
     nanos. part: the fraction of the cap that was crossed, None where none was. resets_at: in
-    UTC; None for what never resets. about: what more there is to say, as the name of an increase.
-    channels: over which it is told.
+    UTC; None for what never resets. about: what more there is to say: what a
+    threshold does, the name of an increase. channels: over which it is told.
 
     id: what makes it told once. Made from the rest when not given, the same for the same crossing:
     of one part, of one cap, in one window; a threshold crossed again under a raised cap is another.
@@ -89,7 +89,7 @@ class Notice:
         spent, cap = self._amount(self.spent), self._amount(self.cap)
         if self.kind is NoticeKind.RAISE:
             return f"its cap is {cap}{f' by {self.about}' if self.about else ''}, {spent} are spent"
-        return f"{spent} of {cap} are spent"
+        return f"{spent} of {cap} are spent{f', {self.about}' if self.about else ''}"
 
     @property
     def _advice(self) -> str:

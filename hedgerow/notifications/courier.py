@@ -34,6 +34,8 @@ TRIES_AT_LEAST = 10
 RECORD_AGAIN_S = 5.0
 _S = 1_000_000_000
 
+Key: TypeAlias = tuple[str, str]
+"""A notice's id, and its channel."""
 Write: TypeAlias = Callable[[], Awaitable[bool]]
 
 
@@ -56,7 +58,8 @@ class Courier:
         self._draw = draw
         self._drain_s = drain_s
         self._news = asyncio.Event()
-        self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._under_way: dict[Key, asyncio.Task[None]] = {}
+        self._just_ended: set[Key] = set()
         self._swept_at_s: float | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -110,18 +113,22 @@ class Courier:
         full = [channel for channel, count in busy.items() if count >= PARALLEL]
         # What is under way is still due in the outbox: ask for so many more.
         limit = len(self._under_way) + PARALLEL
+        self._just_ended.clear()
         begun = False
         for one in await self._outbox.due(self._clock.now_ns(), limit, full):
             key = (one.notice.id, one.channel)
-            if key not in self._under_way and busy[one.channel] < PARALLEL:
+            # What ended while we looked may have been seen as it was before.
+            is_known = key in self._under_way or key in self._just_ended
+            if not is_known and busy[one.channel] < PARALLEL:
                 busy[one.channel] += 1
                 begun = True
                 task = self._under_way[key] = asyncio.create_task(self._deliver(one))
                 task.add_done_callback(partial(self._ended, key))
         return begun
 
-    def _ended(self, key: tuple[str, str], _task: asyncio.Task[None]) -> None:
+    def _ended(self, key: Key, _task: asyncio.Task[None]) -> None:
         del self._under_way[key]
+        self._just_ended.add(key)
         self._news.set()
 
     async def _sweep(self) -> None:

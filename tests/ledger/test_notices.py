@@ -114,6 +114,14 @@ def test_one_line_whatever_names_are(
             ),
         ),
         (
+            {"about": "requests go to the cheapest offer", "resets_at": None},
+            (
+                "budget research-month (team=research) reached 85%: 17,003.20 USD of 20,000.00 USD"
+                " are spent, requests go to the cheapest offer, it never resets; see who spends it"
+                " with `hedgerow spend`, or raise its cap"
+            ),
+        ),
+        (
             {
                 "kind": NoticeKind.SHADOW,
                 "measure": Measure.TOKENS,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from hedgerow.notifications.journal import Journal
 from hedgerow.notifications.outbox import StoredOutbox
 from hedgerow.notifications.webhook import Webhook
 from ledger.errors import StoreUnavailable
-from ledger.notices import Notice
+from ledger.notices import Delivery, Notice
 from ledger.outbox_table import DELIVERIES, OutboxTable
 from ledger.sqlite_file import SqliteFile
 from ledger.tables import ddl
@@ -73,8 +73,8 @@ class Books:
     def __init__(self, path: Path | str) -> None:
         self._thread = ThreadPoolExecutor(1)
         self._sql = self._thread.submit(self._open, path).result()
-        self._table = OutboxTable(self._sql)
-        self.outbox = StoredOutbox(self._table, self._submit)
+        self.table = OutboxTable(self._sql)
+        self.outbox = StoredOutbox(self.table, self.submit)
         self.fails: Callable[[], bool] = lambda: False
         self.changed = asyncio.Event()
 
@@ -85,7 +85,7 @@ class Books:
                 sql.execute(ddl(statement, sql.dialect))
         return sql
 
-    async def _submit(self, call: Callable[[], T], /) -> T:
+    async def submit(self, call: Callable[[], T], /) -> T:
         def transaction() -> T:
             connection = self._sql.database.conn
             with self._sql.transaction():
@@ -102,10 +102,10 @@ class Books:
 
     async def add(self, *notices: Notice) -> None:
         for one in notices:
-            await self._submit(lambda one=one: self._table.add(one, NOW_NS))  # type: ignore[misc]
+            await self.submit(lambda one=one: self.table.add(one, NOW_NS))  # type: ignore[misc]
 
     async def rows(self) -> list[Row]:
-        return await self._submit(
+        return await self.submit(
             lambda: self._sql.execute(
                 "SELECT notice_id, channel, state, tries, next_try_at_ns FROM deliveries"
                 " ORDER BY notice_id, channel"
@@ -261,6 +261,44 @@ async def test_a_crash_before_the_record_sends_again_under_the_same_id(tmp_path:
         async with courier(store, {"ops": second}):
             await store.until(all_are("delivered"))
     assert first.took == second.took == [notices(1)[0].id]
+
+
+class SlowToTell(StoredOutbox):
+    """Tells what is due as it was before something ended."""
+
+    def __init__(self, store: Books, has_ended: asyncio.Event) -> None:
+        super().__init__(store.table, store.submit)
+        self._has_ended = has_ended
+        self.looks = 0
+
+    async def due(
+        self, now_ns: int, limit: int, except_channels: Collection[str]
+    ) -> Sequence[Delivery]:
+        found = await super().due(now_ns, limit, except_channels)
+        self.looks += 1
+        if self.looks == 2:
+            await self._has_ended.wait()
+        return found
+
+    async def delivered(self, delivery: Delivery) -> bool:
+        done = await super().delivered(delivery)
+        asyncio.get_running_loop().call_later(0.01, self._has_ended.set)  # the courier knows
+        return done
+
+
+async def test_a_late_look_sends_nothing_again() -> None:
+    """What ended between a look into the outbox and its answer is not sent again."""
+    channel, may_end = Plan(), asyncio.Event()
+
+    async with books() as store:
+        await store.add(*notices(1))
+        outbox = SlowToTell(store, may_end)
+        async with Courier(outbox, {"ops": channel}, Clock(), Random(1).random) as running:
+            await store.until(all_are("delivered"))
+            await may_end.wait()
+            running.wake()
+    assert outbox.looks >= 2
+    assert channel.took == [notices(1)[0].id]
 
 
 async def test_a_full_disk_sends_once() -> None:
