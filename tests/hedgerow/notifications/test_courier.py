@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias, TypeVar
@@ -313,15 +313,36 @@ async def test_a_full_disk_sends_once() -> None:
     assert len(channel.took) == 1
 
 
-async def test_a_dead_channel_keeps_no_other_waiting() -> None:
-    """However many hang on one channel, another one's go out; and few hang at once."""
-    dead, alive = Plan([is_cut_off] * 100), Plan()
+async def test_dead_channels_keep_no_other_waiting() -> None:
+    """However many hang on some channels, another one's go out; and few of each hang at once."""
+    dead = {f"dead-{one}": Plan([is_cut_off] * 100) for one in range(5)}
+    alive = Plan()
+    many = notices(300)
     async with books() as store:
-        await store.add(*notices(50, "dead"), *notices(50, "alive"))
-        async with courier(store, {"dead": dead, "alive": alive}, drain_s=0):
+        for at, name in enumerate([*dead, "alive"]):
+            await store.add(*(replace(one, channels=(name,)) for one in many[at * 50 :][:50]))
+        async with courier(store, {**dead, "alive": alive}, drain_s=0):
             await store.until(lambda rows: sum(row[2] == "delivered" for row in rows) == 50)
     assert len(alive.took) == 50
-    assert len(dead.asked) == PARALLEL
+    assert [len(one.asked) for one in dead.values()] == [PARALLEL] * 5
+
+
+async def test_a_fault_in_a_channel_is_a_failure_like_any(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is logged with its trace, recorded, and waits for its next time."""
+    clock, channel = Clock(), Plan([is_broken])
+    async with books() as store:
+        await store.add(*notices(1))
+        async with courier(store, {"ops": channel}, clock) as running:
+            await store.until(lambda rows: rows[0][3] == 1)
+            [(_, _, state, _, next_ns)] = await store.rows()
+            assert (state, next_ns > clock.at_ns) == ("due", True)
+            assert len(channel.asked) == 1
+            clock.at_ns = next_ns
+            running.wake()
+            await store.until(all_are("delivered"))
+    assert any(one.exc_info for one in caplog.records)
 
 
 async def test_given_up_after_a_day_and_enough_tries(caplog: pytest.LogCaptureFixture) -> None:

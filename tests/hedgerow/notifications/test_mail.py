@@ -117,10 +117,13 @@ async def test_a_wrong_password_is_said(authority: Authority) -> None:
     assert box.mails == []
 
 
-async def test_starttls_is_no_wish(authority: Authority) -> None:
+@pytest.mark.parametrize("login", [("hedgerow", "open sesame"), (None, None)])
+async def test_starttls_is_no_wish(
+    authority: Authority, login: tuple[str, str] | tuple[None, None]
+) -> None:
     """A server without TLS, or whoever stands before it, gets neither password nor message."""
     async with mailbox() as box:
-        server = at(box, "starttls", "hedgerow", "open sesame")
+        server = at(box, "starttls", *login)
         with pytest.raises(NotSent, match="STARTTLS"):
             await Mail(server, SENDER, [OPS], authority.client).send(notice())
     assert (box.users, box.mails) == ([], [])
