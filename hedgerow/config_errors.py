@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Literal, get_args, get_origin
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -54,6 +56,24 @@ def model_inside(annotation: Any) -> type[BaseModel] | None:
     return next((found for arg in get_args(annotation) if (found := model_inside(arg))), None)
 
 
+def kinds_inside(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The models that a value in an annotation may be of, by what its `kind` says; empty where
+    there is one at most."""
+    if get_origin(annotation) in (UnionType, Union):
+        fields = [
+            (one, getattr(one, "model_fields", {}).get("kind")) for one in get_args(annotation)
+        ]
+        kinds = {get_args(kind.annotation)[0]: one for one, kind in fields if kind}
+        if len(kinds) > 1:
+            return kinds
+    return next((found for arg in get_args(annotation) if (found := kinds_inside(arg))), {})
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Its fields by their keys as written."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def container(annotation: Any) -> Literal["names", "items"] | None:
     """Whether an annotation holds values by name, items in a list, or one value (None)."""
     origins = {get_origin(one) for one in (annotation, *get_args(annotation))}
@@ -65,53 +85,73 @@ def container(annotation: Any) -> Literal["names", "items"] | None:
 def explain(invalid: ValidationError, root: type[BaseModel], source: Source) -> None:
     """Put what pydantic found into the source: a sentence at each path, follow-ups left out."""
     errors = invalid.errors(include_url=False, include_input=False)
+    places = [_at(root, found["loc"]) for found in errors]
     meant = {
-        (*steps[:-1], nearest(str(steps[-1]), _known(root, steps)))
-        for steps in (found["loc"] for found in errors if found["type"] == "extra_forbidden")
+        (*place.steps[:-1], nearest(str(place.steps[-1]), place.beside))
+        for place, found in zip(places, errors, strict=True)
+        if found["type"] == "extra_forbidden"
     }
-    for found in errors:
-        steps = tuple(step for step in found["loc"] if step != "[key]")
-        is_misspelt = found["type"] == "missing" and steps in meant
+    for place, found in zip(places, errors, strict=True):
+        is_misspelt = found["type"] == "missing" and place.steps in meant
         # pydantic counts only the good items of a list
-        is_miscounted = found["type"] == "too_short" and source.has_children(steps)
+        is_miscounted = found["type"] == "too_short" and source.has_children(place.steps)
         if not is_misspelt and not is_miscounted:
-            _explain(found, steps, root, source)
+            _explain(found, place, source)
 
 
-def _known(root: type[BaseModel], steps: Steps) -> Collection[str]:
-    model, _ = _at(root, steps[:-1])
-    return model.model_fields if model else ()
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What stands at a path: the model whose keys it may have, the field that it fills, and the
+    keys that are known beside it. kinds: what its `kind` may say, where that is open."""
+
+    steps: Steps
+    model: type[BaseModel] | None
+    field: FieldInfo | None
+    beside: Collection[str]
+    kinds: Mapping[str, type[BaseModel]]
 
 
-def _explain(found: ErrorDetails, steps: Steps, root: type[BaseModel], source: Source) -> None:
+def _explain(found: ErrorDetails, place: _Place, source: Source) -> None:
+    steps = place.steps
     if found["type"] == "extra_forbidden":
-        source.refuse(steps, "unknown key", did_you_mean(str(steps[-1]), _known(root, steps)))
+        source.refuse(steps, "unknown key", did_you_mean(str(steps[-1]), place.beside))
         return
-    model, field = _at(root, steps)
+    if found["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        steps = (*steps, "kind")
     written = source.written.get(steps)
-    message, hint = _sentence(found, steps, model, field, written or "")
-    is_open = field is not None and "SecretStr" not in str(field.annotation)
-    if is_open and written is not None:
+    message, hint = _sentence(found, place, written or "")
+    is_open = place.field is not None and "SecretStr" not in str(place.field.annotation)
+    if (is_open or place.kinds) and written is not None:
         value = shown(written.rstrip("/").removesuffix(found.get("ctx", {}).get("cut", "")))
     else:
         value = "this value"
     source.refuse(steps, message.replace("{written}", value), hint.replace("{written}", value))
 
 
-def _at(root: type[BaseModel], steps: Steps) -> tuple[type[BaseModel] | None, FieldInfo | None]:
-    """What stands at a path: the model whose keys it may have, and the field that it fills."""
+def _at(root: type[BaseModel], loc: Steps) -> _Place:
+    """What stands at a path of pydantic's, which has more steps than the file: `[key]`, and the
+    kind of a value that may be of several."""
     model: type[BaseModel] | None = root
     field: FieldInfo | None = None
+    kinds: Mapping[str, type[BaseModel]] = {}
+    beside: Collection[str] = ()
+    steps: list[str | int] = []
     is_name = False  # a name or an index, chosen by the writer of the file
-    for step in steps:
-        if is_name:
-            is_name = False
-            model = model_inside(field.annotation) if field else None
-        elif model is not None:
-            field = model.model_fields.get(str(step))
-            is_name = field is not None and container(field.annotation) is not None
-            model = model_inside(field.annotation) if field and not is_name else None
-    return model, field
+    for step in loc:
+        if step in kinds:
+            model, kinds = kinds[str(step)], {}
+            continue
+        if step == "[key]":
+            continue
+        steps.append(step)
+        beside = fields_of(model) if model and not is_name else ()
+        if not is_name:
+            field = fields_of(model).get(str(step)) if model else None
+        is_name = not is_name and field is not None and container(field.annotation) is not None
+        inside = field.annotation if field and not is_name else None
+        kinds = kinds_inside(inside)
+        model = None if kinds else model_inside(inside)
+    return _Place(tuple(steps), model, field, beside, kinds)
 
 
 def example(field: FieldInfo | None) -> str:
@@ -119,24 +159,28 @@ def example(field: FieldInfo | None) -> str:
     return str(field.examples[0]) if field and field.examples else ""
 
 
-def _sentence(
-    found: ErrorDetails,
-    steps: Steps,
-    model: type[BaseModel] | None,
-    field: FieldInfo | None,
-    written: str,
-) -> tuple[str, str]:
-    ctx = found.get("ctx", {})
-    text = example(field)
+def _sentence(found: ErrorDetails, place: _Place, written: str) -> tuple[str, str]:
+    ctx, model = found.get("ctx", {}), place.model
+    text = example(place.field)
     such = f"write, for example, {text}" if text else ""
-    key = str(steps[-1]) if steps else ""
+    key = str(place.steps[-1]) if place.steps else ""
     match found["type"]:
         case "hedgerow":
             return ctx["message"], ctx["hint"] or such
         case "missing":
             return "is missing", f"write, for example, {key}: {text}"
+        case "union_tag_not_found":
+            return "is missing", f"write, for example, kind: {next(iter(place.kinds))}"
+        case "union_tag_invalid":
+            *others, last = place.kinds
+            return "{written} is not supported", f"write {', '.join(others)} or {last}"
+        case "model_attributes_type":
+            return (
+                "must hold keys of its own",
+                f"write, for example, kind: {next(iter(place.kinds))}",
+            )
         case "model_type" | "dict_type" | "mapping_type":
-            known = f"known here: {', '.join(model.model_fields)}" if model else such
+            known = f"known here: {', '.join(fields_of(model))}" if model else such
             return "must hold keys of its own", known
         case "tuple_type" | "list_type" | "frozen_set_type" | "set_type":
             return "is not a list", such

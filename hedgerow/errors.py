@@ -4,7 +4,8 @@ HedgerowError
 ├── ConfigInvalid      hedgerow.yaml or a policy file cannot be used; carries every ConfigError
 ├── PortTaken          the address to listen on cannot be had
 ├── FolderRefused      a folder that cannot be written to
-└── NotFound           a key, request or model that is asked about and is not there
+├── NotFound           a key, request or model that is asked about and is not there
+└── NotSent            a notice that a channel did not take; it is tried again
 """
 
 from __future__ import annotations
@@ -60,3 +61,12 @@ class FolderRefused(HedgerowError):
 
 class NotFound(HedgerowError):
     pass
+
+
+class NotSent(HedgerowError):
+    """Says why, without URLs and passwords: it is logged, and kept. retry_after_s: what the other
+    side asked for, None if nothing."""
+
+    def __init__(self, why: str, retry_after_s: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s

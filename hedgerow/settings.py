@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import time
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
-from hedgerow.config_errors import container, model_inside, nearest, wrong
+from hedgerow.config_errors import (
+    container,
+    fields_of,
+    kinds_inside,
+    model_inside,
+    nearest,
+    wrong,
+)
 from ledger.errors import NotMoney
 from ledger.money import usd
 from ledger.rates import MOST_DECIMALS
@@ -325,13 +332,29 @@ class Setting:
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
     """The settings of a file's model, outer ones first: `models.<name>.offers[].price.input`."""
-    for name, field in model.model_fields.items():
-        path, inner = prefix + name, model_inside(field.annotation)
-        kind = _type(field.annotation, field.metadata)
-        yield Setting(path, kind, _default(field), field.description or "")
-        if inner and not any(isinstance(mark, SameAs) for mark in field.metadata):
-            step = {"names": ".<name>", "items": "[]", None: ""}[container(field.annotation)]
+    for name, field in fields_of(model).items():
+        path = prefix + name
+        yield Setting(
+            path, _type(field.annotation, field.metadata), _default(field), field.description or ""
+        )
+        if any(isinstance(mark, SameAs) for mark in field.metadata):
+            continue
+        step = {"names": ".<name>", "items": "[]", None: ""}[container(field.annotation)]
+        if kinds := kinds_inside(field.annotation):
+            yield from _settings_of_kinds(kinds, f"{path}{step}.")
+        elif inner := model_inside(field.annotation):
             yield from settings_of(inner, f"{path}{step}.")
+
+
+def _settings_of_kinds(kinds: Mapping[str, type[BaseModel]], prefix: str) -> Iterator[Setting]:
+    """First the `kind`, then what each of them has beside it."""
+    names = " or ".join(f"`{kind}`" for kind in kinds)
+    what = (f"`{kind}`: {model.model_fields['kind'].description}" for kind, model in kinds.items())
+    yield Setting(f"{prefix}kind", names, "required", "; ".join(what))
+    for kind, model in kinds.items():
+        for one in settings_of(model, prefix):
+            if one.path != f"{prefix}kind":
+                yield replace(one, meaning=f"With `kind: {kind}`. {one.meaning}")
 
 
 def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
