@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from proxy import meter
 from proxy.errors import Refused, UpstreamFailed, log, over_budget
 from proxy.house import House
 from proxy.legs import Leg
-from proxy.limits import OutputLimit, output_limit, prompt_bound
+from proxy.limits import OutputLimit, output_limit, prompt_bound, room
 from proxy.patience import StreamRescue
 from proxy.providers import Account
 from proxy.refusals import Fault, read_refusal
@@ -99,7 +100,7 @@ class Opened:
 async def reserve(
     house: House, request: Request, candidate: Candidate, leg: Leg, account: Account, number: int
 ) -> Trial:
-    """Hold the worst case of the attempt about to be made. Raises OverBudget."""
+    """Hold the worst case of the attempt about to be made. Raises OverBudget, OverLimit."""
     offer_id = candidate.listing.offer.id
     # Before anything is awaited, so that one request alone tries an offer that is on trial.
     house.breakers.attempt(offer_id, house.clock.monotonic_s())
@@ -133,6 +134,8 @@ async def _held(
             rates=quote.card(intent.prompt_tokens),
             streamed=ask.stream,
             worst_case=quote.worst_case(bound, limit.tokens * ask.choices, ask.units),
+            most_tokens=bound + limit.tokens * ask.choices,
+            is_counted=not request.bill.is_counted,
             account=account.name,
         )
 
@@ -143,18 +146,19 @@ async def _held(
 
     try:
         if asked is not None:
-            hold = await house.book.hold(attempt())
+            hold = await house.book.hold(attempt(), request.throttles)
         else:
             subject = Subject(request.principal, ask.model, offer.provider)
-            hold = await house.book.hold_share(attempt_id, subject, at_ns, share)
+            hold = await house.book.hold_share(subject, at_ns, share, request.throttles)
     except BudgetExceeded as refused:
-        room = 0
-        if asked != 0:
-            left = Money(max(0, refused.left))
-            room = quote.affordable_completion(left, bound, ask.units) // ask.choices
-        raise over_budget(refused, room) from None
+        fits = 0 if asked == 0 else room(refused, quote, bound, ask)
+        raise over_budget(refused, fits, _utc(at_ns)) from None
     now_s = house.clock.monotonic_s()
     return Trial(house, request, candidate, leg, account, hold, limit, now_s)
+
+
+def _utc(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC)
 
 
 async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:

@@ -14,6 +14,7 @@ ProxyError                       status  type                     code
 ├── TooLarge                     413     invalid_request_error    request_too_large
 ├── KeyReused                    422     invalid_request_error    idempotency_key_reused
 ├── RateLimited                  429     rate_limit_error         rate_limit_exceeded
+│   ├── OverLimit                429     rate_limit_error         rate_limit_exceeded, concurrency_limit_exceeded
 │   └── TooManyAtOnce            429     rate_limit_error         concurrency_limit_exceeded
 ├── Refused                      (the provider's own 4xx, its error passed on)
 ├── Internal                     500     api_error                internal_error
@@ -32,11 +33,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar
 
 import msgspec
 
 from ledger.errors import BudgetExceeded, LedgerError
+from ledger.measures import Measure
 from ledger.money import Money, as_usd, usd_text
 from proxy.exchange import Headers
 
@@ -180,6 +183,21 @@ class RateLimited(ProxyError):
     status, type, default_code = 429, "rate_limit_error", "rate_limit_exceeded"
 
 
+@dataclass(eq=False)
+class OverLimit(RateLimited):
+    """A budget of tokens or requests has not so much left, now.
+
+    affordable_max_tokens: as of OverBudget. limits: the headers that tell clients of it.
+    """
+
+    affordable_max_tokens: int = 0
+    limits: Headers = field(default_factory=list)
+
+    @property
+    def headers(self) -> Headers:
+        return [*super().headers, *self.limits]
+
+
 class TooManyAtOnce(RateLimited):
     default_code = "concurrency_limit_exceeded"
 
@@ -232,32 +250,91 @@ def as_answer(error: Exception, request_id: str) -> ProxyError:
     return Internal(f"a fault in Hedgerow; its log names it by {request_id}")
 
 
-def over_budget(refused: BudgetExceeded, affordable_max_tokens: int) -> OverBudget:
-    """The 402 that says which budget, its numbers, and what would still fit."""
-    resets = None if refused.resets_at is None else refused.resets_at.isoformat()
+def over_budget(
+    refused: BudgetExceeded, affordable_max_tokens: int, at: datetime
+) -> OverBudget | OverLimit:
+    """What a client is told of a budget that is too small for its request: which one, its numbers,
+    and what would still fit. One of money is a 402; one of tokens or requests passes: a 429."""
+    if refused.measure is not Measure.USD:
+        return _over_limit(refused, affordable_max_tokens, at)
     left = usd_text(Money(max(0, refused.left)))
-    fits = affordable_max_tokens > 0
-    is_own = refused.budget.startswith("key ")  # as no budget of a file is called
-    which = "this key's own budget" if is_own else f"budget {refused.budget}"
     return OverBudget(
-        f"{which} ({refused.scope}) has {left} USD left of"
-        f" {usd_text(refused.cap)}; this request may cost up to {usd_text(refused.needed)} USD;"
-        + (
-            f" with max_tokens of at most {affordable_max_tokens} it would fit"
-            if fits
-            else " nothing of this size fits any more"
-        )
-        + (f"; the budget starts anew at {resets}" if resets else "; the budget never starts anew"),
-        param="max_tokens" if fits else None,
+        f"{_which(refused)} ({refused.scope}) has {left} USD left of"
+        f" {usd_text(Money(refused.cap))}; this request may cost up to"
+        f" {usd_text(Money(refused.needed))} USD;{_what_fits(affordable_max_tokens)};"
+        f" {_when(refused)}",
+        param="max_tokens" if affordable_max_tokens > 0 else None,
         affordable_max_tokens=affordable_max_tokens,
         more={
             "budget": refused.budget,
             "scope": refused.scope,
-            "cap_usd": as_usd(refused.cap),
-            "spent_usd": as_usd(refused.spent),
-            "held_usd": as_usd(refused.held),
-            "needed_usd": as_usd(refused.needed),
+            "cap_usd": as_usd(Money(refused.cap)),
+            "spent_usd": as_usd(Money(refused.spent)),
+            "held_usd": as_usd(Money(refused.held)),
+            "needed_usd": as_usd(Money(refused.needed)),
             "affordable_max_tokens": affordable_max_tokens,
-            "resets_at": resets,
+            "resets_at": _iso(refused.resets_at),
         },
     )
+
+
+def _over_limit(refused: BudgetExceeded, affordable_max_tokens: int, at: datetime) -> OverLimit:
+    unit, left = refused.measure.unit, max(0, refused.left)
+    more: dict[str, object] = {
+        "budget": refused.budget,
+        "scope": refused.scope,
+        "cap": refused.cap,
+        "spent": refused.spent,
+        "held": refused.held,
+        "needed": refused.needed,
+        "unit": refused.measure.value,
+        "resets_at": _iso(refused.resets_at),
+    }
+    if refused.measure is Measure.PARALLEL:
+        return OverLimit(
+            f"{_which(refused)} ({refused.scope}) allows {refused.cap} {unit}, and so many are under"
+            " way: wait for one of them",
+            code="concurrency_limit_exceeded",
+            retry_after_s=1.0,
+            more=more,
+        )
+    fits = ""
+    if refused.measure is Measure.TOKENS:
+        fits = _what_fits(affordable_max_tokens) + ";"
+        more["affordable_max_tokens"] = affordable_max_tokens
+    wait_s = None if refused.resets_at is None else (refused.resets_at - at).total_seconds()
+    limits = [
+        (f"x-ratelimit-limit-{refused.measure}", str(refused.cap)),
+        (f"x-ratelimit-remaining-{refused.measure}", str(left)),
+    ]
+    if wait_s is not None:
+        limits.append((f"x-ratelimit-reset-{refused.measure}", f"{max(0.0, wait_s):.0f}s"))
+    return OverLimit(
+        f"{_which(refused)} ({refused.scope}) has {left} {unit} left of {refused.cap}; this request"
+        f" may need {refused.needed};{fits} {_when(refused)}",
+        param="max_tokens" if affordable_max_tokens > 0 and fits else None,
+        retry_after_s=None if wait_s is None else max(1.0, wait_s),
+        affordable_max_tokens=affordable_max_tokens,
+        limits=limits,
+        more=more,
+    )
+
+
+def _which(refused: BudgetExceeded) -> str:
+    is_own = refused.budget.startswith("key ")  # as no budget of a file is called
+    return "this key's own limit" if is_own else f"budget {refused.budget}"
+
+
+def _what_fits(affordable_max_tokens: int) -> str:
+    if affordable_max_tokens > 0:
+        return f" with max_tokens of at most {affordable_max_tokens} it would fit"
+    return " nothing of this size fits any more"
+
+
+def _when(refused: BudgetExceeded) -> str:
+    resets = _iso(refused.resets_at)
+    return f"the budget starts anew at {resets}" if resets else "the budget never starts anew"
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

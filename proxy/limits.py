@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from benchmarks.offers import Feature, Offer
 from benchmarks.quotes import Quote
+from ledger.errors import BudgetExceeded
+from ledger.measures import Measure
 from ledger.money import Money
+from proxy.wires.wire import Ask
 from routing.intent import RoutingIntent
 
 TOOL_PROMPT_TOKENS = 512
@@ -43,6 +46,19 @@ def prompt_bound(body_bytes: int, intent: RoutingIntent, offer: Offer) -> int:
     if Feature.VISION in intent.features and offer.context_tokens is not None:
         return max(body_bytes, offer.context_tokens)
     return body_bytes
+
+
+def room(refused: BudgetExceeded, quote: Quote, bound: int, ask: Ask) -> int:
+    """The most completion tokens, per choice, with which an attempt would have fit into a budget
+    that refused it; bound: its prompt's."""
+    left = max(0, refused.left)
+    match refused.measure:
+        case Measure.USD:
+            return quote.affordable_completion(Money(left), bound, ask.units) // ask.choices
+        case Measure.TOKENS:
+            return max(0, left - bound) // ask.choices
+        case Measure.REQUESTS | Measure.PARALLEL:
+            return 0
 
 
 def output_limit(

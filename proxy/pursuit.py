@@ -14,6 +14,7 @@ from proxy.accounts import Busy
 from proxy.attempt import AttemptFailed, Opened, Trouble, ask_upstream, reserve
 from proxy.errors import (
     OverBudget,
+    OverLimit,
     ProxyError,
     RateLimited,
     Untranslatable,
@@ -67,7 +68,7 @@ class Pursuit:
         self._house = house
         self._request = request
         self._options = [_Option(one) for one in request.decision.candidates]
-        self._refusals: list[OverBudget] = []
+        self._refusals: list[OverBudget | OverLimit] = []
         self._untranslatable: list[Untranslatable] = []
         self._failed_by: list[AttemptFailed] = []
         self._busy_until_s: float | None = None
@@ -117,7 +118,7 @@ class Pursuit:
         try:
             asking = request if leg.ask is request.ask else replace(request, ask=leg.ask)
             trial = await reserve(house, asking, option.candidate, leg, account, self.attempts + 1)
-        except OverBudget as refused:
+        except (OverBudget, OverLimit) as refused:
             self._refusals.append(refused)
             option.is_out = True
             return None

@@ -13,6 +13,7 @@ from benchmarks.offers import Feature
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.attempts import Charge, Hold, Settlement
+from ledger.budgets import Account as LimitAccount
 from ledger.errors import UsageUnknown
 from ledger.money import ZERO, Money
 from ledger.principals import Principal
@@ -32,14 +33,21 @@ from routing.decision import Candidate, RouteDecision
 
 @dataclass(slots=True)
 class Bill:
-    """What a request has cost so far, attempts that failed included."""
+    """What a request has cost so far, attempts that failed included.
+
+    is_counted: it counts as a request already, by an attempt that was charged.
+    """
 
     posted: Money = ZERO
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that has been understood: who asks, for what, and what was decided."""
+    """A request that has been understood: who asks, for what, and what was decided.
+
+    throttles: what it has to fit into besides its budgets, by their thresholds.
+    """
 
     id: str
     at_ns: int
@@ -49,6 +57,7 @@ class Request:
     decision: RouteDecision
     patience: Patience
     deadline_s: float
+    throttles: tuple[LimitAccount, ...] = ()
     bill: Bill = field(default_factory=Bill)
 
 
@@ -100,6 +109,7 @@ class Trial:
             house.learned.note(ask.model, ask.prompt_bytes, prompt, per_choice)
         bill = self.request.bill
         bill.posted = Money(bill.posted + end.charge.effective)
+        bill.is_counted = True
         return bill.posted, left
 
     def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:

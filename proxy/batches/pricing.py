@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.offers import Feature
 from benchmarks.snapshot import Listing
 from ledger.attempts import Charge, Hold, Settlement
-from ledger.errors import UsageUnknown
+from ledger.errors import BudgetExceeded, UsageUnknown
+from ledger.measures import Measure
 from ledger.money import Money
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
@@ -19,7 +20,7 @@ from proxy.batches.line import JSON, read_bodies
 from proxy.batches.rows import Job, Result, Row
 from proxy.chat import intent_of
 from proxy.house import House
-from proxy.limits import LEAST_COMPLETION, UNKNOWN_OUTPUT_LIMIT, OutputLimit, prompt_bound
+from proxy.limits import LEAST_COMPLETION, UNKNOWN_OUTPUT_LIMIT, OutputLimit, prompt_bound, room
 from proxy.wires.table import WIRES
 from proxy.wires.wire import Ask, Plain
 from routing.intent import RoutingIntent
@@ -45,6 +46,20 @@ class Priced:
     rates: RateCard
     worst_case: Money
     expected_cost: Money
+
+    @property
+    def most_tokens(self) -> int:
+        return self.bound + self.limit.tokens * self.line.ask.choices
+
+    def reserves(self, measure: Measure) -> int:
+        """What its hold takes of an account that counts by this measure."""
+        match measure:
+            case Measure.USD:
+                return self.worst_case
+            case Measure.TOKENS:
+                return self.most_tokens
+            case Measure.REQUESTS | Measure.PARALLEL:
+                return 1
 
 
 @dataclass(slots=True)
@@ -115,13 +130,11 @@ class BatchPrices:
         told = min(most, max(fair, LEAST_COMPLETION))
         return OutputLimit(told, told)
 
-    def affordable(self, priced: Priced, left: int) -> int:
+    def affordable(self, priced: Priced, refused: BudgetExceeded) -> int:
         """The most completion tokens with which a line would fit into what is left."""
-        ask = priced.line.ask
-        if self._quote is None or ask.most_completion_tokens == 0:
+        if self._quote is None or priced.line.ask.most_completion_tokens == 0:
             return 0
-        room = Money(max(0, left))
-        return self._quote.affordable_completion(room, priced.bound, ask.units) // ask.choices
+        return room(refused, self._quote, priced.bound, priced.line.ask)
 
     # -- after
 

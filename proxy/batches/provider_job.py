@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import BufferedReader
 
 import msgspec
@@ -160,7 +161,7 @@ class ProviderJob:
     async def _adopt(self) -> None:
         """Holds that were made, and not noted down before a crash."""
         after = ""
-        while found := await self._house.book.holds_of_batch(self._batch.id, after):
+        while found := await self._house.book.stored.of_batch(self._batch.id, after):
             named = [(_number(one.attempt), one.attempt.id) for one in found]
             await self._store.hold_lines(self._job, named)
             after = found[-1].attempt.id
@@ -171,14 +172,14 @@ class ProviderJob:
         """Each that fits, in their order, as if one by one. Returns the last refusal: what needs
         more than that had left is not tried."""
         if refused is not None:
-            too_much = [one for one in lines if one.worst_case > refused.left]
-            await self._refuse(who, too_much, refused)
-            lines = [one for one in lines if one.worst_case <= refused.left]
+            by, left = refused.measure, refused.left
+            await self._refuse(who, [one for one in lines if one.reserves(by) > left], refused)
+            lines = [one for one in lines if one.reserves(by) <= left]
         if not lines:
             return refused
         attempts = [self._attempt(who, one) for one in lines]
         try:
-            await self._house.book.hold_all(attempts)
+            await self._house.book.stored.hold_all(attempts)
         except BudgetExceeded as error:
             if len(lines) == 1:
                 await self._refuse(who, lines, error)
@@ -206,6 +207,7 @@ class ProviderJob:
             rates=priced.rates,
             streamed=False,
             worst_case=priced.worst_case,
+            most_tokens=priced.most_tokens,
             account=self._job.account,
             batch=self._batch.id,
         )
@@ -219,8 +221,9 @@ class ProviderJob:
         """Their answers are 402s; what they would have cost is demand all the same."""
         results = []
         for one in lines:
-            own = replace(refused, needed=one.worst_case)
-            problem = over_budget(own, self._prices.affordable(one, own.left))
+            own = replace(refused, needed=one.reserves(refused.measure))
+            at = datetime.fromtimestamp(self._house.clock.now_ns() / 1e9, UTC)
+            problem = over_budget(own, self._prices.affordable(one, own), at)
             results.append(self._failure(one.line.row, problem))
             self._remember(who, one.line, problem, one.expected_cost)
         await self._store.finish(self._batch.id, results)
@@ -417,7 +420,7 @@ class ProviderJob:
 
     async def _hold_of(self, row: Row) -> Hold | None:
         """None if it has been ended: by us, before a crash."""
-        return await self._house.book.hold_of(row.attempt_id or "")
+        return await self._house.book.stored.one(row.attempt_id or "")
 
     def _answered(self, ends: Ends, one: Read, hold: Hold | None, body: bytes) -> None:
         plain = self._wire.plain(body, one.ask)

@@ -377,10 +377,10 @@ def test_the_last_event_of_a_message_names_its_request() -> None:
 def test_a_keys_own_budget_is_called_that() -> None:
     """Its owner need not know its id twice; the error has it all the same."""
     exceeded = BudgetExceeded(
-        "key key_01a", "key=key_01a", Money(5), Money(5), Money(0), Money(9), None
+        "key key_01a", "key=key_01a", Measure.USD, 5, 5, 0, 9, None
     )
-    told = over_budget(exceeded, 0)
-    assert told.message.startswith("this key's own budget (key=key_01a) has 0 USD left")
+    told = over_budget(exceeded, 0, datetime.now(UTC))
+    assert told.message.startswith("this key's own limit (key=key_01a) has 0 USD left")
     assert told.more["budget"] == "key key_01a"
-    other = over_budget(replace(exceeded, budget="all", scope="everything"), 0)
+    other = over_budget(replace(exceeded, budget="all", scope="everything"), 0, datetime.now(UTC))
     assert other.message.startswith("budget all (everything) has ")
