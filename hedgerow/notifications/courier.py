@@ -96,6 +96,7 @@ class Courier:
     # -- the round
 
     async def _run(self) -> None:
+        said = ""
         while True:
             self._news.clear()
             try:
@@ -103,7 +104,10 @@ class Courier:
                     pass
                 await self._sweep()
             except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
-                log.error("notices wait: %s", error)
+                if said != (said := str(error)):  # once, not each second while it lasts
+                    log.error("notices wait: %s", said)
+            else:
+                said = ""
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._news.wait()

@@ -314,6 +314,29 @@ async def test_a_full_disk_sends_once() -> None:
     assert len(channel.took) == 1
 
 
+async def test_books_that_cannot_be_read_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """While they are away the log has one line, however often they are asked; then it goes on."""
+
+    class Away(StoredOutbox):
+        looks = 0
+
+        async def due(self, *asked: Any) -> Sequence[Delivery]:
+            self.looks += 1
+            if self.looks <= 5:
+                asyncio.get_running_loop().call_soon(running.wake)
+                raise StoreUnavailable("the books are away")
+            return await super().due(*asked)
+
+    async with books() as store:
+        await store.add(*notices(1))
+        outbox = Away(store.table, store.submit)
+        running = Courier(outbox, {"ops": Plan()}, Clock(), Random(1).random)
+        async with running:
+            await store.until(all_are("delivered"))
+    assert outbox.looks > 5
+    assert caplog.messages == ["notices wait: the books are away"]
+
+
 async def test_dead_channels_keep_no_other_waiting() -> None:
     """However many hang on some channels, another one's go out; and few of each hang at once."""
     dead = {f"dead-{one}": Plan([is_cut_off] * 100) for one in range(5)}
