@@ -68,11 +68,11 @@ class Notice:
     @property
     def subject(self) -> str:
         """A few words for the head of a message."""
-        return _on_one_line(f"budget {self.budget} ({self.scope}) {self._happened}")
+        return on_one_line(f"budget {self.budget} ({self.scope}) {self._happened}")
 
     def text(self) -> str:
         """One line for people: what happened, and what to do."""
-        return _on_one_line(f"{self.subject}: {self._stand}, {self._until}; {self._advice}")
+        return on_one_line(f"{self.subject}: {self._stand}, {self._until}; {self._advice}")
 
     @property
     def _happened(self) -> str:
@@ -143,6 +143,6 @@ def from_json(text: str) -> Notice:
     return msgspec.json.decode(text, type=Notice)
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Names come from people: nothing in them ends a line, or a header."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -24,7 +24,8 @@ DELIVERIES = (
         state TEXT NOT NULL CHECK (state IN ('due', 'delivered', 'given_up')),
         why TEXT NOT NULL, PRIMARY KEY (notice_id, channel)
     ) STRICT""",
-    "CREATE INDEX deliveries_due ON deliveries (next_try_at_ns) WHERE state = 'due'",
+    """CREATE INDEX deliveries_due ON deliveries (next_try_at_ns, notice_id, channel)
+        WHERE state = 'due'""",
     "CREATE INDEX deliveries_done ON deliveries (keep_until_ns) WHERE state <> 'due'",
 )
 """The statements that make it, as those in `ledger.tables`."""

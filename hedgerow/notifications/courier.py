@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 from hedgerow.errors import NotSent
 from hedgerow.notifications.channel import Channel
 from hedgerow.notifications.outbox import Outbox
-from ledger.notices import Delivery
+from ledger.notices import Delivery, on_one_line
 from proxy.clock import Clock
 from proxy.errors import log
 
@@ -32,6 +32,7 @@ GIVE_UP_AFTER_S = 86_400.0
 TRIES_AT_LEAST = 10
 """Not given up before, however old: while nobody was running, nobody was trying."""
 RECORD_AGAIN_S = 5.0
+LONGEST_WHY = 500
 _S = 1_000_000_000
 
 Key: TypeAlias = tuple[str, str]
@@ -95,6 +96,7 @@ class Courier:
     # -- the round
 
     async def _run(self) -> None:
+        said = ""
         while True:
             self._news.clear()
             try:
@@ -102,7 +104,10 @@ class Courier:
                     pass
                 await self._sweep()
             except Exception as error:  # noqa: BLE001 - an edge: nobody else hears of it
-                log.error("notices wait: %s", error)
+                if said != (said := str(error)):  # once, not each second while it lasts
+                    log.error("notices wait: %s", said)
+            else:
+                said = ""
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._news.wait()
@@ -165,7 +170,8 @@ class Courier:
 
     def _not_sent(self, delivery: Delivery, error: NotSent) -> Write:
         """Tried again later, or never."""
-        now_ns, tries, why = self._clock.now_ns(), delivery.tries + 1, str(error)
+        now_ns, tries = self._clock.now_ns(), delivery.tries + 1
+        why = on_one_line(str(error))[:LONGEST_WHY]  # the other side's words, for log and database
         name = f"{delivery.notice.id} over {delivery.channel}"
         if now_ns - delivery.created_at_ns >= GIVE_UP_AFTER_S * _S and tries >= TRIES_AT_LEAST:
             text = delivery.notice.text()

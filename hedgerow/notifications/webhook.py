@@ -107,7 +107,7 @@ async def _reason(answer: aiohttp.ClientResponse) -> str:
     if 300 <= answer.status < 400:
         return f"{status}: it points elsewhere, which is not followed; write the final URL"
     begun = await answer.content.read(LONGEST_REASON_BYTES)
-    text = "".join(one for one in begun.decode("utf-8", "replace") if one.isprintable())
+    text = " ".join(begun.decode("utf-8", "replace").split())
     return f"{status}: {text}" if text else status
 
 

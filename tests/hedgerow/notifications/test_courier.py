@@ -26,6 +26,7 @@ from hedgerow.notifications.channels import webhook_session
 from hedgerow.notifications.courier import (
     GIVE_UP_AFTER_S,
     LONGEST_WAIT_S,
+    LONGEST_WHY,
     PARALLEL,
     TRIES_AT_LEAST,
     Courier,
@@ -72,8 +73,8 @@ class Books:
 
     def __init__(self, path: Path | str) -> None:
         self._thread = ThreadPoolExecutor(1)
-        self._sql = self._thread.submit(self._open, path).result()
-        self.table = OutboxTable(self._sql)
+        self.sql = self._thread.submit(self._open, path).result()
+        self.table = OutboxTable(self.sql)
         self.outbox = StoredOutbox(self.table, self.submit)
         self.fails: Callable[[], bool] = lambda: False
         self.changed = asyncio.Event()
@@ -87,8 +88,8 @@ class Books:
 
     async def submit(self, call: Callable[[], T], /) -> T:
         def transaction() -> T:
-            connection = self._sql.database.conn
-            with self._sql.transaction():
+            connection = self.sql.database.conn
+            with self.sql.transaction():
                 before = connection.total_changes
                 result = call()
                 if connection.total_changes > before:
@@ -106,7 +107,7 @@ class Books:
 
     async def rows(self) -> list[Row]:
         return await self.submit(
-            lambda: self._sql.execute(
+            lambda: self.sql.execute(
                 "SELECT notice_id, channel, state, tries, next_try_at_ns FROM deliveries"
                 " ORDER BY notice_id, channel"
             ).fetchall()
@@ -123,7 +124,7 @@ class Books:
         return Counter(row[2] for row in await self.rows())
 
     def close(self) -> None:
-        self._thread.submit(self._sql.close).result()
+        self._thread.submit(self.sql.close).result()
         self._thread.shutdown()
 
 
@@ -313,6 +314,29 @@ async def test_a_full_disk_sends_once() -> None:
     assert len(channel.took) == 1
 
 
+async def test_books_that_cannot_be_read_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """While they are away the log has one line, however often they are asked; then it goes on."""
+
+    class Away(StoredOutbox):
+        looks = 0
+
+        async def due(self, *asked: Any) -> Sequence[Delivery]:
+            self.looks += 1
+            if self.looks <= 5:
+                asyncio.get_running_loop().call_soon(running.wake)
+                raise StoreUnavailable("the books are away")
+            return await super().due(*asked)
+
+    async with books() as store:
+        await store.add(*notices(1))
+        outbox = Away(store.table, store.submit)
+        running = Courier(outbox, {"ops": Plan()}, Clock(), Random(1).random)
+        async with running:
+            await store.until(all_are("delivered"))
+    assert outbox.looks > 5
+    assert caplog.messages == ["notices wait: the books are away"]
+
+
 async def test_dead_channels_keep_no_other_waiting() -> None:
     """However many hang on some channels, another one's go out; and few of each hang at once."""
     dead = {f"dead-{one}": Plan([is_cut_off] * 100) for one in range(5)}
@@ -368,6 +392,25 @@ async def test_given_up_after_a_day_and_enough_tries(caplog: pytest.LogCaptureFi
     assert sum(waits_s) >= GIVE_UP_AFTER_S > sum(waits_s[:-1])
     assert 96 <= len(channel.asked) <= 250
     assert notices(1)[0].text() in caplog.text
+
+
+async def test_words_of_others_are_kept_on_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a receiver says, the log gets one line, and the database a text that it can hold."""
+
+    async def babbles() -> None:
+        raise NotSent("no\x00\n\udc80\x1b[31m" + "x" * 10_000)
+
+    async with books() as store:
+        await store.add(*notices(1))
+        async with courier(store, {"ops": Plan([babbles])}):
+            await store.until(lambda rows: rows[0][3] == 1)
+        [(why,)] = await store.submit(
+            lambda: store.sql.execute("SELECT why FROM deliveries").fetchall()
+        )
+    assert why.startswith("no")
+    assert why.isprintable()
+    assert len(why) <= LONGEST_WHY
+    assert all(one.isprintable() for one in caplog.messages)
 
 
 async def test_days_without_us_count_for_nothing() -> None:

@@ -131,7 +131,7 @@ async def test_success_is_2xx(session: aiohttp.ClientSession, status: int) -> No
 @pytest.mark.parametrize(
     ("answer", "why", "retry_after_s"),
     [
-        (lambda _: web.Response(status=404, text="no_\nservice"), "HTTP 404: no_service", None),
+        (lambda _: web.Response(status=404, text="no\n service\n"), "HTTP 404: no service", None),
         (lambda _: web.Response(status=500), "HTTP 500", None),
         (lambda _: web.Response(status=400, text="x" * 10_000), "HTTP 400: " + "x" * 200, None),
         (lambda _: web.Response(status=429, headers={"retry-after": "30"}), "HTTP 429", 30.0),
