@@ -56,9 +56,7 @@ class Record:
 class Journal:
     """An open journal. `append` and `close` it from one thread; others may read what is written."""
 
-    def __init__(
-        self, folder: Path, lock: IO[str], *, segment_bytes: int, most_bytes: int
-    ) -> None:
+    def __init__(self, folder: Path, lock: IO[str], *, segment_bytes: int, most_bytes: int) -> None:
         self.folder = folder
         self._lock = lock
         self._segment_bytes = segment_bytes

@@ -1,6 +1,6 @@
 """The policy tables: keys, their owners, the budgets that are kept here, and increases of them.
 
-Every change of one of them adds one to `policy_version`, which is how workers see it.
+Every change of a row is a new `policy_version`, by triggers, which is how workers see it.
 """
 
 from __future__ import annotations
@@ -65,10 +65,6 @@ POLICY_BACK = (
     "DROP TABLE raises",
     "DROP TABLE owners",
     "DROP INDEX budgets_owner",
-    # What the older table has no columns for must not count as something else.
-    """DELETE FROM budgets
-        WHERE measure <> 'usd' OR mode <> 'enforce' OR time_window LIKE 'rolling:%'
-        OR thresholds LIKE '%"allows":true%'""",
     "ALTER TABLE budgets DROP COLUMN owner_id",
     "ALTER TABLE budgets DROP COLUMN owner_kind",
     "ALTER TABLE budgets DROP COLUMN on_ledger_error",
@@ -79,8 +75,6 @@ POLICY_BACK = (
     "DROP INDEX keys_user",
     "DROP INDEX keys_team",
     "DROP INDEX keys_name",
-    # It cannot say that a key is blocked: such a one is revoked.
-    "UPDATE keys SET revoked_at_ns = created_at_ns WHERE blocked = 1 AND revoked_at_ns IS NULL",
     "ALTER TABLE keys DROP COLUMN earlier_until_ns",
     "ALTER TABLE keys DROP COLUMN earlier_label",
     "ALTER TABLE keys DROP COLUMN earlier_hash",
@@ -88,6 +82,9 @@ POLICY_BACK = (
     "ALTER TABLE keys DROP COLUMN metadata",
 )
 """And back."""
+
+OWN = ("owners", "raises")
+"""The tables that are new with these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +110,6 @@ class PolicyTable:
         if row is None:
             raise AssertionError("policy_version has one row")
         return int(row[0])
-
-    def _changed(self) -> None:
-        self._sql.execute("UPDATE policy_version SET version = version + 1")
 
     # -- keys
 
@@ -176,7 +170,6 @@ class PolicyTable:
         self._sql.execute(
             f"INSERT INTO keys ({columns}) VALUES ({marks(15)})", (row[0], key_hash, *row[1:])
         )
-        self._changed()
 
     def change_key(self, key: KeyRecord) -> bool:
         """Write a key anew, but for its secret. False if there is no such key."""
@@ -201,10 +194,7 @@ class PolicyTable:
         )
 
     def _written(self, statement: str, values: tuple[Value, ...]) -> bool:
-        is_there = self._sql.execute(statement, values).rowcount > 0
-        if is_there:
-            self._changed()
-        return is_there
+        return self._sql.execute(statement, values).rowcount > 0
 
     # -- owners
 
@@ -225,7 +215,6 @@ class PolicyTable:
         if self.owner(owner.kind, owner.id) is not None:
             raise NameTaken(f"there is a {owner} already: choose another id, or update it")
         self._sql.execute(f"INSERT INTO owners ({OWNER}) VALUES ({marks(9)})", owner_row(owner))
-        self._changed()
 
     def change_owner(self, owner: Owner) -> bool:
         """Write an owner anew. False if there is no such one."""
@@ -274,7 +263,6 @@ class PolicyTable:
             raise NameTaken(f"there is a budget {budget.name} already: choose another name")
         row = (*budget_row(budget), at_ns, owner_kind, owner_id)
         self._sql.execute(f"INSERT INTO budgets ({BUDGET}) VALUES ({marks(12)})", row)
-        self._changed()
 
     def change_budget(self, budget: Budget) -> bool:
         """Write a budget anew; what it has counted stays. False if there is no such one."""
@@ -321,7 +309,6 @@ class PolicyTable:
             f"INSERT INTO raises ({RAISE}) VALUES ({marks(7)})",
             (one.id, one.budget, one.member, one.amount, one.since_ns, one.until_ns, one.name),
         )
-        self._changed()
 
     def end_raise(self, raise_id: str, at_ns: int) -> bool:
         """End an increase at once; False if there is none of that id that is not over."""

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 
 from ledger.errors import CannotMigrate, StoreTooNew
 from ledger.migrations.m007_entries import ENTRIES
+from ledger.migrations.m008_policy import POLICY_8
 from ledger.migrations.migration import Migration
 from ledger.sql import Dialect, Sql
 
-MIGRATIONS: tuple[Migration, ...] = (ENTRIES,)
+MIGRATIONS: tuple[Migration, ...] = (ENTRIES, POLICY_8)
 """In their order, without a gap. A new one is added at the end, with a module of its own."""
 
 NEWEST = MIGRATIONS[-1].number
