@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +70,7 @@ class BudgetRoutes:
         ]
 
     async def _create(self, asked: Asked) -> Told:
-        budget = budget_of(asked.body(BudgetBody, "a budget"), self.desk)
+        budget = await self._budget(asked)
         self._refuse_of_file(budget.name)
         now_ns = self.desk.now_ns()
         await self.desk.books.change(lambda table: table.add_budget(budget, now_ns))
@@ -101,7 +102,7 @@ class BudgetRoutes:
     async def _replace(self, asked: Asked) -> Told:
         name = asked.part("name")
         self._refuse_of_file(name)
-        budget = budget_of(asked.body(BudgetBody, "a budget"), self.desk)
+        budget = await self._budget(asked)
         if budget.name != name:
             raise invalid(f"name is {name} in the path: what it has counted goes by it", "name")
 
@@ -124,6 +125,10 @@ class BudgetRoutes:
 
         await self.desk.books.change(delete)
         return {"id": name, "object": "budget", "deleted": True}
+
+    async def _budget(self, asked: Asked) -> Budget:
+        """Its time zone is read from disk."""
+        return await asyncio.to_thread(budget_of, asked.body(BudgetBody, "a budget"), self.desk)
 
     def _refuse_of_file(self, name: str) -> None:
         if (of_file := self.desk.books.file_budgets.get(name)) is not None:

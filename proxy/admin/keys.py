@@ -108,9 +108,15 @@ class KeyRoutes:
             expires_at_ns=future_of(given.expires_at, now_ns, "expires_at"),
             metadata=metadata_of(given.metadata),
         )
-        own = with_limits((), Whose(KEY, key.id), limits, desk.channels)
-        await desk.books.change(lambda table: add_key(table, key, secret, own))
-        return {"key": secret} | told_key(key, own)
+
+        def create(table: PolicyTable) -> Told:
+            table.add_key(key, hash_of(secret))
+            whose = Whose(KEY, key.id)
+            own = with_limits((), whose, limits, desk.channels)
+            table.set_limits(KEY, key.id, own, at_ns=now_ns)
+            return {"key": secret} | told_key(key, own)
+
+        return await desk.books.change(create)
 
     async def _list(self, asked: Asked) -> Told:
         limit = asked.count("limit", LISTED, MOST_LISTED)
@@ -204,14 +210,6 @@ class KeyRoutes:
 
 
 # -- what LiteLLM's routes do too
-
-
-def add_key(
-    table: PolicyTable, key: KeyRecord, secret: str, limits: tuple[Budget, ...] = ()
-) -> None:
-    """Keep a new key, and its limits."""
-    table.add_key(key, hash_of(secret))
-    table.set_limits(KEY, key.id, limits, at_ns=key.created_at_ns)
 
 
 def rotated(

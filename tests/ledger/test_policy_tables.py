@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -15,19 +15,20 @@ from ledger.errors import KeyRefused, NameTaken
 from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
 from ledger.limits import Limits, Whose, budgets_for, limits_in
 from ledger.measures import Measure
+from ledger.migrations.history import steps
 from ledger.money import Money, usd
 from ledger.owners import Owner, OwnerKind
-from ledger.policy_tables import POLICY, POLICY_BACK, KeyFilter, PolicyTable
+from ledger.policy_tables import KeyFilter, PolicyTable
 from ledger.sql import Sql
 from ledger.windows import Window, window_of
-from tests.ledger.policy import policy_file
+from tests.ledger.databases import MakeBooks
 
 
 @pytest.fixture
-def sql(tmp_path: Path) -> Iterator[Sql]:
-    sql = policy_file(tmp_path / "books.db")
-    yield sql
-    sql.close()
+def sql(make_books: MakeBooks) -> Iterator[Sql]:
+    sql = make_books().open()
+    with closing(sql), sql.transaction():
+        yield sql
 
 
 @pytest.fixture
@@ -232,14 +233,25 @@ def test_every_change_is_tried() -> None:
 
 
 def test_back_and_forth(table: PolicyTable, sql: Sql) -> None:
-    """Back to the older tables and forth again: what those can hold is still there."""
+    """Back to the older tables and forth again: what those can hold is still there, what goes is
+    said, and nothing gets looser: a blocked key is revoked."""
     secret, key = make_key(table, name="ci", team="research")
+    _, barred = make_key(table, at_ns=2)
+    table.change_key(replace(barred, blocked=True))
     table.add_budget(FULL, 1)
     table.add_budget(BUDGET, 2)
+    table.add_owner(TEAM)
     own = budgets_for(Whose("key", key.id), Limits(usd=usd(5), rpm=1))
     table.set_limits("key", key.id, own, at_ns=3)
-    for statement in (*POLICY_BACK, *POLICY):
-        sql.execute(statement)
-    assert table.keys() == {hash_of(secret): key}
+    dropped = steps(sql, 7)
+    assert [one.split(" goes")[0] for one in dropped] == [
+        "budget full",
+        f"budget key {key.id} rpm",
+        "what was known of team t",
+        f"key {barred.label} was blocked and is revoked",
+    ]
+    steps(sql, 8)
+    assert table.keys()[hash_of(secret)] == key
+    assert table.key(barred.id) == replace(barred, revoked_at_ns=2)
     assert {one.name for one in table.budgets()} == {"b", f"key {key.id} usd"}
     assert [one.name for one in table.limits_of("key", key.id)] == [f"key {key.id} usd"]
