@@ -7,7 +7,7 @@ the program gets: defaults and presets filled in, paths resolved, names that exi
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -101,9 +101,12 @@ class Config:
         return replace(self, server=server, providers={**self.providers, **providers})
 
 
-def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+def load_config(
+    path: Path, environ: Mapping[str, str], policies: Sequence[Path] | None = None
+) -> Config:
     """Read hedgerow.yaml and the policy files that it names; `${NAME}` is taken from `environ`.
 
+    policies: files that stand in for those that it names.
     Raises ConfigInvalid with every error of every file. Opens files, nothing else.
     """
     main = read_yaml(path, environ)
@@ -112,12 +115,12 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     check_offers(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []
-    for file in _policy_files(path, main):
+    for file in _policy_files(path, main) if policies is None else policies:
         try:
             sources.append(read_yaml(file, environ))
         except ConfigInvalid as unreadable:
             errors += unreadable.errors
-    policies = [_checked(PolicyFile, source) for source in sources]
+    checked = [_checked(PolicyFile, source) for source in sources]
     check_budget_names(sources)
     check_budget_scopes(main, sources)
     for source in (main, *sources):
@@ -136,7 +139,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         idempotency=written.idempotency,
         files=_files(path, written.files),
         batches=written.batches,
-        budgets=tuple(budget for policy in policies if policy for budget in policy.budgets),
+        budgets=tuple(budget for policy in checked if policy for budget in policy.budgets),
         places=main.places,
     )
 

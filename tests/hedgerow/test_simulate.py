@@ -1,4 +1,5 @@
-"""`hedgerow simulate`: a trace through one's own configuration, without one's own providers."""
+"""`hedgerow simulate`: a trace through one's own configuration, without one's own providers; one's
+own history against other budgets."""
 
 from __future__ import annotations
 
@@ -9,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.feeds.litellm import read_installed
+from hedgerow.app import books
+from hedgerow.config import load_config
+from ledger.money import Money
+from ledger.requests import RequestRecord
 from tests.hedgerow.processes import NOWHERE, hedgerow, told, write_config
+from tests.ledger.entries import NOW_NS, attempt, hold_of, settlement
 
 TRACE = "t_seconds,input_tokens,output_tokens\n" + "".join(
     f"{at / 10},{20 + at},{5 + at % 7}\n" for at in range(40)
@@ -128,3 +134,132 @@ async def test_a_bad_trace(text: str, line: int, trace: Path) -> None:
     done = await hedgerow("simulate", "-c", config, "--trace", trace)
     assert done.failed_in_one_line
     assert f"{trace}:{line}: " in done.err
+
+
+# Against other budgets
+
+
+async def history(trace: Path) -> Path:
+    """A configuration whose books have four requests of a team, 0.4 USD each, and one refused."""
+    config = write_config(trace.parent, NOWHERE, budgets=f"{A_BUDGET.format(cap=100)}\n")
+
+    def book() -> None:
+        with books(load_config(config, {})) as store, store.transaction():
+            for number in range(4):
+                at_ns = NOW_NS + number * HOUR_NS
+                one = attempt(f"a{number}", 500_000_000, at_ns=at_ns, model="oak")
+                store.hold(hold_of(one))
+                end = settlement(400_000_000, cheapest=300_000_000, at_ns=at_ns + 10**9)
+                store.post(hold_of(one), end)
+            store.record_request(CUT_OFF)
+
+    await asyncio.to_thread(book)
+    return config
+
+
+A_BUDGET = "  - {{name: research, scope: {{team: research}}, window: month, cap_usd: {cap}}}"
+HOUR_NS = 3600 * 10**9
+CUT_OFF = RequestRecord(
+    id="req_cut_off",
+    at_ns=NOW_NS + 5 * HOUR_NS,
+    key_id="key_1",
+    team="research",
+    user="ada",
+    model="oak",
+    outcome="budget_exceeded",
+    status=402,
+    attempts=0,
+    would_have_cost=Money(200_000_000),
+    decision=None,
+)
+
+
+def policy_file(folder: Path, cap: str, name: str = "new.yaml") -> Path:
+    path = folder / name
+    path.write_text(f"budgets:\n{A_BUDGET.format(cap=cap)}\n")
+    return path
+
+
+async def test_history_against_another_policy(trace: Path) -> None:
+    """The books' own requests: what a smaller cap would have refused, and a larger one let in;
+    it does not need the trace, and is exact."""
+    config = await history(trace)
+    small, large = (policy_file(trace.parent, cap, f"{cap}.yaml") for cap in ("1", "50"))
+    tight = await told("simulate", "-c", config, "--policy", small)
+    assert (tight["requests"], tight["refused_then"], tight["refused"]) == (5, 1, 2)
+    assert (tight["newly_refused"], tight["newly_admitted"]) == (2, 1)
+    assert (tight["spent_then_usd"], tight["spent_usd"]) == (1.6, 1.0)
+    assert (tight["not_spent_usd"], tight["newly_spent_usd"]) == (0.8, 0.2)
+    (effect,) = tight["budgets"]
+    assert (effect["budget"], effect["cap"], effect["blocked"]) == ("research", 1, 2)
+    assert effect["peak"] == 1.0
+    assert effect["first_refused_at"] == "2026-03-14T17:09:26+00:00"
+    assert [one["team"] for one in tight["by_team"]] == ["research"]
+    wide = await told("simulate", "-c", config, "--policy", large)
+    assert (wide["refused"], wide["newly_admitted"], wide["spent_usd"]) == (0, 1, 1.8)
+    late = await told("simulate", "-c", config, "--policy", small, "--from", "2026-03-14T18:00:00")
+    assert (late["requests"], late["refused"]) == (2, 2)
+
+
+async def test_history_for_people(trace: Path) -> None:
+    """The first line says the whole of it; the budget's line says when it was first in the way."""
+    config = await history(trace)
+    small = policy_file(trace.parent, "1")
+    done = await hedgerow("simulate", "-c", config, "--policy", small)
+    assert (done.code, done.err) == (0, "")
+    first, *rest = done.out.splitlines()
+    assert first == (
+        "With these budgets, 2 of 5 requests would have been refused, against 1 then; 0 would have"
+        " gone to the cheapest offer; $1.00 would have been spent, $0.60 less than then."
+    )
+    (row,) = [line for line in rest if line.startswith("research  $1.00")]
+    assert "2026-03-14 17:09:26 UTC" in row
+
+
+async def test_the_json_is_in_the_documents(trace: Path) -> None:
+    """Every field that --json prints stands in docs/simulate.md."""
+    config = await history(trace)
+    found = await told("simulate", "-c", config, "--policy", policy_file(trace.parent, "1"))
+    page = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text(encoding="utf-8")
+    fields = set(found) | set(found["budgets"][0]) | {"member", "spent", "notify", "at"}
+    assert {one for one in fields if f"`{one}`" not in page} == set()
+
+
+async def test_a_trace_against_another_policy(trace: Path) -> None:
+    """The new budgets stand in for those of the configuration, which could refuse nothing."""
+    config = write_config(trace.parent, NOWHERE, budgets=f"{A_BUDGET.format(cap=100)}\n")
+    small = policy_file(trace.parent, "0.0005")
+    command = ("simulate", "-c", config, "--trace", trace, *FAST, "--max-tokens", "20")
+    command = (*command, "--team", "research")
+    free, blocked = await asyncio.gather(told(*command), told(*command, "--policy", small))
+    assert free["blocked"] == 0
+    assert blocked["blocked"] > 0
+
+
+async def test_a_wrong_policy_is_refused_by_line(trace: Path) -> None:
+    """With file and line, as `check` does; nothing is read from the books."""
+    config = await history(trace)
+    wrong = trace.parent / "wrong.yaml"
+    await asyncio.to_thread(wrong.write_text, "budgets:\n  - {name: a, scope: {}, window: moon}\n")
+    done = await hedgerow("simulate", "-c", config, "--policy", wrong)
+    assert (done.code, done.out) == (1, "")
+    assert f"{wrong}:2: budgets[0].window" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--policy FILE"),
+        (("--policy", "new.yaml", "--rows", "3"), "--trace"),
+        (("--policy", "new.yaml", "--from", "2026-03-02", "--to", "2026-03-01"), "--from"),
+        (("--trace", "trace.csv", "--from", "2026-03-02"), "--trace"),
+    ],
+)
+async def test_options_that_go_together(words: tuple[str, ...], said: str, trace: Path) -> None:
+    """Those of a trace need one, those of history need none; nothing at all is no question."""
+    config = write_config(trace.parent, NOWHERE)
+    policy_file(trace.parent, "1")
+    there = [trace.parent / one if one.endswith((".yaml", ".csv")) else one for one in words]
+    done = await hedgerow("simulate", "-c", config, *there)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
