@@ -83,6 +83,10 @@ class Ladders:
         )
         self._last: tuple[tuple[int, ...], int, Directives] = ((), 0, NOTHING)
 
+    def __bool__(self) -> bool:
+        """Whether any threshold says anything."""
+        return bool(self._ladders)
+
     def directives(self, spent: Callable[[Account], int], at_ns: int) -> Directives:
         """What they say to a request at a moment.
 
