@@ -328,12 +328,18 @@ def read_policy(store: SqliteStore, file_budgets: tuple[Budget, ...]) -> Policy:
 
 
 def open_book(
-    store: SqliteStore, file_budgets: tuple[Budget, ...], clock_ns: Callable[[], int]
+    store: SqliteStore,
+    file_budgets: tuple[Budget, ...],
+    clock_ns: Callable[[], int],
+    *,
+    alone: bool = True,
 ) -> Book:
-    """Take over `store`, end what a dead worker left, and start writing. Needs a running loop."""
+    """Take over `store`, end what a dead worker left (if `alone`: no other worker's holds are
+    open), and start writing. Needs a running loop."""
     with store.transaction():
-        store.recover(clock_ns())
-        store.expire(clock_ns())
+        if alone:
+            store.recover(clock_ns())
+            store.expire(clock_ns())
         policy = read_policy(store, file_budgets)
     writer = Writer(store, asyncio.get_running_loop())
     return Book(store, writer, file_budgets, policy, clock_ns)
