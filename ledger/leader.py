@@ -84,9 +84,13 @@ class FileLock:
 class Leader:
     """This worker, as far as leading goes. Made by `leading`."""
 
-    def __init__(self, lock: LeaderLock, duties: Sequence[Duty]) -> None:
+    def __init__(
+        self, lock: LeaderLock, duties: Sequence[Duty], try_every_s: float, rest_s: float
+    ) -> None:
         self._lock = lock
         self._duties = duties
+        self._try_every_s = try_every_s
+        self._rest_s = rest_s
         self._is_leader = False
         self._has_tried = asyncio.Event()
         self._over = asyncio.Event()
@@ -113,18 +117,18 @@ class Leader:
     async def _run(self) -> None:
         """All in one task: a context is left where it was entered."""
         while not self._over.is_set():
-            rest_s = TRY_EVERY_S
+            pause_s = self._try_every_s
             if await _so(self._lock.try_take):
                 try:
                     await self._lead()
                 except Exception as error:  # an edge: nobody else hears of it
                     log.error("cannot lead now: %s", error, exc_info=error)
-                    rest_s = REST_S
+                    pause_s = self._rest_s
                 finally:
                     self._is_leader = False
                     await _so(self._lock.release)
             self._has_tried.set()
-            await self._pause(rest_s)
+            await self._pause(pause_s)
 
     async def _lead(self) -> None:
         async with AsyncExitStack() as stack:
@@ -133,7 +137,7 @@ class Leader:
             self._is_leader = True
             self._has_tried.set()
             while not self._over.is_set():
-                await self._pause(TRY_EVERY_S)
+                await self._pause(self._try_every_s)
                 if not await _so(self._lock.is_held):
                     log.warning("the leader's lock was lost: another worker may lead now")
                     return
@@ -145,13 +149,15 @@ class Leader:
 
 
 @asynccontextmanager
-async def leading(lock: LeaderLock, *duties: Duty) -> AsyncIterator[Leader]:
+async def leading(
+    lock: LeaderLock, *duties: Duty, try_every_s: float = TRY_EVERY_S, rest_s: float = REST_S
+) -> AsyncIterator[Leader]:
     """Do the duties, in their order, whenever this worker has the lock, until the block ends.
 
     When it begins, one try has been made. A duty that raises at its beginning or its end is logged,
-    and another worker gets the chance.
+    and another worker gets the chance: this one tries again after `rest_s`.
     """
-    leader = Leader(lock, duties)
+    leader = Leader(lock, duties, try_every_s, rest_s)
     try:
         await leader.tried()
         yield leader

@@ -220,11 +220,7 @@ async def test_the_next_leader_goes_on(tmp_path: Path) -> None:
                 batch = await ended(client, batch)
                 assert leader(config, server) == 1 - first
                 found = await results(client, batch.output_file_id)
-                assert (batch.status, len(found), batch.request_counts.completed) == (
-                    "completed",
-                    6,
-                    6,
-                )
+                assert (batch.status, len(found)) == ("completed", 6)
         async with serve(config):
             pass  # books with holds of the dead
         assert await books_of(config) == (True, 8, 0)
