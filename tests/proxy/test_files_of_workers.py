@@ -200,5 +200,6 @@ async def test_a_runner_is_opened_by_turns(tmp_path: Path) -> None:
         fourth = await led.submit(1)
         async with led.runner:
             led.runner.begin(fourth)
-        assert (await led.store.get(fourth)).status is Status.VALIDATING
+            for _ in range(50):  # time enough for it to begin
+                assert (await led.store.get(fourth)).status is Status.VALIDATING
         assert proxy.a.tally.requests == 6
