@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,17 +17,18 @@ from benchmarks.history import MarketHistory
 from benchmarks.market import Market, Quoted
 from hedgerow.config import Config
 from hedgerow.config_file import Routing
-from hedgerow.errors import PortTaken
+from hedgerow.listening import base_url, bound, listening
 from hedgerow.offers import past_quotes, price_file, quoted_offers
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from ledger.book import Book, open_book
+from ledger.leader import FileLock, leading
 from ledger.lock import sole_server
 from ledger.sqlite_store import SqliteStore
 from proxy.accounts import Accounts
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.batches.batch_store import BatchStore
-from proxy.batches.database import opened
+from proxy.batches.database import Database, opened, sole_folder
 from proxy.batches.file_store import FileLimits, FileStore
 from proxy.batches.routes import BatchDesk
 from proxy.batches.runner import Runner
@@ -43,8 +44,6 @@ from proxy.server import ServerLimits, application
 from proxy.upstreams import Upstreams
 from routing.decide import Limits
 
-BACKLOG = 1024
-"""How many connections may wait to be taken."""
 DRAIN_S = 20.0
 """How long answers that are under way may take after SIGTERM."""
 CLOSE_S = 1.0
@@ -59,6 +58,19 @@ class Running:
 
     base_url: str
     house: House
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of `count` that share the books and listen on the same `sockets`.
+
+    opened_at_s: since when they serve, in seconds since 1970.
+    """
+
+    index: int
+    count: int
+    sockets: tuple[socket.socket, ...]
+    opened_at_s: int
 
 
 @contextmanager
@@ -80,8 +92,12 @@ async def running(
     clock: Clock | None = None,
     draws: random.Random | None = None,
     drain_s: float = DRAIN_S,
+    worker: Worker | None = None,
 ) -> AsyncIterator[Running]:
     """Serve until the block ends; then let answers that are under way finish, `drain_s` at most.
+
+    worker: which of several this is; whoever started them is in their `sole_place`. Without it,
+    there is one.
 
     Raises LedgerError, MarketError, PortTaken.
     """
@@ -89,8 +105,9 @@ async def running(
     models = quoted_offers(config, price_file(config), _utc(clock))
     market = Market(models, _utc(clock), clock.monotonic_s())
     async with AsyncExitStack() as stack:
-        stack.enter_context(sole_server(config.ledger.path))
-        book = await stack.enter_async_context(_book(config, models, clock))
+        if worker is None:
+            await stack.enter_async_context(sole_place(config, clock))
+        book = await stack.enter_async_context(_book(config, models, clock, worker))
         upstream = Upstreams(
             http=await stack.enter_async_context(aiohttp_upstream(clock)),
             litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
@@ -105,7 +122,7 @@ async def running(
             providers=ways,
             clock=clock,
             random_bytes=DrawnAhead().take,
-            opened_at_s=clock.now_ns() // 1_000_000_000,
+            opened_at_s=worker.opened_at_s if worker else _now_s(clock),
             draw=(draws or random.Random()).random,  # noqa: S311 - spreads load, guards nothing
             manners=_manners(config.routing),
             own_manners={
@@ -113,7 +130,7 @@ async def running(
                 for name, model in config.models.items()
                 if model.routing is not None
             },
-            doors=Doors(config.server.parallel_per_key),
+            doors=Doors(_share(config.server.parallel_per_key, worker)),
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
         )
@@ -128,13 +145,31 @@ async def running(
         host = config.server.host if host is None else host
         port = config.server.port if port is None else port
         desk = await stack.enter_async_context(_batches(config, house, drain_s))
-        bound = await stack.enter_async_context(_listening(house, limits, desk, host, port))
-        yield Running(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1", house)
+        sockets = worker.sockets if worker else await bound(host, port)
+        await stack.enter_async_context(_listening(house, limits, desk, sockets))
+        yield Running(base_url(host, sockets), house)
+
+
+@asynccontextmanager
+async def sole_place(config: Config, clock: Clock) -> AsyncIterator[tuple[int, ...]]:
+    """The place to serve from, for one `hedgerow serve` with all of its workers: its books and its
+    files, with what a crash left there mended.
+
+    Yields the file descriptors of its locks: who inherits them is in the place, too. Raises
+    LedgerError.
+    """
+    with sole_server(config.ledger.path) as books_lock, sole_folder(config.files.path) as lock:
+        async with opened(config.files.path) as database:
+            await _files(config, database, clock).mend()
+        yield books_lock, lock
 
 
 @asynccontextmanager
 async def _book(
-    config: Config, models: Mapping[str, tuple[Quoted, ...]], clock: Clock
+    config: Config,
+    models: Mapping[str, tuple[Quoted, ...]],
+    clock: Clock,
+    worker: Worker | None,
 ) -> AsyncIterator[Book]:
     with ExitStack() as until_open:
         store = SqliteStore.open(config.ledger.path, durability=config.ledger.durability)
@@ -143,7 +178,7 @@ async def _book(
             MarketHistory.migrate(store.database)
             MarketHistory(store.database).append(past_quotes(models))
         budgets = tuple(spec.budget() for spec in config.budgets)
-        book = open_book(store, budgets, clock.now_ns)
+        book = open_book(store, budgets, clock.now_ns, alone=worker is None)
         until_open.pop_all()  # from here on the book owns the store
     try:
         yield book
@@ -153,17 +188,12 @@ async def _book(
 
 @asynccontextmanager
 async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterator[BatchDesk]:
-    """Files and batches; whoever has them open runs the batches."""
+    """Files and batches, and what the leader does: it runs the batches."""
     # The first look reads the time zone from disk.
     await asyncio.to_thread(config.batches.is_off_peak, _utc(house.clock))
-    limits = FileLimits(
-        max_bytes_per_file=config.files.max_bytes_per_file,
-        max_bytes=config.files.max_bytes,
-        idle_timeout_s=config.server.body_timeout,
-    )
     timing = Timing(config.batches.parallel, config.batches.is_off_peak, _nothing_lies_idle)
     async with opened(config.files.path) as database:
-        files = FileStore(database, config.files.path, limits, house.clock)
+        files = _files(config, database, house.clock)
         store = BatchStore(database)
         runner = Runner(
             house,
@@ -173,8 +203,21 @@ async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterato
             most_line_bytes=config.server.max_body_bytes,
             drain_s=drain_s,
         )
-        async with runner:
+        async with leading(_leader_lock(config), lambda: runner):
             yield BatchDesk(house, files, store, runner)
+
+
+def _files(config: Config, database: Database, clock: Clock) -> FileStore:
+    limits = FileLimits(
+        max_bytes_per_file=config.files.max_bytes_per_file,
+        max_bytes=config.files.max_bytes,
+        idle_timeout_s=config.server.body_timeout,
+    )
+    return FileStore(database, config.files.path, limits, clock)
+
+
+def _leader_lock(config: Config) -> FileLock:
+    return FileLock(config.ledger.path.with_name(config.ledger.path.name + "-leader.lock"))
 
 
 def _nothing_lies_idle() -> bool:
@@ -201,9 +244,9 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _listening(
-    house: House, limits: ServerLimits, desk: BatchDesk, host: str, port: int
-) -> AsyncIterator[int]:
-    """Listen; the port that was bound. At the end, drain."""
+    house: House, limits: ServerLimits, desk: BatchDesk, sockets: tuple[socket.socket, ...]
+) -> AsyncIterator[None]:
+    """Listen. At the end, drain."""
     app = application(house, limits, desk)
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_S
@@ -223,31 +266,14 @@ async def _listening(
         )
 
     try:
-        listening = await _bound(connection, host, port)
+        servers = await listening(sockets, connection)
         try:
-            yield int(listening.sockets[0].getsockname()[1])
+            yield
         finally:
-            listening.close()
+            for one in servers:
+                one.close()
     finally:
         await runner.cleanup()
-
-
-async def _bound(connection: Callable[[], Connection], host: str, port: int) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    try:
-        return await loop.create_server(connection, host, port, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:  # the second: a name that no resolver takes
-        why, hint = _refusal(error)
-        raise PortTaken(f"cannot listen on {host}:{port}: {why}; {hint}") from error
-
-
-def _refusal(error: OSError | UnicodeError) -> tuple[str, str]:
-    """Why an address cannot be had, and what to do."""
-    code = error.errno or 0 if isinstance(error, OSError) else 0
-    why = os.strerror(code) if code > 0 else str(error)  # a resolver's codes are negative
-    if code == errno.EADDRINUSE:
-        return why, "choose another port with --port, or stop what uses it"
-    return why, "check --host and --port, or server.host and server.port"
 
 
 def _manners(routing: Routing) -> Manners:
@@ -262,6 +288,15 @@ def _manners(routing: Routing) -> Manners:
             heartbeat_s=routing.heartbeat,
         ),
     )
+
+
+def _share(most: int | None, worker: Worker | None) -> int | None:
+    """What one worker allows of what all may together: in all that, or hardly more."""
+    return most if most is None or worker is None else -(-most // worker.count)
+
+
+def _now_s(clock: Clock) -> int:
+    return clock.now_ns() // 1_000_000_000
 
 
 def _utc(clock: Clock) -> datetime:

@@ -46,7 +46,10 @@ class Server(Part):
         8400, description="The port to listen on; 0 takes a free one", examples=["8400"]
     )
     workers: WorkerCount = Field(
-        1, description="How many processes serve; this version runs one", examples=["1"]
+        1,
+        description="How many processes serve, 64 at most; they share the port, the books and the"
+        " files",
+        examples=["4"],
     )
     admin_key: Secret | None = Field(
         None,
@@ -76,7 +79,8 @@ class Server(Part):
     parallel_per_key: Count | None = Field(
         None,
         description="The most requests that one key may have under way at once; one more is"
-        " answered with 429. When not given, there is no limit",
+        " answered with 429. Each worker allows its share, rounded up. When not given, there is no"
+        " limit",
         examples=["100"],
     )
 

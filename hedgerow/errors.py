@@ -3,6 +3,7 @@
 HedgerowError
 ├── ConfigInvalid      hedgerow.yaml or a policy file cannot be used; carries every ConfigError
 ├── PortTaken          the address to listen on cannot be had
+├── WorkersFailed      no worker process can serve
 ├── FolderRefused      a folder that cannot be written to
 ├── NotFound           a key, request or model that is asked about and is not there
 └── NotSent            a notice that a channel did not take; it is tried again
@@ -52,6 +53,10 @@ class ConfigInvalid(HedgerowError):
 
 
 class PortTaken(HedgerowError):
+    pass
+
+
+class WorkersFailed(HedgerowError):
     pass
 
 

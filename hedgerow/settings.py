@@ -183,6 +183,7 @@ def _day_hours(value: object) -> DayHours:
     return DayHours(begin, end)
 
 
+MOST_WORKERS = 64
 MOST_BYTES = 2**50
 _UNIT_BYTES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _BYTES = re.compile(r"([0-9]{1,9}) ?(KiB|MiB|GiB)")
@@ -264,12 +265,6 @@ def _sqlite_url(url: str) -> str:
     return url
 
 
-def _one_worker(count: int) -> int:
-    if count != 1:
-        raise wrong("this version runs one worker", "write 1, or take the line out")
-    return count
-
-
 def _timezone(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", name):
         try:
@@ -308,7 +303,7 @@ Price: TypeAlias = Annotated[
     Kind("USD"),
 ]
 Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), Kind("USD")]
-WorkerCount: TypeAlias = Annotated[int, AfterValidator(_one_worker), Kind("whole number")]
+WorkerCount: TypeAlias = Annotated[int, Field(ge=1, le=MOST_WORKERS), Kind("whole number")]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("URL")]
 SqliteUrl: TypeAlias = Annotated[str, AfterValidator(_sqlite_url), Kind("SQLite URL")]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_timezone), Kind("IANA time zone")]

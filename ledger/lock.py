@@ -15,8 +15,9 @@ from ledger.errors import StoreInUse, StoreUnavailable
 
 
 @contextmanager
-def sole_server(books: Path) -> Iterator[None]:
-    """Hold the lock of the books at `books`. Raises StoreInUse, StoreUnavailable."""
+def sole_server(books: Path) -> Iterator[int]:
+    """Hold the lock of the books at `books`; its file descriptor. A process that inherits this one
+    holds the lock as well, even when its parent has died. Raises StoreInUse, StoreUnavailable."""
     books = books.resolve()  # by whatever name: the same file has the same lock
     path = books.with_name(books.name + "-serve.lock")
     try:
@@ -33,4 +34,4 @@ def sole_server(books: Path) -> Iterator[None]:
                 f"another `hedgerow serve` has the books at {books} open: stop it first,"
                 " or name another file in ledger.url"
             ) from None
-        yield
+        yield file.fileno()

@@ -22,7 +22,7 @@ settings.load_profile("hedgerow")
 
 ROOMS = ["hedgerow", "proxy", "routing", "hedge", "ledger", "benchmarks"]
 MAY_BLOCK = {
-    "hedgerow/app.py": {"running", "_book"},  # before the first request
+    "hedgerow/app.py": {"running", "sole_place", "_book"},  # before the first request
     "ledger/book.py": {"open_book"},  # the same
     "ledger/budgets.py": {"__post_init__"},  # reads its time zone, once
 }

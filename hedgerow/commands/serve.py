@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from pathlib import Path
@@ -13,21 +12,21 @@ from hedgerow.app import running
 from hedgerow.arguments import LABEL
 from hedgerow.commands.check import warnings_of
 from hedgerow.config import Config, load_config
-from hedgerow.loops import run, told_to_stop
+from hedgerow.loops import run, settle_in, told_to_stop
 from hedgerow.printing import config_option
-
-YOUNG_OBJECTS = 10_000
-"""How many new objects there may be before the collector looks at them. Hundreds live as long as
-their request: at Python's own 700 it looks at those under way again and again, and finds nothing.
-"""
+from hedgerow.settings import MOST_WORKERS
+from hedgerow.supervisor import supervised
+from proxy.clock import SystemClock
 
 
 @click.command()
 @config_option
 @click.option("--host", type=LABEL, help="Listen here instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0: any free.")
-@click.option("--workers", type=click.IntRange(1, 1), help="Processes; this version runs one.")
-def serve(path: Path, host: str | None, port: int | None, workers: int | None) -> None:  # noqa: ARG001 - 1 is all it takes
+@click.option(
+    "--workers", type=click.IntRange(1, MOST_WORKERS), help="Processes, instead of server.workers."
+)
+def serve(path: Path, host: str | None, port: int | None, workers: int | None) -> None:
     """Run the proxy until SIGTERM or Ctrl-C.
 
     First it prints what `check` warns of. What is under way at its end is finished, for 20 s at
@@ -37,14 +36,37 @@ def serve(path: Path, host: str | None, port: int | None, workers: int | None) -
     config = load_config(path, os.environ)
     for warning in warnings_of(config, os.environ):
         click.echo(str(warning), err=True)
-    run(_serve(config, host, port))
+    host = config.server.host if host is None else host
+    port = config.server.port if port is None else port
+    workers = config.server.workers if workers is None else workers
+    run(_serve(config, host, port) if workers == 1 else _supervise(config, host, port, workers))
 
 
-async def _serve(config: Config, host: str | None, port: int | None) -> None:
+async def _serve(config: Config, host: str, port: int) -> None:
     stop = told_to_stop()
     async with running(config, host=host, port=port) as server:
-        gc.freeze()  # what start-up has made stays: no collection need walk through it
-        gc.set_threshold(YOUNG_OBJECTS)
-        click.echo(f"ready at {server.base_url}", err=True)
+        settle_in()
+        _ready(server.base_url)
         await stop.wait()
-        click.echo("stopping: finishing what is under way", err=True)
+        _stopping()
+
+
+async def _supervise(config: Config, host: str, port: int, workers: int) -> None:
+    await supervised(
+        config,
+        SystemClock(),
+        told_to_stop(),
+        host=host,
+        port=port,
+        workers=workers,
+        ready=_ready,
+        stopping=_stopping,
+    )
+
+
+def _ready(base_url: str) -> None:
+    click.echo(f"ready at {base_url}", err=True)
+
+
+def _stopping() -> None:
+    click.echo("stopping: finishing what is under way", err=True)

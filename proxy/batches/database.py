@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from ledger.errors import NotOurStore, StoreInUse, StoreTooNew, StoreUnavailable
 from proxy.errors import FilesUnavailable
@@ -135,23 +135,13 @@ class Database:
         await asyncio.to_thread(self._thread.shutdown)
 
 
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Database]:
-    """The database in `folder`, made if need be. One program at a time has it.
+@contextmanager
+def sole_folder(folder: Path) -> Iterator[int]:
+    """Hold the lock of `folder`, made if need be: one `hedgerow serve` has it, with all of its
+    workers. The lock's file descriptor: a process that inherits it holds the lock as well.
 
-    Raises StoreUnavailable, StoreInUse, NotOurStore, StoreTooNew.
+    Raises StoreUnavailable, StoreInUse.
     """
-    lock, connection = await asyncio.to_thread(_open, folder)
-    database = Database(folder / FILE, connection)
-    try:
-        yield database
-    finally:
-        await database.close()
-        lock.close()
-
-
-def _open(folder: Path) -> tuple[IO[str], sqlite3.Connection]:
-    path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("a")
@@ -159,18 +149,29 @@ def _open(folder: Path) -> tuple[IO[str], sqlite3.Connection]:
         raise StoreUnavailable(
             f"cannot write {folder}: {error.strerror}; check files.path and the folder's rights"
         ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreInUse(
+                f"another `hedgerow serve` has the files in {folder}: stop it first, or name"
+                " another folder in files.path"
+            ) from None
+        yield lock.fileno()
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Database]:
+    """The database in `folder`. Several workers may have it open; who makes it has the lock.
+
+    Raises StoreUnavailable, NotOurStore, StoreTooNew.
+    """
+    connection = await asyncio.to_thread(_connected, folder / FILE)
+    database = Database(folder / FILE, connection)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return lock, _connected(path)
-    except BlockingIOError:
-        lock.close()
-        raise StoreInUse(
-            f"another `hedgerow serve` has the files in {folder}: stop it first, or name another"
-            " folder in files.path"
-        ) from None
-    except BaseException:
-        lock.close()
-        raise
+        yield database
+    finally:
+        await database.close()
 
 
 def _connected(path: Path) -> sqlite3.Connection:

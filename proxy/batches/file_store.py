@@ -23,6 +23,8 @@ BATCH_OUTPUT = "batch_output"
 BATCH_KEPT_S = 30 * 86_400
 """How long the files of batches are kept, unless their owner says: as at OpenAI."""
 PART = ".part"
+ABANDONED_S = 3600.0
+"""When nobody writes a file any more, at the least: an upload may be silent for half of it."""
 
 
 def owner_of(who: Principal) -> str:
@@ -75,27 +77,45 @@ class Page:
 
 
 class FileStore:
-    """The files of one folder. `open` it before anything else."""
+    """The files of one folder, as one of several workers sees them.
+
+    Room is counted twice: what has a record, of all workers, at the last look (`measure`); and what
+    is being uploaded here. What others are uploading counts when it is added: then all of it fits,
+    or it is refused.
+    """
 
     def __init__(self, database: Database, folder: Path, limits: FileLimits, clock: Clock) -> None:
         self.limits = limits
         self._database = database
         self._folder = folder
         self._clock = clock
-        self._taken_bytes = 0
+        self._recorded_bytes = 0
+        self._uploaded_bytes = 0
 
-    async def open(self) -> None:
-        """Remove what a crash left: contents without a record, records without contents."""
-
-        def known(db: sqlite3.Connection) -> dict[str, int]:
-            return dict(db.execute("SELECT id, bytes FROM files"))
-
-        sizes = await self._database.run(known)
+    async def mend(self) -> None:
+        """Remove what a crash left: contents without a record, records without contents. For
+        whoever is alone with the folder."""
+        sizes = await self._sizes()
         lost = await asyncio.to_thread(_tidied, self._folder / "contents", sizes)
         await self._database.run(
             lambda db: db.executemany("DELETE FROM files WHERE id = ?", [(one,) for one in lost])
         )
-        self._taken_bytes = sum(size for one, size in sizes.items() if one not in lost)
+
+    async def clear(self) -> None:
+        """Remove what a worker that was killed left: contents without a record to which nobody has
+        written for so long that nobody is writing them."""
+        longest_s = max(ABANDONED_S, 2 * self.limits.idle_timeout_s)
+        before_s = self._clock.now_ns() / 1e9 - longest_s
+        known = await self._sizes()
+        await asyncio.to_thread(_cleared, self._folder / "contents", known, before_s)
+
+    async def _sizes(self) -> dict[str, int]:
+        """Of all that have a record, by id."""
+
+        def known(db: sqlite3.Connection) -> dict[str, int]:
+            return dict(db.execute("SELECT id, bytes FROM files"))
+
+        return await self._database.run(known)
 
     def path(self, file_id: str) -> Path:
         """Where its content is."""
@@ -112,31 +132,47 @@ class FileStore:
 
     # -- room
 
+    async def measure(self) -> None:
+        """See how much there is now: before an upload."""
+        self._recorded_bytes = await self._database.run(_recorded)
+
     def take_room(self, size: int) -> None:
-        """For more bytes of a file. Raises TooLarge when the folder is full."""
-        if self._taken_bytes + size > self.limits.max_bytes:
-            raise TooLarge(
-                f"the files here take all of their {self.limits.max_bytes} bytes: delete some, or"
-                " raise files.max_bytes in the configuration",
-                param="file",
-            )
-        self._taken_bytes += size
+        """For more bytes of an upload. Raises TooLarge when the folder is full."""
+        if self._recorded_bytes + self._uploaded_bytes + size > self.limits.max_bytes:
+            raise self._is_full()
+        self._uploaded_bytes += size
 
     def give_room(self, size: int) -> None:
-        self._taken_bytes -= size
+        """Of an upload that is over: it came to nothing, or has a record now."""
+        self._uploaded_bytes -= size
+
+    def _is_full(self) -> TooLarge:
+        return TooLarge(
+            f"the files here take all of their {self.limits.max_bytes} bytes: delete some, or"
+            " raise files.max_bytes in the configuration",
+            param="file",
+        )
 
     # -- one file
 
     async def add(self, file: StoredFile) -> None:
-        """Take over what lies at its `part`, whole; its room has been taken."""
+        """Take over what lies at its `part`, whole. Raises TooLarge if others have filled the
+        folder meanwhile."""
         await asyncio.to_thread(_settled, self.part(file.id), self.path(file.id))
-        await self._database.run(lambda db: insert(db, file))
 
-    async def settle(self, file_id: str, size: int) -> None:
+        def write(db: sqlite3.Connection) -> int:
+            recorded = _recorded(db) + file.bytes
+            if recorded > self.limits.max_bytes:
+                raise self._is_full()
+            insert(db, file)
+            return recorded
+
+        self._recorded_bytes = await self._database.run(write)
+
+    async def settle(self, file_id: str) -> None:
         """The same for a file whose record another transaction inserts, and for which there must
         be room: it has been paid for."""
         await asyncio.to_thread(_settled, self.part(file_id), self.path(file_id))
-        self._taken_bytes += size
 
     async def find(self, owner: str, file_id: str) -> StoredFile:
         """Raises NotFound, also for the files of others."""
@@ -198,17 +234,16 @@ class FileStore:
         """Remove what was deleted or has expired, and no batch that is under way reads."""
         now_s = self._clock.now_ns() // 1_000_000_000
 
-        def forget(db: sqlite3.Connection) -> list[tuple[str, int]]:
+        def forget(db: sqlite3.Connection) -> list[tuple[str]]:
             return db.execute(
                 "DELETE FROM files WHERE (is_deleted OR expires_at <= ?) AND NOT EXISTS"
                 " (SELECT * FROM batches WHERE is_open AND input_file_id = files.id)"
-                " RETURNING id, bytes",
+                " RETURNING id",
                 (now_s,),
             ).fetchall()
 
-        for file_id, size in await self._database.run(forget):
+        for (file_id,) in await self._database.run(forget):
             await asyncio.to_thread(self.path(file_id).unlink, missing_ok=True)
-            self.give_room(size)
 
 
 _COLUMNS = "id, owner, filename, purpose, bytes, created_at, expires_at"
@@ -224,6 +259,12 @@ def insert(db: sqlite3.Connection, file: StoredFile) -> None:
             *(file.bytes, file.created_at, file.expires_at),
         ),
     )
+
+
+def _recorded(db: sqlite3.Connection) -> int:
+    """The bytes of all files that have a record."""
+    row: tuple[int] = db.execute("SELECT coalesce(sum(bytes), 0) FROM files").fetchone()
+    return row[0]
 
 
 def no_such_file(file_id: str) -> NotFound:
@@ -251,3 +292,10 @@ def _tidied(contents: Path, sizes: dict[str, int]) -> set[str]:
             with suppress(IsADirectoryError):
                 path.unlink()
     return set(sizes) - there
+
+
+def _cleared(contents: Path, known: dict[str, int], before_s: float) -> None:
+    for path in contents.iterdir():
+        with suppress(FileNotFoundError, IsADirectoryError):
+            if path.name not in known and path.stat().st_mtime < before_s:
+                path.unlink()

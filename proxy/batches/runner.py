@@ -1,7 +1,8 @@
 """Runner: the one door to running batches. Whoever has it open runs them, and nobody else may.
 
-Everything it knows is on disk: it may be stopped, or killed, at any moment, and whoever opens it
-next goes on from there.
+Each worker has one; it is open where the leader is. Everything it knows is on disk: it may be
+stopped, or killed, at any moment, and whoever opens it next goes on from there. Batches that other
+workers have made, or cancelled, are found there, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -46,8 +47,12 @@ LINES_AT_ONCE = 200
 """So many are read, checked or written in one go: then it is somebody else's turn."""
 LOOK_EVERY_S = 1.0
 """How long a batch is not looked at when nothing is heard of it."""
+NEW_EVERY_S = 0.5
+"""How long a batch waits that another worker has made."""
 BATCHES_KEPT_S = 90 * 86_400
 SWEEP_EVERY_S = 60.0
+CLEAR_EVERY = 60
+"""In how many sweeps one also looks for what a killed worker has left."""
 TRY_AGAIN_S = 5.0
 """When a batch is taken up again after something of ours failed."""
 _NOT_RUN = {
@@ -69,8 +74,11 @@ class _UnderWay:
 
 
 class Runner:
-    """most_line_bytes: of one line, as of a request. drain_s: how long lines that are under way
-    may take once it is stopped."""
+    """Open it with `async with`, again if need be, in the leader alone.
+
+    most_line_bytes: of one line, as of a request. drain_s: how long lines that are under way may
+    take once it is stopped.
+    """
 
     def __init__(
         self,
@@ -87,18 +95,23 @@ class Runner:
         self._store = store
         self._most_line_bytes = most_line_bytes
         self._drain_s = drain_s
+        self._timing = timing
         self._own = OwnRun(house, store, timing)
         self._batches: dict[str, _UnderWay] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_open = False
         self._stops_at_s: float | None = None
 
     async def __aenter__(self) -> Self:
-        await self._files.open()
         for batch_id in await self._store.unpurged():
             await self._store.purge(batch_id)
-        for batch_id in await self._store.open_ids():
+        open_ids = await self._store.open_ids()
+        self._is_open = self._stops_at_s is None  # told to stop before it led: others go on
+        for batch_id in open_ids:
             self.begin(batch_id)
-        self._tasks = [asyncio.create_task(self._own.run()), asyncio.create_task(self._sweep())]
+        if self._is_open:
+            every = (self._own.run(), self._find(), self._sweep())
+            self._tasks = [asyncio.create_task(one) for one in every]
         return self
 
     async def __aexit__(
@@ -109,6 +122,7 @@ class Runner:
     ) -> None:
         """Lines that are under way finish, or are put back; jobs stay as they are at their
         providers."""
+        was_stopped = self._stops_at_s is not None
         self.stop()
         now_s = asyncio.get_running_loop().time()
         await self._own.ended((self._stops_at_s or now_s) - now_s)
@@ -118,16 +132,21 @@ class Runner:
         for task in every:
             task.cancel()
         await asyncio.gather(*every, return_exceptions=True)
+        self._batches.clear()
+        self._own = OwnRun(self._house, self._store, self._timing)
+        if not was_stopped:  # it may lead again
+            self._stops_at_s = None
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more, now or when it is opened."""
         if self._stops_at_s is None:
             self._stops_at_s = asyncio.get_running_loop().time() + self._drain_s
+        self._is_open = False
         self._own.stop()
 
     def begin(self, batch_id: str) -> None:
-        """Run a batch that has been stored."""
-        if batch_id not in self._batches and self._stops_at_s is None:
+        """Run a batch that has been stored; where it is not open, whoever has it open finds it."""
+        if batch_id not in self._batches and self._is_open:
             under_way = self._batches[batch_id] = _UnderWay()
             under_way.task = asyncio.create_task(self._run(batch_id, under_way))
 
@@ -135,6 +154,16 @@ class Runner:
         """Something is wanted of it: it was cancelled."""
         if (found := self._batches.get(batch_id)) is not None:
             found.changed.set()
+
+    async def _find(self) -> None:
+        """Batches of other workers."""
+        while True:
+            await asyncio.sleep(NEW_EVERY_S)
+            try:
+                for batch_id in await self._store.open_ids():
+                    self.begin(batch_id)
+            except ProxyError as error:
+                log.error("batches: %s", error)
 
     # -- one batch
 
@@ -332,7 +361,7 @@ class Runner:
             await asyncio.to_thread(_dropped, out, part)
             return None
         await asyncio.to_thread(out.close)
-        await self._files.settle(file_id, size)
+        await self._files.settle(file_id)
         now_s = self._now_s()
         return StoredFile(
             id=file_id,
@@ -346,11 +375,13 @@ class Runner:
 
     async def _sweep(self) -> None:
         """Now and then, remove files that have expired, and batches that nobody asks for."""
-        while True:
+        for turn in count():
             try:
                 await self._store.forget(self._now_s() - BATCHES_KEPT_S)
                 await self._files.sweep()
-            except ProxyError as error:
+                if turn % CLEAR_EVERY == 0:
+                    await self._files.clear()
+            except (ProxyError, OSError) as error:
                 log.error("files: %s", error)
             await asyncio.sleep(SWEEP_EVERY_S)
 

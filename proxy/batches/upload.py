@@ -43,14 +43,16 @@ async def receive(
     if (request.content_length or 0) > most + FORM_BYTES:
         raise _too_large(most)
     form, part = _Form(), files.part(file_id)
+    await files.measure()
     try:
         await _read(request, files, form, part)
         file = _described(form, file_id, owner, now_s)
         await files.add(file)
     except BaseException:
-        files.give_room(form.size or 0)
         await asyncio.to_thread(files.drop, file_id)
         raise
+    finally:
+        files.give_room(form.size or 0)
     return file
 
 

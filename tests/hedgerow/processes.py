@@ -83,6 +83,7 @@ class Serving:
 
     process: Process
     base_url: str
+    said: list[str] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     collecting: asyncio.Task[None] | None = None
 
@@ -143,6 +144,7 @@ STOPPING = "stopping: finishing what is under way"
 
 async def _collect(stream: asyncio.StreamReader, serving: Serving) -> None:
     async for line in stream:
+        serving.said.append(line.decode().rstrip("\n"))
         if line.decode().rstrip("\n") == STOPPING:
             serving.stopping.set()
 

@@ -99,7 +99,7 @@ WRONG_USAGE: list[list[str]] = [
     ["key", "revoke", "-c", "CONFIG"],
     ["serve"],
     ["serve", "-c", "CONFIG", "--port", "65536"],
-    ["serve", "-c", "CONFIG", "--workers", "2"],
+    ["serve", "-c", "CONFIG", "--workers", "65"],
     ["serve", "-c", "CONFIG", "--host", ""],
     ["market"],
     ["route", "-c", "CONFIG", "--model", "oak"],

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from ledger.errors import NotOurStore, StoreInUse, StoreTooNew
-from proxy.batches.database import opened
+from proxy.batches.database import opened, sole_folder
 from tests.proxy.batch_clients import again, contents
 from tests.serving import PATIENCE_S, ManualClock, Proxy, serving
 
@@ -268,11 +268,17 @@ async def test_what_a_crash_left_is_tidied(tmp_path: Path) -> None:
 
 
 async def test_a_folder_is_had_by_one_at_a_time(tmp_path: Path) -> None:
-    """A second opener is told so; a file of others, or of a later version, is left alone."""
-    async with opened(tmp_path / "one"):
-        with pytest.raises(StoreInUse, match="files in"):
-            async with opened(tmp_path / "one"):
-                pass
+    """A second server is told so; a file of others, or of a later version, is left alone."""
+
+    def second() -> None:
+        with (
+            sole_folder(tmp_path / "one"),
+            pytest.raises(StoreInUse, match="files in"),
+            sole_folder(tmp_path / "one"),
+        ):
+            pass
+
+    await asyncio.to_thread(second)
     for name, pragma, error in (
         ("two", "CREATE TABLE theirs (id)", NotOurStore),
         ("one", "PRAGMA user_version = 99", StoreTooNew),
