@@ -6,25 +6,27 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from benchmarks.history import MarketHistory
 from benchmarks.market import Market, Quoted
+from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config
 from hedgerow.config_file import Routing
 from hedgerow.listening import base_url, bound, listening
 from hedgerow.offers import past_quotes, price_file, quoted_offers
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
-from ledger.book import Book, open_book
-from ledger.leader import FileLock, leading
+from ledger.book import Book, Times
+from ledger.leader import leading
 from ledger.lock import sole_server
-from ledger.sqlite_store import SqliteStore
+from ledger.opening import Slot, open_book
+from ledger.policy import Rules
+from ledger.store import Store
 from proxy.accounts import Accounts
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.batches.batch_store import BatchStore
@@ -71,16 +73,6 @@ class Worker:
     count: int
     sockets: tuple[socket.socket, ...]
     opened_at_s: int
-
-
-@contextmanager
-def books(config: Config, *, create: bool = True) -> Iterator[SqliteStore]:
-    """The books of a configuration, for commands that read them or make keys."""
-    store = SqliteStore.open(config.ledger.path, durability=config.ledger.durability, create=create)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 @asynccontextmanager
@@ -158,7 +150,7 @@ async def sole_place(config: Config, clock: Clock) -> AsyncIterator[tuple[int, .
     Yields the file descriptors of its locks: who inherits them is in the place, too. Raises
     LedgerError.
     """
-    with sole_server(config.ledger.path) as books_lock, sole_folder(config.files.path) as lock:
+    with sole_server(config.ledger.place) as books_lock, sole_folder(config.files.path) as lock:
         async with opened(config.files.path) as database:
             await _files(config, database, clock).mend()
         yield books_lock, lock
@@ -171,14 +163,19 @@ async def _book(
     clock: Clock,
     worker: Worker | None,
 ) -> AsyncIterator[Book]:
+    ledger = config.ledger
     with ExitStack() as until_open:
-        store = SqliteStore.open(config.ledger.path, durability=config.ledger.durability)
+        store = Store(opened_sql(ledger, is_server=True))
         until_open.callback(store.close)
-        with store.transaction():
-            MarketHistory.migrate(store.database)
-            MarketHistory(store.database).append(past_quotes(models))
-        budgets = tuple(spec.budget() for spec in config.budgets)
-        book = open_book(store, budgets, clock.now_ns, alone=worker is None)
+        if worker is None or worker.index == 0:
+            keep_history(ledger, list(past_quotes(models)))
+        book = open_book(
+            store,
+            Rules(tuple(spec.budget() for spec in config.budgets)),
+            Slot(ledger.journals, 0 if worker is None else worker.index),
+            Times(clock.now_ns, clock.monotonic_s, clock.sleep),
+            durability=ledger.durability,
+        )
         until_open.pop_all()  # from here on the book owns the store
     try:
         yield book
@@ -203,7 +200,7 @@ async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterato
             most_line_bytes=config.server.max_body_bytes,
             drain_s=drain_s,
         )
-        async with leading(_leader_lock(config), lambda: runner):
+        async with leading(leader_lock(config.ledger), lambda: runner):
             yield BatchDesk(house, files, store, runner)
 
 
@@ -214,10 +211,6 @@ def _files(config: Config, database: Database, clock: Clock) -> FileStore:
         idle_timeout_s=config.server.body_timeout,
     )
     return FileStore(database, config.files.path, limits, clock)
-
-
-def _leader_lock(config: Config) -> FileLock:
-    return FileLock(config.ledger.path.with_name(config.ledger.path.name + "-leader.lock"))
 
 
 def _nothing_lies_idle() -> bool:

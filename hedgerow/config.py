@@ -43,10 +43,24 @@ MAX_POLICY_FILES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The books: an absolute path, and what a charge survives."""
+    """The books, and what a charge survives.
 
-    path: Path
+    url: of PostgreSQL; "" with SQLite. path: of the SQLite file, absolute; None with PostgreSQL.
+    journals: the folder of this host's journals. keep_days, keep_requests_days: for how long charges and
+    what was decided for requests are kept; None: for ever.
+    """
+
+    url: str = field(repr=False)
+    path: Path | None
+    journals: Path
     durability: Literal["process", "disk"]
+    keep_days: int | None = None
+    keep_requests_days: int | None = None
+
+    @property
+    def place(self) -> Path:
+        """What the locks of this host are named after."""
+        return self.journals.with_suffix("") if self.path is None else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +159,18 @@ def load_config(
 
 
 def _ledger(path: Path, written: LedgerFile) -> Ledger:
-    file = written.url.removeprefix("sqlite:///")
-    return Ledger(path.absolute().parent / file, written.durability)
+    folder = path.absolute().parent
+    is_file = written.url.startswith("sqlite:")
+    file = folder / written.url.removeprefix("sqlite:///") if is_file else None
+    journals = (file or folder / "hedgerow").with_suffix(".journal")
+    return Ledger(
+        url="" if is_file else written.url,
+        path=file,
+        journals=journals if written.journal is None else folder / written.journal,
+        durability=written.durability,
+        keep_days=written.keep,
+        keep_requests_days=written.keep_requests,
+    )
 
 
 def _files(path: Path, written: FilesSpec) -> Files:

@@ -18,9 +18,11 @@ from hedgerow.settings import (
     MOST_BYTES,
     Bytes,
     Count,
+    Days,
     Heartbeat,
     Hours,
     Kind,
+    LedgerUrl,
     Name,
     Part,
     Price,
@@ -28,7 +30,6 @@ from hedgerow.settings import (
     Seconds,
     Secret,
     Setting,
-    SqliteUrl,
     Text,
     TimeZone,
     WorkerCount,
@@ -88,16 +89,34 @@ class Server(Part):
 class LedgerFile(Part):
     """Where the books are kept."""
 
-    url: SqliteUrl = Field(
+    url: LedgerUrl = Field(
         "sqlite:///hedgerow.db",
-        description="The file of the books, relative to this file's folder;"
-        " with four slashes an absolute path",
-        examples=["sqlite:///hedgerow.db"],
+        description="The file of the books, relative to this file's folder, with four slashes an"
+        " absolute path; or a PostgreSQL database, which several hosts may share",
+        examples=["sqlite:///hedgerow.db", "postgresql://hedgerow@db.example/hedgerow"],
+    )
+    journal: Text | None = Field(
+        None,
+        description="The folder of this host's journals, relative to this file's folder; when not"
+        " given, it lies beside the SQLite file, or beside this file",
+        examples=["hedgerow.journal"],
     )
     durability: Literal["process", "disk"] = Field(
         "process",
         description="What a charge survives: `process`, a killed process; `disk`, a power loss too",
         examples=["process"],
+    )
+    keep: Days | None = Field(
+        None,
+        description="For how long single charges are kept; sums by day stay. When not given, for"
+        " ever",
+        examples=["400d"],
+    )
+    keep_requests: Days | None = Field(
+        None,
+        description="For how long is kept what was decided for each request. When not given, for"
+        " ever",
+        examples=["90d"],
     )
 
 

@@ -22,7 +22,7 @@ from benchmarks.market import Quoted
 from benchmarks.quotes import Quote
 from benchmarks.sandbox import Behaviour, FaultRates, SandboxProvider
 from benchmarks.trace import TraceRow
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.config import Config
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.replay import ReplayResult, replay
@@ -117,7 +117,7 @@ def team_key(config: Config, team: str, clock: Clock) -> str:
     """A new key of a team, in the books of a configuration."""
     secret, record = mint(clock.now_ns(), secrets.token_bytes, name="rehearsal", team=team)
     with books(config) as store, store.transaction():
-        store.add_key(record, hash_of(secret))
+        store.policy.add_key(record, hash_of(secret))
     return secret
 
 
@@ -210,7 +210,7 @@ def last_answered(config: Config, replayed: ReplayResult) -> RequestRecord | Non
     with books(config, create=False) as store:
         for outcome in reversed(replayed.outcomes):
             if outcome.succeeded and outcome.request_id is not None:
-                record = store.request(outcome.request_id)
+                record = store.requests.one(outcome.request_id)
                 if record is not None:  # records are written behind: the last may be on its way
                     return record
     return None

@@ -164,6 +164,13 @@ def _seconds(value: object, write: str) -> float:
     return seconds
 
 
+def _days(value: object) -> int:
+    found = re.fullmatch(r"([1-9][0-9]{0,4})d", _one_value(value))
+    if not found:
+        raise wrong("{written} is no number of days", "write whole days, as in 90d")
+    return int(found[1])
+
+
 def _heartbeat(value: object) -> float | None:
     if value == "off":
         return None
@@ -253,14 +260,15 @@ def _base_url(url: str) -> str:
     return plain
 
 
-def _sqlite_url(url: str) -> str:
-    if re.match(r"postgres", url):
-        raise wrong("this version keeps its books in SQLite", "write sqlite:///hedgerow.db")
+def _ledger_url(url: str) -> str:
+    if re.match(r"postgres(ql)?://", url):
+        return url
     found = re.fullmatch(r"sqlite:///([^?#]*[^?#/])", url)
     if not found or found[1].endswith(":memory:"):
         raise wrong(
-            "is no URL of a SQLite file",
-            "write sqlite:///hedgerow.db, or sqlite:////var/lib/hedgerow.db for an absolute path",
+            "is no URL of a SQLite file, nor of PostgreSQL",
+            "write sqlite:///hedgerow.db, sqlite:////var/lib/hedgerow.db for an absolute path, or"
+            " postgresql://user@host/database",
         )
     return url
 
@@ -305,7 +313,10 @@ Price: TypeAlias = Annotated[
 Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), Kind("USD")]
 WorkerCount: TypeAlias = Annotated[int, Field(ge=1, le=MOST_WORKERS), Kind("whole number")]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("URL")]
-SqliteUrl: TypeAlias = Annotated[str, AfterValidator(_sqlite_url), Kind("SQLite URL")]
+LedgerUrl: TypeAlias = Annotated[
+    str, AfterValidator(_ledger_url), Kind("SQLite or PostgreSQL URL")
+]
+Days: TypeAlias = Annotated[int, BeforeValidator(_days), Kind("days")]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_timezone), Kind("IANA time zone")]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000), Kind("whole number")]
 

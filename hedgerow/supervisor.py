@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hedgerow.app import CLOSE_S, DRAIN_S, books, sole_place
+from hedgerow.app import CLOSE_S, DRAIN_S, sole_place
 from hedgerow.config import Config
 from hedgerow.errors import WorkersFailed
 from hedgerow.listening import base_url, bound
@@ -174,7 +174,6 @@ async def supervised(
     """
     over = asyncio.Event()
     async with sole_place(config, clock) as inherited:
-        await asyncio.to_thread(_recover, config, clock)
         with ExitStack() as stack:
             sockets = [stack.enter_context(one) for one in await bound(host, port)]
             url = base_url(host, sockets)
@@ -199,10 +198,3 @@ async def supervised(
                 await Supervisor(orders, inherited, over, lambda: ready(url)).run()
             finally:
                 ending.cancel()
-
-
-def _recover(config: Config, clock: Clock) -> None:
-    """End what dead workers left, before there are any: with others at work, nobody may."""
-    with books(config) as store, store.transaction():
-        store.recover(clock.now_ns())
-        store.expire(clock.now_ns())

@@ -17,12 +17,13 @@ import openai
 from multidict import CIMultiDictProxy
 
 from benchmarks.sandbox import Behaviour, SandboxProvider
-from hedgerow.app import Running, books, running
+from hedgerow.app import Running, running
+from hedgerow.books import books
 from hedgerow.config import Config, load_config
 from ledger.audit import Audit, verify
 from ledger.keys import hash_of, mint
 from ledger.requests import RequestRecord
-from ledger.sqlite_store import SqliteStore
+from ledger.store import Store
 from ledger.statements import Charged, charged
 from proxy.clock import Clock
 
@@ -168,16 +169,17 @@ class Proxy:
     async def ask(self, **extra: Any) -> Reply:
         return await self.post(asking(**extra))
 
-    async def read(self, look: Callable[[SqliteStore], T]) -> T:
+    async def read(self, look: Callable[[Store], T]) -> T:
         """Look into the books, after all that was written until now."""
-        await self.server.house.book.ready()
+        await self.server.house.book.folded()
+        await self.server.house.book.ready()  # what is remembered behind it, too
         return await asyncio.to_thread(read_books, self.config, look)
 
     async def charges(self) -> list[Charged]:
         return await self.read(lambda store: list(charged(store)))
 
     async def record(self, reply: Reply) -> RequestRecord:
-        found = await self.read(lambda store: store.request(reply.headers["x-request-id"]))
+        found = await self.read(lambda store: store.requests.one(reply.headers["x-request-id"]))
         assert found is not None
         return found
 
@@ -220,11 +222,11 @@ def wishing(output_tokens: int) -> dict[str, int]:
 def make_key(config: Config, **who: Any) -> str:
     secret, record = mint(time.time_ns(), secrets.token_bytes, **who)
     with books(config) as store, store.transaction():
-        store.add_key(record, hash_of(secret))
+        store.policy.add_key(record, hash_of(secret))
     return secret
 
 
-def read_books(config: Config, look: Callable[[SqliteStore], T]) -> T:
+def read_books(config: Config, look: Callable[[Store], T]) -> T:
     with books(config, create=False) as store:
         return look(store)
 

@@ -14,7 +14,8 @@ import aiohttp
 import click
 
 from benchmarks.trace import azure_conversation
-from hedgerow.app import books, running
+from hedgerow.app import running
+from hedgerow.books import books
 from hedgerow.arguments import Ratio
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines

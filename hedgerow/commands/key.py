@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.arguments import LABEL, LABELS, MOMENT, USD
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
@@ -81,11 +81,11 @@ def create(
         expires_at_ns=expires,
     )
     with books(config) as store, store.transaction():
-        store.add_key(record, hash_of(secret))
+        store.policy.add_key(record, hash_of(secret))
         if budget is not None:
             over = Window.LIFETIME if window is None else Window(window)
             own = Budget(f"key {record.id}", Scope(key=record.id), over, "UTC", budget)
-            store.add_budget(own, at_ns)
+            store.policy.add_budget(own, at_ns)
     if as_json:
         print_json({"key": secret, "id": record.id, **_described(record)})
     else:
@@ -99,7 +99,7 @@ def create(
 def list_keys(path: Path, as_json: bool) -> None:
     """The keys that there are."""
     with books(load_config(path, os.environ), create=False) as store:
-        records = list(store.keys().values())
+        records = list(store.policy.keys().values())
     if as_json:
         print_json({"keys": [{"id": one.id, **_described(one)} for one in records]})
         return
@@ -132,7 +132,7 @@ def list_keys(path: Path, as_json: bool) -> None:
 def revoke(path: Path, key_id: str) -> None:
     """Stop a key; a running proxy refuses it within a second."""
     with books(load_config(path, os.environ), create=False) as store, store.transaction():
-        if not store.revoke_key(key_id, time.time_ns()):
+        if not store.policy.revoke_key(key_id, time.time_ns()):
             raise NotFound(f"there is no key {key_id}: `hedgerow key list` shows those there are")
     click.echo(f"revoked {key_id}", err=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json
 from ledger.audit import Audit

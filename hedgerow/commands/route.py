@@ -12,14 +12,14 @@ import click
 
 from benchmarks.market import Market
 from benchmarks.offers import Feature, Task
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
 from ledger.money import Money, as_usd
 from ledger.requests import FailedAttempt, RequestRecord
-from ledger.sqlite_store import SqliteStore
+from ledger.store import Store
 from ledger.statements import Charged, Tried, charged, tried
 from ledger.usage import Unit
 from routing.breaker import Breakers
@@ -137,11 +137,11 @@ def explain(path: Path, request_id: str, as_json: bool) -> None:
 
 
 def request_with_charges(
-    store: SqliteStore, request_id: str
+    store: Store, request_id: str
 ) -> tuple[RequestRecord, list[Charged], list[Tried]]:
     """A request, what was charged for it, and its attempts. Raises NotFound."""
     with store.view():
-        record = store.request(request_id)
+        record = store.requests.one(request_id)
         charges, attempts = list(charged(store, request_id)), tried(store, request_id)
     if record is None:
         raise _not_kept(request_id, charges, attempts)

@@ -13,7 +13,8 @@ import click
 from click.core import ParameterSource
 
 from benchmarks.trace import TraceRow, read_trace
-from hedgerow.app import books, running
+from hedgerow.app import running
+from hedgerow.books import books
 from hedgerow.arguments import LABEL, MOMENT, Ratio
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
@@ -112,7 +113,12 @@ def simulate(
     config.model(wanted)
     requests = read_trace(trace)[:rows]
     with tempfile.TemporaryDirectory(prefix="hedgerow-") as folder:
-        own_books = replace(config.ledger, path=Path(folder) / "simulation.db")
+        own_books = replace(
+            config.ledger,
+            url="",
+            path=Path(folder) / "simulation.db",
+            journals=Path(folder) / "simulation.journal",
+        )
         own_files = replace(config.files, path=Path(folder) / "files")
         apart = replace(config, ledger=own_books, files=own_files)
         rehearsed = run(
@@ -137,7 +143,7 @@ def _refuse_options(context: click.Context, names: Collection[str], why: str) ->
 def _history(config: Config, since_ns: int, until_ns: int) -> Simulation:
     """What the books have, against the budgets of a configuration and those made with keys."""
     with books(config, create=False) as store, store.view():
-        budgets = (*(one.budget() for one in config.budgets), *store.budgets())
+        budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
         counted_ns = counted_since_ns(budgets, since_ns)
         past = past_attempts(store, counted_ns, until_ns)
         return simulate_past(past, budgets, since_ns=since_ns)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.arguments import MOMENT
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
@@ -79,7 +79,7 @@ def status(path: Path, as_json: bool) -> None:
     """Every budget in its window of this moment."""
     config = load_config(path, os.environ)
     with books(config, create=False) as store:
-        budgets = (*(one.budget() for one in config.budgets), *store.budgets())
+        budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
         balances = standing(store, budgets, datetime.now(UTC))
     if as_json:
         print_json({"budgets": [_balance(one) for one in balances]})

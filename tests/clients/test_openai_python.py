@@ -112,7 +112,7 @@ async def test_an_image_is_looked_at(tmp_path: Path, endpoints: str) -> None:
         for exchange in proxy.a.tally.exchanges:
             assert PIXEL.partition(",")[2].encode() in exchange.body
         held = await proxy.read(
-            lambda store: store.database.execute(
+            lambda store: store.sql.execute(
                 "SELECT min(held_nanos), sum(overrun_nanos) FROM usage"
             ).fetchone()
         )

@@ -385,7 +385,7 @@ async def rescued(
             house.providers = {**house.providers, "b": other}
         reply = await proxy.ask(stream=True, temperature=0, max_tokens=60)
         held = await proxy.read(
-            lambda store: store.database.execute(
+            lambda store: store.sql.execute(
                 "SELECT max(amount_nanos) FROM holds WHERE provider = 'b'"
             ).fetchone()[0]
         )
@@ -758,7 +758,7 @@ async def test_an_image_is_no_text(tmp_path: Path, path: str, body: dict[str, An
         reply = await proxy.post({"model": MODEL} | body, path=path)
         assert reply.status == 200
         (amount,) = await proxy.read(
-            lambda store: store.database.execute("SELECT amount_nanos FROM holds").fetchone()
+            lambda store: store.sql.execute("SELECT amount_nanos FROM holds").fetchone()
         )
         assert amount == 10_000 * 1000 + 8 * 2000
 

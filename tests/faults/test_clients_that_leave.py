@@ -57,9 +57,9 @@ async def raw_client(
 
 async def last_record(proxy: Proxy) -> RequestRecord:
     (row,) = await proxy.read(
-        lambda store: store.database.execute("SELECT id FROM requests").fetchall()
+        lambda store: store.sql.execute("SELECT id FROM requests").fetchall()
     )
-    found = await proxy.read(lambda store: store.request(row[0]))
+    found = await proxy.read(lambda store: store.requests.one(row[0]))
     assert found is not None
     return found
 

@@ -161,7 +161,7 @@ async def test_requests_are_spread_over_our_accounts(tmp_path: Path) -> None:
         sent = [one.headers["authorization"] for one in proxy.a.tally.exchanges]
         assert sorted(sent) == sorted(f"Bearer sk-{n}" for n in (1, 2, 3) for _ in range(3))
         rows = await proxy.read(
-            lambda store: store.database.execute(
+            lambda store: store.sql.execute(
                 "SELECT account, count(*) FROM usage GROUP BY account"
             ).fetchall()
         )

@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.sandbox import SandboxProvider
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.config import load_config
 from ledger.keys import hash_of, mint
 from ledger.requests import FailedAttempt, RequestRecord
@@ -168,7 +168,7 @@ async def test_a_key_that_expires(house: House) -> None:
     def over() -> str:
         secret, record = mint(time.time_ns(), os.urandom, expires_at_ns=time.time_ns())
         with books(load_config(house.config, os.environ)) as store, store.transaction():
-            store.add_key(record, hash_of(secret))
+            store.policy.add_key(record, hash_of(secret))
         return secret
 
     secret = await asyncio.to_thread(over)

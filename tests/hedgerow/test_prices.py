@@ -29,7 +29,8 @@ from ledger.attempts import Attempt, Charge, Hold, Settlement
 from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.requests import RequestRecord
-from ledger.sqlite_store import SqliteStore
+from ledger.sqlite_file import SqliteFile
+from ledger.store import Store
 from ledger.usage import TokenUsage, Unit
 from tests.ledger.entries import attempt
 
@@ -301,7 +302,7 @@ def test_a_charge_by_units_is_explained(config: Path, usage: TokenUsage, words: 
     )
     end = Settlement(1, usage, rates, Charge(cost, cost, cost, cost, None, None), False, None, 1.0)
     record = RequestRecord("req_1", 1, "key_1", None, None, "heard", "answered", 200, 1, None, None)
-    with closing(SqliteStore.open(config.parent / "books.db")) as store, store.transaction():
+    with closing(Store(SqliteFile.open(config.parent / "books.db"))) as store, store.transaction():
         store.post(store.hold(Hold(asked, ())), end)
         store.record_request(record)
     assert f"at mine/whisper: {words} (as the provider counted)" in said(config, "explain", "req_1")
@@ -314,7 +315,7 @@ def test_a_charge_by_units_is_explained(config: Path, usage: TokenUsage, words: 
 def test_a_charge_that_nobody_counted_is_explained(config: Path) -> None:
     """Lost with its worker: its cost is its hold, and what it used is unknown, not None."""
     asked = attempt("one", 5000)
-    with closing(SqliteStore.open(config.parent / "books.db")) as store, store.transaction():
+    with closing(Store(SqliteFile.open(config.parent / "books.db"))) as store, store.transaction():
         store.hold(Hold(asked, ()))
         store.recover(2)
         store.record_request(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.feeds.litellm import read_installed
-from hedgerow.app import books
+from hedgerow.books import books
 from hedgerow.config import load_config
 from ledger.money import Money
 from ledger.requests import RequestRecord

@@ -15,12 +15,11 @@ from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
 from benchmarks.quotes import Quote
 from ledger.attempts import Attempt, Charge, Settlement
-from ledger.book import open_book
+from tests.books import opened_book, opened_store
 from ledger.budgets import Budget, Scope
 from ledger.money import usd
 from ledger.principals import Principal
 from ledger.rates import RateCard
-from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage
 from ledger.windows import Window
 from proxy.providers import Account, Provider
@@ -116,7 +115,8 @@ async def _holding(together: int, rounds: int = 2000) -> float:
     cost = CARD.charge(usage)
     charge = Charge(cost, cost, cost, cost, cost, cost)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        book = open_book(SqliteStore.open(Path(folder) / "b.db"), budgets, time.time_ns)
+        path = Path(folder) / "b.db"
+        book = opened_book(opened_store(path), path, budgets)
 
         async def one(number: int) -> None:
             at_ns = time.time_ns()

@@ -277,7 +277,7 @@ async def test_nothing_is_smuggled_past_the_hold(tmp_path: Path, twice: str) -> 
         most = max(limits) * sent.get("n", 1)
         assert (exchange.completion_tokens or 0) <= most
         ((held, overrun),) = await proxy.read(
-            lambda store: store.database.execute(
+            lambda store: store.sql.execute(
                 "SELECT held_nanos, overrun_nanos FROM usage"
             ).fetchall()
         )

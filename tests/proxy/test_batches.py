@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.sandbox import Fault
-from hedgerow.app import books
+from hedgerow.books import books
 from proxy.batches.timing import LEAST_LEFT_S, Timing, Waiting
 from tests.proxy.batch_clients import (
     CHAT,
@@ -299,9 +299,9 @@ async def test_a_revoked_key_pays_for_nothing_more(tmp_path: Path) -> None:
 
         def revoke() -> None:
             with books(proxy.config) as store, store.transaction():
-                for found in store.keys().values():
+                for found in store.policy.keys().values():
                     if found.id == key_id:
-                        store.revoke_key(found.id, time.time_ns())
+                        store.policy.revoke_key(found.id, time.time_ns())
 
         key_id = proxy.server.house.book.principal(key).key_id
         await asyncio.to_thread(revoke)

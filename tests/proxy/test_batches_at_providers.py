@@ -22,8 +22,8 @@ from benchmarks.sandbox import Behaviour, Fault, SandboxProvider
 from hedgerow.config import Config, load_config
 from ledger.attempts import Charge, Hold, Settlement
 from ledger.audit import verify
-from ledger.book import open_book
-from ledger.sqlite_store import SqliteStore
+from tests.books import opened_book, opened_store
+from ledger.store import Store
 from ledger.statements import charged
 from ledger.usage import TokenUsage
 from tests.hedgerow.processes import serve
@@ -93,7 +93,7 @@ async def test_a_cheaper_batch_api_is_used(tmp_path: Path) -> None:
             batch.input_file_id,
             batch.output_file_id,
         }
-        first = await proxy.read(lambda store: store.request(next(iter(charges))))
+        first = await proxy.read(lambda store: store.requests.one(next(iter(charges))))
         assert first is not None
         assert (first.outcome, first.status, first.attempts) == ("answered", 200, 1)
 
@@ -185,7 +185,7 @@ async def test_what_does_not_fit_fails_in_the_order_of_the_file(
         assert proxy.a.tally.batch_lines == len(fits)
         for one in wrong.values():
             kept = await proxy.read(
-                lambda store, one=one: store.request(one["response"]["request_id"])  # type: ignore[misc]
+                lambda store, one=one: store.requests.one(one["response"]["request_id"])  # type: ignore[misc]
             )
             assert kept is not None
             assert (kept.status, kept.attempts) == (402, 0)
@@ -455,9 +455,11 @@ async def test_a_crash_after_a_charge(tmp_path: Path) -> None:
         async with proxy.http.get(url) as answer:
             theirs = [json.loads(one) for one in (await answer.text()).splitlines()]
 
-        store = await asyncio.to_thread(SqliteStore.open, proxy.config.ledger.path)
-        book = open_book(store, (), time.time_ns)  # as the process that crashed
-        for hold in await book.holds_of_batch(batch.id):
+        path = proxy.config.ledger.path
+        assert path is not None
+        store = await asyncio.to_thread(opened_store, path)
+        book = opened_book(store, path)  # as the process that crashed
+        for hold in await book.stored.of_batch(batch.id):
             number = int(hold.attempt.request_id.rpartition("-")[2])
             (said,) = [one for one in theirs if one["custom_id"] == str(number)]
             if number <= 7:

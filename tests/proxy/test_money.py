@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.sandbox import Behaviour
 from ledger.money import Money, as_usd, usd, usd_text
-from ledger.sqlite_store import SqliteStore
+from ledger.store import Store
 from proxy.limits import FAIR_SHARES
 from tests.serving import HELLO, MODEL, UPSTREAM_MODEL, Proxy, asking, offer, serving, wishing
 
@@ -154,7 +154,7 @@ async def test_an_image_is_held_for_at_its_context(tmp_path: Path) -> None:
     async with serving(tmp_path, offers=sees) as proxy:
         assert (await proxy.ask(messages=prompt)).status == 200
         ((held,),) = await proxy.read(
-            lambda store: store.database.execute("SELECT held_nanos FROM usage").fetchall()
+            lambda store: store.sql.execute("SELECT held_nanos FROM usage").fetchall()
         )
         assert held == 100_000 * 1000 + 8 * 2000
 
@@ -262,11 +262,11 @@ async def test_cached_tokens_are_charged_at_their_price(tmp_path: Path) -> None:
         ]
 
 
-def revoke(store: SqliteStore) -> None:
+def revoke(store: Store) -> None:
     """Revoke the key called short-lived, as another process would."""
     with store.transaction():
-        (key_id,) = [one.id for one in store.keys().values() if one.name == "short-lived"]
-        store.revoke_key(key_id, at_ns=1)
+        (key_id,) = [one.id for one in store.policy.keys().values() if one.name == "short-lived"]
+        store.policy.revoke_key(key_id, at_ns=1)
 
 
 async def test_a_key_that_is_revoked_stops_at_once(tmp_path: Path) -> None:

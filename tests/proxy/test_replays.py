@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from ledger.attempts import Hold
-from ledger.book import Book, open_book
+from ledger.book import Book
 from ledger.errors import StoreUnavailable
 from ledger.idempotency import Claim
-from ledger.sqlite_store import SqliteStore
 from ledger.statements import charged
 from proxy.errors import AlreadyAnswered, Invalid, KeyReused, ProxyError
 from proxy.exchange import Exchange, Headers
@@ -237,12 +236,13 @@ class Desk:
         return await asyncio.to_thread(self._charges)
 
     def _charges(self) -> list[tuple[str, int]]:
-        with closing(SqliteStore.open(self.path)) as store:
+        with closing(opened_store(self.path)) as store:
             return [(one.request_id, one.effective) for one in charged(store)]
 
     async def settled(self, rounds: int = 3) -> None:
         """Until all that was asked of the books has happened, and whoever waited for it went on."""
         for _ in range(rounds):
+            await self.book.folded()
             await self.book.ready()
             for _ in range(10):
                 await asyncio.sleep(0)
@@ -261,9 +261,9 @@ async def serving(
     max_bytes: int = MAX_BYTES,
     busy_timeout_s: float = PATIENCE_S,
 ) -> AsyncIterator[Desk]:
-    store = await asyncio.to_thread(SqliteStore.open, path, busy_timeout_s=busy_timeout_s)
+    store = await asyncio.to_thread(opened_store, path, busy_timeout_s)
     clock = Hands()
-    book = open_book(store, (), clock.now_ns)
+    book = opened_book(store, path, now_ns=clock.now_ns)
     try:
         yield Desk(book, clock, path, keep_s, max_bytes)
     finally:
@@ -490,7 +490,7 @@ async def test_a_server_that_was_killed(path: Path) -> None:
     """It died before its answer: the next one charges what was held, and says 409."""
 
     def die() -> None:
-        with closing(SqliteStore.open(path)) as store, store.transaction():
+        with closing(opened_store(path)) as store, store.transaction():
             store.claim(Claim("key_1", "k", DIGEST, "req_dead", NOW_NS))
             store.hold(Hold(replace(attempt("req_dead.1", 50), request_id="req_dead"), ()))
 
@@ -994,7 +994,7 @@ class Retries(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "books.db"
-        self.store = SqliteStore.open(path)
+        self.store = opened_store(path)
         self.clock = Hands()
         self.runner = asyncio.Runner()
         self.lines = {name: Line() for name in NAMES}
@@ -1004,7 +1004,7 @@ class Retries(RuleBasedStateMachine):
         self.runner.run(self._open(path))
 
     async def _open(self, path: Path) -> None:
-        book = open_book(self.store, (), self.clock.now_ns)
+        book = opened_book(self.store, path, now_ns=self.clock.now_ns)
         self.desk = Desk(book, self.clock, path, KEEP_S, MAX_BYTES)
 
     def teardown(self) -> None:
