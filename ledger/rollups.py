@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.attempts import Charge
 from ledger.money import MAX_NANOS
 from ledger.sql import Sql, Value, marks
 from ledger.tables import ROLLUP, ROLLUP_STEPS_S
-from ledger.usage import TokenUsage
 
 NANOS_PER_S = 1_000_000_000
 STEPS_S = tuple(sorted(ROLLUP_STEPS_S))
@@ -51,30 +49,7 @@ _UPDATE = ", ".join(f"{one} = rollups.{one} + excluded.{one}" for one in SUMMED)
 
 def keys_of(at_ns: int, subject_id: int) -> tuple[Key, ...]:
     """The rollups that an attempt of a moment counts in."""
-    return tuple(
-        (step_s, at_ns - at_ns % (step_s * NANOS_PER_S), subject_id) for step_s in STEPS_S
-    )
-
-
-def sums_of(usage: TokenUsage, charge: Charge, overrun: int, *, estimated: bool) -> Sums:
-    """What one posted attempt adds to each of them. Unknown tokens add nothing."""
-    effective = charge.effective
-    return (
-        1,
-        usage.prompt or 0,
-        usage.completion or 0,
-        usage.cached or 0,
-        usage.cache_write or 0,
-        usage.reasoning or 0,
-        charge.billed,
-        effective,
-        charge.contracted,
-        charge.list,
-        effective if charge.first_offer is None else charge.first_offer,
-        effective if charge.cheapest is None else charge.cheapest,
-        overrun,
-        int(estimated),
-    )
+    return tuple((step_s, at_ns - at_ns % (step_s * NANOS_PER_S), subject_id) for step_s in STEPS_S)
 
 
 def upsert(sql: Sql, sums: Mapping[Key, Sums]) -> None:
@@ -148,7 +123,7 @@ def _edge(at_ns: int, kept: Kept) -> int:
 
 
 def _split(since_ns: int, until_ns: int, index: int, kept: Kept) -> Iterable[Part]:
-    """The whole steps of one size within a span, and what lies before and after, in smaller ones."""
+    """The whole steps of one size within a span; what lies before and after, in smaller ones."""
     if since_ns >= until_ns:
         return []
     if index < 0:

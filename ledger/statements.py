@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
-from ledger.budgets import Balance, Budget
-from ledger.money import Money
+from ledger.budgets import Balance, Budget, Raise
+from ledger.money import MAX_NANOS, ZERO, Money
 from ledger.rates import RateCard
-from ledger.schema import PRICES, USAGE
-from ledger.sqlite_store import SqliteStore
+from ledger.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan, source
+from ledger.sql import Row, Sql, Value, each_of
+from ledger.tables import PRICES, USAGE
 from ledger.usage import TokenUsage
+from ledger.windows import Window, span_of
+
+_UTC = ZoneInfo("UTC")
+_CHARGED_AT_ONCE = 5_000
 
 
 class Dimension(StrEnum):
@@ -29,8 +35,8 @@ class Dimension(StrEnum):
 
 
 _COLUMNS = {
+    Dimension.USER: "user_id",
     Dimension.KEY: "key_id",
-    Dimension.DAY: "strftime('%Y-%m-%d', at_ns / 1000000000, 'unixepoch')",
     Dimension.TAG: "tag.value",
     Dimension.ACCOUNT: "provider || '/' || account",
 }
@@ -57,43 +63,94 @@ class SpendRow:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """Rows, dearest first, and their total. By tag, a request counts once for each of its tags."""
+    """Rows, dearest first, and their total. By tag, a request counts once for each of its tags.
+
+    since_ns, until_ns: the span that was counted, None without a limit. It is the one that was
+    asked for, unless retention has left only the sums of the days (or quarters of an hour) that its
+    edges lie in: such a day counts for the span that it begins in.
+    """
 
     rows: tuple[SpendRow, ...]
     total: SpendRow
+    since_ns: int | None = None
+    until_ns: int | None = None
 
 
 def spend(
-    store: SqliteStore,
+    sql: Sql,
     by: Dimension,
     since_ns: int | None = None,
     until_ns: int | None = None,
+    zone: ZoneInfo = _UTC,
 ) -> Spend:
-    """Effective cost of all charged attempts with `since <= at < until`, by `by` (days in UTC)."""
-    column = _COLUMNS.get(by, by.value)
-    source = "usage"
-    if by is Dimension.TAG:
-        source = "usage LEFT JOIN json_each(usage.tags) AS tag"
-    where, values = _between(since_ns, until_ns)
-    by_name = (
-        f"SELECT {column}, {_SUMS} FROM {source} {where}"
-        " GROUP BY 1 ORDER BY sum(effective_nanos) DESC, 1"
+    """Effective cost of all charged attempts with `since <= at < until`, by `by`.
+
+    zone: where days begin.
+    """
+    first, last = since_ns or 0, MAX_NANOS if until_ns is None else until_ns
+    with sql.view():
+        left = kept(sql)
+        counted = plan(first, last, left)
+        if by is Dimension.DAY:
+            rows = list(_by_day(sql, first, last, zone, left))
+        else:
+            rows = _by_name(sql, by, first, last, left)
+        total = _row((None, *_sums(sql, first, last, left))) if by is Dimension.TAG else _sum(rows)
+    # As text, whatever the order of the database's locale.
+    rows.sort(key=lambda row: (-row.cost, row.name is not None, row.name or ""))
+    return Spend(
+        tuple(rows),
+        total,
+        None if since_ns is None else counted.since_ns,
+        None if until_ns is None else counted.until_ns,
     )
-    in_all = f"SELECT NULL, {_SUMS} FROM usage {where}"
-    with store.view():
-        rows = tuple(_row(row) for row in store.database.execute(by_name, values))
-        return Spend(rows, _row(store.database.execute(in_all, values).fetchone()))
 
 
-_SUMS = (
-    "count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"
-    " coalesce(sum(effective_nanos), 0),"
-    " coalesce(sum(coalesce(first_offer_nanos, effective_nanos)), 0),"
-    " coalesce(sum(coalesce(cheapest_nanos, effective_nanos)), 0), coalesce(sum(estimated), 0)"
+_SUMMED = (
+    "requests, prompt_tokens, completion_tokens, effective_nanos, first_offer_nanos,"
+    " cheapest_nanos, estimated"
 )
+_SUMS = ", ".join(f"coalesce(sum({one}), 0)" for one in _SUMMED.split(", "))
 
 
-def _row(row: tuple[str | None, int, int, int, int, int, int, int]) -> SpendRow:
+def _by_name(sql: Sql, by: Dimension, since_ns: int, until_ns: int, left: Kept) -> list[SpendRow]:
+    parts, values = source(plan(since_ns, until_ns, left).parts, _SUMMED)
+    column = _COLUMNS.get(by, by.value)
+    tags = each_of("tags", "tag", sql.dialect) if by is Dimension.TAG else ""
+    found = sql.execute(
+        f"SELECT {column}, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id {tags}"
+        " GROUP BY 1",
+        values,
+    )
+    return [_row(row) for row in found]
+
+
+def _by_day(
+    sql: Sql, since_ns: int, until_ns: int, zone: ZoneInfo, left: Kept
+) -> Iterator[SpendRow]:
+    """Each day in the zone is a span of its own; those without a charge have no row."""
+    range_of_days = "SELECT min(start_ns), max(start_ns) FROM rollups WHERE step_s = ?"
+    oldest_ns, newest_ns = sql.execute(range_of_days, (DAY_S,)).fetchone() or (None, None)
+    if oldest_ns is None:
+        return
+    since_ns, until_ns = max(since_ns, oldest_ns), min(until_ns, newest_ns + DAY_NS)
+    while since_ns < until_ns:
+        at = datetime.fromtimestamp(since_ns // NANOS_PER_S, UTC)
+        end = span_of(Window.DAY, zone, at).end
+        end_ns = until_ns if end is None else int(end.timestamp()) * NANOS_PER_S
+        sums = _sums(sql, since_ns, min(end_ns, until_ns), left)
+        if sums[0]:
+            yield _row((at.astimezone(zone).date().isoformat(), *sums))
+        since_ns = end_ns
+
+
+def _sums(sql: Sql, since_ns: int, until_ns: int, left: Kept) -> Row:
+    parts, values = source(plan(since_ns, until_ns, left).parts, _SUMMED)
+    (row,) = sql.execute(f"SELECT {_SUMS} FROM {parts}", values).fetchall()
+    return row
+
+
+def _row(row: Row) -> SpendRow:
     name, requests, prompt, completion, cost, first_offer, cheapest, estimated = row
     return SpendRow(
         name,
@@ -107,17 +164,25 @@ def _row(row: tuple[str | None, int, int, int, int, int, int, int]) -> SpendRow:
     )
 
 
-def _between(since_ns: int | None, until_ns: int | None) -> tuple[str, list[int]]:
-    limits = [("at_ns >= ?", since_ns), ("at_ns < ?", until_ns)]
-    used = [(text, value) for text, value in limits if value is not None]
-    if not used:
-        return "", []
-    return "WHERE " + " AND ".join(text for text, _ in used), [value for _, value in used]
+def _sum(rows: Iterable[SpendRow]) -> SpendRow:
+    total = SpendRow(None, 0, 0, 0, ZERO, ZERO, ZERO, 0)
+    for row in rows:
+        total = SpendRow(
+            None,
+            total.requests + row.requests,
+            total.prompt_tokens + row.prompt_tokens,
+            total.completion_tokens + row.completion_tokens,
+            Money(total.cost + row.cost),
+            Money(total.first_offer + row.first_offer),
+            Money(total.cheapest + row.cheapest),
+            total.estimated + row.estimated,
+        )
+    return total
 
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """One row of usage, as far as statements elsewhere need it.
+    """One charged attempt, as far as statements elsewhere need it.
 
     account: which of our accounts at the provider paid; None where there was but one.
     """
@@ -137,38 +202,49 @@ class Charged:
     estimated: bool
 
 
-def charged(
-    store: SqliteStore, request_id: str | None = None, since_ns: int = 0
-) -> Iterator[Charged]:
-    """Charged attempts, all or those of one request, oldest first."""
-    values: tuple[int | str, ...]
-    where, values = "WHERE at_ns >= ?", (since_ns,)
+def charged(sql: Sql, request_id: str | None = None, since_ns: int = 0) -> Iterator[Charged]:
+    """Charged attempts that still have a row of their own, all or those of one request, oldest
+    first. Read a few thousand at a time: what is charged meanwhile may be among them."""
     if request_id is not None:
-        where, values = "WHERE at_ns >= ? AND request_id = ?", (since_ns, request_id)
-    for row in store.database.execute(
+        yield from _charged(sql, "request_id = ? AND at_ns >= ?", (request_id, since_ns))
+        return
+    where, last = "(at_ns, attempt_id) >= (?, ?)", (since_ns, "")
+    while found := _charged(sql, where, last, f"LIMIT {_CHARGED_AT_ONCE}"):
+        yield from found
+        where, last = "(at_ns, attempt_id) > (?, ?)", (found[-1].at_ns, found[-1].attempt_id)
+
+
+def _charged(sql: Sql, where: str, values: Sequence[Value], limit: str = "") -> list[Charged]:
+    rows = sql.execute(
         "SELECT attempt_id, request_id, at_ns, provider, account, upstream_model,"
         " effective_nanos, list_nanos, first_offer_nanos, cheapest_nanos, estimated,"
-        f" {USAGE}, {PRICES}"
-        f" FROM usage JOIN rate_cards ON version = rate_card {where} ORDER BY at_ns, attempt_id",
+        f" {USAGE}, {PRICES} FROM entries JOIN rate_cards ON version = rate_card"
+        f" JOIN subjects ON subjects.id = subject_id WHERE kind = 'posted' AND {where}"
+        f" ORDER BY at_ns, attempt_id {limit}",
         values,
-    ):
-        attempt_id, request, at_ns, provider, account, upstream_model = row[:6]
+    )
+    found: list[Charged] = []
+    for row in rows:
         effective, listed, first_offer, cheapest, estimated = row[6:11]
-        yield Charged(
-            attempt_id,
-            request,
-            at_ns,
-            provider,
-            account,
-            upstream_model,
-            TokenUsage(*row[11:17]),
-            RateCard.of_row(row[17:]),
-            effective,
-            listed,
-            first_offer,
-            cheapest,
-            bool(estimated),
+        attempt, request, at_ns, provider, account, upstream_model = row[:6]
+        found.append(
+            Charged(
+                attempt,
+                request,
+                at_ns,
+                provider,
+                account,
+                upstream_model,
+                TokenUsage(*row[11:17]),
+                RateCard.of_row(row[17:]),
+                effective,
+                listed,
+                first_offer,
+                cheapest,
+                bool(estimated),
+            )
         )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,22 +258,60 @@ class Tried:
     account: str | None
 
 
-def tried(store: SqliteStore, request_id: str) -> list[Tried]:
-    """The attempts that were made for a request, first to last."""
-    rows = store.database.execute(
-        "SELECT attempt_id, provider, upstream_model, account FROM holds"
-        " WHERE request_id = ? ORDER BY rowid",
-        (request_id,),
-    )
+def tried(sql: Sql, request_id: str) -> list[Tried]:
+    """The attempts of a request that have ended, or whose holds are in the books; first to last."""
+    rows = sql.execute(
+        "SELECT attempt_id, provider, upstream_model, account FROM"
+        " (SELECT attempt_id, subject_id FROM entries WHERE request_id = ?"
+        " UNION SELECT attempt_id, subject_id FROM holds WHERE request_id = ?) AS attempts"
+        " JOIN subjects ON subjects.id = subject_id ORDER BY length(attempt_id), attempt_id",
+        (request_id, request_id),
+    ).fetchall()
     return [Tried(row[0], number, *row[1:]) for number, row in enumerate(rows, start=1)]
 
 
-def standing(store: SqliteStore, budgets: Iterable[Budget], now: datetime) -> list[Balance]:
-    """Each budget's balance in the window of `now`, for each member that has an account."""
+def standing(
+    sql: Sql, budgets: Iterable[Budget], now: datetime, raises: Iterable[Raise] = ()
+) -> list[Balance]:
+    """Each budget's balance in the window of `now`, for each member that has an account.
+
+    Pending is what is in holds, whether the books or their writers keep them; what writers have
+    taken to admit from and not used is free.
+    """
+    raises = tuple(raises)
     balances: list[Balance] = []
-    with store.view():
+    with sql.view():
         for budget in budgets:
-            start_ns = budget.account("", now).window_start_ns
-            members = store.members(budget.name, budget.window, start_ns) or ("",)
-            balances.extend(store.balance(budget.account(member, now)) for member in members)
+            whole = budget.account("", now, raises)
+            found = sql.execute(
+                "SELECT member, sum(posted), sum(pending + (SELECT coalesce(sum(held), 0)"
+                " FROM leases WHERE account_id = accounts.id)) FROM accounts"
+                " WHERE budget = ? AND measure = ? AND time_window = ?"
+                " AND window_start_ns BETWEEN ? AND ? GROUP BY member ORDER BY member",
+                (
+                    whole.budget,
+                    whole.measure,
+                    whole.window,
+                    whole.counted_since_ns,
+                    whole.window_start_ns,
+                ),
+            ).fetchall()
+            balances.extend(
+                Balance(budget.account(member, now, raises), posted, pending)
+                for member, posted, pending in found or [("", 0, 0)]
+            )
     return balances
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a writer's chain goes: the number of its last entry, and the hash."""
+
+    writer: str
+    seq: int
+    hash: bytes
+
+
+def heads(sql: Sql) -> list[Head]:
+    """Of each writer. Kept elsewhere, they show later that what they cover was not rewritten."""
+    return [Head(*row) for row in sql.execute("SELECT name, seq, head FROM writers ORDER BY name")]

@@ -3,7 +3,7 @@
 What is written down, and never changed: rate_cards, subjects, draws, holds, dispatches, entries,
 write_offs. What is kept up to date with them, in the same transaction, and recomputed by `verify`:
 accounts (balances), leases, writers, rollups. A row that ages goes by retention, which leaves its
-sums in `retired` and the end of its writer's chain in `checkpoints`.
+sums in `retired`, the end of its writer's chain in `checkpoints`, and up to when in `aged`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ ROLLUP = (
 )
 """The columns of a rollup: its key (the first three), and sums."""
 
-ROLLUP_STEPS_S = (900, 86_400)
-"""A quarter of an hour (time zones at :30 and :45 exist), and a day of UTC."""
+ROLLUP_STEPS_S = (900, 86_400, 2_764_800)
+"""A quarter of an hour (time zones at :30 and :45 exist), a day of UTC, and 32 days: so that what
+was spent in all is read from few rows."""
 
 MONEY = (
     # A combination of names, once: entries and rollups then name it by a number. key: the other
@@ -140,7 +141,7 @@ MONEY = (
         first_offer_nanos INTEGER NOT NULL, cheapest_nanos INTEGER NOT NULL,
         overrun_nanos INTEGER NOT NULL, estimated INTEGER NOT NULL,
         PRIMARY KEY (step_s, start_ns, subject_id)
-    ) STRICT""",
+    ) STRICT, WITHOUT ROWID""",
     # What retention has left of the entries that it deleted: sums by the accounts they drew on,
     # and for each writer the number and hash of the last one, from which its chain goes on.
     """CREATE TABLE retired (
@@ -150,6 +151,10 @@ MONEY = (
     """CREATE TABLE checkpoints (
         writer_id INTEGER NOT NULL REFERENCES writers, seq INTEGER NOT NULL, hash BLOB NOT NULL,
         at_ns INTEGER NOT NULL, PRIMARY KEY (writer_id, seq)
+    ) STRICT""",
+    # From when on there are rollups of a step again; step 0: entries. The beginning of a day (UTC).
+    """CREATE TABLE aged (
+        step_s INTEGER PRIMARY KEY, before_ns INTEGER NOT NULL
     ) STRICT""",
 )
 
@@ -167,6 +172,7 @@ def ddl(statement: str, dialect: Dialect) -> str:
         ("TEXT", 'TEXT COLLATE "C"'),  # sorted as SQLite sorts, whatever the server's language
         ("REAL", "DOUBLE PRECISION"),
         ("BLOB", "BYTEA"),
+        (") STRICT, WITHOUT ROWID", ")"),
         (") STRICT", ")"),
     ):
         statement = statement.replace(ours, theirs)

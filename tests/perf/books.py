@@ -1,0 +1,160 @@
+"""The books at scale: how long statements and the audit take over so many entries.
+
+`python -m tests.perf.books 1_000_000 [FILE]`: makes the books (unless FILE has them) by SQL alone,
+then asks them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ledger.audit import verify
+from ledger.rates import RateCard
+from ledger.sqlite_file import SqliteFile
+from ledger.statements import Dimension, spend
+from ledger.tables import ROLLUP_STEPS_S
+
+TEAMS, KEYS, MODELS, PROVIDERS, WRITERS, DAYS = 50, 500, 20, 5, 4, 90
+SINCE_NS = 1_767_225_600_000_000_000
+"""2026-01-01."""
+_DAY_NS = 86_400_000_000_000
+_STEPS_NS = tuple(step_s * 1_000_000_000 for step_s in ROLLUP_STEPS_S)
+
+
+T = TypeVar("T")
+
+
+def main() -> None:
+    count = int(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(folder) / "books.db"
+        if not path.exists():
+            _timed(f"made {count:,} entries", lambda: make(path, count))
+        with closing(SqliteFile.open(path)) as books:
+            for by in (Dimension.TEAM, Dimension.KEY, Dimension.MODEL, Dimension.TAG):
+                _timed(f"spend by {by}", lambda by=by: spend(books, by))  # type: ignore[misc]
+            day = SINCE_NS + 30 * _DAY_NS
+            end = day + 30 * _DAY_NS
+            _timed("spend by team, 30 days", lambda: spend(books, Dimension.TEAM, day, end))
+            found = _timed("verify", lambda: verify(books))
+            assert found.verified, found.findings[:5]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{path.stat().st_size / 2**30:.2f} GiB of books, {peak:.0f} MiB of memory at most")
+
+
+def _timed(what: str, call: Callable[[], T]) -> T:
+    began = time.perf_counter()
+    result = call()
+    print(f"{what:30} {time.perf_counter() - began:9.3f} s", flush=True)
+    return result
+
+
+def make(path: Path, count: int) -> None:
+    """Entries of all keys at every model and provider, at random, evenly over the days."""
+    with closing(SqliteFile.open(path)) as books:
+        conn = books.database.conn
+        for pragma in (
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            "foreign_keys = OFF",
+            "cache_size = -500000",
+        ):
+            conn.execute(f"PRAGMA {pragma}")
+        conn.execute("BEGIN")
+        cards = [RateCard.of(Decimal(n), Decimal(2 * n)) for n in range(1, MODELS + 1)]
+        conn.executemany(
+            "INSERT INTO rate_cards VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(one.version, *one.row) for one in cards],
+        )
+        keys = list(_subjects())
+        conn.executemany(
+            f"INSERT INTO subjects VALUES ({', '.join('?' * 12)})",
+            [
+                (number, _text(one), *one[:5], _text(one[5]), *one[6:])
+                for number, one in enumerate(keys, start=1)
+            ],
+        )
+        accounts = [("team", "usd", f"team=team{n:02}", "lifetime", 0) for n in range(TEAMS)]
+        for number, account in enumerate(accounts, start=1):
+            conn.execute("INSERT INTO accounts VALUES (?,?,?,?,?,?,0,0,0)", (number, *account))
+            conn.execute("INSERT INTO draws VALUES (?, ?)", (number, f"[{number}]"))
+        rows = _entries(count, [_text(one) for one in keys], accounts, cards)
+        conn.executemany(f"INSERT INTO entries VALUES ({', '.join('?' * 34)})", rows)
+        for number in range(1, WRITERS + 1):
+            conn.execute(
+                "INSERT INTO writers SELECT ?, ?, 0, 0, count(*), (SELECT hash FROM entries"
+                " WHERE writer_id = ? ORDER BY seq DESC LIMIT 1), 0, 0 FROM entries"
+                " WHERE writer_id = ?",
+                (number, f"w{number}", number, number),
+            )
+        conn.execute(
+            "UPDATE accounts SET posted ="
+            " (SELECT sum(effective_nanos) FROM entries WHERE draws_id = accounts.id)"
+        )
+        for step_ns in _STEPS_NS:
+            conn.execute(
+                "INSERT INTO rollups SELECT ?, at_ns / ? * ?, subject_id, count(*),"
+                " sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens),"
+                " sum(cache_write_tokens), sum(reasoning_tokens), sum(billed_nanos),"
+                " sum(effective_nanos), sum(contracted_nanos), sum(list_nanos),"
+                " sum(first_offer_nanos), sum(cheapest_nanos), sum(overrun_nanos), sum(estimated)"
+                " FROM entries GROUP BY 2, 3",
+                (step_ns // 1_000_000_000, step_ns, step_ns),
+            )
+        conn.execute("COMMIT")
+
+
+def _subjects() -> Iterator[tuple[Any, ...]]:
+    for key in range(KEYS):
+        for model in range(MODELS):
+            for provider in range(PROVIDERS):
+                who = ("acme", f"team{key % TEAMS:02}", None, f"user{key}", f"key{key}")
+                where = (f"model{model}", f"provider{provider}", f"upstream-model{model}", None)
+                yield (*who, [f"tag{key % 7}"], *where)
+
+
+def _entries(
+    count: int, subjects: list[str], accounts: Sequence[tuple[Any, ...]], cards: list[RateCard]
+) -> Iterator[tuple[Any, ...]]:
+    draw = random.Random(7)
+    heads, seqs = [bytes(32)] * WRITERS, [0] * WRITERS
+    drawn = [_text([one]) for one in accounts]
+    choose, noise = draw.randrange, draw.random
+    for number in range(count):
+        at_ns = SINCE_NS + number * DAYS * _DAY_NS // count
+        subject, writer = choose(len(subjects)), choose(WRITERS)
+        model, team = subject // PROVIDERS % MODELS, subject // (MODELS * PROVIDERS) % TEAMS
+        prompt, completion = choose(4000), choose(1000)
+        cost = (prompt + 2 * completion) * (model + 1) * 1000
+        attempt = f"req_{at_ns // 1_000_000:012x}{number:016x}"
+        facts = (attempt, attempt, at_ns, at_ns + 10**9, "posted", "")
+        rest = (
+            *(cards[model].version, 1, None, prompt, completion, 0, 0, 0, None),
+            *(cost, cost, cost, cost, cost, cost, cost + 1000, 0, 5000),
+            *(prompt + completion, 1, 0, 200 + noise(), 900 + noise()),
+        )
+        row = _text((*facts, subjects[subject], drawn[team], *rest)).encode()
+        heads[writer] = hashlib.sha256(heads[writer] + row).digest()
+        seqs[writer] += 1
+        yield (*facts, subject + 1, team + 1, *rest, writer + 1, seqs[writer], heads[writer])
+
+
+def _text(value: object) -> str:
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+if __name__ == "__main__":
+    main()
