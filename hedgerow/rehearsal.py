@@ -161,12 +161,12 @@ def _read_books(config: Config, model: str, replayed: ReplayResult, since_ns: in
     at = datetime.fromtimestamp(since_ns / 1e9, UTC)
     quoted = quoted_offers(config, price_file(config), at)[model]
     with books(config, create=False) as store:
-        rows = list(charged(store, since_ns=since_ns))
+        rows = list(charged(store.sql, since_ns=since_ns))
         return Rehearsed(
             replayed,
             _bounds(rows, quoted, replayed),
-            spend(store, Dimension.PROVIDER, since_ns),
-            verify(store),
+            spend(store.sql, Dimension.PROVIDER, since_ns),
+            verify(store.sql),
         )
 
 

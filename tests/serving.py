@@ -176,7 +176,7 @@ class Proxy:
         return await asyncio.to_thread(read_books, self.config, look)
 
     async def charges(self) -> list[Charged]:
-        return await self.read(lambda store: list(charged(store)))
+        return await self.read(lambda store: list(charged(store.sql)))
 
     async def record(self, reply: Reply) -> RequestRecord:
         found = await self.read(lambda store: store.requests.one(reply.headers["x-request-id"]))
@@ -325,7 +325,7 @@ async def serving(
             )
             yield Proxy(config, sandboxes, app, key, http, stack, around)
         audit, rows = await asyncio.to_thread(
-            read_books, config, lambda store: (verify(store), list(charged(store)))
+            read_books, config, lambda store: (verify(store.sql), list(charged(store.sql)))
         )
     hold_true(audit, rows, sandboxes if honest else None)
 

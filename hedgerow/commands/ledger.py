@@ -30,7 +30,7 @@ def verify(ctx: click.Context, path: Path, as_json: bool) -> None:
     Exit code 0: they agree. 1: they do not, with one line on stderr for each place.
     """
     with books(load_config(path, os.environ), create=False) as store:
-        found = audit(store)
+        found = audit(store.sql)
     if as_json:
         print_json(
             {

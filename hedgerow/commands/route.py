@@ -142,7 +142,7 @@ def request_with_charges(
     """A request, what was charged for it, and its attempts. Raises NotFound."""
     with store.view():
         record = store.requests.one(request_id)
-        charges, attempts = list(charged(store, request_id)), tried(store, request_id)
+        charges, attempts = list(charged(store.sql, request_id)), tried(store.sql, request_id)
     if record is None:
         raise _not_kept(request_id, charges, attempts)
     return record, charges, attempts

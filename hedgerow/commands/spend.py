@@ -35,7 +35,7 @@ def spend(path: Path, by: str, since: int | None, until: int | None, as_json: bo
     if since is not None and until is not None and since >= until:
         raise click.BadParameter("it is not after --from", param_hint="--to")
     with books(load_config(path, os.environ), create=False) as store:
-        found = spent(store, Dimension(by), since, until)
+        found = spent(store.sql, Dimension(by), since, until)
     if as_json:
         print_json(
             {
@@ -80,7 +80,7 @@ def status(path: Path, as_json: bool) -> None:
     config = load_config(path, os.environ)
     with books(config, create=False) as store:
         budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
-        balances = standing(store, budgets, datetime.now(UTC))
+        balances = standing(store.sql, budgets, datetime.now(UTC))
     if as_json:
         print_json({"budgets": [_balance(one) for one in balances]})
         return

@@ -227,7 +227,7 @@ async def test_a_plain_answer_cut_by_the_drain_is_booked_as_the_most(tmp_path: P
             await proxy.stop()
         await asyncio.gather(asked, return_exceptions=True)
         (charge,) = await asyncio.to_thread(
-            read_books, proxy.config, lambda store: list(charged(store))
+            read_books, proxy.config, lambda store: list(charged(store.sql))
         )
         assert (charge.estimated, charge.usage.completion) == (True, 5000)
 

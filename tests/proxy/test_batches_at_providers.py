@@ -503,7 +503,7 @@ async def test_killed_at_any_moment(tmp_path: Path, at_provider: bool) -> None:
                     await server.ended()
         assert list(found) == [f"line-{one}" for one in range(40)]
         audit, rows = await asyncio.to_thread(
-            read_books, config, lambda store: (verify(store), list(charged(store)))
+            read_books, config, lambda store: (verify(store.sql), list(charged(store.sql)))
         )
         hold_true(audit, rows, {"a": sandbox} if at_provider else None)
         if at_provider:

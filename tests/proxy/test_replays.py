@@ -237,7 +237,7 @@ class Desk:
 
     def _charges(self) -> list[tuple[str, int]]:
         with closing(opened_store(self.path)) as store:
-            return [(one.request_id, one.effective) for one in charged(store)]
+            return [(one.request_id, one.effective) for one in charged(store.sql)]
 
     async def settled(self, rounds: int = 3) -> None:
         """Until all that was asked of the books has happened, and whoever waited for it went on."""
