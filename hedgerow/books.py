@@ -44,14 +44,13 @@ def books(config: Config, *, create: bool = True) -> Iterator[Store]:
 
 def keep_history(ledger: Ledger, quotes: list[PastQuote]) -> None:
     """Keep the prices of this moment: beside the books in SQLite, else in a file of their own."""
-    sql = SqliteFile.open(ledger.path) if ledger.path is not None else None
-    if sql is not None:
-        with closing(sql), sql.transaction():
+    if ledger.path is not None:
+        with closing(SqliteFile.open(ledger.path, is_server=True)) as sql, sql.transaction():
             _append(sql.database, quotes)
         return
-    with closing(Database(ledger.place.with_name(ledger.place.name + "-market.db"))) as database:
-        with database.conn:
-            _append(database, quotes)
+    file = ledger.place.with_name(ledger.place.name + "-market.db")
+    with closing(Database(file)) as database, database.conn:
+        _append(database, quotes)
 
 
 def _append(database: Database, quotes: list[PastQuote]) -> None:

@@ -46,8 +46,8 @@ class Ledger:
     """The books, and what a charge survives.
 
     url: of PostgreSQL; "" with SQLite. path: of the SQLite file, absolute; None with PostgreSQL.
-    journals: the folder of this host's journals. keep_days, keep_requests_days: for how long charges and
-    what was decided for requests are kept; None: for ever.
+    journals: the folder of this host's journals. keep_days, keep_requests_days: for how long
+    charges, and what was decided for requests, are kept; None: for ever.
     """
 
     url: str = field(repr=False)

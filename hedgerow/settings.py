@@ -313,9 +313,7 @@ Price: TypeAlias = Annotated[
 Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), Kind("USD")]
 WorkerCount: TypeAlias = Annotated[int, Field(ge=1, le=MOST_WORKERS), Kind("whole number")]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("URL")]
-LedgerUrl: TypeAlias = Annotated[
-    str, AfterValidator(_ledger_url), Kind("SQLite or PostgreSQL URL")
-]
+LedgerUrl: TypeAlias = Annotated[str, AfterValidator(_ledger_url), Kind("SQLite or PostgreSQL URL")]
 Days: TypeAlias = Annotated[int, BeforeValidator(_days), Kind("days")]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_timezone), Kind("IANA time zone")]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000), Kind("whole number")]

@@ -169,18 +169,18 @@ def _ladder(budget: Budget, account: Account, at_ns: int, raises: Sequence[Raise
     return _Ladder(
         account,
         cap,
-        tuple(_amount(cap, one.part) for one in thresholds),
-        tuple(_Step(one, _throttle(budget, one)) for one in thresholds),
+        tuple(amount_at(cap, one.part) for one in thresholds),
+        tuple(_Step(one, throttle_of(budget, one)) for one in thresholds),
     )
 
 
-def _amount(cap: int, part: Decimal) -> int:
+def amount_at(cap: int, part: Decimal) -> int:
     """The least that is not below a part of the cap."""
     numerator, denominator = part.as_integer_ratio()
     return -(-cap * numerator // denominator)
 
 
-def _throttle(budget: Budget, threshold: Threshold) -> Budget | None:
+def throttle_of(budget: Budget, threshold: Threshold) -> Budget | None:
     """So many requests of each minute, for the members that its budget has."""
     if threshold.throttle is None:
         return None

@@ -10,10 +10,11 @@ from functools import lru_cache
 from operator import attrgetter
 
 from ledger.budgets import Subject
+from ledger.entries import Kind
 from ledger.measures import Measure
 from ledger.money import MAX_NANOS, ZERO, Money
 from ledger.principals import Principal
-from ledger.sqlite_store import SqliteStore
+from ledger.sql import Sql
 
 UNKNOWN_PROVIDER = ""
 """Of a request that was refused before it went anywhere."""
@@ -71,69 +72,94 @@ class PastAttempt:
                 return 0
 
 
-def past_attempts(
-    store: SqliteStore, since_ns: int = 0, until_ns: int = MAX_NANOS
-) -> Iterator[PastAttempt]:
+def past_attempts(sql: Sql, since_ns: int = 0, until_ns: int = MAX_NANOS) -> Iterator[PastAttempt]:
     """Every attempt with `since <= at < until`, and every request that a budget refused, in order
-    of time. To be read within one `view`."""
-    return heapq.merge(
-        _made(store, since_ns, until_ns),
-        _refused(store, since_ns, until_ns),
-        key=attrgetter("at_ns"),
+    of time. To be read within one `view`.
+
+    Of those under way, only such as outlive their process are in the books before they end.
+    """
+    span = (since_ns, until_ns)
+    found = (_ended(sql, span), _under_way(sql, span), _refused(sql, span))
+    return heapq.merge(*found, key=attrgetter("at_ns"))
+
+
+_WHO = "org, team, project, user_id, key_id, tags"
+
+_IS_LAST = """
+    NOT EXISTS (SELECT 1 FROM entries AS later WHERE later.request_id = {0}.request_id
+        AND (later.at_ns, later.attempt_id) > ({0}.at_ns, {0}.attempt_id))
+    AND NOT EXISTS (SELECT 1 FROM holds AS later WHERE later.request_id = {0}.request_id
+        AND (later.at_ns, later.attempt_id) > ({0}.at_ns, {0}.attempt_id))
+    AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.id = {0}.request_id
+        AND requests.would_have_cost_nanos IS NOT NULL)"""
+
+
+def _ended(sql: Sql, span: tuple[int, int]) -> Iterator[PastAttempt]:
+    rows = sql.stream(
+        f"SELECT {_WHO}, model, provider, request_id, at_ns, ended_at_ns, held_nanos,"
+        " effective_nanos, held_tokens, tokens, cheapest_nanos, kind,"
+        f" {_IS_LAST.format('entries')}"
+        " FROM entries JOIN subjects ON subjects.id = subject_id"
+        " WHERE at_ns >= ? AND at_ns < ? ORDER BY at_ns, attempt_id",
+        span,
     )
-
-
-_WHO = "org, team, project, user, key_id, tags"
-
-
-def _made(store: SqliteStore, since_ns: int, until_ns: int) -> Iterator[PastAttempt]:
-    who = ", ".join(f"holds.{one}" for one in _WHO.split(", "))
-    rows = store.database.execute(
-        f"SELECT holds.request_id, holds.at_ns, resolutions.at_ns, {who}, holds.model,"
-        " holds.provider, holds.amount_nanos, kind, effective_nanos,"
-        " prompt_tokens + completion_tokens, cheapest_nanos,"
-        " NOT EXISTS (SELECT * FROM holds AS later WHERE later.request_id = holds.request_id"
-        " AND later.attempt_id > holds.attempt_id)"
-        " AND NOT EXISTS (SELECT * FROM requests WHERE requests.id = holds.request_id"
-        " AND would_have_cost_nanos IS NOT NULL)"
-        " FROM holds LEFT JOIN resolutions USING (attempt_id) LEFT JOIN usage USING (attempt_id)"
-        " WHERE holds.at_ns >= ? AND holds.at_ns < ? ORDER BY holds.at_ns, attempt_id",
-        (since_ns, until_ns),
-    )
-    for request_id, at_ns, ended_at_ns, *subject, held, kind, spent, tokens, cheapest, last in rows:
+    for *whose, request_id, at_ns, end_ns, held, spent, most, tokens, cheapest, kind, last in rows:
         yield PastAttempt(
             request_id=request_id,
             at_ns=at_ns,
-            ended_at_ns=ended_at_ns,
-            subject=_subject(*subject),
+            ended_at_ns=end_ns,
+            subject=_subject(*whose),
             held=Money(held),
-            spent=ZERO if spent is None else Money(spent),
-            held_tokens=tokens,
+            spent=Money(spent),
+            held_tokens=most,
             spent_tokens=tokens,
             cheapest=None if cheapest is None else Money(cheapest),
-            is_charged=kind == "posted",
+            is_charged=kind == Kind.POSTED,
             is_last=bool(last),
         )
 
 
-def _refused(store: SqliteStore, since_ns: int, until_ns: int) -> Iterator[PastAttempt]:
-    """Whose they were, their keys say. One that was refused after attempts was so at their end."""
-    who = _WHO.replace("key_id", "requests.key_id").replace("team", "requests.team")
-    rows = store.database.execute(
-        "SELECT requests.id, max(at_ns, coalesce((SELECT max(resolutions.at_ns) FROM holds"
-        " JOIN resolutions USING (attempt_id) WHERE request_id = requests.id), 0)) AS refused_ns,"
-        f" {who.replace('user', 'requests.user')}, requests.model, would_have_cost_nanos"
-        " FROM requests LEFT JOIN keys ON keys.id = requests.key_id"
-        " WHERE at_ns >= ? AND at_ns < ? AND would_have_cost_nanos IS NOT NULL"
-        " ORDER BY refused_ns, requests.id",
-        (since_ns, until_ns),
+def _under_way(sql: Sql, span: tuple[int, int]) -> Iterator[PastAttempt]:
+    rows = sql.stream(
+        f"SELECT {_WHO}, model, provider, request_id, at_ns, amount_nanos, tokens,"
+        f" {_IS_LAST.format('holds')}"
+        " FROM holds JOIN subjects ON subjects.id = subject_id WHERE at_ns >= ? AND at_ns < ?"
+        " AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.attempt_id = holds.attempt_id)"
+        " ORDER BY at_ns, attempt_id",
+        span,
     )
-    for request_id, at_ns, *subject, cost in rows:
+    for *whose, request_id, at_ns, held, most, last in rows:
+        yield PastAttempt(
+            request_id=request_id,
+            at_ns=at_ns,
+            ended_at_ns=None,
+            subject=_subject(*whose),
+            held=Money(held),
+            spent=ZERO,
+            held_tokens=most,
+            spent_tokens=0,
+            is_charged=False,
+            is_last=bool(last),
+        )
+
+
+def _refused(sql: Sql, span: tuple[int, int]) -> Iterator[PastAttempt]:
+    """Whose they were, their keys say. One that was refused after attempts was so at their end."""
+    rows = sql.stream(
+        "SELECT keys.org, requests.team, keys.project, requests.user_id, requests.key_id,"
+        " keys.tags, requests.model, requests.id, would_have_cost_nanos,"
+        " coalesce((SELECT max(ended_at_ns) FROM entries WHERE request_id = requests.id), at_ns)"
+        " AS refused_at_ns FROM requests LEFT JOIN keys ON keys.id = requests.key_id"
+        " WHERE at_ns >= ? AND at_ns < ? AND would_have_cost_nanos IS NOT NULL"
+        " ORDER BY refused_at_ns, requests.id",
+        span,
+    )
+    for *whose, request_id, cost, at_ns in rows:
         yield PastAttempt(
             request_id=request_id,
             at_ns=at_ns,
             ended_at_ns=at_ns,
-            subject=_subject(*subject, UNKNOWN_PROVIDER),
+            subject=_subject(*whose, UNKNOWN_PROVIDER),
             held=Money(cost),
             spent=Money(cost),
             held_tokens=None,

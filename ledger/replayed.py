@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ledger.budgets import Budget, Raise, Subject, Threshold
 from ledger.money import ZERO, Money
 from ledger.past import PastAttempt
-from ledger.standings import Bucket, Standing
+from ledger.tallies import Bucket, Tally
 
 SUBJECTS_REMEMBERED = 10_000
 
@@ -106,8 +106,8 @@ class Replay:
         self._budgets = tuple(budgets)
         self._raises = tuple(raises)
         self._on_notice = on_notice
-        self._standings: dict[tuple[str, str], Standing] = {}
-        self._remembered: dict[Subject, tuple[Standing, ...]] = {}
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._remembered: dict[Subject, tuple[Tally, ...]] = {}
         self._open: list[tuple[int, int, list[_Drawn]]] = []
         self._numbers = count()
         # Requests that have been charged, and go on.
@@ -120,15 +120,15 @@ class Replay:
 
     def offer(self, past: PastAttempt) -> Verdict:
         """Admit an attempt, or not."""
-        standings = self._standings_at(past)
-        throttles = [one for standing in standings for one in standing.throttles(past.at_ns)]
+        tallies = self._tallies_at(past)
+        throttles = [one for tally in tallies for one in tally.throttles(past.at_ns)]
         is_counted = past.request_id not in self._charged
-        verdict = _restricted(past, standings)
-        verdict = verdict or _refused(past, standings, Outcome.BLOCKED, is_counted=is_counted)
+        verdict = _restricted(past, tallies)
+        verdict = verdict or _refused(past, tallies, Outcome.BLOCKED, is_counted=is_counted)
         verdict = verdict or _refused(past, throttles, Outcome.THROTTLED, is_counted=is_counted)
         if verdict is None:
-            drawn_on = (*standings, *throttles)
-            verdict = _admitted(past, standings, drawn_on, is_counted=is_counted)
+            drawn_on = (*tallies, *throttles)
+            verdict = _admitted(past, tallies, drawn_on, is_counted=is_counted)
             drawn = self._hold(drawn_on, past, verdict.cost, is_counted=is_counted)
             for one in drawn_on:
                 self._note_peak(one, past.at_ns)
@@ -139,10 +139,10 @@ class Replay:
 
     def take(self, past: PastAttempt) -> None:
         """Count it as it was, without a question: it came before the time that is asked about."""
-        standings = self._standings_at(past)
+        tallies = self._tallies_at(past)
         if not past.was_refused:
             is_counted = past.request_id not in self._charged
-            drawn = self._hold(standings, past, past.spent, is_counted=is_counted)
+            drawn = self._hold(tallies, past, past.spent, is_counted=is_counted)
             self._end_later(drawn, past)
 
     def end(self) -> None:
@@ -150,36 +150,36 @@ class Replay:
         while self._open:
             self._end_next()
 
-    def _standings_at(self, past: PastAttempt) -> tuple[Standing, ...]:
+    def _tallies_at(self, past: PastAttempt) -> tuple[Tally, ...]:
         """What it draws on, as it stands when it comes."""
         while self._open and self._open[0][0] <= past.at_ns:
             self._end_next()
-        standings = self._remembered.get(past.subject)
-        if standings is None:
+        tallies = self._remembered.get(past.subject)
+        if tallies is None:
             if len(self._remembered) >= SUBJECTS_REMEMBERED:
                 self._remembered.clear()
-            standings = self._remembered[past.subject] = tuple(
-                self._standing(budget, member)
+            tallies = self._remembered[past.subject] = tuple(
+                self._tally(budget, member)
                 for budget in self._budgets
                 for member in budget.scope.members(past.subject)
             )
-        for one in standings:
+        for one in tallies:
             if past.at_ns >= one.until_ns:
                 one.turn(past.at_ns)
-        return standings
+        return tallies
 
-    def _standing(self, budget: Budget, member: str) -> Standing:
+    def _tally(self, budget: Budget, member: str) -> Tally:
         key = (budget.name, member)
-        if key not in self._standings:
+        if key not in self._tallies:
             raises = [one for one in self._raises if one.budget == budget.name]
-            self._standings[key] = Standing(budget, member, raises)
-        return self._standings[key]
+            self._tallies[key] = Tally(budget, member, raises)
+        return self._tallies[key]
 
     def _hold(
-        self, standings: Sequence[Standing], past: PastAttempt, cost: Money, *, is_counted: bool
+        self, tallies: Sequence[Tally], past: PastAttempt, cost: Money, *, is_counted: bool
     ) -> list[_Drawn]:
         drawn = []
-        for one in standings:
+        for one in tallies:
             measure = one.budget.measure
             held = past.reserves(measure, is_counted=is_counted)
             spent = past.spends(measure, cost, is_counted=is_counted)
@@ -205,44 +205,44 @@ class Replay:
         self._end(drawn, at_ns)
 
     def _end(self, drawn: Iterable[_Drawn], at_ns: int) -> None:
-        for standing, bucket, held, spent in drawn:
+        for tally, bucket, held, spent in drawn:
             bucket.take(spent, -held)
             if not spent or bucket.total is None:
                 continue
-            for one in standing.newly_reached(bucket.total):
+            for one in tally.newly_reached(bucket.total):
                 if one.notify:
-                    budget, member = standing.budget.name, standing.member
+                    budget, member = tally.budget.name, tally.member
                     self._on_notice(Notice(budget, member, one, at_ns))
 
-    def _note_peak(self, standing: Standing, at_ns: int) -> None:
-        used, name = standing.total.used, standing.budget.name
+    def _note_peak(self, tally: Tally, at_ns: int) -> None:
+        used, name = tally.total.used, tally.budget.name
         peak = self._peaks.get(name)
         if peak is None or used > peak.used:
-            self._peaks[name] = Peak(used, standing.member, at_ns, standing.cap)
+            self._peaks[name] = Peak(used, tally.member, at_ns, tally.cap)
 
 
 class _Drawn(NamedTuple):
     """What a hold takes of one member of a budget, and what of it is spent at its end."""
 
-    standing: Standing
+    tally: Tally
     bucket: Bucket
     held: int
     spent: int
 
 
-def _restricted(past: PastAttempt, standings: Iterable[Standing]) -> Verdict | None:
-    for standing in standings:
-        for one in () if standing.is_shadow else standing.reached():
+def _restricted(past: PastAttempt, tallies: Iterable[Tally]) -> Verdict | None:
+    for tally in tallies:
+        for one in () if tally.is_shadow else tally.reached():
             if one.only_models is not None and past.subject.model not in one.only_models:
-                refusal = Refusal(standing.part_of, standing.member)
+                refusal = Refusal(tally.part_of, tally.member)
                 return Verdict(Outcome.RESTRICTED, ZERO, refusal)
     return None
 
 
 def _refused(
-    past: PastAttempt, standings: Iterable[Standing], outcome: Outcome, *, is_counted: bool
+    past: PastAttempt, tallies: Iterable[Tally], outcome: Outcome, *, is_counted: bool
 ) -> Verdict | None:
-    for one in standings:
+    for one in tallies:
         needed = past.reserves(one.budget.measure, is_counted=is_counted)
         if not one.is_shadow and one.lacks(needed):
             refusal = Refusal(one.part_of, one.member, one.left, needed)
@@ -252,8 +252,8 @@ def _refused(
 
 def _admitted(
     past: PastAttempt,
-    standings: Iterable[Standing],
-    drawn_on: Iterable[Standing],
+    tallies: Iterable[Tally],
+    drawn_on: Iterable[Tally],
     *,
     is_counted: bool,
 ) -> Verdict:
@@ -264,7 +264,7 @@ def _admitted(
     ]
     cheapest_by = [
         one.budget.name
-        for one in standings
+        for one in tallies
         if not one.is_shadow and any(step.cheapest for step in one.reached())
     ]
     cost = past.spent

@@ -151,8 +151,7 @@ class Slices:
         return [
             (one, needed)
             for one in slices
-            if ((needed := attempt.reserves(one.measure)) > one.free
-            and one.refuses)
+            if ((needed := attempt.reserves(one.measure)) > one.free and one.refuses)
             or one.room is None
         ]
 

@@ -14,7 +14,7 @@ ProxyError                       status  type                     code
 ├── TooLarge                     413     invalid_request_error    request_too_large
 ├── KeyReused                    422     invalid_request_error    idempotency_key_reused
 ├── RateLimited                  429     rate_limit_error         rate_limit_exceeded
-│   ├── OverLimit                429     rate_limit_error         rate_limit_exceeded, concurrency_limit_exceeded
+│   ├── OverLimit                429     rate_limit_error         (the same, and the next one's)
 │   └── TooManyAtOnce            429     rate_limit_error         concurrency_limit_exceeded
 ├── Refused                      (the provider's own 4xx, its error passed on)
 ├── Internal                     500     api_error                internal_error
@@ -292,8 +292,8 @@ def _over_limit(refused: BudgetExceeded, affordable_max_tokens: int, at: datetim
     }
     if refused.measure is Measure.PARALLEL:
         return OverLimit(
-            f"{_which(refused)} ({refused.scope}) allows {refused.cap} {unit}, and so many are under"
-            " way: wait for one of them",
+            f"{_which(refused)} ({refused.scope}) allows {refused.cap} {unit}, and so many are"
+            " under way: wait for one of them",
             code="concurrency_limit_exceeded",
             retry_after_s=1.0,
             more=more,

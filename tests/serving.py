@@ -23,8 +23,8 @@ from hedgerow.config import Config, load_config
 from ledger.audit import Audit, verify
 from ledger.keys import hash_of, mint
 from ledger.requests import RequestRecord
-from ledger.store import Store
 from ledger.statements import Charged, charged
+from ledger.store import Store
 from proxy.clock import Clock
 
 T = TypeVar("T")
@@ -187,7 +187,7 @@ class Proxy:
         """Wait until so many attempts were made and every hold is resolved; the charges."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                audit = await self.read(verify)
+                audit = await self.read(lambda store: verify(store.sql))
                 if audit.attempts >= attempts and audit.open_holds == 0:
                     return await self.charges()
 

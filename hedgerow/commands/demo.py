@@ -15,8 +15,8 @@ import click
 
 from benchmarks.trace import azure_conversation
 from hedgerow.app import running
-from hedgerow.books import books
 from hedgerow.arguments import Ratio
+from hedgerow.books import books
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
 from hedgerow.commands.route import request_lines, request_with_charges

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from hedgerow.books import books
 from hedgerow.arguments import LABEL, LABELS, MOMENT, USD
+from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
 from hedgerow.printing import config_option, json_option, moment, print_json, table

@@ -19,8 +19,8 @@ from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
 from ledger.money import Money, as_usd
 from ledger.requests import FailedAttempt, RequestRecord
-from ledger.store import Store
 from ledger.statements import Charged, Tried, charged, tried
+from ledger.store import Store
 from ledger.usage import Unit
 from routing.breaker import Breakers
 from routing.decide import Limits, decide

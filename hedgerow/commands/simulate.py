@@ -14,8 +14,8 @@ from click.core import ParameterSource
 
 from benchmarks.trace import TraceRow, read_trace
 from hedgerow.app import running
-from hedgerow.books import books
 from hedgerow.arguments import LABEL, MOMENT, Ratio
+from hedgerow.books import books
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
 from hedgerow.commands.simulated import simulated_json, simulated_lines
@@ -141,12 +141,11 @@ def _refuse_options(context: click.Context, names: Collection[str], why: str) ->
 
 
 def _history(config: Config, since_ns: int, until_ns: int) -> Simulation:
-    """What the books have, against the budgets of a configuration and those made with keys."""
+    """What the books have, against the budgets of a configuration and those made by API."""
     with books(config, create=False) as store, store.view():
         budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
-        counted_ns = counted_since_ns(budgets, since_ns)
-        past = past_attempts(store, counted_ns, until_ns)
-        return simulate_past(past, budgets, since_ns=since_ns)
+        past = past_attempts(store.sql, counted_since_ns(budgets, since_ns), until_ns)
+        return simulate_past(past, budgets, store.policy.raises(), since_ns)
 
 
 async def _simulate(

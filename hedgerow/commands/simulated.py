@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from hedgerow.printing import dollars, moment, table
 from ledger.budgets import Budget
+from ledger.directives import percent
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
-from ledger.replayed import Notice
 from ledger.simulation import Effect, GroupBy, Simulation, Sums
 
 GROUPS_SHOWN = 10
@@ -79,10 +79,10 @@ def simulated_lines(found: Simulation) -> Iterator[str]:
     if found.notices:
         yield ""
         for one in found.notices[:NOTICES_SHOWN]:
-            yield (
-                f"{moment(one.at_ns)}: {', '.join(one.threshold.notify)} would be told that"
-                f" {_spent(one)} of {one.budget}{f' ({one.member})' if one.member else ''} is spent"
-            )
+            whose = f"{one.budget} of {one.member}" if one.member else one.budget
+            who = ", ".join(one.threshold.notify)
+            part = percent(one.threshold.part)
+            yield f"{moment(one.at_ns)}: {who} would be told that {part} of {whose} is spent"
         if found.notice_count > NOTICES_SHOWN:
             yield f"and {found.notice_count - NOTICES_SHOWN:,} more"
 
@@ -130,10 +130,6 @@ def _shown(budget: Budget, amount: int) -> str:
     return f"{amount:,} {budget.measure.unit}"
 
 
-def _spent(one: Notice) -> str:
-    return f"{(one.threshold.part * 100).normalize():f}%"
-
-
 def simulated_json(found: Simulation) -> dict[str, object]:
     """The fields that the command promises."""
     return {
@@ -150,7 +146,7 @@ def simulated_json(found: Simulation) -> dict[str, object]:
             {
                 "budget": one.budget,
                 "member": one.member,
-                "spent": _spent(one),
+                "spent": percent(one.threshold.part),
                 "notify": one.threshold.notify,
                 "at": _iso(one.at_ns),
             }

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from hedgerow.books import books
 from hedgerow.arguments import MOMENT
+from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.budgets import Balance

@@ -80,7 +80,7 @@ def in_flight(proxy: Proxy, provider: str = "a") -> int:
 
 
 async def held(proxy: Proxy) -> int:
-    return (await proxy.read(verify)).open_holds
+    return (await proxy.read(lambda store: verify(store.sql))).open_holds
 
 
 # -- what cannot be said at all
@@ -222,7 +222,7 @@ async def test_a_plain_answer_cut_by_the_drain_is_booked_as_the_most(tmp_path: P
     ):
         asked = asyncio.create_task(proxy.ask(max_tokens=5000))
         async with asyncio.timeout(PATIENCE_S):
-            while (await proxy.read(verify)).open_holds == 0:
+            while (await proxy.read(lambda store: verify(store.sql))).open_holds == 0:
                 pass
             await proxy.stop()
         await asyncio.gather(asked, return_exceptions=True)

@@ -56,9 +56,7 @@ async def raw_client(
 
 
 async def last_record(proxy: Proxy) -> RequestRecord:
-    (row,) = await proxy.read(
-        lambda store: store.sql.execute("SELECT id FROM requests").fetchall()
-    )
+    (row,) = await proxy.read(lambda store: store.sql.execute("SELECT id FROM requests").fetchall())
     found = await proxy.read(lambda store: store.requests.one(row[0]))
     assert found is not None
     return found

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from benchmarks.feeds.litellm import read_installed
-from hedgerow.books import books
-from hedgerow.config import load_config
+from ledger.journal_records import held_of, posted_of
 from ledger.money import Money
 from ledger.requests import RequestRecord
+from ledger.sqlite_file import SqliteFile
+from ledger.store import Store
 from tests.hedgerow.processes import NOWHERE, hedgerow, told, write_config
-from tests.ledger.entries import NOW_NS, attempt, hold_of, settlement
+from tests.ledger.entries import NOW_NS, attempt, settlement
 
 TRACE = "t_seconds,input_tokens,output_tokens\n" + "".join(
     f"{at / 10},{20 + at},{5 + at % 7}\n" for at in range(40)
@@ -144,14 +146,15 @@ async def history(trace: Path) -> Path:
     config = write_config(trace.parent, NOWHERE, budgets=f"{A_BUDGET.format(cap=100)}\n")
 
     def book() -> None:
-        with books(load_config(config, {})) as store, store.transaction():
+        path = trace.parent / "hedgerow.db"
+        with closing(Store(SqliteFile.open(path))) as store, store.transaction():
+            writer_id, _ = store.writers.open("w", NOW_NS)
             for number in range(4):
                 at_ns = NOW_NS + number * HOUR_NS
                 one = attempt(f"a{number}", 500_000_000, at_ns=at_ns, model="oak")
-                store.hold(hold_of(one))
                 end = settlement(400_000_000, cheapest=300_000_000, at_ns=at_ns + 10**9)
-                store.post(hold_of(one), end)
-            store.record_request(CUT_OFF)
+                store.writers.write(writer_id, [(held_of(one, ()), posted_of(one, end, []))])
+            store.requests.add(CUT_OFF)
 
     await asyncio.to_thread(book)
     return config

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import EACH, Budget, Mode, Scope, Subject, Threshold
+from ledger.entries import Kind
+from ledger.journal_records import Ended, held_of, posted_of
+from ledger.keys import KeyRecord
 from ledger.measures import Measure
-from ledger.money import Money
+from ledger.money import MAX_NANOS, Money
 from ledger.past import PastAttempt, past_attempts
 from ledger.principals import Principal
 from ledger.replayed import Outcome, Peak, Replay
 from ledger.requests import RequestRecord
 from ledger.simulation import counted_since_ns, simulate
-from ledger.sqlite_store import SqliteStore
+from ledger.sql import Sql
+from ledger.store import Store
 from ledger.windows import Rolling, Window
-from tests.ledger.entries import NOW_NS, SOMEBODY, attempt, budget, hold_of, settlement, take
+from tests.ledger.entries import NOW_NS, SOMEBODY, attempt, budget, settlement
 
 SECOND_NS = 10**9
 HOUR_NS = 3600 * SECOND_NS
@@ -222,10 +223,35 @@ def test_attempts_of_one_request_are_one_request() -> None:
     assert simulate([*history, past(1, NOW_NS + HOUR_NS)], [one]).total.blocked == 1
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with closing(SqliteStore.open(tmp_path / "books.db")) as store:
-        yield store
+class Books:
+    """Books that are written as a worker's journal is folded."""
+
+    def __init__(self, sql: Sql) -> None:
+        self.sql = sql
+        self.store = Store(sql)
+        with self.store.transaction():
+            self.writer_id, _ = self.store.writers.open("w", NOW_NS)
+
+    def end(self, one: Attempt, end: Settlement | None) -> None:
+        """Charge an attempt; with no settlement, release it a second after it began."""
+        released = Ended(one.id, Kind.VOIDED, one.at_ns + SECOND_NS, "refused")
+        ended = released if end is None else posted_of(one, end, [])
+        with self.store.transaction():
+            self.store.writers.write(self.writer_id, [(held_of(one, ()), ended)])
+
+    def begin(self, one: Attempt) -> None:
+        """Hold an attempt that outlives its process."""
+        with self.store.transaction():
+            self.store.holds.hold_all([Hold(one, ())])
+
+    def record(self, *records: RequestRecord) -> None:
+        with self.store.transaction():
+            for one in records:
+                self.store.requests.add(one)
+
+    def past(self, since_ns: int = 0, until_ns: int = MAX_NANOS) -> list[PastAttempt]:
+        with self.sql.view():
+            return list(past_attempts(self.sql, since_ns, until_ns))
 
 
 def refused(request_id: str, at_ns: int, key_id: str, cost: int | None) -> RequestRecord:
@@ -244,22 +270,20 @@ def refused(request_id: str, at_ns: int, key_id: str, cost: int | None) -> Reque
     )
 
 
-def test_history_is_read_as_it_was(store: SqliteStore) -> None:
+def test_history_is_read_as_it_was(sql: Sql) -> None:
     """Charged, released and open attempts, and refused requests, in order of time."""
+    books = Books(sql)
     whose = Principal("key_1", org="acme", team="research", user="ada", tags=("x", "y"))
     later_ns = NOW_NS + HOUR_NS
-    charged = attempt("a1", 100, whose)
+    charged = replace(attempt("a1", 100, whose), most_tokens=90)
     failed = replace(attempt("a2", 50, whose, at_ns=NOW_NS + 1), request_id="req_two")
     open_one = replace(attempt("a3", 60, whose, at_ns=NOW_NS + 2), request_id="req_two")
-    for one in (charged, failed, open_one, attempt("a4", 1, whose, at_ns=later_ns)):
-        take(store, hold_of(one))
-    with store.transaction():
-        store.post(hold_of(charged), settlement(70, prompt=5, cheapest=40, at_ns=NOW_NS + 9))
-        store.void("a2", NOW_NS + 3, "refused")
-        store.record_request(refused("req_three", NOW_NS + 1, "key_1", 33))
-        store.record_request(refused("req_four", NOW_NS + 1, "key_1", None))
-    with store.view():
-        found = list(past_attempts(store, NOW_NS, later_ns))
+    books.begin(replace(open_one, most_tokens=80))
+    books.end(attempt("a4", 1, whose, at_ns=later_ns), settlement(1, at_ns=later_ns))
+    books.end(charged, settlement(70, prompt=5, cheapest=40, at_ns=NOW_NS + 9))
+    books.end(failed, None)
+    books.record(refused("req_three", NOW_NS + 1, "key_1", 33), refused("x", NOW_NS, "k", None))
+    found = books.past(NOW_NS, later_ns)
     assert [(one.request_id, one.at_ns - NOW_NS, one.is_last) for one in found] == [
         ("req_a1", 0, True),
         ("req_two", 1, False),
@@ -268,27 +292,52 @@ def test_history_is_read_as_it_was(store: SqliteStore) -> None:
     ]
     first, voided, cut_off, open_ = found
     assert first.subject == charged.subject
-    assert (first.held, first.spent, first.spent_tokens, first.cheapest) == (100, 70, 75, 40)
+    assert (first.held, first.spent, first.cheapest) == (100, 70, 40)
+    assert (first.held_tokens, first.spent_tokens) == (90, 75)
     assert (first.ended_at_ns, first.is_charged) == (NOW_NS + 9, True)
     assert (voided.held, voided.spent, voided.is_charged) == (50, 0, False)
+    assert (voided.ended_at_ns, voided.spent_tokens) == (NOW_NS + 1 + SECOND_NS, 0)
     assert (cut_off.was_refused, cut_off.held, cut_off.spent) == (True, 33, 33)
-    assert cut_off.subject.principal.team == "research"
-    assert (open_.ended_at_ns, open_.spent, open_.is_charged) == (None, 0, False)
+    assert (cut_off.held_tokens, cut_off.subject.provider) == (None, "")
+    assert (open_.ended_at_ns, open_.held, open_.held_tokens) == (None, 60, 80)
+    assert (open_.spent, open_.is_charged) == (0, False)
 
 
-def test_the_same_budgets_refuse_what_they_refused(store: SqliteStore) -> None:
+def test_a_request_that_was_refused_has_the_rest_of_its_principal_from_its_key(sql: Sql) -> None:
+    """Its organisation, project and tags; without the key, what was noted with the request."""
+    books = Books(sql)
+    whose = Principal("key_1", "acme", "research", "den", "ada", ("x", "y"))
+    with books.store.transaction():
+        books.store.policy.add_key(
+            KeyRecord("key_1", "sk-…", None, whose, NOW_NS, None, None), b"h"
+        )
+    books.record(refused("r1", NOW_NS, "key_1", 3), refused("r2", NOW_NS + 1, "gone", 3))
+    known, gone = books.past()
+    assert known.subject.principal == whose
+    assert gone.subject.principal == Principal("gone", team="research", user="ada")
+
+
+def test_a_request_refused_after_its_attempts_is_one_request(sql: Sql) -> None:
+    """It was charged for what it tried, and then refused: that is how it ended."""
+    books = Books(sql)
+    one = attempt("a1", 100)
+    books.end(one, settlement(40, at_ns=NOW_NS + 9))
+    books.record(refused(one.request_id, NOW_NS - 1, "key_1", 33))
+    tried, cut_off = books.past()
+    assert (tried.was_refused, tried.is_last) == (False, False)
+    assert (cut_off.was_refused, cut_off.is_last, cut_off.at_ns) == (True, True, NOW_NS + 9)
+    total = simulate([tried, cut_off], [budget("b", 100)]).total
+    assert (total.requests, total.refused_then, total.newly_admitted) == (1, 1, 1)
+    assert (total.spent_then, total.spent) == (40, 73)
+
+
+def test_the_same_budgets_refuse_what_they_refused(sql: Sql) -> None:
     """History against the policy that made it: nothing is newly refused, nothing newly admitted."""
-    policy = budget("b", 100)
-    for number in range(4):
+    books = Books(sql)
+    for number in range(3):
         one = attempt(f"a{number}", 30, at_ns=NOW_NS + number * SECOND_NS)
-        if number < 3:
-            take(store, hold_of(one, policy))
-            with store.transaction():
-                store.post(hold_of(one, policy), settlement(30, at_ns=one.at_ns + 1))
-        else:
-            with store.transaction():
-                store.record_request(refused(one.request_id, one.at_ns, "key_1", 30))
-    with store.view():
-        total = simulate(past_attempts(store), [policy]).total
+        books.end(one, settlement(30, at_ns=one.at_ns + 1))
+    books.record(refused("r", NOW_NS + HOUR_NS, "key_1", 30))
+    total = simulate(books.past(), [budget("b", 100)]).total
     assert (total.requests, total.refused_then, total.refused) == (4, 1, 1)
     assert (total.newly_refused, total.newly_admitted) == (0, 0)

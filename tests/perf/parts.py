@@ -15,7 +15,6 @@ from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
 from benchmarks.quotes import Quote
 from ledger.attempts import Attempt, Charge, Settlement
-from tests.books import opened_book, opened_store
 from ledger.budgets import Budget, Scope
 from ledger.money import usd
 from ledger.principals import Principal
@@ -29,6 +28,7 @@ from proxy.wires.chat import ChatWire, ChunkReader
 from routing.breaker import Breakers
 from routing.decide import Limits, decide
 from routing.intent import RoutingIntent
+from tests.books import opened_book, opened_store
 from tests.perf.load import request
 from tests.perf.upstream import _stream
 

@@ -22,10 +22,9 @@ from benchmarks.sandbox import Behaviour, Fault, SandboxProvider
 from hedgerow.config import Config, load_config
 from ledger.attempts import Charge, Hold, Settlement
 from ledger.audit import verify
-from tests.books import opened_book, opened_store
-from ledger.store import Store
 from ledger.statements import charged
 from ledger.usage import TokenUsage
+from tests.books import opened_book, opened_store
 from tests.hedgerow.processes import serve
 from tests.proxy.batch_clients import (
     HALF_PRICE,
@@ -394,7 +393,7 @@ async def test_a_restart_goes_on_with_the_same_batch(tmp_path: Path) -> None:
         batch = await submitted(client, lines(20))
         async with asyncio.timeout(10):
             await proxy.a.tally.until(lambda tally: tally.batch_lines >= 4)
-        assert (await proxy.read(verify)).open_holds == 20
+        assert (await proxy.read(lambda store: verify(store.sql))).open_holds == 20
         async with again(proxy) as client:
             assert (await client.batches.retrieve(batch.id)).status == "in_progress"
             gate.open()

@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ledger.errors import BudgetExceeded
-from ledger.money import Money
+from ledger.measures import Measure
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.clock import SystemClock
 from proxy.errors import UpstreamFailed, over_budget
@@ -376,9 +377,7 @@ def test_the_last_event_of_a_message_names_its_request() -> None:
 
 def test_a_keys_own_budget_is_called_that() -> None:
     """Its owner need not know its id twice; the error has it all the same."""
-    exceeded = BudgetExceeded(
-        "key key_01a", "key=key_01a", Measure.USD, 5, 5, 0, 9, None
-    )
+    exceeded = BudgetExceeded("key key_01a", "key=key_01a", Measure.USD, 5, 5, 0, 9, None)
     told = over_budget(exceeded, 0, datetime.now(UTC))
     assert told.message.startswith("this key's own limit (key=key_01a) has 0 USD left")
     assert told.more["budget"] == "key key_01a"

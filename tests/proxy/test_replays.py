@@ -38,6 +38,7 @@ from proxy.replays import (
     Replays,
     Shelf,
 )
+from tests.books import opened_book, opened_store
 from tests.ledger.entries import NOW_NS, attempt, settlement
 
 T = TypeVar("T")

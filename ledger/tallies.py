@@ -1,4 +1,4 @@
-"""Standing: what one member of a budget has spent and holds, followed from window to window.
+"""Tally: what one member of a budget has spent and holds, followed from window to window.
 
 For a replay alone: the books themselves keep accounts. Moments come in order.
 """
@@ -9,11 +9,9 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from ledger.budgets import Budget, Mode, Raise, Threshold
-from ledger.measures import Measure
-from ledger.windows import Window
+from ledger.directives import amount_at, throttle_of
 
 
 class Total:
@@ -67,7 +65,7 @@ class Bucket:
             self._total = None
 
 
-class Standing:
+class Tally:
     """A member of a budget. `turn` brings it to the window of a moment at or after `until_ns`.
 
     cap: what is refused above, None for nothing; bucket: what a hold of now goes to. part_of: the
@@ -87,7 +85,7 @@ class Standing:
         self._thresholds = tuple(sorted(budget.thresholds, key=lambda one: one.part))
         self._amounts: list[int] = []
         self._buckets: deque[Bucket] = deque()
-        self._throttles: dict[Threshold, Standing] = {}
+        self._throttles: dict[Threshold, Tally] = {}
         self.total = Total()
 
     @property
@@ -118,7 +116,7 @@ class Standing:
         self.cap = account.cap
         if self._thresholds:
             whole = self.budget.raised_cap(self.member, at_ns, self._raises)
-            self._amounts = [_least(whole, one.part) for one in self._thresholds]
+            self._amounts = [amount_at(whole, one.part) for one in self._thresholds]
         self.total.told = min(self.total.told, self._reached(self.total))
         changes = [edge for one in self._raises for edge in (one.since_ns, one.until_ns)]
         later = [edge for edge in changes if edge > at_ns]
@@ -138,39 +136,20 @@ class Standing:
     def _reached(self, total: Total) -> int:
         return bisect_right(self._amounts, total.posted)
 
-    def throttles(self, at_ns: int) -> list[Standing]:
+    def throttles(self, at_ns: int) -> list[Tally]:
         """The requests of this minute, for each threshold reached that lets only so many pass."""
-        found = []
+        found: list[Tally] = []
         for one in self.reached():
-            if one.throttle is None:
-                continue
-            if one not in self._throttles:
-                limited = _throttle(self.budget, one.throttle.requests_per_minute)
-                self._throttles[one] = Standing(limited, self.member, part_of=self.part_of)
-            throttle = self._throttles[one]
+            throttle = self._throttles.get(one)
+            if throttle is None:
+                limit = throttle_of(self.budget, one)
+                if limit is None:
+                    continue
+                throttle = self._throttles[one] = Tally(limit, self.member, part_of=self.part_of)
             if at_ns >= throttle.until_ns:
                 throttle.turn(at_ns)
             found.append(throttle)
         return found
-
-
-def _throttle(budget: Budget, requests_per_minute: int) -> Budget:
-    """So many requests of each minute, for the members that its budget has."""
-    return Budget(
-        f"{budget.name} throttle",
-        budget.scope,
-        Window.MINUTE,
-        "UTC",
-        requests_per_minute,
-        Measure.REQUESTS,
-        mode=budget.mode,
-    )
-
-
-def _least(cap: int, part: Decimal) -> int:
-    """The least that is not below a part of a cap."""
-    numerator, denominator = part.as_integer_ratio()
-    return -(-cap * numerator // denominator)
 
 
 def _instant(at_ns: int) -> datetime:
