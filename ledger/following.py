@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from ledger.budgets import Account, AccountKey
 from ledger.errors import StoreUnavailable
@@ -98,9 +99,8 @@ class Following:
             with suppress(
                 StoreUnavailable
             ):  # what is known holds; the next hold says what is wrong
-                self._heard(
-                    await self._writer.submit(lambda w=watched, a=is_alive: self._asked(w, a))
-                )
+                asking = partial(self._asked, watched, is_alive=is_alive)
+                self._heard(await self._writer.submit(asking))
 
     def _watched(self) -> list[Account]:
         """Accounts of which it matters what others have spent."""
@@ -111,7 +111,7 @@ class Following:
             or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
         ]
 
-    def _asked(self, watched: list[Account], is_alive: bool) -> _News:
+    def _asked(self, watched: list[Account], *, is_alive: bool) -> _News:
         """On the writer's thread."""
         if is_alive:
             self._store.writers.seen(self._writer_id, self._clock_ns())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from ledger.budgets import AccountKey
 from ledger.errors import BudgetExceeded, StoreUnavailable
@@ -165,17 +166,13 @@ class Grants:
         """Return what is free of accounts that another writer needs."""
         for key in keys:
             part = self._slices.get(key)
+            leases = self._store.leases
             if part is None:
-                self._writer.tell(lambda key=key: self._store.leases.close(self._writer_id, key))
+                self._writer.tell(partial(leases.close, self._writer_id, key))
             elif part.free:
                 self.give_back([part])
             else:
-                held = part.held
-                self._writer.tell(
-                    lambda key=key, held=held: self._store.leases.give_back(
-                        self._writer_id, key, 0, held
-                    )
-                )
+                self._writer.tell(partial(leases.give_back, self._writer_id, key, 0, part.held))
 
 
 def _exceeded(part: Slice, needed: int, said: Granted) -> BudgetExceeded:

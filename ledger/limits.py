@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 
-from ledger.budgets import Budget, Scope, Threshold
+from ledger.budgets import Budget, Scope, Threshold, part_of
 from ledger.measures import Measure
 from ledger.money import Money
 from ledger.owners import OwnerKind
@@ -114,7 +114,7 @@ def limits_in(whose: Whose, budgets: Iterable[Budget]) -> Limits:
     money = money_budget(whose, own)
     if money is None:
         return Limits(**by_word)
-    soft = next((money.part_of_cap(one.part) for one in money.thresholds if one.notify), None)
+    soft = next((part_of(money.cap, one.part) for one in money.thresholds if one.notify), None)
     refuses = money.most is not None
     return Limits(
         usd=Money(money.cap) if refuses else None,

@@ -51,11 +51,19 @@ def key_row(key: KeyRecord) -> tuple[Value, ...]:
 
 
 def key_of(row: Row) -> KeyRecord:
-    key_id, label, name, org, team, project, user, tags, models, *times, metadata, blocked = row
+    key_id, label, name, org, team, project, user, tags, models = row[:9]
+    created_at_ns, expires_at_ns, revoked_at_ns, metadata, blocked = row[9:]
     allowed = _names_of_text(models)
     own = tuple(json.loads(tags))
     who = Principal(key_id, org, team, project, user, own, allowed, name or label)
-    return KeyRecord(key_id, label, name, who, *times, metadata=metadata, blocked=bool(blocked))
+    return KeyRecord(
+        *(key_id, label, name, who),
+        created_at_ns=created_at_ns,
+        expires_at_ns=expires_at_ns,
+        revoked_at_ns=revoked_at_ns,
+        metadata=metadata,
+        blocked=bool(blocked),
+    )
 
 
 def owner_row(owner: Owner) -> tuple[Value, ...]:

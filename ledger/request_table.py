@@ -44,11 +44,20 @@ class RequestTable:
         ).fetchone()
         if row is None:
             return None
-        *known, cost, decision, failures, would_block = row
+        id_, at_ns, key_id, team, user, model, outcome, status, attempts = row[:9]
+        cost, decision, failures, would_block = row[9:]
         return RequestRecord(
-            *known,
-            None if cost is None else Money(cost),
-            decision,
-            failures_from_text(failures),
-            tuple(would_block.split("\n")) if would_block else (),
+            id=id_,
+            at_ns=at_ns,
+            key_id=key_id,
+            team=team,
+            user=user,
+            model=model,
+            outcome=outcome,
+            status=status,
+            attempts=attempts,
+            would_have_cost=None if cost is None else Money(cost),
+            decision=decision,
+            failures=failures_from_text(failures),
+            would_block=tuple(would_block.split("\n")) if would_block else (),
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -13,7 +15,8 @@ from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.budgets import Balance
-from ledger.money import as_usd
+from ledger.measures import Measure
+from ledger.money import Money, as_usd
 from ledger.statements import Dimension, SpendRow, standing
 from ledger.statements import spend as spent
 
@@ -80,7 +83,8 @@ def status(path: Path, as_json: bool) -> None:
     config = load_config(path, os.environ)
     with books(config, create=False) as store:
         budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
-        balances = standing(store.sql, budgets, datetime.now(UTC))
+        raises = store.policy.raises(time.time_ns())
+        balances = standing(store.sql, budgets, datetime.now(UTC), raises)
     if as_json:
         print_json({"budgets": [_balance(one) for one in balances]})
         return
@@ -94,10 +98,8 @@ def status(path: Path, as_json: bool) -> None:
                 (
                     one.account.budget,
                     one.account.scope,
-                    dollars(one.account.cap),
-                    dollars(one.posted),
-                    dollars(one.pending),
-                    dollars(one.left),
+                    *(_amount(one, of) for of in (one.account.cap, one.posted)),
+                    *(_amount(one, of) for of in (one.pending, one.left)),
                     _reset(one),
                 )
                 for one in balances
@@ -123,12 +125,34 @@ def _balance(one: Balance) -> dict[str, object]:
     return {
         "budget": one.account.budget,
         "scope": one.account.scope,
-        "cap_usd": as_usd(one.account.cap),
-        "spent_usd": as_usd(one.posted),
-        "held_usd": as_usd(one.pending),
-        "left_usd": as_usd(one.left),
+        "measure": one.account.measure.value,
+        **{f"{name}{_unit(one)}": _number(one, of) for name, of in _amounts(one).items()},
+        "mode": "shadow" if one.account.is_shadow else "enforce",
         "resets_at": None if resets is None else resets.isoformat(),
     }
+
+
+def _amounts(one: Balance) -> dict[str, int | None]:
+    return {"cap": one.account.cap, "spent": one.posted, "held": one.pending, "left": one.left}
+
+
+def _unit(one: Balance) -> str:
+    return f"_{one.account.measure}"
+
+
+def _number(one: Balance, amount: int | None) -> Decimal | int | None:
+    """In USD, or in whole numbers of what it counts; None where there is no cap."""
+    if amount is None or one.account.measure is not Measure.USD:
+        return amount
+    return as_usd(Money(amount))
+
+
+def _amount(one: Balance, amount: int | None) -> str:
+    if amount is None:
+        return "any"
+    if one.account.measure is Measure.USD:
+        return dollars(Money(amount))
+    return f"{amount:,} {one.account.measure}"
 
 
 def _reset(one: Balance) -> str:

@@ -386,8 +386,9 @@ async def rescued(
         reply = await proxy.ask(stream=True, temperature=0, max_tokens=60)
         held = await proxy.read(
             lambda store: store.sql.execute(
-                "SELECT max(amount_nanos) FROM holds WHERE provider = 'b'"
-            ).fetchone()[0]
+                "SELECT max(held_nanos) FROM entries JOIN subjects ON subjects.id = subject_id"
+                " WHERE provider = 'b'"
+            ).fetchall()[0][0]
         )
         health = house.breakers.health("b/oak-70b", clock.monotonic_s())
         return Rescued(reply, asked, held or 0, health is not Health.CLOSED)
@@ -757,8 +758,8 @@ async def test_an_image_is_no_text(tmp_path: Path, path: str, body: dict[str, An
     async with serving(tmp_path, offers=offers, provider=provider, honest=False) as proxy:
         reply = await proxy.post({"model": MODEL} | body, path=path)
         assert reply.status == 200
-        (amount,) = await proxy.read(
-            lambda store: store.sql.execute("SELECT amount_nanos FROM holds").fetchone()
+        ((amount,),) = await proxy.read(
+            lambda store: store.sql.execute("SELECT held_nanos FROM entries").fetchall()
         )
         assert amount == 10_000 * 1000 + 8 * 2000
 

@@ -162,7 +162,8 @@ async def test_requests_are_spread_over_our_accounts(tmp_path: Path) -> None:
         assert sorted(sent) == sorted(f"Bearer sk-{n}" for n in (1, 2, 3) for _ in range(3))
         rows = await proxy.read(
             lambda store: store.sql.execute(
-                "SELECT account, count(*) FROM usage GROUP BY account"
+                "SELECT account, count(*) FROM entries JOIN subjects ON subjects.id = subject_id"
+                " WHERE kind = 'posted' GROUP BY account"
             ).fetchall()
         )
         assert dict(rows) == {"one": 3, "two": 3, "three": 3}

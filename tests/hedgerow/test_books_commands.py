@@ -25,6 +25,7 @@ from hedgerow.config import load_config
 from ledger.keys import hash_of, mint
 from ledger.requests import FailedAttempt, RequestRecord
 from ledger.statements import Dimension
+from tests.books import killed, written
 from tests.hedgerow.processes import (
     NOWHERE,
     PATIENCE_S,
@@ -34,7 +35,7 @@ from tests.hedgerow.processes import (
     told,
     write_config,
 )
-from tests.ledger.entries import NOW_NS, attempt, hold_of, settlement
+from tests.ledger.entries import attempt, hold_of, settlement
 from tests.serving import FAST, MODEL, UPSTREAM_MODEL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -340,19 +341,18 @@ async def test_explain_which_attempts_failed(tmp_path: Path) -> None:
     )
 
     def write() -> None:
-        with books(load_config(config, {})) as store, store.transaction():
+        with books(load_config(config, {})) as store:
             for number, (model, account) in enumerate(made, start=1):
                 one = attempt(f"req_1.{number}", 50_000, model=model, account=account)
-                hold = store.hold(hold_of(replace(one, request_id="req_1")))
-                if number in (3, 6):
-                    store.post(hold, settlement(number * 10_000))
-                else:
-                    store.void(one.id, NOW_NS, "")
-            store.record_request(
-                RequestRecord(
-                    "req_1", 1, "key_1", None, None, "m", "answered", 200, 6, None, None, failures
+                end = settlement(number * 10_000) if number in (3, 6) else None
+                written(store, hold_of(replace(one, request_id="req_1")), end)
+            with store.transaction():
+                store.requests.add(
+                    RequestRecord(
+                        *("req_1", 1, "key_1", None, None, "m", "answered", 200, 6, None, None),
+                        failures=failures,
+                    )
                 )
-            )
 
     await asyncio.to_thread(write)
     found = await told("explain", "req_1", "-c", config)
@@ -414,9 +414,8 @@ async def test_explain_what_has_no_end(tmp_path: Path) -> None:
     config = write_config(tmp_path, NOWHERE)
 
     def write() -> None:
-        with books(load_config(config, {})) as store, store.transaction():
-            store.hold(hold_of(attempt("lost", 70_000_000)))
-            store.recover(NOW_NS)
+        with books(load_config(config, {})) as store:
+            killed(store, attempt("lost", 70_000_000))
 
     await asyncio.to_thread(write)
     done = await hedgerow("explain", "req_lost", "-c", config)

@@ -29,9 +29,8 @@ from ledger.attempts import Attempt, Charge, Hold, Settlement
 from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.requests import RequestRecord
-from ledger.sqlite_file import SqliteFile
-from ledger.store import Store
 from ledger.usage import TokenUsage, Unit
+from tests.books import killed, opened_store, written
 from tests.ledger.entries import attempt
 
 installed = cache(read_installed)
@@ -302,9 +301,10 @@ def test_a_charge_by_units_is_explained(config: Path, usage: TokenUsage, words: 
     )
     end = Settlement(1, usage, rates, Charge(cost, cost, cost, cost, None, None), False, None, 1.0)
     record = RequestRecord("req_1", 1, "key_1", None, None, "heard", "answered", 200, 1, None, None)
-    with closing(Store(SqliteFile.open(config.parent / "books.db"))) as store, store.transaction():
-        store.post(store.hold(Hold(asked, ())), end)
-        store.record_request(record)
+    with closing(opened_store(config.parent / "books.db")) as store:
+        written(store, Hold(asked, ()), end)
+        with store.transaction():
+            store.requests.add(record)
     assert f"at mine/whisper: {words} (as the provider counted)" in said(config, "explain", "req_1")
     (charge,) = msgspec.json.decode(said(config, "explain", "req_1", "--json"))["charges"]
     assert (charge["units"], charge["per"], charge["account"]) == (usage.units, "second", "second")
@@ -315,12 +315,12 @@ def test_a_charge_by_units_is_explained(config: Path, usage: TokenUsage, words: 
 def test_a_charge_that_nobody_counted_is_explained(config: Path) -> None:
     """Lost with its worker: its cost is its hold, and what it used is unknown, not None."""
     asked = attempt("one", 5000)
-    with closing(Store(SqliteFile.open(config.parent / "books.db"))) as store, store.transaction():
-        store.hold(Hold(asked, ()))
-        store.recover(2)
-        store.record_request(
-            RequestRecord(
-                asked.request_id, 1, "key_1", None, None, "m", "upstream", 502, 1, None, None
+    with closing(opened_store(config.parent / "books.db")) as store:
+        killed(store, asked)
+        with store.transaction():
+            store.requests.add(
+                RequestRecord(
+                    asked.request_id, 1, "key_1", None, None, "m", "upstream", 502, 1, None, None
+                )
             )
-        )
     assert "usage unknown (estimated)" in said(config, "explain", asked.request_id)

@@ -278,7 +278,7 @@ async def test_nothing_is_smuggled_past_the_hold(tmp_path: Path, twice: str) -> 
         assert (exchange.completion_tokens or 0) <= most
         ((held, overrun),) = await proxy.read(
             lambda store: store.sql.execute(
-                "SELECT held_nanos, overrun_nanos FROM usage"
+                "SELECT held_nanos, overrun_nanos FROM entries"
             ).fetchall()
         )
         assert overrun == 0

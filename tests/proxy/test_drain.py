@@ -77,9 +77,7 @@ def proxy_rows(proxy: Proxy) -> list[tuple[int, str]]:
     """(estimated, how it ended) of every attempt, from the closed books."""
     return read_books(
         proxy.config,
-        lambda store: store.sql.execute(
-            "SELECT estimated, kind FROM resolutions LEFT JOIN usage USING (attempt_id)"
-        ).fetchall(),
+        lambda store: store.sql.execute("SELECT estimated, kind FROM entries").fetchall(),
     )
 
 

@@ -154,7 +154,7 @@ async def test_an_image_is_held_for_at_its_context(tmp_path: Path) -> None:
     async with serving(tmp_path, offers=sees) as proxy:
         assert (await proxy.ask(messages=prompt)).status == 200
         ((held,),) = await proxy.read(
-            lambda store: store.sql.execute("SELECT held_nanos FROM usage").fetchall()
+            lambda store: store.sql.execute("SELECT held_nanos FROM entries").fetchall()
         )
         assert held == 100_000 * 1000 + 8 * 2000
 

@@ -18,7 +18,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from ledger.attempts import Hold
 from ledger.book import Book
 from ledger.errors import StoreUnavailable
 from ledger.idempotency import Claim
@@ -38,7 +37,7 @@ from proxy.replays import (
     Replays,
     Shelf,
 )
-from tests.books import opened_book, opened_store
+from tests.books import killed, opened_book, opened_store
 from tests.ledger.entries import NOW_NS, attempt, settlement
 
 T = TypeVar("T")
@@ -491,9 +490,10 @@ async def test_a_server_that_was_killed(path: Path) -> None:
     """It died before its answer: the next one charges what was held, and says 409."""
 
     def die() -> None:
-        with closing(opened_store(path)) as store, store.transaction():
-            store.claim(Claim("key_1", "k", DIGEST, "req_dead", NOW_NS))
-            store.hold(Hold(replace(attempt("req_dead.1", 50), request_id="req_dead"), ()))
+        with closing(opened_store(path)) as store:
+            killed(store, replace(attempt("req_dead.1", 50), request_id="req_dead"))
+            with store.transaction():
+                store.claims.claim(Claim("key_1", "k", DIGEST, "req_dead", NOW_NS))
 
     await asyncio.to_thread(die)
     async with serving(path) as desk:
