@@ -45,7 +45,8 @@ class Grants:
         self._slices = slices
         self._clock_ns = clock_ns
         self._sleep = sleep
-        self._wants: dict[AccountKey, Want] = {}
+        self._needs: dict[AccountKey, tuple[Slice, int, int]] = {}
+        """Of each slice: the least that somebody needs, and what all need together."""
         self._next: asyncio.Future[Mapping[AccountKey, Granted]] | None = None
         self._is_asking = False
 
@@ -75,10 +76,8 @@ class Grants:
 
     async def _ask(self, short: Short) -> Mapping[AccountKey, Granted]:
         for part, needed in short:
-            key, before = part.account.key, self._wants.get(part.account.key)
-            least = needed if before is None else min(needed, before.least)
-            most = needed + (0 if before is None else before.most)
-            self._wants[key] = Want(part.account, least, most)
+            _, least, most = self._needs.get(part.account.key, (part, needed, 0))
+            self._needs[part.account.key] = (part, min(needed, least), needed + most)
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         answer = self._next
@@ -93,10 +92,15 @@ class Grants:
             ) from None
 
     def _send(self) -> None:
-        wants, answer = tuple(self._wants.values()), self._next
+        answer = self._next
         if answer is None:
             return
-        self._wants, self._next = {}, None
+        # What is free meanwhile need not be asked for.
+        wants = [
+            Want(part.account, max(0, least - part.free), max(0, most - part.free))
+            for part, least, most in self._needs.values()
+        ]
+        self._needs, self._next = {}, None
         now_ns = self._clock_ns()
         try:
             made = self._writer.submit(

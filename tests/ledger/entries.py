@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 from ledger.attempts import Attempt, Charge, Hold, Settlement
 from ledger.budgets import Budget, Scope, accounts_of
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
-from ledger.sqlite_store import SqliteStore
 from ledger.usage import TokenUsage, Unit
 from ledger.windows import Window
 
@@ -107,24 +103,3 @@ def budget(
 
 def hold_of(one: Attempt, *budgets: Budget, now: datetime = NOW) -> Hold:
     return Hold(one, accounts_of(budgets, one.subject, now))
-
-
-def take(store: SqliteStore, hold: Hold, expires_at_ns: int | None = None) -> Money | None:
-    with store.transaction():
-        return store.hold(hold, expires_at_ns).left
-
-
-async def left_in(path: Path, *budgets: Budget) -> Money:
-    """The least that `SOMEBODY` has left in these budgets, as another program reads it."""
-
-    def read() -> Money:
-        accounts = accounts_of(budgets, attempt("x", 0).subject, NOW)
-        with closing(SqliteStore.open(path)) as store:
-            return min(store.balance(one).left for one in accounts)
-
-    return await asyncio.to_thread(read)
-
-
-def charge(store: SqliteStore, hold: Hold, nanos: int) -> Money | None:
-    with store.transaction():
-        return store.post(hold, settlement(nanos))
