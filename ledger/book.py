@@ -353,7 +353,7 @@ class Book:
         if self._syncing is not None:
             self._syncing.close()
         self._store.close()
-        self._journal.close(remove=is_done)
+        await asyncio.to_thread(self._journal.close, remove=is_done)
 
     def _sign_off(self) -> None:
         self._store.leases.close(self._writer_id)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ledger.errors import StoreUnavailable
 from ledger.folder import Batch, Folder
-from ledger.journal import Journal, Place
+from ledger.journal import START, Journal, Place
 from ledger.slices import Slices
 from ledger.store import Store
 from ledger.writer import Writer
@@ -50,6 +50,7 @@ class Folding:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._is_folding = False
+        self._needed_from = START
         self._again_s = FOLD_AGAIN_S
         self._waiting: list[asyncio.Future[None]] = []
         self.error: Exception | None = None
@@ -94,6 +95,7 @@ class Folding:
 
     def _fold(self, until: Place) -> tuple[Batch, list[Posted]] | None:
         """On the writer's thread, within a transaction."""
+        self._journal.release(self._needed_from)  # that was committed: it is of an earlier one
         batch = self._folder.batch(until)
         if batch is None:
             return None
@@ -118,7 +120,7 @@ class Folding:
         folded = made.result()
         if folded is not None:
             batch, posts = folded
-            self._journal.release(self._folder.done(batch))
+            self._needed_from = self._folder.done(batch)
             self._slices.folded(posts)
         self._wake(None)
         if self.is_behind:

@@ -54,7 +54,8 @@ class Record:
 
 
 class Journal:
-    """An open journal. `append` and `close` it from one thread; others may read what is written."""
+    """An open journal. `append` to it from one thread; others may read what is written, `prepare`
+    and `release`."""
 
     def __init__(self, folder: Path, lock: IO[str], *, segment_bytes: int, most_bytes: int) -> None:
         self.folder = folder
@@ -141,7 +142,7 @@ class Journal:
 
     def release(self, before: Place) -> None:
         """Everything before this place is folded: its segments go."""
-        for one in [number for number in self._files if number < before.segment]:
+        for one in [number for number in list(self._files) if number < before.segment]:
             self._remove(one)
 
     def _next_segment(self, size: int) -> None:
@@ -175,8 +176,9 @@ class Journal:
         return file
 
     def _remove(self, number: int) -> None:
-        os.close(self._files.pop(number))
-        self._path(number).unlink(missing_ok=True)
+        with _translated(self.folder, "write"):
+            os.close(self._files.pop(number))
+            self._path(number).unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}{_SUFFIX}"

@@ -233,6 +233,7 @@ class Desk:
 
     async def charges(self) -> list[tuple[str, int]]:
         """Every charge that the books have, as another program reads them."""
+        await self.book.folded()
         return await asyncio.to_thread(self._charges)
 
     def _charges(self) -> list[tuple[str, int]]:
