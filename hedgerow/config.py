@@ -15,12 +15,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_checks import (
-    check_budget_names,
-    check_budget_scopes,
-    check_offers,
-    check_providers,
-)
+from hedgerow.config_checks import check_offers, check_providers
 from hedgerow.config_errors import explain
 from hedgerow.config_file import (
     Batches,
@@ -34,9 +29,11 @@ from hedgerow.config_file import (
     Server,
 )
 from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
-from hedgerow.policy_file import BudgetSpec, PolicyFile
+from hedgerow.policy_checks import check_policies
+from hedgerow.policy_file import BudgetSpec, IncreaseSpec, PolicyFile
 from hedgerow.provider_spec import Provider, filled_in
 from hedgerow.yaml_source import Places, Source, Steps, read_yaml, shown
+from ledger.budgets import Raise
 
 MAX_POLICY_FILES = 1000
 
@@ -73,6 +70,15 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy file, checked. `places`: where in it things stand."""
+
+    budgets: tuple[BudgetSpec, ...]
+    increases: tuple[IncreaseSpec, ...]
+    places: Places = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that was configured, checked. `path` is the file, as it was given; `places`, where
     in it things stand."""
@@ -87,8 +93,23 @@ class Config:
     idempotency: Idempotency
     files: Files
     batches: Batches
-    budgets: tuple[BudgetSpec, ...]
-    places: Places = field(repr=False)
+    policies: tuple[Policy, ...]
+    places: Places = field(repr=False, compare=False)
+
+    @property
+    def budgets(self) -> tuple[BudgetSpec, ...]:
+        """Those of all policy files, in their order."""
+        return tuple(budget for policy in self.policies for budget in policy.budgets)
+
+    @property
+    def raises(self) -> tuple[Raise, ...]:
+        """The increases of all policy files, as the ledger keeps them."""
+        timezones = {one.name: one.timezone for one in self.budgets}
+        return tuple(
+            one.increase(timezones[one.budget])
+            for policy in self.policies
+            for one in policy.increases
+        )
 
     def model(self, name: str) -> Model:
         """Raises NotFound, naming those that there are."""
@@ -134,9 +155,8 @@ def load_config(
             sources.append(read_yaml(file, environ))
         except ConfigInvalid as unreadable:
             errors += unreadable.errors
-    checked = [_checked(PolicyFile, source) for source in sources]
-    check_budget_names(sources)
-    check_budget_scopes(main, sources)
+    checked = [(source, _checked(PolicyFile, source)) for source in sources]
+    check_policies(main, sources)
     for source in (main, *sources):
         errors += source.errors.values()
     if errors or written is None:
@@ -153,7 +173,9 @@ def load_config(
         idempotency=written.idempotency,
         files=_files(path, written.files),
         batches=written.batches,
-        budgets=tuple(budget for policy in checked if policy for budget in policy.budgets),
+        policies=tuple(
+            Policy(one.budgets, one.increases, source.places) for source, one in checked if one
+        ),
         places=main.places,
     )
 

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 
 from hedgerow.config_errors import did_you_mean, nearest
 from hedgerow.config_file import OfferSpec
 from hedgerow.provider_spec import ProviderSpec, preset_of, usual_key
 from hedgerow.settings import is_key
-from hedgerow.yaml_source import Data, Source, Steps, shown
-from ledger.budgets import EACH
+from hedgerow.yaml_source import Data, Source, Steps, items_in, mapping_in, shown, text_in
 from proxy.presets import ANTHROPIC, PRESETS, Preset
 
 
-def _mapping(data: Data) -> dict[str, Data]:
-    return data if isinstance(data, dict) else {}
-
-
-def _items(data: Data) -> Iterator[tuple[int, dict[str, Data]]]:
-    if isinstance(data, list):
-        yield from ((at, item) for at, item in enumerate(data) if isinstance(item, dict))
-
-
-def _text(data: Data) -> str | None:
-    return data if isinstance(data, str) else None
-
-
 def _known(name: str, provider: Mapping[str, Data]) -> Preset | None:
-    preset, dialect, url = (_text(provider.get(key)) for key in ("preset", "dialect", "base_url"))
+    preset, dialect, url = (text_in(provider.get(key)) for key in ("preset", "dialect", "base_url"))
     return preset_of(name, preset, dialect, url)
 
 
@@ -38,7 +23,7 @@ _HOST = ("preset", "dialect", "base_url", "litellm_provider")
 
 def check_providers(source: Source, environ: Mapping[str, str]) -> None:
     """Each provider can be reached, and it is clear with which keys."""
-    for name, written in _mapping(source.data.get("providers")).items():
+    for name, written in mapping_in(source.data.get("providers")).items():
         steps: Steps = ("providers", name)
         if not isinstance(written, dict) or steps in source.errors:
             continue
@@ -92,21 +77,21 @@ def _check_accounts(
         hint = "move that key into one of the accounts"
         source.refuse((*steps, "accounts"), "stand beside an api_key", hint)
     first: dict[str, int | None] = {}
-    for at, account in _items(written.get("accounts")):
+    for at, account in items_in(written.get("accounts")):
         path: Steps = (*steps, "accounts", at, "name")
-        if (called := _text(account.get("name"))) is None:
+        if (called := text_in(account.get("name"))) is None:
             continue
         if called in first:
             message = f"an account in line {first[called]} is called so already"
             source.refuse(path, message, "give one of them another name")
         first.setdefault(called, source.line(path))
-    usual = usual_key(known, _text(written.get("base_url")), environ) if known else ""
+    usual = usual_key(known, text_in(written.get("base_url")), environ) if known else ""
     if usual and not has_key and not is_key(usual) and known:
         message = f"the environment variable {known.key_variable} holds no key"
         source.refuse((*steps, "api_key"), message, "set it to one, or write api_key")
     wire = known or (ANTHROPIC if written.get("dialect") == "anthropic" else None)
     key_header = wire.key_header if wire else "Authorization"
-    for header in _mapping(written.get("headers")):
+    for header in mapping_in(written.get("headers")):
         if not has_key and not usual:
             continue
         if header.lower() == key_header.lower():
@@ -123,18 +108,18 @@ _IDENTITY = ("provider", "model", "region", "quantization", "service_tier")
 
 def check_offers(source: Source) -> None:
     """Each offer names a provider that is there, has a price from somewhere, and stands once."""
-    providers = _mapping(source.data.get("providers"))
-    has_feeds = _mapping(source.data.get("market")).get("feeds") != []
-    for name, model in _mapping(source.data.get("models")).items():
+    providers = mapping_in(source.data.get("providers"))
+    has_feeds = mapping_in(source.data.get("market")).get("feeds") != []
+    for name, model in mapping_in(source.data.get("models")).items():
         seen: dict[tuple[str, ...], int] = {}
-        for at, offer in _items(_mapping(model).get("offers")):
+        for at, offer in items_in(mapping_in(model).get("offers")):
             steps: Steps = ("models", name, "offers", at)
             # an offer with a key misspelt or a value missing may be meant to be another one
             is_clear = offer.keys() <= OfferSpec.model_fields.keys() and not any(
                 (*steps, key) in source.errors for key in _IDENTITY
             )
-            seller = _text(offer.get("provider"))
-            known = _known(seller, _mapping(providers.get(seller))) if seller else None
+            seller = text_in(offer.get("provider"))
+            known = _known(seller, mapping_in(providers.get(seller))) if seller else None
             full = known.model_name(str(offer.get("model"))) if known else offer.get("model")
             same = tuple(str((offer | {"model": full}).get(key)) for key in _IDENTITY)
             if is_clear and (first := seen.setdefault(same, at)) != at:
@@ -149,50 +134,3 @@ def check_offers(source: Source) -> None:
             if not has_feeds and "price" not in offer:
                 hint = "write price: {input: 0.88, output: 0.88}, or feed litellm"
                 source.refuse(steps, "has no price, and there are no feeds", hint)
-
-
-def check_budget_scopes(main: Source, sources: list[Source]) -> None:
-    """A budget of a model or provider is of one that there is: of another it would guard nothing.
-
-    A key's id is in the books, and cannot be known here.
-    """
-    for kind in ("model", "provider"):
-        known = _mapping(main.data.get(f"{kind}s"))
-        for source in sources:
-            for at, budget in _items(source.data.get("budgets")):
-                steps: Steps = ("budgets", at, "scope", kind)
-                name = _text(_mapping(budget.get("scope")).get(kind))
-                if known and name is not None and name not in (EACH, *known):
-                    near = nearest(name, known)
-                    hint = f'did you mean "{near}"? ' if near else ""
-                    hint += f"known here: {_some(known)}"
-                    message = f"no {kind} is called {shown(source.written[steps])}"
-                    source.refuse(steps, message, hint)
-
-
-_SOME = 20
-
-
-def _some(names: Collection[str]) -> str:
-    """Names for people: the first of them, if they are many."""
-    more = f", and {len(names) - _SOME} more" if len(names) > _SOME else ""
-    return ", ".join(islice(names, _SOME)) + more
-
-
-def check_budget_names(sources: list[Source]) -> None:
-    """A budget's name stands once over all files, and is none that `key create` gives."""
-    first: dict[str, str] = {}
-    for source in sources:
-        for at, budget in _items(source.data.get("budgets")):
-            steps: Steps = ("budgets", at, "name")
-            name = budget.get("name")
-            if isinstance(name, str):
-                place = f"{source.file}:{source.line(steps)}"
-                if name.startswith("key "):
-                    message = "names that begin with `key ` are those of keys' own budgets"
-                    source.refuse(steps, message, "choose another name")
-                if name in first:
-                    named = shown(source.written[steps])
-                    message = f"budget {named} is already in {first[name]}"
-                    source.refuse(steps, message, "give one of them another name")
-                first.setdefault(name, place)

@@ -194,6 +194,8 @@ def _sentence(found: ErrorDetails, place: _Place, written: str) -> tuple[str, st
             meant = " or ".join(f'"{one}"' for one in near)
             all_of_them = f"write {ctx['expected'].replace(chr(39), '')}"
             return "{written} is not supported", f"did you mean {meant}?" if near else all_of_them
+        case "greater_than":
+            return "{written} is too small", f"write more than {ctx['gt']}"
         case "greater_than_equal":
             return "{written} is too small", f"write {ctx['ge']} or more"
         case "less_than_equal":

@@ -29,12 +29,11 @@ from hedgerow.settings import (
     SameAs,
     Seconds,
     Secret,
-    Setting,
     Text,
     TimeZone,
     WorkerCount,
-    settings_of,
 )
+from hedgerow.settings_reference import Setting, settings_of
 from ledger.rates import MOST_DECIMALS, RateCard
 from ledger.usage import Unit
 

@@ -1,32 +1,22 @@
-"""What a setting is: the types that its text may have, and its row in the reference."""
+"""What a setting is: the types that its text may have."""
 
 from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import time
+from dataclasses import dataclass
+from datetime import datetime, time
 from decimal import Decimal
-from enum import Enum
-from types import NoneType
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-from pydantic.fields import FieldInfo
 
-from hedgerow.config_errors import (
-    container,
-    fields_of,
-    kinds_inside,
-    model_inside,
-    nearest,
-    wrong,
-)
-from ledger.errors import NotMoney
+from hedgerow.config_errors import nearest, wrong
+from ledger.errors import NotAWindow, NotMoney
 from ledger.money import usd
 from ledger.rates import MOST_DECIMALS
+from ledger.windows import AnyWindow, Window, window_of
 from proxy.endpoints import Endpoint
 from proxy.presets import PRESETS
 
@@ -39,10 +29,16 @@ class Part(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the reference calls a type, and how None is written where a word stands for it."""
+    """How the reference calls a type, and how None is written where a word stands for it.
+
+    pattern: what its text looks like, as editors check it: more may be wrong, and is told by
+    `hedgerow check`. is_number: a bare number will do, too.
+    """
 
     name: str
     none: str = ""
+    pattern: str = ""
+    is_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +225,60 @@ def _cap(amount: Decimal) -> Decimal:
     return amount
 
 
+_PERCENT = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,4})?) ?%")
+
+
+def part_of_cap(text: str) -> Decimal | None:
+    """The part that a percentage is, exactly; None if it is none from above 0 to 1000%."""
+    found = _PERCENT.fullmatch(text)
+    part = Decimal(found[1]).scaleb(-2) if found else Decimal(0)
+    return part if 0 < part <= 10 else None
+
+
+def _part_of_cap(value: object) -> Decimal:
+    part = part_of_cap(_one_value(value))
+    if part is None:
+        raise wrong("{written} is no part of a cap", "write 70%: more than 0 and at most 1000%")
+    return part
+
+
+def _window(value: object) -> AnyWindow:
+    text = _one_value(value)
+    try:
+        return window_of(text)
+    except NotAWindow:
+        near = nearest(text, list(Window))
+        meant = f'did you mean "{near}"? ' if near else ""
+        names = ", ".join(Window)
+        hint = f"{meant}write one of {names}, or rolling:30d (m, h or d)"
+        raise wrong("{written} is no window", hint) from None
+
+
+_WHEN = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200  # with a margin to what an int64 of nanoseconds holds
+
+
+def when_of(text: str) -> datetime | None:
+    """A day or a moment; None if it is none. Without an offset it knows no time zone."""
+    if not _WHEN.fullmatch(text):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if _FIRST_YEAR < found.year < _LAST_YEAR else None
+
+
+def _when(value: object) -> datetime:
+    found = when_of(_one_value(value))
+    if found is None:
+        hint = "write a day, as in 2026-12-01, or a moment, as in 2026-12-01 18:00"
+        raise wrong("{written} is no date", hint)
+    return found
+
+
 # The longest first: one may end with another.
 _ENDINGS = sorted((f"/{one.value}" for one in Endpoint), key=len, reverse=True)
 
@@ -290,112 +340,74 @@ def _timezone(name: str) -> str:
 
 
 Text: TypeAlias = Annotated[
-    str, Field(min_length=1, max_length=1000), AfterValidator(_printable), Kind("text")
+    str,
+    Field(min_length=1, max_length=1000),
+    AfterValidator(_printable),
+    Kind("text", is_number=True),
 ]
-Name: TypeAlias = Annotated[str, AfterValidator(_name), Kind("name")]
-Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret")]
+Name: TypeAlias = Annotated[
+    str, AfterValidator(_name), Kind("name", pattern="[!-~]{1,200}", is_number=True)
+]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret", is_number=True)]
 PresetName: TypeAlias = Annotated[str, AfterValidator(_preset), Kind("preset")]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name), Kind("name")]
-HeaderValue: TypeAlias = Annotated[SecretStr, AfterValidator(_header_value), Kind("secret text")]
-Parameter: TypeAlias = Annotated[SecretStr, AfterValidator(_parameter), Kind("secret text")]
-Heartbeat: TypeAlias = Annotated[
-    float | None, BeforeValidator(_heartbeat), Kind("`off` or duration", none="off")
+HeaderValue: TypeAlias = Annotated[
+    SecretStr, AfterValidator(_header_value), Kind("secret text", is_number=True)
 ]
-Hours: TypeAlias = Annotated[DayHours, BeforeValidator(_day_hours), Kind("hours")]
-Bytes: TypeAlias = Annotated[int, BeforeValidator(_bytes), Kind("bytes")]
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_duration), Kind("duration")]
+Parameter: TypeAlias = Annotated[
+    SecretStr, AfterValidator(_parameter), Kind("secret text", is_number=True)
+]
+Heartbeat: TypeAlias = Annotated[
+    float | None,
+    BeforeValidator(_heartbeat),
+    Kind("`off` or duration", none="off", pattern=f"off|{_DURATION.pattern}", is_number=True),
+]
+Hours: TypeAlias = Annotated[
+    DayHours, BeforeValidator(_day_hours), Kind("hours", pattern=_CLOCK.pattern)
+]
+Bytes: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    Kind("bytes", pattern=f"[0-9_]+|{_BYTES.pattern}", is_number=True),
+]
+Seconds: TypeAlias = Annotated[
+    float,
+    BeforeValidator(_duration),
+    Kind("duration", pattern=_DURATION.pattern, is_number=True),
+]
+_USD = Kind("USD", pattern=r"\+?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?", is_number=True)
 Price: TypeAlias = Annotated[
     Decimal,
     Field(le=Decimal(1_000_000), decimal_places=MOST_DECIMALS),
     BeforeValidator(_decimal),
-    Kind("USD"),
+    _USD,
 ]
-Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), Kind("USD")]
+Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), _USD]
+PartOfCap: TypeAlias = Annotated[
+    Decimal, BeforeValidator(_part_of_cap), Kind("percentage", pattern=_PERCENT.pattern)
+]
+WindowName: TypeAlias = Annotated[
+    AnyWindow,
+    BeforeValidator(_window),
+    Kind("window", pattern=f"{'|'.join(Window)}|rolling:[1-9][0-9]{{0,3}}[mhd]"),
+]
+WhenLocal: TypeAlias = Annotated[
+    datetime, BeforeValidator(_when), Kind("date", pattern=_WHEN.pattern)
+]
 WorkerCount: TypeAlias = Annotated[int, Field(ge=1, le=MOST_WORKERS), Kind("whole number")]
-BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("URL")]
-LedgerUrl: TypeAlias = Annotated[str, AfterValidator(_ledger_url), Kind("SQLite or PostgreSQL URL")]
-Days: TypeAlias = Annotated[int, BeforeValidator(_days), Kind("days")]
-TimeZone: TypeAlias = Annotated[str, AfterValidator(_timezone), Kind("IANA time zone")]
+BaseUrl: TypeAlias = Annotated[
+    str, AfterValidator(_base_url), Kind("URL", pattern="https?://[^@?#]+")
+]
+LedgerUrl: TypeAlias = Annotated[
+    str,
+    AfterValidator(_ledger_url),
+    Kind("SQLite or PostgreSQL URL", pattern="(sqlite|postgres(ql)?)://.+"),
+]
+Days: TypeAlias = Annotated[int, BeforeValidator(_days), Kind("days", pattern="[1-9][0-9]{0,4}d")]
+TimeZone: TypeAlias = Annotated[
+    str,
+    AfterValidator(_timezone),
+    Kind("IANA time zone", pattern=r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*"),
+]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000), Kind("whole number")]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the reference. `default` is "required" where there is none, "" where not set."""
-
-    path: str
-    type: str
-    default: str
-    meaning: str
-
-    def __str__(self) -> str:
-        """The row in Markdown."""
-        default = self.default if self.default in ("", "required") else f"`{self.default}`"
-        return f"| `{self.path}` | {self.type} | {default} | {self.meaning} |"
-
-
-def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
-    """The settings of a file's model, outer ones first: `models.<name>.offers[].price.input`."""
-    for name, field in fields_of(model).items():
-        path = prefix + name
-        yield Setting(
-            path, _type(field.annotation, field.metadata), _default(field), field.description or ""
-        )
-        if any(isinstance(mark, SameAs) for mark in field.metadata):
-            continue
-        step = {"names": ".<name>", "items": "[]", None: ""}[container(field.annotation)]
-        if kinds := kinds_inside(field.annotation):
-            yield from _settings_of_kinds(kinds, f"{path}{step}.")
-        elif inner := model_inside(field.annotation):
-            yield from settings_of(inner, f"{path}{step}.")
-
-
-def _settings_of_kinds(kinds: Mapping[str, type[BaseModel]], prefix: str) -> Iterator[Setting]:
-    """First the `kind`, then what each of them has beside it."""
-    names = " or ".join(f"`{kind}`" for kind in kinds)
-    what = (f"`{kind}`: {model.model_fields['kind'].description}" for kind, model in kinds.items())
-    yield Setting(f"{prefix}kind", names, "required", "; ".join(what))
-    for kind, model in kinds.items():
-        for one in settings_of(model, prefix):
-            if one.path != f"{prefix}kind":
-                yield replace(one, meaning=f"With `kind: {kind}`. {one.meaning}")
-
-
-def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
-    for mark in marks:
-        if isinstance(mark, Kind):
-            return mark.name
-        if isinstance(mark, SameAs):
-            return f"keys, as under `{mark.path}`"
-    args = [arg for arg in get_args(annotation) if arg not in (NoneType, ...)]
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _type(args[0], args[1:])
-    if origin is Literal:
-        return " or ".join(f"`{arg}`" for arg in args)
-    if origin is Mapping:
-        return f"{_type(args[1])} by name"
-    if origin in (tuple, frozenset):
-        return f"list of {_type(args[0])}"
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return " or ".join(f"`{one.value}`" for one in annotation)
-    return _type(args[0]) if args else "keys"
-
-
-def _default(field: FieldInfo) -> str:
-    """The default as it would be written in YAML."""
-    default = field.default
-    if field.is_required():
-        return "required"
-    if default is None:
-        return next((mark.none for mark in field.metadata if isinstance(mark, Kind)), "")
-    if isinstance(default, BaseModel):
-        return ""
-    if isinstance(default, tuple):
-        return _flow([one.model_dump() for one in default])
-    return f"{default:g}s" if isinstance(default, float) else str(default)
-
-
-def _flow(items: list[dict[str, str]]) -> str:
-    inner = (", ".join(f"{key}: {value}" for key, value in item.items()) for item in items)
-    return f"[{', '.join(f'{{{one}}}' for one in inner)}]"
+Amount: TypeAlias = Annotated[int, Field(ge=0, le=10**15), Kind("whole number")]

@@ -84,6 +84,22 @@ class Source(Places):
             self.errors[steps] = self.error(steps, message, hint)
 
 
+def mapping_in(data: Data) -> dict[str, Data]:
+    """The mapping that stands there; an empty one if it is something else."""
+    return data if isinstance(data, dict) else {}
+
+
+def items_in(data: Data) -> Iterator[tuple[int, dict[str, Data]]]:
+    """The mappings of a list, by their index."""
+    if isinstance(data, list):
+        yield from ((at, item) for at, item in enumerate(data) if isinstance(item, dict))
+
+
+def text_in(data: Data) -> str | None:
+    """The text that stands there; None if it is something else."""
+    return data if isinstance(data, str) else None
+
+
 def where(steps: Steps) -> str:
     """A path for people: `models.llama.offers[0].provider`."""
     text = ""

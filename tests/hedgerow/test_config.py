@@ -592,14 +592,14 @@ market: {feeds: []}
         ("20000.5", "1e99", "cap_usd", "at most 9 billion"),
         ("20000.5", "1e999999999", "cap_usd", "no amount of USD"),
         ("team:", "teem:", "scope.teem", 'did you mean "team"?'),
-        ("window: month", "window: rolling:30d", "window", "month, quarter, year or lifetime"),
+        ("window: month", "window: monthly", "window", 'did you mean "month"? write one of minute'),
         ("Europe/Berlin", "Berlin", "timezone", 'did you mean "Europe/Berlin"?'),
         ("Europe/Berlin", "../Berlin", "timezone", "is no time zone"),
         ("Europe/Berlin", "Europe", "timezone", "is no time zone"),
-        ("spent: 100%", "spent: 70%", "at[0].spent", "write 100%"),
-        ("then: block", "then: block, notify: [x]", "at[0].notify", "unknown key"),
+        ("spent: 100%", "spent: 70", "at[0].spent", "write 70%: more than 0"),
+        ("then: block", "then: block, tell: [x]", "at[0].tell", "unknown key"),
         ("[{spent: 100%, then: block}]", "[]", "at", "is empty"),
-        ("on_ledger_error: deny", "on_ledger_error: allow", "on_ledger_error", "write deny"),
+        ("on_ledger_error: deny", "on_ledger_error: pass", "on_ledger_error", "write deny or allow"),
     ],
 )
 def test_bad_budget(old: str, new: str, where: str, says: str) -> None:
