@@ -13,7 +13,7 @@ import click
 ROOMS = ("proxy", "routing", "hedge", "benchmarks", "ledger")
 
 _HEADINGS = {
-    "Run": ("demo", "serve", "check"),
+    "Run": ("demo", "serve", "check", "schema"),
     "Keys": ("key",),
     "Market and routing": ("market", "route", "explain", "simulate"),
     "Books": ("spend", "budget", "ledger"),
@@ -23,6 +23,7 @@ _MODULES = {
     "demo": "demo",
     "serve": "serve",
     "check": "check",
+    "schema": "schema",
     "key": "key",
     "market": "market",
     "route": "route",

@@ -32,13 +32,17 @@ class Kind:
     """How the reference calls a type, and how None is written where a word stands for it.
 
     pattern: what its text looks like, as editors check it: more may be wrong, and is told by
-    `hedgerow check`. is_number: a bare number will do, too.
+    `hedgerow check`. bare: what else an editor may take it for, where it is not in quotes.
     """
 
     name: str
     none: str = ""
     pattern: str = ""
-    is_number: bool = False
+    bare: tuple[str, ...] = ()
+
+
+_NUMBER_TOO = ("number",)
+_ANY = ("number", "boolean")  # a team may be called 7, or no
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,24 +347,28 @@ Text: TypeAlias = Annotated[
     str,
     Field(min_length=1, max_length=1000),
     AfterValidator(_printable),
-    Kind("text", is_number=True),
+    Kind("text", bare=_ANY),
 ]
 Name: TypeAlias = Annotated[
-    str, AfterValidator(_name), Kind("name", pattern="[!-~]{1,200}", is_number=True)
+    str, AfterValidator(_name), Kind("name", pattern="[!-~]{1,200}", bare=_ANY)
 ]
-Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret", is_number=True)]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret", bare=_ANY)]
 PresetName: TypeAlias = Annotated[str, AfterValidator(_preset), Kind("preset")]
-HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name), Kind("name")]
+HeaderName: TypeAlias = Annotated[
+    str,
+    AfterValidator(_header_name),
+    Kind("name", pattern=r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"),
+]
 HeaderValue: TypeAlias = Annotated[
-    SecretStr, AfterValidator(_header_value), Kind("secret text", is_number=True)
+    SecretStr, AfterValidator(_header_value), Kind("secret text", bare=_ANY)
 ]
 Parameter: TypeAlias = Annotated[
-    SecretStr, AfterValidator(_parameter), Kind("secret text", is_number=True)
+    SecretStr, AfterValidator(_parameter), Kind("secret text", bare=_ANY)
 ]
 Heartbeat: TypeAlias = Annotated[
     float | None,
     BeforeValidator(_heartbeat),
-    Kind("`off` or duration", none="off", pattern=f"off|{_DURATION.pattern}", is_number=True),
+    Kind("`off` or duration", none="off", pattern=f"off|{_DURATION.pattern}", bare=_NUMBER_TOO),
 ]
 Hours: TypeAlias = Annotated[
     DayHours, BeforeValidator(_day_hours), Kind("hours", pattern=_CLOCK.pattern)
@@ -368,14 +376,14 @@ Hours: TypeAlias = Annotated[
 Bytes: TypeAlias = Annotated[
     int,
     BeforeValidator(_bytes),
-    Kind("bytes", pattern=f"[0-9_]+|{_BYTES.pattern}", is_number=True),
+    Kind("bytes", pattern=f"[0-9_]+|{_BYTES.pattern}", bare=_NUMBER_TOO),
 ]
 Seconds: TypeAlias = Annotated[
     float,
     BeforeValidator(_duration),
-    Kind("duration", pattern=_DURATION.pattern, is_number=True),
+    Kind("duration", pattern=_DURATION.pattern, bare=_NUMBER_TOO),
 ]
-_USD = Kind("USD", pattern=r"\+?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?", is_number=True)
+_USD = Kind("USD", pattern=r"\+?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?", bare=_NUMBER_TOO)
 Price: TypeAlias = Annotated[
     Decimal,
     Field(le=Decimal(1_000_000), decimal_places=MOST_DECIMALS),

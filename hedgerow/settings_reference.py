@@ -35,7 +35,10 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
     for name, field in fields_of(model).items():
         path = prefix + name
         yield Setting(
-            path, _type(field.annotation, field.metadata), _default(field), field.description or ""
+            path,
+            _type(field.annotation, field.metadata),
+            default_text(field),
+            field.description or "",
         )
         if any(isinstance(mark, SameAs) for mark in field.metadata):
             continue
@@ -78,8 +81,8 @@ def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
     return _type(args[0]) if args else "keys"
 
 
-def _default(field: FieldInfo) -> str:
-    """The default as it would be written in YAML."""
+def default_text(field: FieldInfo) -> str:
+    """A field's default as it would be written in YAML; "required" where there is none."""
     default = field.default
     if field.is_required():
         return "required"

@@ -14,6 +14,7 @@ from hedgerow.config import Config, load_config
 from hedgerow.config_file import Routing
 from hedgerow.errors import ConfigError, ConfigInvalid
 from hedgerow.offers import price_file, quoted_offers
+from hedgerow.policy_warnings import policy_warnings
 from hedgerow.printing import config_option, json_option, print_json
 from hedgerow.provider_spec import usual_variable
 from hedgerow.yaml_source import Steps
@@ -28,7 +29,8 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Check a configuration and its policy files.
 
     Exit code 0: valid; what is hardly meant (offers without a price, providers without a key, waits
-    that another cuts off) is named on stderr. 1: invalid, with one line on stderr for each error.
+    that another cuts off, budgets that refuse nothing) is named on stderr. 1: invalid, with one
+    line on stderr for each error.
     """
     try:
         config = load_config(path, os.environ)
@@ -50,14 +52,17 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 
 def warnings_of(config: Config, environ: Mapping[str, str]) -> list[ConfigError]:
-    """What is valid and hardly meant, by line. Reads the price file. Raises FeedUnreadable."""
+    """What is valid and hardly meant, by file and line. Reads the price file. Raises
+    FeedUnreadable."""
+    now = datetime.now(UTC)
     found = [
         *_only_called_so(config),
         *_keyless(config, environ),
-        *_unpriced(config),
+        *_unpriced(config, now),
         *_impatient(config),
+        *policy_warnings(config, now),
     ]
-    return sorted(found, key=lambda warning: (warning.line or 0, warning.where))
+    return sorted(found, key=lambda warning: (warning.file, warning.line or 0, warning.where))
 
 
 def _only_called_so(config: Config) -> Iterator[ConfigError]:
@@ -105,9 +110,9 @@ def _wanted(known: Preset, base_url: str, environ: Mapping[str, str]) -> tuple[s
     return "has no key", "write api_key"
 
 
-def _unpriced(config: Config) -> Iterator[ConfigError]:
+def _unpriced(config: Config, now: datetime) -> Iterator[ConfigError]:
     """Offers that nobody has a price for, and models that have no other."""
-    for name, quoted in quoted_offers(config, price_file(config), datetime.now(UTC)).items():
+    for name, quoted in quoted_offers(config, price_file(config), now).items():
         unpriced = [at for at, one in enumerate(quoted) if one.quote is None]
         for at in unpriced:
             steps: Steps = ("models", name, "offers", at)
@@ -151,4 +156,6 @@ def _summary(config: Config) -> str:
         "offer": sum(len(model.offers) for model in config.models.values()),
         "budget": len(config.budgets),
     }
+    if raises := config.raises:
+        counts["increase"] = len(raises)
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())

@@ -325,6 +325,7 @@ def test_caps_are_exact(nanos: int, zeros: int) -> None:
     whole, part = divmod(nanos, 10**9)
     text = f"{whole}.{part:09d}" + "0" * zeros
     cap = with_policy(POLICY.replace("20000.5", text)).budgets[0].cap_usd
+    assert cap is not None
     assert as_usd(usd(cap)) * 10**9 == nanos
 
 
@@ -592,14 +593,19 @@ market: {feeds: []}
         ("20000.5", "1e99", "cap_usd", "at most 9 billion"),
         ("20000.5", "1e999999999", "cap_usd", "no amount of USD"),
         ("team:", "teem:", "scope.teem", 'did you mean "team"?'),
-        ("window: month", "window: monthly", "window", 'did you mean "month"? write one of minute'),
+        ("window: month", "window: monthly", "window", 'did you mean "month"? write one of'),
         ("Europe/Berlin", "Berlin", "timezone", 'did you mean "Europe/Berlin"?'),
         ("Europe/Berlin", "../Berlin", "timezone", "is no time zone"),
         ("Europe/Berlin", "Europe", "timezone", "is no time zone"),
         ("spent: 100%", "spent: 70", "at[0].spent", "write 70%: more than 0"),
         ("then: block", "then: block, tell: [x]", "at[0].tell", "unknown key"),
         ("[{spent: 100%, then: block}]", "[]", "at", "is empty"),
-        ("on_ledger_error: deny", "on_ledger_error: pass", "on_ledger_error", "write deny or allow"),
+        (
+            "on_ledger_error: deny",
+            "on_ledger_error: pass",
+            "on_ledger_error",
+            "write deny or allow",
+        ),
     ],
 )
 def test_bad_budget(old: str, new: str, where: str, says: str) -> None:
