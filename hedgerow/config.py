@@ -230,7 +230,7 @@ def _policy_files(path: Path, source: Source) -> list[Path]:
         steps: Steps = ("policies", at)
         if steps in source.errors or not isinstance(pattern, str):
             continue
-        found = sorted(islice(_matches(path.parent, pattern), MAX_POLICY_FILES + 1))
+        found = policy_files(path, pattern)
         named = shown(source.written[steps])
         if not found:
             hint = f"globs are relative to {path.parent.absolute()}"
@@ -241,6 +241,11 @@ def _policy_files(path: Path, source: Source) -> list[Path]:
         for file in found:
             files.setdefault(file.resolve(), file)
     return list(files.values())
+
+
+def policy_files(path: Path, pattern: str) -> list[Path]:
+    """What a glob in hedgerow.yaml matches now, by name; at most one file more than may be."""
+    return sorted(islice(_matches(path.parent, pattern), MAX_POLICY_FILES + 1))
 
 
 def _matches(folder: Path, pattern: str) -> Iterator[Path]:
