@@ -67,22 +67,24 @@ class Reloading:
             self._patterns = patterns
             self._last = self._files()
             return None
-        try:
-            config = load_config(self._config.path, self._environ)
-        except ConfigInvalid as invalid:
-            if self._files() == now:
-                self._acted_on = now
-                self._tell(invalid.errors)
-            return None
+        config, errors = self._loaded()
         if self._files() != now:  # while it was read
             return None
         self._acted_on = now
-        self._tell(())
+        self._tell(errors)
+        if config is None:
+            return None
         self._tell_restart(config)
         if config.policies == self._policies:
             return None
         self._policies = config.policies
         return config
+
+    def _loaded(self) -> tuple[Config | None, tuple[ConfigError, ...]]:
+        try:
+            return load_config(self._config.path, self._environ), ()
+        except ConfigInvalid as invalid:
+            return None, invalid.errors
 
     def _files(self) -> _Look:
         path = self._config.path

@@ -94,6 +94,9 @@ def test_what_is_wrong_changes_nothing(path: Path, caplog: pytest.LogCaptureFixt
         f"the policies stay as they were: {path} is wrong",
         f"{file}:2: budgets[0].cap_usd: {why}",
     ]
+    file.touch()
+    assert settled(watch) is None
+    assert len(caplog.messages) == 2
     file.write_text("#\n" + policy("much"))
     assert settled(watch) is None
     assert caplog.messages[3].startswith(f"{file}:3: ")
@@ -105,6 +108,30 @@ def test_what_is_wrong_changes_nothing(path: Path, caplog: pytest.LogCaptureFixt
     assert settled(watch) is None
     assert len(caplog.messages) == 6
     assert "sk-secret" not in caplog.text
+
+
+class Counted(dict[str, str]):
+    """Variables that count how often one is read."""
+
+    reads = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.reads += 1
+        return super().__contains__(name)
+
+
+def test_nothing_is_read_while_nothing_changes(path: Path) -> None:
+    """Files are read when they have changed, right or wrong, and then no more."""
+    environ = Counted(ENVIRON)
+    watch = Reloading(load_config(path, environ), environ)
+    for text in (policy("10"), policy("20"), policy("much")):
+        (path.parent / "policies" / "a.yaml").write_text(text)
+        for _ in range(2):
+            watch.look()
+        reads = environ.reads
+        for _ in range(3):
+            assert watch.look() is None
+        assert environ.reads == reads
 
 
 def replace_with(file: Path, text: str) -> None:
