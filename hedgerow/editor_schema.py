@@ -108,7 +108,7 @@ def _value(annotation: Any, marks: Iterable[object], definitions: dict[str, Sche
         }
     if isinstance(annotation, type):
         return _plain(annotation, marks, definitions)
-    if kinds := kinds_inside(annotation):
+    if len(args) > 1 and (kinds := kinds_inside(annotation)):
         return {"oneOf": [_plain(one, [], definitions) for one in kinds.values()]}
     return _value(args[0], marks, definitions)  # T | None: an empty value is an error
 
