@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
@@ -136,7 +137,7 @@ def _plain(kind: type, marks: list[object], definitions: dict[str, Schema]) -> S
     if kind is int:
         return {
             "type": ["integer", "string"],
-            "pattern": _whole(_NUMERAL),
+            "pattern": f"^({_NUMERAL})$|{_VARIABLE}",
             **_limits(marks, "minimum", "maximum"),
         }
     raise AssertionError(f"{kind} has no schema yet")
@@ -144,19 +145,20 @@ def _plain(kind: type, marks: list[object], definitions: dict[str, Schema]) -> S
 
 def _text(kind: Kind) -> Schema:
     """Text of a kind: as it is written, or with variables in it."""
+    if kind.words:
+        return _choice(kind.words, replace(kind, words=()))
+    is_free = not kind.pattern
     return {
         "type": ["string", *kind.bare] if kind.bare else "string",
-        **({"pattern": _whole(kind.pattern)} if kind.pattern else {}),
+        **({} if is_free else {"pattern": f"^({kind.pattern})$|{_VARIABLE}"}),
     }
 
 
-def _whole(pattern: str) -> str:
-    return f"^({pattern})$|{_VARIABLE}"
-
-
-def _choice(values: Iterable[object]) -> Schema:
-    """The words first: editors offer them."""
-    return {"anyOf": [{"enum": list(values)}, {"type": "string", "pattern": _VARIABLE}]}
+def _choice(words: Iterable[object], other: Kind | None = None) -> Schema:
+    """The words first, which editors offer; else a variable, or what `other` says."""
+    is_open = other is not None and other.pattern
+    more = _text(other) if other and is_open else {"type": "string", "pattern": _VARIABLE}
+    return {"anyOf": [{"enum": list(words)}, more]}
 
 
 _MARKS = {"ge": 0, "min_length": 0, "le": 1, "max_length": 1}

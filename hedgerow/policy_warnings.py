@@ -119,14 +119,16 @@ def _disjoint(budgets: list[_Written]) -> Iterator[ConfigError]:
             break
 
 
+_SINGLE = [name for name in DIMENSIONS if name != "tag"]
+
+
 def _overlap(one: Budget, other: Budget) -> bool:
     """Whether a request may draw on both. It may have several tags, and one of all the rest."""
-    pairs = (
-        (getattr(one.scope, name), getattr(other.scope, name))
-        for name in DIMENSIONS
-        if name != "tag"
-    )
-    return all(mine == its or {mine, its} & {None, EACH} for mine, its in pairs)
+    for name in _SINGLE:
+        mine, its = getattr(one.scope, name), getattr(other.scope, name)
+        if mine != its and mine not in (None, EACH) and its not in (None, EACH):
+            return False
+    return True
 
 
 def _rolling(one: _Written) -> Iterator[ConfigError]:

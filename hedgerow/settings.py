@@ -32,13 +32,15 @@ class Kind:
     """How the reference calls a type, and how None is written where a word stands for it.
 
     pattern: what its text looks like, as editors check it: more may be wrong, and is told by
-    `hedgerow check`. bare: what else an editor may take it for, where it is not in quotes.
+    `hedgerow check`. bare: what else an editor may take it for, where it is not in quotes. words:
+    what editors offer.
     """
 
     name: str
     none: str = ""
     pattern: str = ""
     bare: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 _NUMBER_TOO = ("number",)
@@ -353,7 +355,11 @@ Name: TypeAlias = Annotated[
     str, AfterValidator(_name), Kind("name", pattern="[!-~]{1,200}", bare=_ANY)
 ]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret", bare=_ANY)]
-PresetName: TypeAlias = Annotated[str, AfterValidator(_preset), Kind("preset")]
+PresetName: TypeAlias = Annotated[
+    str, AfterValidator(_preset), Kind("preset", words=tuple(PRESETS))
+]
+    str, AfterValidator(_preset), Kind("preset", words=tuple(PRESETS))
+]
 HeaderName: TypeAlias = Annotated[
     str,
     AfterValidator(_header_name),
@@ -368,7 +374,13 @@ Parameter: TypeAlias = Annotated[
 Heartbeat: TypeAlias = Annotated[
     float | None,
     BeforeValidator(_heartbeat),
-    Kind("`off` or duration", none="off", pattern=f"off|{_DURATION.pattern}", bare=_NUMBER_TOO),
+    Kind(
+        "`off` or duration",
+        none="off",
+        pattern=_DURATION.pattern,
+        bare=_NUMBER_TOO,
+        words=("off",),
+    ),
 ]
 Hours: TypeAlias = Annotated[
     DayHours, BeforeValidator(_day_hours), Kind("hours", pattern=_CLOCK.pattern)
@@ -397,7 +409,7 @@ PartOfCap: TypeAlias = Annotated[
 WindowName: TypeAlias = Annotated[
     AnyWindow,
     BeforeValidator(_window),
-    Kind("window", pattern=f"{'|'.join(Window)}|rolling:[1-9][0-9]{{0,3}}[mhd]"),
+    Kind("window", pattern="rolling:[1-9][0-9]{0,3}[mhd]", words=tuple(Window)),
 ]
 WhenLocal: TypeAlias = Annotated[
     datetime, BeforeValidator(_when), Kind("date", pattern=_WHEN.pattern)

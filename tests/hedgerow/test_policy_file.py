@@ -221,6 +221,30 @@ def test_a_throttle_says_how_much() -> None:
     assert error.hint == "write, for example, requests_per_minute: 10"
 
 
+@few
+@given(
+    st.integers(0, len(FULL)),
+    st.integers(0, 12),
+    st.text("ab:-[]{}&*!'\"#%, \n0129.=\\", max_size=6),
+)
+def test_no_text_makes_it_fail_otherwise(at: int, cut: int, put: str) -> None:
+    """However a policy file is mangled, it is one, whose increases can be kept, or every error has
+    a place and a line of its own."""
+    try:
+        config = load(a=FULL[:at] + put + FULL[at + cut :])
+    except ConfigInvalid as invalid:
+        lines = str(invalid).splitlines()
+        assert_printable(lines, len(invalid.errors))
+    else:
+        assert len(config.raises) == sum(len(one.increases) for one in config.policies)
+        assert all(one.budget().cap >= 0 for one in config.budgets)
+
+
+def assert_printable(lines: list[str], count: int) -> None:
+    assert len(lines) == count > 0
+    assert all(line.isprintable() for line in lines)
+
+
 # What is wrong: one by one
 
 
