@@ -34,6 +34,7 @@ from hedgerow.policy_file import BudgetSpec, IncreaseSpec, PolicyFile
 from hedgerow.provider_spec import Provider, filled_in
 from hedgerow.yaml_source import Places, Source, Steps, read_yaml, shown
 from ledger.budgets import Raise
+from ledger.policy import Rules
 
 MAX_POLICY_FILES = 1000
 
@@ -110,6 +111,10 @@ class Config:
             for policy in self.policies
             for one in policy.increases
         )
+
+    def rules(self) -> Rules:
+        """What the policy files say, as the books follow it."""
+        return Rules(tuple(one.budget() for one in self.budgets), self.raises)
 
     def model(self, name: str) -> Model:
         """Raises NotFound, naming those that there are."""

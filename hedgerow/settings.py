@@ -358,8 +358,6 @@ Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret), Kind("secret",
 PresetName: TypeAlias = Annotated[
     str, AfterValidator(_preset), Kind("preset", words=tuple(PRESETS))
 ]
-    str, AfterValidator(_preset), Kind("preset", words=tuple(PRESETS))
-]
 HeaderName: TypeAlias = Annotated[
     str,
     AfterValidator(_header_name),

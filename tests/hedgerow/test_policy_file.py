@@ -236,8 +236,9 @@ def test_no_text_makes_it_fail_otherwise(at: int, cut: int, put: str) -> None:
         lines = str(invalid).splitlines()
         assert_printable(lines, len(invalid.errors))
     else:
-        assert len(config.raises) == sum(len(one.increases) for one in config.policies)
-        assert all(one.budget().cap >= 0 for one in config.budgets)
+        rules = config.rules()
+        assert len(rules.raises) == sum(len(one.increases) for one in config.policies)
+        assert all(one.cap >= 0 for one in rules.budgets)
 
 
 def assert_printable(lines: list[str], count: int) -> None:
