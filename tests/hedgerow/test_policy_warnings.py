@@ -146,6 +146,15 @@ def test_lists_that_leave_nothing_together(
     assert found == ([warning] if is_warned_of else [])
 
 
+def test_lists_that_leave_something_together(tmp_path: Path) -> None:
+    """One model in both lists is enough, within a budget and across budgets."""
+    at = "[{spent: 90%, only_models: [llama, qwen]}, {spent: 95%, only_models: [qwen]}]"
+    text = "budgets:\n" + "".join(
+        f"  - {{name: {name}, scope: {{}}, window: day, cap_usd: 1, at: {at}}}\n" for name in "ab"
+    )
+    assert warnings_of(tmp_path, text) == []
+
+
 def test_shadow(tmp_path: Path) -> None:
     """A cap that is only tried is named, once."""
     (found,) = warnings_of(tmp_path, budget(BLOCK, more=", mode: shadow"))
