@@ -15,7 +15,8 @@ from hedgerow.notifications.journal import Journal
 from hedgerow.notifications.mail import Mail
 from hedgerow.notifications.webhook import Webhook
 from hedgerow.notify_spec import EmailSpec, LogSpec, NotifySpec, WebhookSpec
-from hedgerow.settings import Name, Part, settings_of
+from hedgerow.settings import Name, Part
+from hedgerow.settings_reference import settings_of
 from hedgerow.yaml_source import read_yaml
 from proxy.clock import SystemClock
 from tests.hedgerow.notifications.receivers import hook, mailbox
