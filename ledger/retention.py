@@ -18,15 +18,19 @@ from itertools import takewhile
 from ledger.errors import StoreUnavailable
 from ledger.rollups import DAY_NS, ENTRIES_S, QUARTER_S
 from ledger.sql import Sql
+from ledger.windows import Window
 
 BATCH_ROWS = 1_000
 """Some ms of work for the database."""
 RETIRE_EVERY_S = 3600.0
+RATES_KEPT_NS = 7 * DAY_NS
+"""Accounts that limit what is asked in a minute: no entry names them. Long enough for a worker that
+was cut off from the books to come back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long rows are kept, in ns; None: for ever.
+    """How long rows are kept, in ns; None: for ever. What only limited a rate is kept for a week.
 
     entries_ns: entries, and the holds of batches that have ended. details_ns: what was decided for
     each request, and rollups of a quarter of an hour.
@@ -35,8 +39,17 @@ class Keep:
     entries_ns: int | None = None
     details_ns: int | None = None
 
+    @classmethod
+    def days(cls, entries: int | None, details: int | None) -> Keep:
+        entries_ns = None if entries is None else entries * DAY_NS
+        return cls(entries_ns, None if details is None else details * DAY_NS)
+
     def limits(self, now_ns: int) -> Limits:
-        return Limits(_before(now_ns, self.entries_ns), _before(now_ns, self.details_ns))
+        return Limits(
+            _before(now_ns, self.entries_ns),
+            _before(now_ns, self.details_ns),
+            _before(now_ns, RATES_KEPT_NS),
+        )
 
 
 def _before(now_ns: int, kept_ns: int | None) -> int:
@@ -49,6 +62,7 @@ class Limits:
 
     entries_ns: int = 0
     details_ns: int = 0
+    rates_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +72,17 @@ class Retired:
     entries: int = 0
     requests: int = 0
     rollups: int = 0
+    rates: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.entries or self.requests or self.rollups)
+        return bool(self.entries or self.requests or self.rollups or self.rates)
 
     def __add__(self, other: Retired) -> Retired:
         return Retired(
             self.entries + other.entries,
             self.requests + other.requests,
             self.rollups + other.rollups,
+            self.rates + other.rates,
         )
 
 
@@ -115,6 +131,7 @@ def retire_some(sql: Sql, limits: Limits, batch_rows: int = BATCH_ROWS) -> Retir
         _entries(sql, limits.entries_ns // DAY_NS * DAY_NS, batch_rows),
         _requests(sql, before_ns, batch_rows),
         _quarters(sql, before_ns, batch_rows),
+        _rates(sql, limits.rates_ns, batch_rows),
     )
 
 
@@ -205,3 +222,13 @@ def _quarters(sql: Sql, before_ns: int, batch_rows: int) -> int:
     if gone:
         _age(sql, QUARTER_S, before_ns)
     return gone
+
+
+def _rates(sql: Sql, before_ns: int, batch_rows: int) -> int:
+    return sql.execute(
+        "DELETE FROM accounts WHERE id IN (SELECT id FROM accounts WHERE time_window = ?"
+        " AND window_start_ns < ? AND pending = 0 AND leased = 0"
+        " AND NOT EXISTS (SELECT * FROM leases WHERE account_id = accounts.id)"
+        " AND NOT EXISTS (SELECT * FROM write_offs WHERE account_id = accounts.id) LIMIT ?)",
+        (Window.MINUTE, before_ns, batch_rows),
+    ).rowcount

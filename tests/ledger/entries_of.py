@@ -326,7 +326,12 @@ def various(count: int) -> list[Made]:
             at_ns=DAY_0_NS + draw.randrange(-3 * DAY_NS, 3 * DAY_NS),
             took_ns=draw.choice([0, SECOND_NS, HOUR_NS, 30 * HOUR_NS]),
             kind=draw.choice(["posted", "posted", "posted", "voided", "expired", None]),
-            who=Who(*(draw.choice(maybe) for _ in range(4)), tags=draw.choice([(), ("x", "y")])),
+            who=Who(
+                org=draw.choice(maybe),
+                team=draw.choice(maybe),
+                user=draw.choice(maybe),
+                tags=draw.choice([(), ("x", "y")]),
+            ),
             writer=draw.randint(1, 3),
             card=draw.randint(0, 1),
             drawn=draw.randrange(len(DRAWN)),

@@ -267,7 +267,22 @@ async def test_the_leader_does_it_hour_by_hour(sql: Sql) -> None:
 
 
 def test_nothing_is_deleted_unless_it_is_said(sql: Sql) -> None:
-    """Without limits all is kept."""
-    assert Keep().limits(DAY_0_NS) == Limits()
-    write(sql, various(BATCH_ROWS // 20))
-    assert not retire(sql, Keep().limits(DAY_0_NS + 10**6 * DAY_NS))
+    """Without limits all is kept, but for what only limited the rate of a minute: a week."""
+    assert Keep.days(None, None) == Keep()
+    assert Keep.days(400, 90) == Keep(400 * DAY_NS, 90 * DAY_NS)
+    write(sql, various(BATCH_ROWS // 20), SLICES)
+    now_ns = DAY_0_NS + 100 * DAY_NS
+    days = (8, 8, 6)
+    sql.insert(
+        "accounts",
+        "id, budget, measure, member, time_window, window_start_ns, posted, pending, leased",
+        [
+            (n, "rpm", "requests", f"user={n}", "minute", now_ns - age * DAY_NS, 5, 0, 0)
+            for n, age in enumerate(days, start=100)
+        ],
+    )
+    sql.insert("leases", "writer_id, account_id, amount, held", [(1, 101, 0, 0)])
+    assert retire(sql, Keep().limits(now_ns), batch_rows=1) == Retired(rates=1)
+    left = sql.execute("SELECT id FROM accounts WHERE budget = 'rpm' ORDER BY id").fetchall()
+    assert left == [(101,), (102,)]
+    assert verify(sql).findings == ()
