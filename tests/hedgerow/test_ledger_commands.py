@@ -114,11 +114,11 @@ async def test_a_statement_says_what_it_could_not_count(config: Path) -> None:
     day = "2026-02-18"
     words = ("ledger", "retire", "-c", config, "--before", day, "--details-before", day)
     await told(*words)
-    words = ("spend", "-c", config, "--by", "team", "--from", "2026-02-16T12:00:00")
-    found = await told(*words)
+    asked = ("spend", "-c", config, "--by", "team", "--from", "2026-02-16T12:00:00")
+    found = await told(*asked)
     assert found["from"] == "2026-02-17T00:00:00+00:00"
     assert len(found["rows"]) == 3
-    done = await hedgerow(*words)
+    done = await hedgerow(*asked)
     assert "counted is 2026-02-17T00:00:00+00:00 to now" in done.err
 
 
