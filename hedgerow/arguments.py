@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -63,6 +64,32 @@ class _Labels(click.ParamType[tuple[str, ...]]):
         return tuple(dict.fromkeys(labels))
 
 
+class _LocalMoment(click.ParamType[datetime]):
+    """A day or a second, in whatever zone the command counts in: `nanos` tells it."""
+
+    name = "date"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            at = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no date: write 2027-01-31 or 2027-01-31T18:00:00", param, ctx)
+        if not 0 <= nanos(at, UTC) <= MAX_NANOS:
+            self.fail(f"{value} is outside 1970 to 2262, which the books can hold", param, ctx)
+        return at
+
+
+def nanos(at: datetime, zone: tzinfo) -> int:
+    """A moment, of the zone if it names none itself, as nanoseconds since 1970."""
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone)
+    return int(at.timestamp()) * _NANOS_PER_S
+
+
 class _Moment(click.ParamType[int]):
     """A day or a second in UTC, as nanoseconds since 1970."""
 
@@ -73,16 +100,27 @@ class _Moment(click.ParamType[int]):
     ) -> int:
         if isinstance(value, int):
             return value
+        return nanos(LOCAL_MOMENT.convert(value, param, ctx), UTC)
+
+
+class _Zone(click.ParamType[ZoneInfo]):
+    """A time zone by its name."""
+
+    name = "zone"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ZoneInfo:
+        if isinstance(value, ZoneInfo):
+            return value
         try:
-            at = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no date: write 2027-01-31 or 2027-01-31T18:00:00", param, ctx)
-        if at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
-        at_ns = int(at.timestamp()) * _NANOS_PER_S
-        if not 0 <= at_ns <= MAX_NANOS:
-            self.fail(f"{value} is outside 1970 to 2262, which the books can hold", param, ctx)
-        return at_ns
+            return ZoneInfo(str(value))
+        except (
+            ZoneInfoNotFoundError,
+            ValueError,
+            OSError,
+        ):  # of names that are no files, or folders
+            self.fail(f"{value!r} is no time zone: write one as in Europe/Berlin", param, ctx)
 
 
 class Ratio(click.FloatRange):
@@ -102,4 +140,6 @@ class Ratio(click.FloatRange):
 USD = _Usd()
 LABEL = _Label()
 LABELS = _Labels()
+LOCAL_MOMENT = _LocalMoment()
 MOMENT = _Moment()
+ZONE = _Zone()

@@ -7,16 +7,18 @@ import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
-from hedgerow.arguments import MOMENT
+from hedgerow.arguments import LOCAL_MOMENT, ZONE, nanos
 from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.budgets import Balance
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
+from ledger.rollups import NANOS_PER_S
 from ledger.statements import Dimension, SpendRow, standing
 from ledger.statements import spend as spent
 
@@ -30,23 +32,48 @@ from ledger.statements import spend as spent
     show_default=True,
     help="What the rows are.",
 )
-@click.option("--from", "since", type=MOMENT, help="From this day on (UTC), as in 2027-01-31.")
-@click.option("--to", "until", type=MOMENT, help="Before this day (UTC).")
+@click.option("--from", "since", type=LOCAL_MOMENT, help="From this day on, as in 2027-01-31.")
+@click.option("--to", "until", type=LOCAL_MOMENT, help="Before this day.")
+@click.option(
+    "--timezone",
+    "zone",
+    type=ZONE,
+    default="UTC",
+    show_default=True,
+    help="Where days begin, as in Europe/Berlin: for --by day, and for --from and --to.",
+)
 @json_option
-def spend(path: Path, by: str, since: int | None, until: int | None, as_json: bool) -> None:
+def spend(
+    path: Path,
+    by: str,
+    since: datetime | None,
+    until: datetime | None,
+    zone: ZoneInfo,
+    as_json: bool,
+) -> None:
     """Charged requests, their tokens and their cost."""
-    if since is not None and until is not None and since >= until:
+    first_ns, last_ns = (None if at is None else nanos(at, zone) for at in (since, until))
+    if first_ns is not None and last_ns is not None and first_ns >= last_ns:
         raise click.BadParameter("it is not after --from", param_hint="--to")
     with books(load_config(path, os.environ), create=False) as store:
-        found = spent(store.sql, Dimension(by), since, until)
+        found = spent(store.sql, Dimension(by), first_ns, last_ns, zone)
     if as_json:
         print_json(
             {
+                "from": _at(found.since_ns, zone),
+                "to": _at(found.until_ns, zone),
                 "rows": [{by: row.name, **_described(row)} for row in found.rows],
                 "total": _described(found.total),
             }
         )
         return
+    if (found.since_ns, found.until_ns) != (first_ns, last_ns):
+        first, last = _at(found.since_ns, zone), _at(found.until_ns, zone)
+        click.echo(
+            "of this time there are only sums of days, or of quarters of an hour: counted is"
+            f" {first or 'the beginning'} to {last or 'now'}",
+            err=True,
+        )
     rows = [*found.rows, found.total] if len(found.rows) > 1 else list(found.rows)
     if not rows:
         click.echo("nothing has been charged in this time")
@@ -106,6 +133,14 @@ def status(path: Path, as_json: bool) -> None:
             ],
         )
     )
+
+
+def _at(at_ns: int | None, zone: ZoneInfo) -> str | None:
+    """None for no limit."""
+    if at_ns is None:
+        return None
+    at = datetime.fromtimestamp(at_ns // NANOS_PER_S, zone)
+    return at.isoformat(timespec="seconds")
 
 
 def _described(row: SpendRow) -> dict[str, object]:

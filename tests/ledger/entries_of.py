@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -159,9 +160,16 @@ def books_of(
     sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int, int]] = ()
 ) -> Iterator[None]:
     """The same in empty books, which are empty again after the block."""
+    with undone(sql):
+        _write(sql, made, slices)
+        yield
+
+
+@contextmanager
+def undone(sql: Sql) -> Iterator[None]:
+    """After the block the books are as they were before."""
     try:
         with sql.transaction():
-            _write(sql, made, slices)
             yield
             raise _Undone
     except _Undone:
@@ -259,7 +267,9 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
 
 def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:
     """The columns of ENTRY without writer_id, seq, hash."""
-    use, cost = one.usage if one.is_charged else TokenUsage(None, None), one.cost
+    use, cost, elsewhere = one.usage, one.cost, (one.first_offer, one.cheapest)
+    if not one.is_charged:
+        use, elsewhere = TokenUsage(None, None), (None, None)
     return (
         attempt_id(number, one),
         f"req_{number}",
@@ -273,7 +283,7 @@ def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:
         0,
         "batch_1" if one.is_durable else None,
         *(use.prompt, use.completion, use.cached, use.cache_write, use.reasoning, use.units),
-        *(cost, cost, cost, cost, one.first_offer, one.cheapest),
+        *(cost, cost, cost, cost, *elsewhere),
         one.held,
         max(0, cost - one.held),
         one.held_tokens,
@@ -305,6 +315,43 @@ def _json(value: object) -> str:
 
 
 # -- attempts to make books of
+
+
+def various(count: int) -> list[Made]:
+    """Attempts of every kind, a few of them still held, always the same."""
+    draw = Random(count)
+    maybe = [None, "a", "b"]
+    return [
+        Made(
+            at_ns=DAY_0_NS + draw.randrange(-3 * DAY_NS, 3 * DAY_NS),
+            took_ns=draw.choice([0, SECOND_NS, HOUR_NS, 30 * HOUR_NS]),
+            kind=draw.choice(["posted", "posted", "posted", "voided", "expired", None]),
+            who=Who(
+                org=draw.choice(maybe),
+                team=draw.choice(maybe),
+                user=draw.choice(maybe),
+                tags=draw.choice([(), ("x", "y")]),
+            ),
+            writer=draw.randint(1, 3),
+            card=draw.randint(0, 1),
+            drawn=draw.randrange(len(DRAWN)),
+            usage=draw.choice(
+                [
+                    TokenUsage(draw.randint(20, 90), draw.randint(1, 90), 7, 4, 1),
+                    TokenUsage(None, None),
+                ]
+            ),
+            held=draw.randint(1, 300),
+            held_tokens=draw.randint(1, 300),
+            is_counted=draw.random() < 0.9,
+            first_offer=draw.choice([None, 50]),
+            cheapest=draw.choice([None, 20]),
+            is_durable=draw.random() < 0.3,
+            estimated=True,
+        )
+        for _ in range(count)
+    ]
+
 
 _maybe = st.sampled_from([None, "a", "b"])
 _count = st.integers(0, 1000)
