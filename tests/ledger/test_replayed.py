@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from operator import itemgetter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.budgets import EACH, Budget, Mode, Raise, Scope, Subject, Threshold, Throttle
 from ledger.measures import Measure
-from ledger.money import Money
+from ledger.money import MAX_NANOS, Money
 from ledger.past import PastAttempt
 from ledger.principals import Principal
-from ledger.replayed import Outcome, Refusal, Replay, Verdict
+from ledger.replayed import Notice, Outcome, Refusal, Replay, Verdict
 from ledger.windows import Rolling, Window
 from tests.faults.naive_budget import (
     Event,
@@ -273,3 +274,50 @@ def test_it_decides_as_the_naive_model(
     replay, naive = Replay(policy, increases), Naive(policy, increases)
     for number, past in enumerate(history):
         assert replay.offer(past) == naive.offer(past, number), number
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies, histories())
+def test_it_tells_of_each_threshold_once_in_a_window(
+    policy: list[Budget], history: list[PastAttempt]
+) -> None:
+    """At the end of the attempt by which what is spent of a window's cap has reached it."""
+    policy = [one for one in policy if isinstance(one.window, Window)]
+    told: list[Notice] = []
+    replay, naive = Replay(policy, on_notice=told.append), Naive(policy, ())
+    for number, past in enumerate(history):
+        replay.offer(past)
+        naive.offer(past, number)
+    replay.end()
+    naive.happen(MAX_NANOS)
+    expected: list[tuple[str, str, Decimal, int]] = []
+    told_of: set[tuple[str, str, Decimal, int]] = set()
+    holds = {one.tried.id: one.tried for one in naive.events if isinstance(one, Held)}
+    # Holds in the order they were made, and ends in the order they came: no end comes too early.
+    ends = sorted(
+        (one for one in naive.events if isinstance(one, Posted)),
+        key=lambda one: (one.at_ns, int(one.id)),
+    )
+    for count, end in enumerate(ends, start=1):
+        tried = holds[end.id]
+        so_far: list[Event] = [*map(held, holds.values()), *ends[:count]]
+        for one in policy:
+            for member in members(one, tried.subject):
+                posted = balance(so_far, one, member, tried.at_ns).posted
+                start_ns = one.account(member, instant(tried.at_ns)).window_start_ns
+                for step in sorted(one.thresholds, key=lambda step: step.part):
+                    key = (one.name, member, step.part, start_ns)
+                    is_new = key not in told_of and end.amounts[one.measure] > 0
+                    if step.notify and is_new and posted >= Fraction(step.part) * one.cap:
+                        told_of.add(key)
+                        expected.append((one.name, member, step.part, end.at_ns))
+    found = [(one.budget, one.member, one.threshold.part, one.at_ns) for one in told]
+    assert sorted(found, key=itemgetter(3, 0, 1, 2)) == sorted(expected, key=itemgetter(3, 0, 1, 2))
+
+
+def held(tried: Try) -> Held:
+    return Held(tried.at_ns, tried)
+
+
+def instant(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
