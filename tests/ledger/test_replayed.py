@@ -45,14 +45,14 @@ subjects = st.builds(
     model=st.sampled_from(["oak", "elm"]),
     provider=st.sampled_from(["acme", "zeta"]),
 )
-scopes = st.builds(
+scopes = st.just(Scope()) | st.builds(
     Scope,
     team=st.none() | names | st.just(EACH),
     user=st.none() | st.just(EACH),
     tag=st.none() | names | st.just(EACH),
     model=st.none() | st.just("oak"),
 )
-windows = st.sampled_from(
+windows = st.just(Window.LIFETIME) | st.sampled_from(
     [
         *Window,
         Rolling("rolling:5m", timedelta(minutes=5)),
@@ -79,14 +79,14 @@ budgets = st.builds(
     window=windows,
     timezone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     cap=st.integers(0, 60),
-    measure=st.sampled_from(Measure),
+    measure=st.just(Measure.USD) | st.sampled_from(Measure),
     thresholds=ladders,
     mode=st.sampled_from([Mode.ENFORCE, Mode.ENFORCE, Mode.SHADOW]),
 )
 policies = st.lists(budgets, min_size=1, max_size=4).map(
     lambda found: [replace(one, name=f"b{at}") for at, one in enumerate(found)]
 )
-STEPS_S = [0, 0, 1, 7, 60, 1000, 4000, 86_400, 40 * 86_400]
+STEPS_S = [0, 0, 1, 1, 7, 7, 60, 60, 1000, 1000, 4000, 4000, 86_400, 40 * 86_400]
 
 
 @st.composite
@@ -94,19 +94,20 @@ def histories(draw: st.DrawFn) -> list[PastAttempt]:
     """Attempts in order of time; up to three of them in a row may be one request's."""
     found: list[PastAttempt] = []
     at_ns, number, is_last = NOW_NS, 0, True
-    for _ in range(draw(st.integers(1, 25))):
+    whose = draw(st.lists(subjects, min_size=1, max_size=3))
+    for _ in range(draw(st.integers(1, 30))):
         number += is_last
         at_ns += draw(st.sampled_from(STEPS_S)) * SECOND_NS
-        lasts = draw(st.none() | st.sampled_from(STEPS_S))
+        lasts = draw(st.sampled_from([None, *STEPS_S]))
         is_charged = lasts is None or draw(st.booleans())
         is_last = draw(st.sampled_from([True, True, False]))
-        held = draw(st.integers(0, 30))
+        held = draw(st.integers(0, 15))
         found.append(
             PastAttempt(
                 request_id=f"r{number}",
                 at_ns=at_ns,
                 ended_at_ns=None if lasts is None else at_ns + lasts * SECOND_NS,
-                subject=draw(subjects),
+                subject=draw(st.sampled_from(whose)),
                 held=Money(held),
                 spent=Money(draw(st.integers(0, held + 2))) if is_charged else Money(0),
                 held_tokens=draw(st.none() | st.integers(0, 30)),
@@ -256,9 +257,9 @@ raises = st.lists(
         id=st.just("r"),
         budget=st.sampled_from(["b0", "b1"]),
         member=st.none() | st.sampled_from(["", "user=ada", "team=bob"]),
-        amount=st.integers(1, 40),
-        since_ns=st.integers(0, 5000).map(lambda s: NOW_NS + s * SECOND_NS),
-        until_ns=st.integers(0, 90_000).map(lambda s: NOW_NS + s * SECOND_NS),
+        amount=st.integers(1, 60),
+        since_ns=st.sampled_from([0, 5, 2000]).map(lambda s: NOW_NS + s * SECOND_NS),
+        until_ns=st.sampled_from([3, 70, 5000, 90_000]).map(lambda s: NOW_NS + s * SECOND_NS),
         name=st.just("release week"),
     ),
     max_size=2,
