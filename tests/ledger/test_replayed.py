@@ -51,6 +51,7 @@ scopes = st.just(Scope()) | st.builds(
     user=st.none() | st.just(EACH),
     tag=st.none() | names | st.just(EACH),
     model=st.none() | st.just("oak"),
+    key=st.none() | st.just("key_1"),
 )
 windows = st.just(Window.LIFETIME) | st.sampled_from(
     [
