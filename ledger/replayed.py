@@ -20,7 +20,7 @@ from ledger.money import ZERO, Money
 from ledger.past import PastAttempt
 from ledger.tallies import Bucket, Tally
 
-SUBJECTS_REMEMBERED = 10_000
+SUBJECTS_REMEMBERED = 100_000
 
 
 class Outcome(StrEnum):
