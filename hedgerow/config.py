@@ -142,11 +142,11 @@ class Config:
 
 
 def load_config(
-    path: Path, environ: Mapping[str, str], policies: Sequence[Path] | None = None
+    path: Path, environ: Mapping[str, str], policy_files: Sequence[Path] | None = None
 ) -> Config:
     """Read hedgerow.yaml and the policy files that it names; `${NAME}` is taken from `environ`.
 
-    policies: files that stand in for those that it names.
+    policy_files: those that stand in for the ones that it names.
     Raises ConfigInvalid with every error of every file. Opens files, nothing else.
     """
     main = read_yaml(path, environ)
@@ -155,7 +155,7 @@ def load_config(
     check_offers(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []
-    for file in _policy_files(path, main) if policies is None else policies:
+    for file in _policy_files(path, main) if policy_files is None else policy_files:
         try:
             sources.append(read_yaml(file, environ))
         except ConfigInvalid as unreadable:

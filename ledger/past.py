@@ -168,7 +168,7 @@ def _refused(sql: Sql, span: tuple[int, int]) -> Iterator[PastAttempt]:
         )
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=100_000)
 def _subject(
     org: str | None,
     team: str | None,

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
 
-from ledger.budgets import Budget, Raise, Subject, Threshold
+from ledger.budgets import EACH, Budget, Raise, Subject, Threshold
 from ledger.money import ZERO, Money
 from ledger.past import PastAttempt
 from ledger.tallies import Bucket, Tally
 
-SUBJECTS_REMEMBERED = 10_000
+SUBJECTS_REMEMBERED = 100_000
 
 
 class Outcome(StrEnum):
@@ -103,7 +104,9 @@ class Replay:
         raises: Iterable[Raise] = (),
         on_notice: Callable[[Notice], None] = lambda _: None,
     ) -> None:
-        self._budgets = tuple(budgets)
+        self._places: dict[_Named, list[tuple[int, Budget]]] = {}
+        for place, budget in enumerate(budgets):
+            self._places.setdefault(_named(budget), []).append((place, budget))
         self._raises = tuple(raises)
         self._on_notice = on_notice
         self._tallies: dict[tuple[str, str], Tally] = {}
@@ -160,13 +163,19 @@ class Replay:
                 self._remembered.clear()
             tallies = self._remembered[past.subject] = tuple(
                 self._tally(budget, member)
-                for budget in self._budgets
+                for budget in self._budgets_of(past.subject)
                 for member in budget.scope.members(past.subject)
             )
         for one in tallies:
             if past.at_ns >= one.until_ns:
                 one.turn(past.at_ns)
         return tallies
+
+    def _budgets_of(self, subject: Subject) -> list[Budget]:
+        """Those that may cover it, in their order; there may be some for every key there is."""
+        names = {(one, value) for one in _NARROWEST for value in subject.values(one)}
+        found = [one for name in (_NOBODY, *names) for one in self._places.get(name, ())]
+        return [budget for _, budget in sorted(found, key=itemgetter(0))]
 
     def _tally(self, budget: Budget, member: str) -> Tally:
         key = (budget.name, member)
@@ -219,6 +228,17 @@ class Replay:
         peak = self._peaks.get(name)
         if peak is None or used > peak.used:
             self._peaks[name] = Peak(used, tally.member, at_ns, tally.cap)
+
+
+_Named: TypeAlias = tuple[str, str]
+_NOBODY: _Named = ("", "")
+_NARROWEST = ("key", "user", "team", "project", "tag", "org", "provider", "model")
+
+
+def _named(budget: Budget) -> _Named:
+    """The narrowest dimension of which a budget covers one member alone, and that member."""
+    named = ((one, getattr(budget.scope, one)) for one in _NARROWEST)
+    return next((one for one in named if one[1] not in (None, EACH)), _NOBODY)
 
 
 class _Drawn(NamedTuple):

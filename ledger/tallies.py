@@ -123,8 +123,11 @@ class Tally:
         self.until_ns = min([account.resets_at_ns, *later])
 
     def reached(self) -> Sequence[Threshold]:
-        """The thresholds that what is spent has reached, lowest first."""
-        return self._thresholds[: self._reached(self.total)] if self._thresholds else ()
+        """The thresholds that say how a request goes on, as what is spent has reached them, lowest
+        first. Those of a provider's budget say nothing: they are asked before there is one."""
+        if not self._thresholds or self.budget.scope.provider is not None:
+            return ()
+        return self._thresholds[: self._reached(self.total)]
 
     def newly_reached(self, total: Total) -> Sequence[Threshold]:
         """Those of a window that have not been told of, which they are herewith."""

@@ -4,8 +4,9 @@ without your providers."""
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,12 @@ from hedgerow.loops import run
 from hedgerow.printing import config_option, json_option, print_json
 from hedgerow.rehearsal import Rehearsed, rehearse, sandbox_instead, team_key
 from ledger.money import MAX_NANOS
-from ledger.past import past_attempts
+from ledger.past import PastAttempt, past_attempts
 from ledger.simulation import Simulation, counted_since_ns
 from ledger.simulation import simulate as simulate_past
 from proxy.clock import SystemClock
+
+SHOWN_EVERY = 10_000
 
 
 @click.command()
@@ -145,7 +148,21 @@ def _history(config: Config, since_ns: int, until_ns: int) -> Simulation:
     with books(config, create=False) as store, store.view():
         budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
         past = past_attempts(store.sql, counted_since_ns(budgets, since_ns), until_ns)
-        return simulate_past(past, budgets, store.policy.raises(), since_ns)
+        return simulate_past(_shown(past), budgets, store.policy.raises(), since_ns)
+
+
+def _shown(past: Iterator[PastAttempt]) -> Iterator[PastAttempt]:
+    """A running count on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield from past
+        return
+    number = 0
+    for number, one in enumerate(past, start=1):
+        if number % SHOWN_EVERY == 0:
+            click.echo(f"\r  {number:,} attempts", err=True, nl=False)
+        yield one
+    if number >= SHOWN_EVERY:
+        click.echo(err=True)
 
 
 async def _simulate(

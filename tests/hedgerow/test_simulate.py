@@ -232,8 +232,8 @@ async def test_a_trace_against_another_policy(trace: Path) -> None:
     """The new budgets stand in for those of the configuration, which could refuse nothing."""
     config = write_config(trace.parent, NOWHERE, budgets=f"{A_BUDGET.format(cap=100)}\n")
     small = policy_file(trace.parent, "0.0005")
-    command = ("simulate", "-c", config, "--trace", trace, *FAST, "--max-tokens", "20")
-    command = (*command, "--team", "research")
+    limits = ("--max-tokens", "20", "--team", "research")
+    command = ("simulate", "-c", config, "--trace", trace, *FAST, *limits)
     free, blocked = await asyncio.gather(told(*command), told(*command, "--policy", small))
     assert free["blocked"] == 0
     assert blocked["blocked"] > 0

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from operator import itemgetter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.budgets import EACH, Budget, Mode, Raise, Scope, Subject, Threshold, Throttle
 from ledger.measures import Measure
-from ledger.money import Money
+from ledger.money import MAX_NANOS, Money
 from ledger.past import PastAttempt
 from ledger.principals import Principal
-from ledger.replayed import Outcome, Refusal, Replay, Verdict
+from ledger.replayed import Notice, Outcome, Refusal, Replay, Verdict
 from ledger.windows import Rolling, Window
 from tests.faults.naive_budget import (
     Event,
@@ -44,14 +45,16 @@ subjects = st.builds(
     model=st.sampled_from(["oak", "elm"]),
     provider=st.sampled_from(["acme", "zeta"]),
 )
-scopes = st.builds(
+scopes = st.just(Scope()) | st.builds(
     Scope,
     team=st.none() | names | st.just(EACH),
     user=st.none() | st.just(EACH),
     tag=st.none() | names | st.just(EACH),
     model=st.none() | st.just("oak"),
+    key=st.none() | st.just("key_1"),
+    provider=st.none() | st.sampled_from(["acme", EACH]),
 )
-windows = st.sampled_from(
+windows = st.just(Window.LIFETIME) | st.sampled_from(
     [
         *Window,
         Rolling("rolling:5m", timedelta(minutes=5)),
@@ -78,14 +81,14 @@ budgets = st.builds(
     window=windows,
     timezone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
     cap=st.integers(0, 60),
-    measure=st.sampled_from(Measure),
+    measure=st.just(Measure.USD) | st.sampled_from(Measure),
     thresholds=ladders,
     mode=st.sampled_from([Mode.ENFORCE, Mode.ENFORCE, Mode.SHADOW]),
 )
 policies = st.lists(budgets, min_size=1, max_size=4).map(
     lambda found: [replace(one, name=f"b{at}") for at, one in enumerate(found)]
 )
-STEPS_S = [0, 0, 1, 7, 60, 1000, 4000, 86_400, 40 * 86_400]
+STEPS_S = [0, 0, 1, 1, 7, 7, 60, 60, 1000, 1000, 4000, 4000, 86_400, 40 * 86_400]
 
 
 @st.composite
@@ -93,19 +96,20 @@ def histories(draw: st.DrawFn) -> list[PastAttempt]:
     """Attempts in order of time; up to three of them in a row may be one request's."""
     found: list[PastAttempt] = []
     at_ns, number, is_last = NOW_NS, 0, True
-    for _ in range(draw(st.integers(1, 25))):
+    whose = draw(st.lists(subjects, min_size=1, max_size=3))
+    for _ in range(draw(st.integers(1, 30))):
         number += is_last
         at_ns += draw(st.sampled_from(STEPS_S)) * SECOND_NS
-        lasts = draw(st.none() | st.sampled_from(STEPS_S))
+        lasts = draw(st.sampled_from([None, *STEPS_S]))
         is_charged = lasts is None or draw(st.booleans())
         is_last = draw(st.sampled_from([True, True, False]))
-        held = draw(st.integers(0, 30))
+        held = draw(st.integers(0, 15))
         found.append(
             PastAttempt(
                 request_id=f"r{number}",
                 at_ns=at_ns,
                 ended_at_ns=None if lasts is None else at_ns + lasts * SECOND_NS,
-                subject=draw(subjects),
+                subject=draw(st.sampled_from(whose)),
                 held=Money(held),
                 spent=Money(draw(st.integers(0, held + 2))) if is_charged else Money(0),
                 held_tokens=draw(st.none() | st.integers(0, 30)),
@@ -147,6 +151,7 @@ class Naive:
         reached = [
             (one, member, step)
             for one in self.policy
+            if one.scope.provider is None  # a request goes on before it has a provider
             for member in members(one, past.subject)
             for step in sorted(one.thresholds, key=lambda step: step.part)
             if self.spent(one, member, now) >= Fraction(step.part) * self.cap(one, member, now)
@@ -255,16 +260,16 @@ raises = st.lists(
         id=st.just("r"),
         budget=st.sampled_from(["b0", "b1"]),
         member=st.none() | st.sampled_from(["", "user=ada", "team=bob"]),
-        amount=st.integers(1, 40),
-        since_ns=st.integers(0, 5000).map(lambda s: NOW_NS + s * SECOND_NS),
-        until_ns=st.integers(0, 90_000).map(lambda s: NOW_NS + s * SECOND_NS),
+        amount=st.integers(1, 60),
+        since_ns=st.sampled_from([0, 5, 2000]).map(lambda s: NOW_NS + s * SECOND_NS),
+        until_ns=st.sampled_from([3, 70, 5000, 90_000]).map(lambda s: NOW_NS + s * SECOND_NS),
         name=st.just("release week"),
     ),
     max_size=2,
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(policies, histories(), raises)
 def test_it_decides_as_the_naive_model(
     policy: list[Budget], history: list[PastAttempt], increases: list[Raise]
@@ -273,3 +278,50 @@ def test_it_decides_as_the_naive_model(
     replay, naive = Replay(policy, increases), Naive(policy, increases)
     for number, past in enumerate(history):
         assert replay.offer(past) == naive.offer(past, number), number
+
+
+@settings(max_examples=60)
+@given(policies, histories())
+def test_it_tells_of_each_threshold_once_in_a_window(
+    policy: list[Budget], history: list[PastAttempt]
+) -> None:
+    """At the end of the attempt by which what is spent of a window's cap has reached it."""
+    policy = [one for one in policy if isinstance(one.window, Window)]
+    told: list[Notice] = []
+    replay, naive = Replay(policy, on_notice=told.append), Naive(policy, ())
+    for number, past in enumerate(history):
+        replay.offer(past)
+        naive.offer(past, number)
+    replay.end()
+    naive.happen(MAX_NANOS)
+    expected: list[tuple[str, str, Decimal, int]] = []
+    told_of: set[tuple[str, str, Decimal, int]] = set()
+    holds = {one.tried.id: one.tried for one in naive.events if isinstance(one, Held)}
+    # Holds in the order they were made, and ends in the order they came: no end comes too early.
+    ends = sorted(
+        (one for one in naive.events if isinstance(one, Posted)),
+        key=lambda one: (one.at_ns, int(one.id)),
+    )
+    for count, end in enumerate(ends, start=1):
+        tried = holds[end.id]
+        so_far: list[Event] = [*map(held, holds.values()), *ends[:count]]
+        for one in policy:
+            for member in members(one, tried.subject):
+                posted = balance(so_far, one, member, tried.at_ns).posted
+                start_ns = one.account(member, instant(tried.at_ns)).window_start_ns
+                for step in sorted(one.thresholds, key=lambda step: step.part):
+                    key = (one.name, member, step.part, start_ns)
+                    is_new = key not in told_of and end.amounts[one.measure] > 0
+                    if step.notify and is_new and posted >= Fraction(step.part) * one.cap:
+                        told_of.add(key)
+                        expected.append((one.name, member, step.part, end.at_ns))
+    found = [(one.budget, one.member, one.threshold.part, one.at_ns) for one in told]
+    assert sorted(found, key=itemgetter(3, 0, 1, 2)) == sorted(expected, key=itemgetter(3, 0, 1, 2))
+
+
+def held(tried: Try) -> Held:
+    return Held(tried.at_ns, tried)
+
+
+def instant(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
