@@ -146,6 +146,8 @@ def _mend(error: psycopg.Error) -> str:
             return "make room on the server's disk"
         case errors.InsufficientPrivilege():
             return "give its user the rights to this database"
+        case psycopg.ProgrammingError():
+            return "its tables are of another version of Hedgerow: see `hedgerow ledger migrate`"
         case _:
             return "check that the server runs, and ledger.url"
 
