@@ -29,8 +29,6 @@ from ledger.sql import Dialect, Row, Rows, Value
 
 TIMEOUT_S = 5.0
 """How long a connection, a statement, a lock may take."""
-_GRACE_S = 2.0
-"""How much longer than the server's own limit an answer may take."""
 _IDLE_IN_TRANSACTION_S = 60
 """After so long without a word the server ends a transaction: what it has locked is free again."""
 _FETCH_ROWS = 2000
@@ -50,6 +48,8 @@ class Server:
     statement_timeout_s: float | None = TIMEOUT_S
     """None: as long as it takes, for what reads all of the books."""
     lock_timeout_s: float = TIMEOUT_S
+    grace_s: float = 2.0
+    """How much longer than the server's own limits an answer may take."""
     name: str = field(init=False)
     _parameters: dict[str, Any] = field(init=False, repr=False)
 
@@ -57,10 +57,15 @@ class Server:
         try:
             parameters = conninfo_to_dict(self.url)
         except psycopg.Error:  # its words may show the password
+            parameters = {"port": "?"}
+        ports = str(parameters.get("port", "")).split(",")
+        name = str(parameters.get("dbname", ""))
+        # A password with a sign of URLs in it would be taken for a port or a name, and be told.
+        if "@" in name or not all(one.isdigit() or not one for one in ports):
             raise StoreUnavailable(
                 "ledger.url is no URL of PostgreSQL: write postgresql://user@host/database, with"
                 " signs such as / and @ in a password as %2F and %40"
-            ) from None
+            )
         object.__setattr__(self, "_parameters", parameters)
         object.__setattr__(self, "name", _name(parameters))
 
@@ -87,7 +92,7 @@ class Server:
                 ("idle_in_transaction_session_timeout", _IDLE_IN_TRANSACTION_S),
             )
             try:
-                conn.answer_s = self.connect_timeout_s + _GRACE_S
+                conn.answer_s = self.connect_timeout_s + self.grace_s
                 conn.execute(
                     "SELECT set_config('TimeZone', 'UTC', false), "
                     + ", ".join(
@@ -100,7 +105,7 @@ class Server:
         if self.statement_timeout_s is None:
             conn.answer_s = None
         else:
-            conn.answer_s = max(self.statement_timeout_s, self.lock_timeout_s) + _GRACE_S
+            conn.answer_s = max(self.statement_timeout_s, self.lock_timeout_s) + self.grace_s
         return conn
 
     @contextmanager
@@ -130,7 +135,8 @@ def _name(parameters: dict[str, Any]) -> str:
     host = str(parameters.get("host", ""))
     where, query = (host, "") if not host.startswith("/") else ("", f"?host={host}")
     user = f"{parameters['user']}@" if "user" in parameters else ""
-    port = f":{parameters['port']}" if "port" in parameters else ""
+    port = str(parameters.get("port", "")).strip(",")
+    port = f":{port}" if port else ""
     return f"postgresql://{user}{where}{port}/{parameters.get('dbname', '')}{query}"
 
 
