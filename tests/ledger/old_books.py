@@ -6,11 +6,15 @@ import json
 import random
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from ledger.schema import APPLICATION_ID, migrations
+from ledger.errors import UsageUnknown
+from ledger.rates import RateCard
+from ledger.schema import APPLICATION_ID, PRICES, migrations
+from ledger.usage import TokenUsage, Unit
 
 NOW_NS = 1_773_500_966_000_000_000
 HOUR_NS = 3600 * 10**9
@@ -28,7 +32,11 @@ OLD_TABLES = (
     "requests",
     "idempotency_keys",
 )
-CARDS = ("card-1", "card-2", "card-3")
+CARDS = (
+    RateCard.of(Decimal(1), Decimal("2.5")),
+    RateCard.of(Decimal("0.03"), Decimal("0.6"), Decimal("0.003"), Decimal("0.04")),
+    RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.0004"), per=Unit.IMAGE),
+)
 
 
 def make_old_books(path: Path, draw: random.Random, attempts: int, *, lost: bool = True) -> None:
@@ -38,8 +46,8 @@ def make_old_books(path: Path, draw: random.Random, attempts: int, *, lost: bool
         migrations.apply(Database(conn))
         conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         conn.executemany(
-            "INSERT INTO rate_cards VALUES (?, '1', '2', '3', '4', '5', '6', NULL)",
-            [(card,) for card in CARDS],
+            f"INSERT INTO rate_cards (version, {PRICES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(card.version, *card.row) for card in CARDS],
         )
         accounts = [
             (
@@ -93,7 +101,7 @@ def _attempt(
         " model, provider, upstream_model, streamed, rate_card, amount_nanos, expires_at_ns,"
         " account, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(attempt_id, attempt_id[:-2], at_ns, *who, card, amount),
+            *(attempt_id, attempt_id[:-2], at_ns, *who, card.version, amount),
             *(expires, account, batch),
         ),
     )
@@ -110,7 +118,15 @@ def _attempt(
     if expires is not None and not is_sent:
         ends.append("expired")
     kind = draw.choice(ends)
-    posted = draw.randint(0, 2 * 10**6) if kind == "posted" else 0
+    # A charge may be at another card than the hold; only a durable hold keeps its own.
+    own = draw.choice(CARDS) if batch or expires else card
+    counts = [draw.choice([None, draw.randint(0, 999), draw.randint(0, 999)]) for _ in range(6)]
+    is_estimated, posted = draw.randint(0, 1), 0
+    if kind == "posted":
+        try:
+            posted = int(own.charge(TokenUsage(*counts)))
+        except UsageUnknown:
+            is_estimated, posted = 1, amount
     _move(conn, drawn, posted, amount if not kind else 0)
     if not kind:
         return
@@ -121,7 +137,6 @@ def _attempt(
         (attempt_id, ended_at_ns, kind, posted, reason),
     )
     if kind == "posted":
-        counts = [draw.choice([None, draw.randint(0, 999)]) for _ in range(6)]
         conn.execute(
             "INSERT INTO usage (attempt_id, request_id, at_ns, org, team, project, user, key_id,"
             " tags, model, provider, upstream_model, streamed, account, rate_card, prompt_tokens,"
@@ -131,12 +146,11 @@ def _attempt(
             f" VALUES ({', '.join('?' * 32)})",
             (
                 *(attempt_id, attempt_id[:-2], at_ns, *who, account),
-                # A charge may be at another card than the hold; only a durable hold keeps its own.
-                draw.choice(CARDS) if batch or expires else card,
+                own.version,
                 *counts,
-                *(posted + 1, posted, posted + 2, posted + 3),
-                *(draw.choice([None, posted + 4]), draw.choice([None, posted - 5])),
-                *(amount, max(0, posted - amount), draw.randint(0, 1)),
+                *(posted, posted, posted, posted + 3),
+                *(draw.choice([None, posted + 4]), draw.choice([None, posted // 2])),
+                *(amount, max(0, posted - amount), is_estimated),
                 *(draw.choice([None, 12.0, 0.1 + 0.2]), draw.choice([None, 1e3])),
             ),
         )

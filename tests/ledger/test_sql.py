@@ -203,10 +203,11 @@ def test_rows_are_never_edited(sample: Sql) -> None:
 
 def test_policy_changes_are_counted(sql: Sql) -> None:
     """Every change of a budget is a new version of the policy, by whomever it is made."""
+    make = "INSERT INTO budgets (name, scope, time_window, timezone, cap, created_at_ns)"
     versions = []
     for statement in (
-        "INSERT INTO budgets VALUES ('a', '{}', 'month', 'UTC', 1, 1)",
-        "UPDATE budgets SET cap_nanos = 2",
+        f"{make} VALUES ('a', '{{}}', 'month', 'UTC', 1, 1)",
+        "UPDATE budgets SET cap = 2",
         "DELETE FROM budgets",
     ):
         with sql.transaction():
