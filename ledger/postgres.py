@@ -23,8 +23,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
-from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreUnavailable
-from ledger.migrations.history import bring_up_to_date, is_ours
+from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreInUse, StoreUnavailable
+from ledger.migrations.history import NEWEST, is_ours, migrate, version
 from ledger.sql import Dialect, Row, Rows, Value
 
 TIMEOUT_S = 5.0
@@ -228,13 +228,14 @@ class PostgresDatabase:
         """Open the books at `server`, bringing older ones up to date unless told not to.
 
         Several programs may open new books at the same moment. Raises NotOurStore for a database
-        of others, StoreTooNew for books of a later version, StoreUnavailable.
+        of others, StoreTooNew for books of a later version, StoreInUse for older ones that a server
+        has open, StoreUnavailable.
         """
         database = cls(server)
         try:
             database._refuse_foreign(create)
-            if migrate:
-                bring_up_to_date(database)
+            if migrate and database.version < NEWEST:
+                database.migrate()
         except BaseException:
             database.close()
             raise
@@ -263,6 +264,27 @@ class PostgresDatabase:
                 f"{self.name} keeps texts as {encoding}: make one with ENCODING 'UTF8'"
                 " TEMPLATE template0, and name it in ledger.url"
             )
+
+    def migrate(self, to: int = NEWEST) -> tuple[str, ...]:
+        """Bring the tables to a version, as `history.migrate`. Raises StoreInUse while a server
+        has the books: one of those that do is always their leader."""
+        if not self.version:
+            return migrate(self, to)
+        leader = PostgresLeaderLock(self._server)
+        if not leader.try_take():
+            raise StoreInUse(
+                f"a `hedgerow serve` has the books at {self.name} open: stop all of them first"
+            )
+        try:
+            return migrate(self, to)
+        finally:
+            leader.release()
+
+    @property
+    def version(self) -> int:
+        """Which one its tables are of. Raises StoreTooNew."""
+        with self.view():
+            return version(self)
 
     @property
     def name(self) -> str:
