@@ -153,7 +153,7 @@ def _mend(error: psycopg.Error) -> str:
         case errors.InsufficientPrivilege():
             return "give its user the rights to this database"
         case psycopg.ProgrammingError():
-            return "its tables are of another version of Hedgerow: see `hedgerow ledger migrate`"
+            return "this is a fault in Hedgerow"
         case _:
             return "check that the server runs, and ledger.url"
 
@@ -304,7 +304,7 @@ class PostgresDatabase:
             return self._ready().execute(_numbered(statement), values)
 
     def insert(self, table: str, columns: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Many rows that are all new, by COPY."""
+        """Many rows that are all new, by COPY; what makes them cannot read here meanwhile."""
         with (
             self._server.translated(),
             self._ready().cursor() as cursor,
@@ -381,6 +381,8 @@ class PostgresDatabase:
         return self._conn
 
     def _begin(self, statement: str) -> None:
+        if self._within:
+            raise psycopg.ProgrammingError("there is a transaction within a transaction")
         conn = self._ready()
         try:
             conn.execute(statement)

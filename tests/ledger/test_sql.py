@@ -163,6 +163,16 @@ def test_a_step_is_undone_alone(sample: Sql) -> None:
     assert numbers_in(sample) == [1, 2, 3]
 
 
+def test_no_transaction_within_another(sample: Sql) -> None:
+    """It is refused, and the first one goes on."""
+    with sample.transaction():
+        put(sample, 1)
+        with pytest.raises(StoreUnavailable, match="within a transaction"), sample.transaction():
+            put(sample, 2)
+        put(sample, 3)
+    assert numbers_in(sample) == [1, 3]
+
+
 @pytest.mark.parametrize("number", [1, -10, 2**63, 10**30])
 def test_rows_against_the_rules(sample: Sql, number: int) -> None:
     """A row that is there already, that a CHECK forbids, or whose number is too large: RowRefused
