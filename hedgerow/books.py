@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
 from benchmarks.history import MarketHistory, PastQuote
 from hedgerow.config import Config, Ledger
 from ledger.leader import FileLock, LeaderLock
+from ledger.lock import sole_server
 from ledger.sql import Sql
 from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
+
+if TYPE_CHECKING:
+    from ledger.postgres import PostgresDatabase
 
 
 def opened_sql(
@@ -33,6 +38,22 @@ def opened_sql(
 
     limit_s = None if takes_long else TIMEOUT_S
     return PostgresDatabase.open(Server(ledger.url, statement_timeout_s=limit_s), create=create)
+
+
+@contextmanager
+def resting(ledger: Ledger) -> Iterator[SqliteFile | PostgresDatabase]:
+    """The database of the books as it is, of whatever version, for as long as no server of this
+    host opens it. Raises StoreError."""
+    with sole_server(ledger.place):
+        if ledger.path is not None:
+            with closing(SqliteFile.open(ledger.path, create=False, migrate=False)) as file:
+                yield file
+            return
+        from ledger.postgres import PostgresDatabase, Server
+
+        server = Server(ledger.url, statement_timeout_s=None)
+        with closing(PostgresDatabase.open(server, create=False, migrate=False)) as database:
+            yield database
 
 
 @contextmanager

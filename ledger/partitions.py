@@ -13,13 +13,15 @@ from ledger.sql import Dialect, Sql
 
 MONTHS = 3
 """This one and the next two."""
+LOCK_TIMEOUT_S = 1
+"""How long readers of entries are waited for; writers wait meanwhile."""
 
 
 def ensure_partitions(sql: Sql, now: datetime) -> tuple[str, ...]:
     """Make the tables of this month and the next two, with the entries that are there already.
 
-    Returns the names of those that were made. SQLite needs none. Raises StoreUnavailable, with
-    nothing changed, when a program reads the default table for too long.
+    Returns the names of those that were made. SQLite needs none. Raises StoreUnavailable while
+    another program reads all entries: then it is for another day.
     """
     if sql.dialect is Dialect.SQLITE:
         return ()
@@ -32,8 +34,7 @@ def ensure_partitions(sql: Sql, now: datetime) -> tuple[str, ...]:
         name = f"entries_{start:%Y_%m}"
         if not _is_there(sql, name):
             with sql.transaction():
-                # Whoever makes partitions at this moment, and whoever writes into the default one.
-                sql.execute("LOCK TABLE entries_default IN ACCESS EXCLUSIVE MODE")
+                _lock(sql)
                 if not _is_there(sql, name):
                     _make(sql, name, bound(start), bound(end))
                     made.append(name)
@@ -54,7 +55,8 @@ def drop_empty_partitions(sql: Sql, now: datetime) -> tuple[str, ...]:
     dropped: list[str] = []
     for (name,) in names:
         with sql.transaction():
-            sql.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+            sql.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+            sql.execute("LOCK TABLE ONLY entries IN ACCESS EXCLUSIVE MODE")
             if sql.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() is None:
                 sql.execute(f"DROP TABLE {name}")
                 dropped.append(name)
@@ -64,6 +66,17 @@ def drop_empty_partitions(sql: Sql, now: datetime) -> tuple[str, ...]:
 def bound(at: datetime) -> str:
     """What every attempt id since `at` is not less than."""
     return f"req_{int(at.timestamp()) * 1000:012x}"
+
+
+def _lock(sql: Sql) -> None:
+    """Let whoever writes entries wait, and whoever makes partitions, too.
+
+    Writers wait for the whole table: one that had the default partition in mind already would be
+    refused there. They wait no longer than we do for a reader of it.
+    """
+    sql.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+    sql.execute("LOCK TABLE ONLY entries IN SHARE ROW EXCLUSIVE MODE")
+    sql.execute("LOCK TABLE entries_default IN ACCESS EXCLUSIVE MODE")
 
 
 def _make(sql: Sql, name: str, lower: str, upper: str) -> None:

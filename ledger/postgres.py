@@ -23,14 +23,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
-from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreUnavailable
-from ledger.migrations.history import bring_up_to_date, is_ours
+from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreInUse, StoreUnavailable
+from ledger.migrations.history import NEWEST, is_ours, migrate, version
 from ledger.sql import Dialect, Row, Rows, Value
 
 TIMEOUT_S = 5.0
 """How long a connection, a statement, a lock may take."""
-_GRACE_S = 2.0
-"""How much longer than the server's own limit an answer may take."""
 _IDLE_IN_TRANSACTION_S = 60
 """After so long without a word the server ends a transaction: what it has locked is free again."""
 _FETCH_ROWS = 2000
@@ -50,6 +48,8 @@ class Server:
     statement_timeout_s: float | None = TIMEOUT_S
     """None: as long as it takes, for what reads all of the books."""
     lock_timeout_s: float = TIMEOUT_S
+    grace_s: float = 2.0
+    """How much longer than the server's own limits an answer may take."""
     name: str = field(init=False)
     _parameters: dict[str, Any] = field(init=False, repr=False)
 
@@ -57,10 +57,15 @@ class Server:
         try:
             parameters = conninfo_to_dict(self.url)
         except psycopg.Error:  # its words may show the password
+            parameters = {"port": "?"}
+        ports = str(parameters.get("port", "")).split(",")
+        name = str(parameters.get("dbname", ""))
+        # A password with a sign of URLs in it would be taken for a port or a name, and be told.
+        if "@" in name or not all(one.isdigit() or not one for one in ports):
             raise StoreUnavailable(
                 "ledger.url is no URL of PostgreSQL: write postgresql://user@host/database, with"
                 " signs such as / and @ in a password as %2F and %40"
-            ) from None
+            )
         object.__setattr__(self, "_parameters", parameters)
         object.__setattr__(self, "name", _name(parameters))
 
@@ -87,7 +92,7 @@ class Server:
                 ("idle_in_transaction_session_timeout", _IDLE_IN_TRANSACTION_S),
             )
             try:
-                conn.answer_s = self.connect_timeout_s + _GRACE_S
+                conn.answer_s = self.connect_timeout_s + self.grace_s
                 conn.execute(
                     "SELECT set_config('TimeZone', 'UTC', false), "
                     + ", ".join(
@@ -100,7 +105,7 @@ class Server:
         if self.statement_timeout_s is None:
             conn.answer_s = None
         else:
-            conn.answer_s = max(self.statement_timeout_s, self.lock_timeout_s) + _GRACE_S
+            conn.answer_s = max(self.statement_timeout_s, self.lock_timeout_s) + self.grace_s
         return conn
 
     @contextmanager
@@ -130,7 +135,8 @@ def _name(parameters: dict[str, Any]) -> str:
     host = str(parameters.get("host", ""))
     where, query = (host, "") if not host.startswith("/") else ("", f"?host={host}")
     user = f"{parameters['user']}@" if "user" in parameters else ""
-    port = f":{parameters['port']}" if "port" in parameters else ""
+    port = str(parameters.get("port", "")).strip(",")
+    port = f":{port}" if port else ""
     return f"postgresql://{user}{where}{port}/{parameters.get('dbname', '')}{query}"
 
 
@@ -146,6 +152,8 @@ def _mend(error: psycopg.Error) -> str:
             return "make room on the server's disk"
         case errors.InsufficientPrivilege():
             return "give its user the rights to this database"
+        case psycopg.ProgrammingError():
+            return "this is a fault in Hedgerow"
         case _:
             return "check that the server runs, and ledger.url"
 
@@ -220,13 +228,14 @@ class PostgresDatabase:
         """Open the books at `server`, bringing older ones up to date unless told not to.
 
         Several programs may open new books at the same moment. Raises NotOurStore for a database
-        of others, StoreTooNew for books of a later version, StoreUnavailable.
+        of others, StoreTooNew for books of a later version, StoreInUse for older ones that a server
+        has open, StoreUnavailable.
         """
         database = cls(server)
         try:
             database._refuse_foreign(create)
-            if migrate:
-                bring_up_to_date(database)
+            if migrate and database.version < NEWEST:
+                database.migrate()
         except BaseException:
             database.close()
             raise
@@ -256,6 +265,27 @@ class PostgresDatabase:
                 " TEMPLATE template0, and name it in ledger.url"
             )
 
+    def migrate(self, to: int = NEWEST) -> tuple[str, ...]:
+        """Bring the tables to a version, as `history.migrate`. Raises StoreInUse while a server
+        has the books: one of those that do is always their leader."""
+        if not self.version:
+            return migrate(self, to)
+        leader = PostgresLeaderLock(self._server)
+        if not leader.try_take():
+            raise StoreInUse(
+                f"a `hedgerow serve` has the books at {self.name} open: stop all of them first"
+            )
+        try:
+            return migrate(self, to)
+        finally:
+            leader.release()
+
+    @property
+    def version(self) -> int:
+        """Which one its tables are of. Raises StoreTooNew."""
+        with self.view():
+            return version(self)
+
     @property
     def name(self) -> str:
         return self._server.name
@@ -274,7 +304,7 @@ class PostgresDatabase:
             return self._ready().execute(_numbered(statement), values)
 
     def insert(self, table: str, columns: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Many rows that are all new, by COPY."""
+        """Many rows that are all new, by COPY; what makes them cannot read here meanwhile."""
         with (
             self._server.translated(),
             self._ready().cursor() as cursor,
@@ -351,6 +381,8 @@ class PostgresDatabase:
         return self._conn
 
     def _begin(self, statement: str) -> None:
+        if self._within:
+            raise psycopg.ProgrammingError("there is a transaction within a transaction")
         conn = self._ready()
         try:
             conn.execute(statement)

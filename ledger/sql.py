@@ -48,13 +48,18 @@ class Sql(Protocol):
     def execute(self, statement: str, values: Sequence[Value] = ()) -> Rows: ...
 
     def insert(self, table: str, columns: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Many rows that are all new, as fast as the database takes them."""
+        """Many rows that are all new, as fast as the database takes them; what makes them does not
+        use it meanwhile."""
 
     def stream(self, statement: str, values: Sequence[Value] = ()) -> Iterator[Row]:
         """Rows as they come, for results that are too large to keep. Within a `view`."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All that happens inside is committed together, or not at all."""
+        """All that happens inside is committed together, or not at all.
+
+        An error of a statement ends all of it, unless the statement was in a `step`. Raises
+        CommitUnknown if the connection was lost at the commit and the server cannot be asked.
+        """
 
     def step(self) -> AbstractContextManager[None]:
         """One step of a transaction: undone alone if it raises."""

@@ -81,9 +81,9 @@ class SqliteFile:
             opened = cls(database, path)
             with _translated(path):
                 conn.execute("PRAGMA foreign_keys = ON")
-                if is_new or (migrate and version(opened) < NEWEST):
+                if is_new or (migrate and opened.version < NEWEST):
                     with nullcontext() if is_new or is_server else sole_server(path):
-                        opened._migrate()
+                        opened.migrate()
                 _use_wal(conn)
                 conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
         except BaseException:
@@ -91,13 +91,18 @@ class SqliteFile:
             raise
         return opened
 
-    def _migrate(self) -> None:
-        """Make or update the tables and stamp the file as ours: together, so that whoever opens it
-        meanwhile, or after a crash, sees all of it or nothing."""
+    def migrate(self, to: int = NEWEST) -> tuple[str, ...]:
+        """Bring the tables to a version, and stamp the file as ours: together, so that whoever
+        opens it meanwhile, or after a crash, sees all of it or nothing. As `history.migrate`."""
         with self.transaction():
             self._conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             migrations.apply(self.database)
-            steps(self, NEWEST)
+            return steps(self, to)
+
+    @property
+    def version(self) -> int:
+        """Which one its tables are of. Raises StoreTooNew."""
+        return version(self)
 
     def close(self) -> None:
         self._conn.close()

@@ -11,11 +11,12 @@ import click
 import msgspec
 
 from hedgerow.arguments import MOMENT
-from hedgerow.books import books
+from hedgerow.books import books, resting
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.audit import Audit
 from ledger.audit import verify as audit
+from ledger.migrations.history import NEWEST
 from ledger.money import as_usd
 from ledger.partitions import drop_empty_partitions
 from ledger.retention import Keep, Limits
@@ -29,7 +30,7 @@ _PAUSE_S = 0.01
 
 @click.group()
 def ledger() -> None:
-    """The books: check them, and let go of what is old."""
+    """The books: check them, change their tables, let go of what is old."""
 
 
 @ledger.command()
@@ -75,6 +76,33 @@ def verify(ctx: click.Context, path: Path, heads_file: Path | None, as_json: boo
         click.echo(audit_line(found))
     if not found.verified:
         ctx.exit(1)
+
+
+@ledger.command()
+@config_option
+@click.option(
+    "--to",
+    type=int,
+    metavar="VERSION",
+    help="For a Hedgerow of before; what it cannot hold goes. [default: the newest]",
+)
+@json_option
+def migrate(path: Path, to: int | None, as_json: bool) -> None:
+    """Bring the tables of the books to another version, with all that is in them.
+
+    Opening older books does so by itself; this is for the way back, and for books that are so large
+    that it takes long. No server may have them open.
+    """
+    with resting(load_config(path, os.environ).ledger) as sql:
+        before, to = sql.version, NEWEST if to is None else to
+        dropped = sql.migrate(to) if before != to else ()
+    if as_json:
+        print_json({"from": before, "to": to, "dropped": dropped})
+        return
+    for one in dropped:
+        click.echo(f"dropped: {one}")
+    newest = "" if to == NEWEST else f"; the newest is {NEWEST}"
+    click.echo(f"version {to}{newest}" if before == to else f"version {before} → {to}{newest}")
 
 
 def audit_line(found: Audit) -> str:

@@ -56,14 +56,6 @@ def refuse_later(name: str, applied: Iterable[str]) -> None:
         )
 
 
-def bring_up_to_date(sql: Sql) -> None:
-    """Make the tables, or bring older ones to the newest version. Raises StoreTooNew."""
-    with sql.view():
-        current = version(sql)
-    if current < NEWEST:
-        migrate(sql, NEWEST)
-
-
 def migrate(sql: Sql, to: int) -> tuple[str, ...]:
     """Bring the tables to a version, all steps or none; returns what had no place there.
 

@@ -1,6 +1,7 @@
 """Version 7: entries on hash chains, accounts of every measure, leases, rollups.
 
-PostgreSQL begins here. In SQLite the rows of version 6 are brought over, and back.
+PostgreSQL begins here. In SQLite the rows of version 6 are brought over, and back. What
+`ledger.tables` has is this version, until one is released: what changes then is a step of its own.
 """
 
 from __future__ import annotations

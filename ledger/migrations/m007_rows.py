@@ -25,19 +25,8 @@ from ledger.tables import ENTRY, MONEY, NEVER_EDITED, ROLLUP, ROLLUP_STEPS_S, SU
 WRITER, WRITER_ID = "migrated", 1
 
 _OLD = ("usage", "resolutions", "dispatches", "hold_accounts", "holds", "accounts")
-_NEW = (
-    "checkpoints",
-    "retired",
-    "rollups",
-    "write_offs",
-    "leases",
-    "dispatches",
-    "entries",
-    "writers",
-    "holds",
-    "draws",
-    "accounts",
-    "subjects",
+_NEW = tuple(
+    statement.split()[2] for statement in reversed(MONEY) if statement.startswith("CREATE TABLE ")
 )
 """The tables that change, those that name others before them."""
 
