@@ -105,7 +105,7 @@ async def running(
             litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
         )
         await stack.enter_async_context(_rebuilding(market, clock))
-        ways = providers(config)
+        ways = providers(config, worker.count if worker else 1)
         keeping = config.idempotency
         house = House(
             book=book,
@@ -284,7 +284,7 @@ def _manners(routing: Routing) -> Manners:
 
 
 def _share(most: int | None, worker: Worker | None) -> int | None:
-    """What one worker allows of what all may together: in all that, or hardly more."""
+    """What one worker lets a key do of what all may together: in all that, or hardly more."""
     return most if most is None or worker is None else -(-most // worker.count)
 
 

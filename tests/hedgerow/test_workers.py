@@ -248,6 +248,25 @@ async def test_an_idempotency_key_at_another_worker(
     assert upstream.tally.billed_requests == 1
 
 
+async def test_limits_are_shared_out(tmp_path: Path) -> None:
+    """Of two requests that a key may have under way, each of two workers allows one."""
+    turnstile = Turnstile()
+    async with SandboxProvider(PACED, sleep=turnstile.sleep) as provider, AsyncExitStack() as stack:
+        url = {"a": provider.base_url}
+        config = write_config(tmp_path, url, more="server: {parallel_per_key: 2}")
+        key = await new_key(config)
+        server = await stack.enter_async_context(serve(config, *TWO))
+        first, second, other = [
+            await stack.enter_async_context(pinned(server, index, key)) for index in (0, 0, 1)
+        ]
+        asking = [asyncio.create_task(one.post()) for one in (first, other)]
+        async with asyncio.timeout(PATIENCE_S):
+            await provider.tally.until(lambda tally: tally.requests == 2)
+        assert (await second.post())[0] == 429
+        turnstile.let(100)
+        assert [(await one)[0] for one in asking] == [200, 200]
+
+
 @pytest.mark.parametrize("what", ["port", "books", "files"])
 async def test_what_cannot_start(what: str, config: Path) -> None:
     """One line that says why, once for all workers, and exit code 1."""
