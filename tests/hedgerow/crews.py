@@ -58,9 +58,9 @@ async def gone(pid: int) -> None:
         os.close(watch)
 
 
-def leader(config: Path, serving: Serving) -> int:
-    """The index of the worker that has the leader's lock."""
-    node = (config.parent / "hedgerow.db-leader.lock").stat().st_ino
+def runner(config: Path, serving: Serving) -> int:
+    """The index of the worker that runs the batches."""
+    node = (config.parent / "hedgerow-files" / "runner.lock").stat().st_ino
     rows = [line.split() for line in _text("/proc/locks").splitlines()]
     holders = {int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].endswith(f":{node}")}
     (index,) = [index for index, pid in workers(serving).items() if pid in holders]

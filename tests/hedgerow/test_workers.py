@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.sandbox import SandboxProvider
 from hedgerow.config import load_config
-from tests.hedgerow.crews import gone, leader, pinned, pinned_client, successor, workers
+from tests.hedgerow.crews import gone, pinned, pinned_client, runner, successor, workers
 from tests.hedgerow.processes import (
     NOWHERE,
     PATIENCE_S,
@@ -201,15 +201,15 @@ async def test_a_batch_is_cancelled_by_any_worker(tmp_path: Path) -> None:
     assert (await books_of(config))[2] == 0
 
 
-async def test_the_next_leader_goes_on(tmp_path: Path) -> None:
-    """The leader is killed in the middle of a batch: every line is answered,
+async def test_the_next_runner_goes_on(tmp_path: Path) -> None:
+    """Who runs a batch is killed in the middle of it: every line is answered,
     none twice; what was lost at the provider is charged in full, flagged."""
     gate = Gate(open_for=0)
     async with SandboxProvider(PACED, sleep=gate.sleep) as provider:
         config = write_config(tmp_path, {"a": provider.base_url}, more="batches: {parallel: 2}")
         key = await new_key(config)
         async with serve(config, *TWO) as server:
-            first = leader(config, server)
+            first = runner(config, server)
             async with pinned_client(server, 1 - first, key) as client:
                 batch = await submitted(client, lines(6, sandbox={"output_tokens": 3}))
                 await provider.tally.until(lambda tally: tally.requests >= 2)
@@ -218,7 +218,7 @@ async def test_the_next_leader_goes_on(tmp_path: Path) -> None:
                 await gone(dead)
                 gate.open()
                 batch = await ended(client, batch)
-                assert leader(config, server) == 1 - first
+                assert runner(config, server) == 1 - first
                 found = await results(client, batch.output_file_id)
                 assert (batch.status, len(found)) == ("completed", 6)
         async with serve(config):
