@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from benchmarks.market import Market, Quoted
-from hedgerow.books import keep_history, leader_lock, opened_sql
+from hedgerow.books import keep_history, opened_sql
 from hedgerow.config import Config
 from hedgerow.config_file import Routing
 from hedgerow.listening import base_url, bound, listening
@@ -22,7 +22,7 @@ from hedgerow.offers import past_quotes, price_file, quoted_offers
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from ledger.book import Book, Times
-from ledger.leader import leading
+from ledger.leader import FileLock, leading
 from ledger.lock import sole_server
 from ledger.opening import Slot, open_book
 from ledger.policy import Rules
@@ -105,7 +105,7 @@ async def running(
             litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
         )
         await stack.enter_async_context(_rebuilding(market, clock))
-        ways = providers(config)
+        ways = providers(config, worker.count if worker else 1)
         keeping = config.idempotency
         house = House(
             book=book,
@@ -185,7 +185,8 @@ async def _book(
 
 @asynccontextmanager
 async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterator[BatchDesk]:
-    """Files and batches, and what the leader does: it runs the batches."""
+    """Files and batches. Of all workers that share the files one runs the batches: those of this
+    host, though on PostgreSQL the books may be shared by more."""
     # The first look reads the time zone from disk.
     await asyncio.to_thread(config.batches.is_off_peak, _utc(house.clock))
     timing = Timing(config.batches.parallel, config.batches.is_off_peak, _nothing_lies_idle)
@@ -200,7 +201,8 @@ async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterato
             most_line_bytes=config.server.max_body_bytes,
             drain_s=drain_s,
         )
-        async with leading(leader_lock(config.ledger), lambda: runner):
+        lock = FileLock(config.files.path / "runner.lock")
+        async with leading(lock, lambda: runner):
             yield BatchDesk(house, files, store, runner)
 
 
@@ -284,7 +286,7 @@ def _manners(routing: Routing) -> Manners:
 
 
 def _share(most: int | None, worker: Worker | None) -> int | None:
-    """What one worker allows of what all may together: in all that, or hardly more."""
+    """What one worker lets a key do of what all may together: in all that, or hardly more."""
     return most if most is None or worker is None else -(-most // worker.count)
 
 

@@ -36,14 +36,14 @@ class AccountSpec(Part):
     )
     parallel: Count | None = Field(
         None,
-        description="The most requests that it may have under way at once; when not given, there"
-        " is no limit",
+        description="The most requests that it may have under way at once; each worker has its"
+        " share. When not given, there is no limit",
         examples=["50"],
     )
     requests_per_minute: Count | None = Field(
         None,
-        description="The most requests that may begin in a minute; when not given, there is no"
-        " limit",
+        description="The most requests that may begin in a minute; each worker has its share."
+        " When not given, there is no limit",
         examples=["600"],
     )
 

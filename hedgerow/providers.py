@@ -24,17 +24,17 @@ _UNKNOWN = {
 """What a provider without a preset is taken to be like, by its dialect."""
 
 
-def providers(config: Config) -> dict[str, Provider]:
-    """Every provider by its name, with its keys in the clear."""
-    return {name: _provider(name, one) for name, one in config.providers.items()}
+def providers(config: Config, workers: int = 1) -> dict[str, Provider]:
+    """Every provider by its name, with its keys in the clear, as one of `workers` asks it."""
+    return {name: _provider(name, one, workers) for name, one in config.providers.items()}
 
 
-def _provider(name: str, one: provider_spec.Provider) -> Provider:
+def _provider(name: str, one: provider_spec.Provider, workers: int) -> Provider:
     known = one.known or _UNKNOWN[one.dialect]
     return Provider(
         name=name,
         base_url=one.base_url,
-        accounts=tuple(_account(account) for account in one.accounts),
+        accounts=tuple(_account(account, workers) for account in one.accounts),
         endpoints=one.endpoints or known.endpoints,
         key_header=known.key_header,
         key_prefix=known.key_prefix,
@@ -47,9 +47,16 @@ def _provider(name: str, one: provider_spec.Provider) -> Provider:
     )
 
 
-def _account(one: provider_spec.AccountSpec) -> Account:
+def _account(one: provider_spec.AccountSpec, workers: int) -> Account:
     key = None if one.api_key is None else one.api_key.get_secret_value()
-    return Account(one.name, key, one.parallel, one.requests_per_minute)
+    return Account(
+        one.name, key, _share(one.parallel, workers), _share(one.requests_per_minute, workers)
+    )
+
+
+def _share(most: int | None, workers: int) -> int | None:
+    """Of what all may together: in all never more, where each gets any."""
+    return None if most is None else max(1, most // workers)
 
 
 def _headers(one: provider_spec.Provider, usual: Mapping[str, str]) -> dict[str, str]:

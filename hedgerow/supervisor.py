@@ -151,7 +151,9 @@ class Supervisor:
                     continue
                 life.ready_at_s = asyncio.get_running_loop().time()
                 self._serving.add(index)
-                if len(self._serving) == self._orders.count and not self._has_served:
+                if self._has_served:
+                    log.info("worker %d serves again", index)
+                elif len(self._serving) == self._orders.count:
                     self._has_served = True
                     self._ready()
 

@@ -34,12 +34,11 @@ def workers(serving: Serving) -> dict[int, int]:
     return found
 
 
-async def successor(serving: Serving, index: int, dead: int) -> int:
-    """The process that takes a dead one's place."""
+async def again(serving: Serving, index: int, times: int = 1) -> None:
+    """Wait until a worker has been started again, so often, and serves."""
     async with asyncio.timeout(PATIENCE_S):
-        while (pid := workers(serving).get(index, dead)) == dead:  # noqa: ASYNC110 - no event
+        while sum(f"worker {index} serves again" in line for line in serving.said) < times:  # noqa: ASYNC110 - no event
             await asyncio.sleep(PACE_S)
-    return pid
 
 
 async def gone(pid: int) -> None:
@@ -58,13 +57,18 @@ async def gone(pid: int) -> None:
         os.close(watch)
 
 
-def leader(config: Path, serving: Serving) -> int:
-    """The index of the worker that has the leader's lock."""
-    node = (config.parent / "hedgerow.db-leader.lock").stat().st_ino
-    rows = [line.split() for line in _text("/proc/locks").splitlines()]
-    holders = {int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].endswith(f":{node}")}
-    (index,) = [index for index, pid in workers(serving).items() if pid in holders]
-    return index
+async def runner(config: Path, serving: Serving) -> int:
+    """The index of the worker that runs the batches, once there is one."""
+    lock = config.parent / "hedgerow-files" / "runner.lock"
+    node = f":{await asyncio.to_thread(lambda: lock.stat().st_ino)}"
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            rows = [line.split() for line in _text("/proc/locks").splitlines()]
+            holders = {int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].endswith(node)}
+            for index, pid in workers(serving).items():
+                if pid in holders:
+                    return index
+            await asyncio.sleep(PACE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,10 @@ class Pinned:
 
 @asynccontextmanager
 async def pinned(serving: Serving, index: int, key: str) -> AsyncIterator[Pinned]:
-    """Requests to one worker: the others stand still while it takes the connection."""
+    """Requests to one worker, which serves: the others stand still while it takes the connection.
+
+    They may have the books locked then, so nothing is asked that needs the books.
+    """
     connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=PATIENCE_S)
     headers = {"authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(connector=connector, headers=headers) as http:

@@ -125,10 +125,8 @@ async def serve(config: Path, *options: str) -> AsyncIterator[Serving]:
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            ready = (await process.stderr.readline()).decode()
-        assert ready.startswith("ready at http://127.0.0.1:"), ready
-        serving = Serving(process, ready.removeprefix("ready at ").strip())
+        *before, ready = await lines_until(process.stderr, "ready at http://127.0.0.1:")
+        serving = Serving(process, ready.removeprefix("ready at "), before)
         serving.collecting = asyncio.create_task(_collect(process.stderr, serving))
         yield serving
         if process.returncode is None:

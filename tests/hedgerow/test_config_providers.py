@@ -385,3 +385,16 @@ def test_a_stand_in_has_no_keys() -> None:
     assert (provider.headers, provider.endpoints) == ({}, OPENAI_WIRE)
     assert provider.max_tokens_field == "max_completion_tokens"
     assert stand_in.litellm_names == ("azure",)
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 9), (2, 4), (3, 3), (9, 1), (64, 1)])
+def test_the_limits_of_an_account_are_shared_by_workers(workers: int, share: int) -> None:
+    """Rounded down, so that all together keep them, but each gets one at the least; what has no
+    limit has none."""
+    config = load(
+        "{dialect: openai, base_url: http://h/v1, accounts: [{name: a, api_key: k, parallel: 9,"
+        " requests_per_minute: 9}, {name: b, api_key: k}]}"
+    )
+    limited, free = providers(config, workers)["p"].accounts
+    assert (limited.parallel, limited.requests_per_minute) == (share, share)
+    assert (free.parallel, free.requests_per_minute) == (None, None)

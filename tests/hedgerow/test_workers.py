@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +17,7 @@ import pytest
 
 from benchmarks.sandbox import SandboxProvider
 from hedgerow.config import load_config
-from tests.hedgerow.crews import gone, leader, pinned, pinned_client, successor, workers
+from tests.hedgerow.crews import again, gone, pinned, pinned_client, runner, workers
 from tests.hedgerow.processes import (
     NOWHERE,
     PATIENCE_S,
@@ -26,7 +27,7 @@ from tests.hedgerow.processes import (
     told,
     write_config,
 )
-from tests.proxy.batch_clients import done, ended, lines, results, submitted, until
+from tests.proxy.batch_clients import WITH_BATCHES, done, ended, lines, results, submitted, until
 from tests.serving import FAST, PACED, Gate, make_key
 
 BUDGET = "  - {name: all, scope: {}, window: lifetime, cap_usd: 1000}\n"
@@ -78,12 +79,12 @@ async def test_a_killed_worker_is_replaced(config: Path) -> None:
     key = await new_key(config)
     async with serve(config, *TWO) as server:
         async with pinned(server, 1, key) as other:
-            for number in (signal.SIGKILL, signal.SIGTERM):
+            for times, number in enumerate((signal.SIGKILL, signal.SIGTERM), start=1):
                 dead = workers(server)[0]
                 os.kill(dead, number)
                 await gone(dead)
                 assert (await other.post())[0] == 200
-                await successor(server, 0, dead)
+                await again(server, 0, times)
                 async with pinned(server, 0, key) as one:
                     assert (await one.post())[0] == 200
         assert await server.stop() == 0
@@ -127,7 +128,7 @@ async def reading(
     return answers
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 async def test_what_is_under_way_is_finished(number: signal.Signals, tmp_path: Path) -> None:
     """Told to stop, or its supervisor killed: every worker brings its streams to their end, takes
     nothing new, and ends; until then nobody else gets at the books; then anybody does."""
@@ -201,31 +202,35 @@ async def test_a_batch_is_cancelled_by_any_worker(tmp_path: Path) -> None:
     assert (await books_of(config))[2] == 0
 
 
-async def test_the_next_leader_goes_on(tmp_path: Path) -> None:
-    """The leader is killed in the middle of a batch: every line is answered,
-    none twice; what was lost at the provider is charged in full, flagged."""
-    gate = Gate(open_for=0)
-    async with SandboxProvider(PACED, sleep=gate.sleep) as provider:
-        config = write_config(tmp_path, {"a": provider.base_url}, more="batches: {parallel: 2}")
+@pytest.mark.parametrize("at_provider", [True, False])
+async def test_runners_are_killed_at_any_moment(tmp_path: Path, at_provider: bool) -> None:
+    """Again and again, and the next one goes on at once: every line has one result, the books
+    verify, and nothing is held. A provider's batch is sent and charged once, exactly."""
+    behaviour = replace(PACED, batch_ms=15.0, ttft_ms_median=50.0)
+    async with SandboxProvider(behaviour) as provider:
+        config = write_config(tmp_path, {"a": provider.base_url})
+        if at_provider:
+            text = await asyncio.to_thread(config.read_text)
+            text = text.replace("/v1}", f"/v1{WITH_BATCHES}}}").replace(
+                "{input: 1, output: 2}", "{input: 1, output: 2, batch: {input: 0.5, output: 1}}"
+            )
+            await asyncio.to_thread(config.write_text, text)
         key = await new_key(config)
-        async with serve(config, *TWO) as server:
-            first = leader(config, server)
-            async with pinned_client(server, 1 - first, key) as client:
-                batch = await submitted(client, lines(6, sandbox={"output_tokens": 3}))
-                await provider.tally.until(lambda tally: tally.requests >= 2)
-                dead = workers(server)[first]
-                os.kill(dead, signal.SIGKILL)
-                await gone(dead)
-                gate.open()
+        async with serve(config, "--workers", "3") as server:
+            async with openai.AsyncOpenAI(base_url=server.base_url, api_key=key) as client:
+                batch = await submitted(client, lines(40))
+                for pause_s in (0.0, 0.1, 0.4, 0.8):
+                    await asyncio.sleep(pause_s)
+                    os.kill(workers(server)[await runner(config, server)], signal.SIGKILL)
                 batch = await ended(client, batch)
-                assert leader(config, server) == 1 - first
                 found = await results(client, batch.output_file_id)
-                assert (batch.status, len(found)) == ("completed", 6)
-        async with serve(config):
-            pass  # books with holds of the dead
-        assert await books_of(config) == (True, 8, 0)
-        total = (await told("spend", "-c", config))["total"]
-        assert total["estimated"] == 2
+            assert list(found) == [f"line-{one}" for one in range(40)]
+    verified, charges, open_holds = await books_of(config)
+    assert (verified, open_holds) == (True, 0)
+    if at_provider:
+        assert (charges, provider.tally.batch_lines, provider.tally.requests) == (40, 40, 0)
+    else:
+        assert charges >= provider.tally.requests >= 40  # what was held, and not sent yet, counts
 
 
 async def test_an_idempotency_key_at_another_worker(
@@ -248,20 +253,37 @@ async def test_an_idempotency_key_at_another_worker(
     assert upstream.tally.billed_requests == 1
 
 
-@pytest.mark.parametrize("what", ["port", "books", "files"])
+async def test_limits_are_shared_out(tmp_path: Path) -> None:
+    """Of two requests that a key may have under way, each of two workers allows one."""
+    turnstile = Turnstile()
+    async with SandboxProvider(PACED, sleep=turnstile.sleep) as provider, AsyncExitStack() as stack:
+        url = {"a": provider.base_url}
+        config = write_config(tmp_path, url, more="server: {parallel_per_key: 2}")
+        key = await new_key(config)
+        server = await stack.enter_async_context(serve(config, *TWO))
+        first, second, other = [
+            await stack.enter_async_context(pinned(server, index, key)) for index in (0, 0, 1)
+        ]
+        asking = [asyncio.create_task(one.post()) for one in (first, other)]
+        async with asyncio.timeout(PATIENCE_S):
+            await provider.tally.until(lambda tally: tally.requests == 2)
+        assert (await second.post())[0] == 429
+        turnstile.let(100)
+        assert [(await one)[0] for one in asking] == [200, 200]
+
+
+@pytest.mark.parametrize("what", ["port", "files"])
 async def test_what_cannot_start(what: str, config: Path) -> None:
     """One line that says why, once for all workers, and exit code 1."""
     port = "0"
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         if what == "port":
             port = str(taken.getsockname()[1])
-        elif what == "books":
-            (config.parent / "hedgerow.db").write_text("Dear diary, this is no database.\n")
         else:
             (config.parent / "hedgerow-files").write_text("")
         done = await hedgerow("serve", "-c", config, "--port", port, *TWO)
     assert done.failed_in_one_line
-    assert {"port": f":{port}: ", "books": "ledger.url", "files": "files.path"}[what] in done.err
+    assert {"port": f":{port}: ", "files": "files.path"}[what] in done.err
 
 
 async def test_workers_that_never_become_ready(tmp_path: Path) -> None:
@@ -286,12 +308,12 @@ async def test_a_worker_that_is_refused_while_others_serve(config: Path) -> None
     async with serve(config, *TWO) as server, AsyncExitStack() as stack:
         other = await stack.enter_async_context(pinned(server, 1, key))
         await asyncio.to_thread(config.write_text, right + "nonsense: 1\n")
-        dead = workers(server)[0]
-        os.kill(dead, signal.SIGKILL)
+        os.kill(workers(server)[0], signal.SIGKILL)
         async with asyncio.timeout(PATIENCE_S):
             while not any("nonsense" in line for line in server.said):
                 assert (await other.post())[0] == 200
         await asyncio.to_thread(config.write_text, right)
+        await again(server, 0)
         one = await stack.enter_async_context(pinned(server, 0, key))
         assert (await one.post())[0] == 200
         assert (await other.post())[0] == 200
