@@ -9,8 +9,10 @@ from hashlib import sha256
 
 from aiohttp import web
 
-from ledger.errors import NameTaken
+from ledger.errors import KeyRefused, NameTaken
 from ledger.ids import new_id
+from ledger.keys import KeyRecord, hash_of
+from ledger.policy_tables import PolicyTable
 from proxy.admin.asked import Asked, Story, content_of
 from proxy.admin.books import PolicyBooks
 from proxy.auth import key_sent
@@ -40,10 +42,21 @@ class AdminDesk:
     def new_id(self, prefix: str) -> str:
         return new_id(prefix, self.clock.now_ns(), self.random_bytes)
 
-    def may(self, headers: web.BaseRequest) -> bool:
+    def may(self, request: web.BaseRequest) -> bool:
         """Whether a request comes with the admin key; it takes as long to say no to any other."""
-        sent, ours = key_sent(headers.headers).encode(), self.admin_key.encode()
+        sent, ours = key_sent(request.headers).encode(), self.admin_key.encode()
         return hmac.compare_digest(sha256(sent).digest(), sha256(ours).digest())
+
+    def own_key(self, table: PolicyTable, request: web.BaseRequest) -> KeyRecord:
+        """The key that a request comes with, while it may be used. Raises NotAuthenticated."""
+        key = table.key_of(hash_of(key_sent(request.headers)))
+        if key is None:
+            raise NotAuthenticated("this needs the admin key, or a key that asks about itself")
+        try:
+            key.check(self.now_ns())
+        except KeyRefused as refused:
+            raise NotAuthenticated(str(refused)) from None
+        return key
 
     def admin(self, story: Story) -> Handler:
         """A story as a handler, for the admin key alone."""

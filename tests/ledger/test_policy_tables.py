@@ -130,8 +130,8 @@ def test_pages_of_keys(table: PolicyTable) -> None:
     assert found == [one for one in made if one.principal.team == "b"]
     assert table.count_keys(wanted) == len(found)
     table.revoke_key(made[0].id, 5)
-    assert table.count_keys(KeyFilter(live_at_ns=4)) == 7
-    assert table.count_keys(KeyFilter(live_at_ns=5)) == 6
+    assert table.count_keys(KeyFilter(unrevoked_at_ns=4)) == 7
+    assert table.count_keys(KeyFilter(unrevoked_at_ns=5)) == 6
 
 
 def test_owners_are_read_as_they_were_written(table: PolicyTable) -> None:
