@@ -227,10 +227,16 @@ class PolicyTable:
     def owner(self, kind: OwnerKind, owner_id: str) -> Owner | None:
         return next(iter(self._owners("WHERE kind = ? AND id = ?", kind, owner_id)), None)
 
-    def owner_page(self, kind: OwnerKind, *, after: str = "", limit: int) -> list[Owner]:
+    def owner_page(
+        self, kind: OwnerKind, *, after: str = "", limit: int, offset: int = 0
+    ) -> list[Owner]:
         """Owners of a kind by id, beyond the one `after`."""
-        where = "WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"
-        return self._owners(where, kind, after, limit)
+        where = "WHERE kind = ? AND id > ? ORDER BY id LIMIT ? OFFSET ?"
+        return self._owners(where, kind, after, limit, offset)
+
+    def count_owners(self, kind: OwnerKind) -> int:
+        row = self.sql.execute("SELECT count(*) FROM owners WHERE kind = ?", (kind,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _owners(self, where: str, *values: Value) -> list[Owner]:
         rows = self.sql.execute(f"SELECT {OWNER} FROM owners {where}", values)

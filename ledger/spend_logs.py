@@ -59,6 +59,7 @@ class LogFilter:
     key_id: str | None = None
     user: str | None = None
     team: str | None = None
+    org: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
 
@@ -71,6 +72,7 @@ def logs(sql: Sql, wanted: LogFilter, limit: int) -> list[Log]:
             "key_id = ?": wanted.key_id,
             "user_id = ?": wanted.user,
             "team = ?": wanted.team,
+            "org = ?": wanted.org,
             "at_ns >= ?": wanted.since_ns,
             "at_ns < ?": wanted.until_ns,
         }
@@ -116,6 +118,7 @@ def day_sums(sql: Sql, wanted: LogFilter) -> list[DaySum]:
             "key_id = ?": wanted.key_id,
             "user_id = ?": wanted.user,
             "team = ?": wanted.team,
+            "org = ?": wanted.org,
             "start_ns >= ?": wanted.since_ns,
             "start_ns < ?": wanted.until_ns,
         }

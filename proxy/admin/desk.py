@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from aiohttp import web
 
+from benchmarks.snapshot import MarketSnapshot
 from ledger.errors import KeyRefused, NameTaken
 from ledger.ids import new_id
 from ledger.keys import KeyRecord, hash_of
@@ -25,16 +26,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class AdminDesk:
-    """admin_key: whoever has it may all that is here. known_models: the names that keys can be
-    given. channels: who is told of soft budgets."""
+    """admin_key: whoever has it may all that is here; None: nobody. snapshot: the market, whose
+    models can be named. channels: who is told of soft budgets."""
 
     books: PolicyBooks
     clock: Clock
     random_bytes: Callable[[int], bytes]
-    admin_key: str
-    known_models: Callable[[], Collection[str]]
+    admin_key: str | None
+    snapshot: Callable[[], MarketSnapshot]
     channels: tuple[str, ...] = ()
     body_timeout_s: float = 30.0
+
+    def known_models(self) -> Collection[str]:
+        return self.snapshot().models
 
     def now_ns(self) -> int:
         return self.clock.now_ns()
@@ -44,8 +48,10 @@ class AdminDesk:
 
     def may(self, request: web.BaseRequest) -> bool:
         """Whether a request comes with the admin key; it takes as long to say no to any other."""
-        sent, ours = key_sent(request.headers).encode(), self.admin_key.encode()
-        return hmac.compare_digest(sha256(sent).digest(), sha256(ours).digest())
+        if self.admin_key is None:
+            return False
+        sent, ours = key_sent(request.headers), self.admin_key
+        return hmac.compare_digest(sha256(_bytes(sent)).digest(), sha256(_bytes(ours)).digest())
 
     def own_key(self, table: PolicyTable, request: web.BaseRequest) -> KeyRecord:
         """The key that a request comes with, while it may be used. Raises NotAuthenticated."""
@@ -79,3 +85,7 @@ class AdminDesk:
             raise Conflict(str(taken)) from None
         headers = {"Content-Type": "application/json", "x-request-id": self.new_id("req")}
         return web.Response(body=bodies.encode(told), headers=headers)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # of headers that are no UTF-8

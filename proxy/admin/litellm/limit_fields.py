@@ -104,8 +104,11 @@ def use_plan(
     plan = table.plans.get(plan_id)
     if plan is None:
         raise no_plan(plan_id)
-    table.set_limits(kind, owner_id, (), at_ns=now_ns)
-    apply_terms(table, kind, owner_id, read_terms(plan.terms), desk, now_ns)
+    of_members = [
+        one for one in table.limits_of(kind, owner_id) if one.scope.user not in (None, owner_id)
+    ]
+    own = budgets_after((), Whose(kind, owner_id), read_terms(plan.terms), desk)
+    table.set_limits(kind, owner_id, (*own, *of_members), at_ns=now_ns)
     table.plans.use(kind, owner_id, plan_id)
 
 
@@ -175,22 +178,24 @@ def _of_models(
     budgets: tuple[Budget, ...], whose: Whose, given: Terms, desk: AdminDesk
 ) -> Mapping[str, Limits]:
     """The limits of every model that is, or was, limited."""
-    limited = {one.scope.model for one in budgets if one.scope.model is not None}
+    its = [one.scope for one in budgets if one.scope.user == whose.scope.user]
+    limited = {one.model for one in its if one.model is not None}
     for name in ("model_max_budget", "model_rpm_limit", "model_tpm_limit"):
         named = getattr(given, name)
-        limited |= (
-            models_of(named or (), desk.known_models(), name) if named is not UNSET else set()
-        )
+        if named is not UNSET:
+            limited.update(models_of(named or (), desk.known_models(), name) or ())
     found: dict[str, Limits] = {}
     for model in sorted(limited):
-        its = limits_in(replace(whose, model=model), budgets)
+        limits = limits_in(replace(whose, model=model), budgets)
         if given.model_max_budget is not UNSET:
-            its = _of_model_budget(its, (given.model_max_budget or {}).get(model, ModelBudget()))
+            limits = _of_model_budget(
+                limits, (given.model_max_budget or {}).get(model, ModelBudget())
+            )
         if given.model_rpm_limit is not UNSET:
-            its = replace(its, rpm=(given.model_rpm_limit or {}).get(model))
+            limits = replace(limits, rpm=(given.model_rpm_limit or {}).get(model))
         if given.model_tpm_limit is not UNSET:
-            its = replace(its, tpm=(given.model_tpm_limit or {}).get(model))
-        found[model] = its
+            limits = replace(limits, tpm=(given.model_tpm_limit or {}).get(model))
+        found[model] = limits
     return found
 
 

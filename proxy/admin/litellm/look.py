@@ -19,7 +19,6 @@ from proxy.admin.asked import time_text
 from proxy.admin.litellm.bodies import apart
 from proxy.admin.litellm.limit_fields import told_limits
 
-_LOGS = {OwnerKind.TEAM: "team", OwnerKind.USER: "user"}
 _NAMES = {
     OwnerKind.ORG: ("organization_id", "organization_alias"),
     OwnerKind.TEAM: ("team_id", "team_alias"),
@@ -68,7 +67,11 @@ class Look:
     def owner(self, owner: Owner) -> dict[str, Any]:
         id_name, alias_name = _NAMES[owner.kind]
         own, notes = apart(owner.metadata)
-        spent = LogFilter(**{_LOGS[owner.kind]: owner.id}) if owner.kind in _LOGS else None
+        spent = {
+            OwnerKind.TEAM: LogFilter(team=owner.id),
+            OwnerKind.USER: LogFilter(user=owner.id),
+            OwnerKind.ORG: LogFilter(org=owner.id),
+        }.get(owner.kind)
         limits = self._limits(owner.kind, owner.id, notes, spent)
         told = {
             id_name: owner.id,
@@ -89,17 +92,25 @@ class Look:
     def _limits(
         self, kind: str, owner_id: str, notes: dict[str, Any], spent: LogFilter | None
     ) -> dict[str, Any]:
-        whose, budgets = Whose(kind, owner_id), self.table.limits_of(kind, owner_id)
-        balances = self.balances(budgets)
-        told = told_limits(whose, budgets, balances, notes.get("budget_duration"))
+        budgets = self.table.limits_of(kind, owner_id)
+        told = self.told(Whose(kind, owner_id), budgets, notes.get("budget_duration"))
         told["budget_id"] = self.table.plans.used_by(kind, owner_id)
-        money = money_budget(whose, budgets)
-        if money is not None:
-            own = [one.posted for one in balances if one.account.budget == money.name]
-            told["spend"] = as_usd(Money(sum(own)))
-        else:
-            told["spend"] = None if spent is None else as_usd(spent_by(self.sql, spent))
+        if told["spend"] is None and spent is not None:
+            told["spend"] = as_usd(spent_by(self.sql, spent))
         return told
+
+    def told(
+        self, whose: Whose, budgets: tuple[Budget, ...], duration: str | None
+    ) -> dict[str, Any]:
+        """Limits, and what was spent of the budget in its window; None without one."""
+        own = tuple(one for one in budgets if one.scope.user == whose.scope.user)
+        balances = self.balances(own)
+        money = money_budget(whose, own)
+        spent = None
+        if money is not None:
+            of_it = [one.posted for one in balances if one.account.budget == money.name]
+            spent = as_usd(Money(sum(of_it)))
+        return told_limits(whose, own, balances, duration) | {"spend": spent}
 
 
 def _status(key: KeyRecord, now_ns: int) -> str:
