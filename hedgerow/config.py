@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from hedgerow.config_checks import (
+    check_admin,
     check_budget_names,
     check_budget_scopes,
     check_offers,
@@ -126,6 +127,7 @@ def load_config(
     main = read_yaml(path, environ)
     written = _checked(ConfigFile, main)
     check_providers(main, environ)
+    check_admin(main)
     check_offers(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []

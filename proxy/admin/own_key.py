@@ -1,4 +1,4 @@
-"""/v1/key and /v1/credits: what a key is, and what it has spent, as OpenRouter's clients read it."""
+"""/v1/key and /v1/credits: a key about itself, as OpenRouter's clients read it."""
 
 from __future__ import annotations
 

@@ -52,6 +52,6 @@ def _told(model: str, one: Listing) -> dict[str, Any]:
             "litellm_provider": one.offer.provider,
             "input_cost_per_token": None if rates is None else rates.input / million,
             "output_cost_per_token": None if rates is None else rates.output / million,
-            "max_input_tokens": one.offer.context_length,
+            "max_input_tokens": one.offer.context_tokens,
         },
     }
