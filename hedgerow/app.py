@@ -19,6 +19,7 @@ from hedgerow.config import Config
 from hedgerow.config_file import Routing
 from hedgerow.listening import base_url, bound, listening
 from hedgerow.offers import past_quotes, price_file, quoted_offers
+from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from ledger.book import Book, Times
@@ -28,6 +29,8 @@ from ledger.opening import Slot, open_book
 from ledger.policy import Rules
 from ledger.store import Store
 from proxy.accounts import Accounts
+from proxy.admin.desk import AdminDesk
+from proxy.admin.routes import admin_routes, own_routes
 from proxy.aiohttp_upstream import aiohttp_upstream
 from proxy.batches.batch_store import BatchStore
 from proxy.batches.database import Database, opened, sole_folder
@@ -42,7 +45,7 @@ from proxy.house import House, Manners
 from proxy.litellm_upstream import litellm_upstream
 from proxy.patience import Patience, StreamRescue
 from proxy.replays import Replays
-from proxy.server import ServerLimits, application
+from proxy.server import PREFIXES, ServerLimits, admin_application, application
 from proxy.upstreams import Upstreams
 from routing.decide import Limits
 
@@ -56,10 +59,11 @@ REBUILD_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A proxy that answers at `base_url` (ending in /v1)."""
+    """A proxy that answers at `base_url` (ending in /v1). admin_url: where its admin API is."""
 
     base_url: str
     house: House
+    admin_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,20 @@ async def running(
         port = config.server.port if port is None else port
         desk = await stack.enter_async_context(_batches(config, house, drain_s))
         sockets = worker.sockets if worker else await bound(host, port)
-        await stack.enter_async_context(_listening(house, limits, desk, sockets))
-        yield Running(base_url(host, sockets), house)
+        admin = _admin_desk(config, house)
+        own = [route for prefix in PREFIXES for route in own_routes(admin, prefix)]
+        apart = config.server.admin
+        if apart is None and admin.admin_key is not None:
+            own += admin_routes(admin)
+        app = application(house, limits, desk, own)
+        await stack.enter_async_context(_listening(app, house, limits, sockets))
+        admin_url = base_url(host, sockets).removesuffix("/v1")
+        if apart is not None and (worker is None or worker.index == 0):
+            its = await bound(apart.host, apart.port)
+            app = admin_application(house, limits, admin_routes(admin))
+            await stack.enter_async_context(_listening(app, house, limits, its))
+            admin_url = base_url(apart.host, its).removesuffix("/v1")
+        yield Running(base_url(host, sockets), house, admin_url)
 
 
 @asynccontextmanager
@@ -237,12 +253,23 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+def _admin_desk(config: Config, house: House) -> AdminDesk:
+    key = config.server.admin_key
+    return AdminDesk(
+        books=BookPolicy(house.book, config),
+        clock=house.clock,
+        random_bytes=house.random_bytes,
+        admin_key=None if key is None else key.get_secret_value(),
+        snapshot=lambda: house.market.snapshot,
+        body_timeout_s=config.server.body_timeout,
+    )
+
+
 @asynccontextmanager
 async def _listening(
-    house: House, limits: ServerLimits, desk: BatchDesk, sockets: tuple[socket.socket, ...]
+    app: web.Application, house: House, limits: ServerLimits, sockets: tuple[socket.socket, ...]
 ) -> AsyncIterator[None]:
     """Listen. At the end, drain."""
-    app = application(house, limits, desk)
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_S
     )

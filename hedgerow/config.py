@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_checks import check_offers, check_providers
+from hedgerow.config_checks import check_admin, check_offers, check_providers
 from hedgerow.config_errors import explain
 from hedgerow.config_file import (
     Batches,
@@ -152,6 +152,7 @@ def load_config(
     main = read_yaml(path, environ)
     written = _checked(ConfigFile, main)
     check_providers(main, environ)
+    check_admin(main)
     check_offers(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []

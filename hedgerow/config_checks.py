@@ -106,6 +106,14 @@ def _check_accounts(
 _IDENTITY = ("provider", "model", "region", "quantization", "service_tier")
 
 
+def check_admin(source: Source) -> None:
+    """An admin API has a key."""
+    server = _mapping(source.data.get("server"))
+    if server.get("admin") is not None and "admin_key" not in server:
+        hint = "add server.admin_key: ${HEDGEROW_ADMIN_KEY}"
+        source.refuse(("server", "admin"), "is an address that nobody could use", hint)
+
+
 def check_offers(source: Source) -> None:
     """Each offer names a provider that is there, has a price from somewhere, and stands once."""
     providers = mapping_in(source.data.get("providers"))

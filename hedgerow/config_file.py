@@ -38,6 +38,15 @@ from ledger.rates import MOST_DECIMALS, RateCard
 from ledger.usage import Unit
 
 
+class AdminAddress(Part):
+    """Where the admin API listens, if not where the proxy does."""
+
+    host: Text = Field("127.0.0.1", description="The address to listen on", examples=["127.0.0.1"])
+    port: Annotated[int, Field(ge=0, le=65535), Kind("whole number")] = Field(
+        description="The port to listen on; 0 takes a free one", examples=["8401"]
+    )
+
+
 class Server(Part):
     """Where the proxy listens."""
 
@@ -53,8 +62,15 @@ class Server(Part):
     )
     admin_key: Secret | None = Field(
         None,
-        description="The key for the admin API, which this version does not have yet",
+        description="Who has it may all that the admin API can: keys, teams, budgets; without it"
+        " there is none",
         examples=["${HEDGEROW_ADMIN_KEY}"],
+    )
+    admin: AdminAddress | None = Field(
+        None,
+        description="An address of its own for the admin API: then it is there alone; one worker"
+        " listens on it",
+        examples=["{port: 8401}"],
     )
     max_body_bytes: Bytes = Field(
         32 * 2**20,

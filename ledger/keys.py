@@ -77,7 +77,8 @@ def mint(
 
 
 def label_of(key: str) -> str:
-    return f"{key[: len(PREFIX) + 4]}…{key[-4:]}"
+    """Its ends. Of a secret that somebody chose, the last four characters alone."""
+    return f"{key[: len(PREFIX) + 4] if key.startswith(PREFIX) else 'sk-'}…{key[-4:]}"
 
 
 def hash_of(key: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal, localcontext
 
 from ledger.budgets import Budget, Scope, Threshold, part_of
@@ -103,24 +103,22 @@ def with_limits(
 def limits_in(whose: Whose, budgets: Iterable[Budget]) -> Limits:
     """The limits that `budgets` keep for `whose`; the inverse of `budgets_for`."""
     own = [one for one in budgets if one.scope == whose.scope]
-    by_word = {
-        word: next((one.cap for one in own if one.measure is measure), None)
-        for word, measure in (
-            ("rpm", Measure.REQUESTS),
-            ("tpm", Measure.TOKENS),
-            ("parallel", Measure.PARALLEL),
-        )
-    }
+    caps = {one.measure: one.cap for one in own if one.measure is not Measure.USD}
+    counts = Limits(
+        rpm=caps.get(Measure.REQUESTS),
+        tpm=caps.get(Measure.TOKENS),
+        parallel=caps.get(Measure.PARALLEL),
+    )
     money = money_budget(whose, own)
     if money is None:
-        return Limits(**by_word)
+        return counts
     soft = next((part_of(money.cap, one.part) for one in money.thresholds if one.notify), None)
     refuses = money.most is not None
-    return Limits(
+    return replace(
+        counts,
         usd=Money(money.cap) if refuses else None,
         window=money.window,
         soft=None if soft is None else Money(soft),
-        **by_word,
     )
 
 

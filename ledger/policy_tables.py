@@ -13,6 +13,7 @@ from ledger.errors import NameTaken
 from ledger.keys import KeyRecord
 from ledger.limits import counted_by
 from ledger.owners import Owner, OwnerKind, with_rights
+from ledger.plans import PlanTable
 from ledger.policy_rows import (
     BUDGET,
     KEY,
@@ -34,6 +35,7 @@ POLICY = (
     "ALTER TABLE keys ADD COLUMN earlier_hash BLOB",
     "ALTER TABLE keys ADD COLUMN earlier_label TEXT",
     "ALTER TABLE keys ADD COLUMN earlier_until_ns INTEGER",
+    "CREATE INDEX keys_earlier ON keys (earlier_hash)",
     "CREATE INDEX keys_name ON keys (name)",
     "CREATE INDEX keys_team ON keys (team)",
     "CREATE INDEX keys_user ON keys (user_id)",
@@ -58,10 +60,21 @@ POLICY = (
         id TEXT PRIMARY KEY, budget TEXT NOT NULL, member TEXT, amount INTEGER NOT NULL,
         since_ns INTEGER NOT NULL, until_ns INTEGER NOT NULL, name TEXT NOT NULL
     ) STRICT""",
+    # Limits that many have alike, each counting for itself. terms: as their author wrote them.
+    """CREATE TABLE plans (
+        id TEXT PRIMARY KEY, terms TEXT NOT NULL, created_at_ns INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE plan_uses (
+        owner_kind TEXT NOT NULL, owner_id TEXT NOT NULL, plan TEXT NOT NULL REFERENCES plans,
+        PRIMARY KEY (owner_kind, owner_id)
+    ) STRICT""",
+    "CREATE INDEX plan_uses_plan ON plan_uses (plan)",
 )
 """From the keys and budgets that there were to these tables."""
 
 POLICY_BACK = (
+    "DROP TABLE plan_uses",
+    "DROP TABLE plans",
     "DROP TABLE raises",
     "DROP TABLE owners",
     "DROP INDEX budgets_owner",
@@ -75,6 +88,7 @@ POLICY_BACK = (
     "DROP INDEX keys_user",
     "DROP INDEX keys_team",
     "DROP INDEX keys_name",
+    "DROP INDEX keys_earlier",
     "ALTER TABLE keys DROP COLUMN earlier_until_ns",
     "ALTER TABLE keys DROP COLUMN earlier_label",
     "ALTER TABLE keys DROP COLUMN earlier_hash",
@@ -89,24 +103,25 @@ OWN = ("owners", "raises")
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys are looked for; None is any. is_live: neither revoked nor expired by then (ns)."""
+    """Which keys are looked for; None is any. unrevoked_at_ns: not revoked by then."""
 
     org: str | None = None
     team: str | None = None
     user: str | None = None
     name: str | None = None
-    live_at_ns: int | None = None
+    unrevoked_at_ns: int | None = None
 
 
 class PolicyTable:
     """The policy in an open database. Every method is part of the caller's transaction or view."""
 
     def __init__(self, sql: Sql) -> None:
-        self._sql = sql
+        self.sql = sql
+        self.plans = PlanTable(sql)
 
     def version(self) -> int:
         """Grows with every change, whoever made it."""
-        row = self._sql.execute("SELECT version FROM policy_version").fetchone()
+        row = self.sql.execute("SELECT version FROM policy_version").fetchone()
         if row is None:
             raise AssertionError("policy_version has one row")
         return int(row[0])
@@ -120,7 +135,7 @@ class PolicyTable:
         """
         owners = {(one.kind, one.id): one for one in self._owners("")}
         found: dict[bytes, KeyRecord] = {}
-        for key_hash, earlier_hash, earlier_label, until_ns, *row in self._sql.execute(
+        for key_hash, earlier_hash, earlier_label, until_ns, *row in self.sql.execute(
             f"SELECT hash, earlier_hash, earlier_label, earlier_until_ns, {KEY}"
             " FROM keys ORDER BY created_at_ns, id"
         ):
@@ -137,15 +152,26 @@ class PolicyTable:
         return self._one_key("id = ?", key_id)
 
     def key_of(self, key_hash: bytes) -> KeyRecord | None:
-        """The same by its secret's hash."""
-        return self._one_key("hash = ?", key_hash)
+        """The same by its secret's hash, or by that of the secret before, until it is over."""
+        row = self.sql.execute(
+            f"SELECT hash, earlier_label, earlier_until_ns, {KEY} FROM keys"
+            " WHERE hash = ? OR earlier_hash = ?",
+            (key_hash, key_hash),
+        ).fetchone()
+        if row is None:
+            return None
+        found, earlier_label, until_ns, *rest = row
+        key = key_of(tuple(rest))
+        if bytes(found) == key_hash:
+            return key
+        return replace(key, label=earlier_label, replaced_at_ns=until_ns)
 
     def hash_of(self, key_id: str) -> bytes | None:
-        row = self._sql.execute("SELECT hash FROM keys WHERE id = ?", (key_id,)).fetchone()
+        row = self.sql.execute("SELECT hash FROM keys WHERE id = ?", (key_id,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def _one_key(self, where: str, value: Value) -> KeyRecord | None:
-        row = self._sql.execute(f"SELECT {KEY} FROM keys WHERE {where}", (value,)).fetchone()
+        row = self.sql.execute(f"SELECT {KEY} FROM keys WHERE {where}", (value,)).fetchone()
         return None if row is None else key_of(row)
 
     def key_page(
@@ -153,7 +179,7 @@ class PolicyTable:
     ) -> list[KeyRecord]:
         """Keys by id, which is the order they were made in, beyond the one `after`."""
         where, values = _where(wanted)
-        rows = self._sql.execute(
+        rows = self.sql.execute(
             f"SELECT {KEY} FROM keys WHERE id > ?{where} ORDER BY id LIMIT ? OFFSET ?",
             (after, *values, limit, offset),
         )
@@ -161,13 +187,13 @@ class PolicyTable:
 
     def count_keys(self, wanted: KeyFilter) -> int:
         where, values = _where(wanted)
-        row = self._sql.execute(f"SELECT count(*) FROM keys WHERE 1 = 1{where}", values).fetchone()
+        row = self.sql.execute(f"SELECT count(*) FROM keys WHERE 1 = 1{where}", values).fetchone()
         return 0 if row is None else int(row[0])
 
     def add_key(self, key: KeyRecord, key_hash: bytes) -> None:
         columns = KEY.replace("label", "hash, label", 1)
         row = key_row(key)
-        self._sql.execute(
+        self.sql.execute(
             f"INSERT INTO keys ({columns}) VALUES ({marks(15)})", (row[0], key_hash, *row[1:])
         )
 
@@ -194,27 +220,33 @@ class PolicyTable:
         )
 
     def _written(self, statement: str, values: tuple[Value, ...]) -> bool:
-        return self._sql.execute(statement, values).rowcount > 0
+        return self.sql.execute(statement, values).rowcount > 0
 
     # -- owners
 
     def owner(self, kind: OwnerKind, owner_id: str) -> Owner | None:
         return next(iter(self._owners("WHERE kind = ? AND id = ?", kind, owner_id)), None)
 
-    def owner_page(self, kind: OwnerKind, *, after: str = "", limit: int) -> list[Owner]:
+    def owner_page(
+        self, kind: OwnerKind, *, after: str = "", limit: int, offset: int = 0
+    ) -> list[Owner]:
         """Owners of a kind by id, beyond the one `after`."""
-        where = "WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"
-        return self._owners(where, kind, after, limit)
+        where = "WHERE kind = ? AND id > ? ORDER BY id LIMIT ? OFFSET ?"
+        return self._owners(where, kind, after, limit, offset)
+
+    def count_owners(self, kind: OwnerKind) -> int:
+        row = self.sql.execute("SELECT count(*) FROM owners WHERE kind = ?", (kind,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _owners(self, where: str, *values: Value) -> list[Owner]:
-        rows = self._sql.execute(f"SELECT {OWNER} FROM owners {where}", values)
+        rows = self.sql.execute(f"SELECT {OWNER} FROM owners {where}", values)
         return [owner_of(row) for row in rows]
 
     def add_owner(self, owner: Owner) -> None:
         """Raises NameTaken."""
         if self.owner(owner.kind, owner.id) is not None:
             raise NameTaken(f"there is a {owner} already: choose another id, or update it")
-        self._sql.execute(f"INSERT INTO owners ({OWNER}) VALUES ({marks(9)})", owner_row(owner))
+        self.sql.execute(f"INSERT INTO owners ({OWNER}) VALUES ({marks(9)})", owner_row(owner))
 
     def change_owner(self, owner: Owner) -> bool:
         """Write an owner anew. False if there is no such one."""
@@ -228,6 +260,7 @@ class PolicyTable:
     def remove_owner(self, kind: OwnerKind, owner_id: str) -> bool:
         """Forget what is known of an owner, and its limits. What it spent stays in the books."""
         self.set_limits(kind, owner_id, (), at_ns=0)
+        self.plans.use(kind, owner_id, None)
         return self._written("DELETE FROM owners WHERE kind = ? AND id = ?", (kind, owner_id))
 
     # -- budgets
@@ -249,7 +282,7 @@ class PolicyTable:
         return self._budgets(where, str(kind), owner_id)
 
     def _budgets(self, where: str, *values: Value) -> tuple[Budget, ...]:
-        rows = self._sql.execute(f"SELECT {BUDGET} FROM budgets {where}", values)
+        rows = self.sql.execute(f"SELECT {BUDGET} FROM budgets {where}", values)
         return tuple(budget_of(row) for row in rows)
 
     def add_budget(self, budget: Budget, at_ns: int) -> None:
@@ -262,7 +295,7 @@ class PolicyTable:
         if self.budget(budget.name) is not None:
             raise NameTaken(f"there is a budget {budget.name} already: choose another name")
         row = (*budget_row(budget), at_ns, owner_kind, owner_id)
-        self._sql.execute(f"INSERT INTO budgets ({BUDGET}) VALUES ({marks(12)})", row)
+        self.sql.execute(f"INSERT INTO budgets ({BUDGET}) VALUES ({marks(12)})", row)
 
     def change_budget(self, budget: Budget) -> bool:
         """Write a budget anew; what it has counted stays. False if there is no such one."""
@@ -274,7 +307,7 @@ class PolicyTable:
 
     def remove_budget(self, name: str) -> bool:
         """Count by a budget no more, and forget its increases."""
-        self._sql.execute("DELETE FROM raises WHERE budget = ?", (name,))
+        self.sql.execute("DELETE FROM raises WHERE budget = ?", (name,))
         return self._written("DELETE FROM budgets WHERE name = ?", (name,))
 
     def set_limits(
@@ -299,13 +332,13 @@ class PolicyTable:
 
     def raises(self, now_ns: int = 0) -> tuple[Raise, ...]:
         """The increases that are not over at `now_ns`, in the order they begin."""
-        rows = self._sql.execute(
+        rows = self.sql.execute(
             f"SELECT {RAISE} FROM raises WHERE until_ns > ? ORDER BY since_ns, id", (now_ns,)
         )
         return tuple(Raise(*row) for row in rows)
 
     def add_raise(self, one: Raise) -> None:
-        self._sql.execute(
+        self.sql.execute(
             f"INSERT INTO raises ({RAISE}) VALUES ({marks(7)})",
             (one.id, one.budget, one.member, one.amount, one.since_ns, one.until_ns, one.name),
         )
@@ -324,8 +357,7 @@ def _where(wanted: KeyFilter) -> tuple[str, tuple[Value, ...]]:
         (" AND team = ?", wanted.team),
         (" AND user_id = ?", wanted.user),
         (" AND name = ?", wanted.name),
-        (" AND (expires_at_ns IS NULL OR expires_at_ns > ?)", wanted.live_at_ns),
-        (" AND (revoked_at_ns IS NULL OR revoked_at_ns > ?)", wanted.live_at_ns),
+        (" AND (revoked_at_ns IS NULL OR revoked_at_ns > ?)", wanted.unrevoked_at_ns),
     )
     given = [(text, value) for text, value in named if value is not None]
     return "".join(text for text, _ in given), tuple(value for _, value in given)

@@ -41,6 +41,10 @@ def back(sql: Sql) -> tuple[str, ...]:
             "SELECT label FROM keys WHERE blocked = 1 AND revoked_at_ns IS NULL ORDER BY id"
         )
     ]
+    dropped += [
+        f"plan {plan} goes; what it limits keeps its limits"
+        for (plan,) in sql.execute("SELECT id FROM plans ORDER BY id")
+    ]
     sql.execute(f"DELETE FROM budgets WHERE {_NO_PLACE}")
     sql.execute(
         "UPDATE keys SET revoked_at_ns = created_at_ns WHERE blocked = 1 AND revoked_at_ns IS NULL"

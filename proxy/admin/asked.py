@@ -43,6 +43,16 @@ class Asked:
     def query(self, name: str) -> str | None:
         return self.request.query.get(name)
 
+    def refuse_queries(self, *known: str) -> None:
+        """A filter that is not known would bring too much. Raises Invalid."""
+        if unknown := sorted(set(self.request.query) - set(known)):
+            raise Invalid(
+                f"{unknown[0][:80]} is not honoured here: leave it out, or filter by"
+                f" {', '.join(known) or 'nothing'}",
+                param=unknown[0][:80],
+                code="not_honoured",
+            )
+
     def count(self, name: str, usual: int, most: int) -> int:
         """A whole number from 1 on in the query. Raises Invalid."""
         text = self.query(name)

@@ -9,8 +9,11 @@ from hashlib import sha256
 
 from aiohttp import web
 
-from ledger.errors import NameTaken
+from benchmarks.snapshot import MarketSnapshot
+from ledger.errors import KeyRefused, NameTaken
 from ledger.ids import new_id
+from ledger.keys import KeyRecord, hash_of
+from ledger.policy_tables import PolicyTable
 from proxy.admin.asked import Asked, Story, content_of
 from proxy.admin.books import PolicyBooks
 from proxy.auth import key_sent
@@ -23,16 +26,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class AdminDesk:
-    """admin_key: whoever has it may all that is here. known_models: the names that keys can be
-    given. channels: who is told of soft budgets."""
+    """admin_key: whoever has it may all that is here; None: nobody. snapshot: the market, whose
+    models can be named. channels: who is told of soft budgets."""
 
     books: PolicyBooks
     clock: Clock
     random_bytes: Callable[[int], bytes]
-    admin_key: str
-    known_models: Callable[[], Collection[str]]
+    admin_key: str | None
+    snapshot: Callable[[], MarketSnapshot]
     channels: tuple[str, ...] = ()
     body_timeout_s: float = 30.0
+
+    def known_models(self) -> Collection[str]:
+        return self.snapshot().models
 
     def now_ns(self) -> int:
         return self.clock.now_ns()
@@ -40,10 +46,23 @@ class AdminDesk:
     def new_id(self, prefix: str) -> str:
         return new_id(prefix, self.clock.now_ns(), self.random_bytes)
 
-    def may(self, headers: web.BaseRequest) -> bool:
+    def may(self, request: web.BaseRequest) -> bool:
         """Whether a request comes with the admin key; it takes as long to say no to any other."""
-        sent, ours = key_sent(headers.headers).encode(), self.admin_key.encode()
-        return hmac.compare_digest(sha256(sent).digest(), sha256(ours).digest())
+        if self.admin_key is None:
+            return False
+        sent, ours = key_sent(request.headers), self.admin_key
+        return hmac.compare_digest(sha256(_bytes(sent)).digest(), sha256(_bytes(ours)).digest())
+
+    def own_key(self, table: PolicyTable, request: web.BaseRequest) -> KeyRecord:
+        """The key that a request comes with, while it may be used. Raises NotAuthenticated."""
+        key = table.key_of(hash_of(key_sent(request.headers)))
+        if key is None:
+            raise NotAuthenticated("this needs the admin key, or a key that asks about itself")
+        try:
+            key.check(self.now_ns())
+        except KeyRefused as refused:
+            raise NotAuthenticated(str(refused)) from None
+        return key
 
     def admin(self, story: Story) -> Handler:
         """A story as a handler, for the admin key alone."""
@@ -66,3 +85,7 @@ class AdminDesk:
             raise Conflict(str(taken)) from None
         headers = {"Content-Type": "application/json", "x-request-id": self.new_id("req")}
         return web.Response(body=bodies.encode(told), headers=headers)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # of headers that are no UTF-8

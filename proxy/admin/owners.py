@@ -73,14 +73,17 @@ class OwnerRoutes:
             f"{prefix}/{self.kind}s",
             f"{prefix}/{self.kind}s/{{id}}",
         )
+        blocking = [
+            web.post(f"{one}/block", admin(self._blocking(blocked=True))),
+            web.post(f"{one}/unblock", admin(self._blocking(blocked=False))),
+        ]
         return [
             web.post(all_, admin(self._create)),
             web.get(all_, admin(self._list), allow_head=False),
             web.get(one, admin(self._get), allow_head=False),
             web.patch(one, admin(self._update)),
             web.delete(one, admin(self._delete)),
-            web.post(f"{one}/block", admin(self._blocking(blocked=True))),
-            web.post(f"{one}/unblock", admin(self._blocking(blocked=False))),
+            *(() if self.kind is OwnerKind.TAG else blocking),
         ]
 
     async def _create(self, asked: Asked) -> Told:
@@ -168,7 +171,6 @@ class OwnerRoutes:
 
             def change(table: PolicyTable) -> Told:
                 owner = replace(known_owner(table, self.kind, owner_id), blocked=blocked)
-                refuse_rights_of_tags(owner)
                 table.change_owner(owner)
                 return told_owner(table, owner)
 

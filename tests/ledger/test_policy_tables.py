@@ -130,8 +130,8 @@ def test_pages_of_keys(table: PolicyTable) -> None:
     assert found == [one for one in made if one.principal.team == "b"]
     assert table.count_keys(wanted) == len(found)
     table.revoke_key(made[0].id, 5)
-    assert table.count_keys(KeyFilter(live_at_ns=4)) == 7
-    assert table.count_keys(KeyFilter(live_at_ns=5)) == 6
+    assert table.count_keys(KeyFilter(unrevoked_at_ns=4)) == 7
+    assert table.count_keys(KeyFilter(unrevoked_at_ns=5)) == 6
 
 
 def test_owners_are_read_as_they_were_written(table: PolicyTable) -> None:
@@ -144,7 +144,7 @@ def test_owners_are_read_as_they_were_written(table: PolicyTable) -> None:
     with pytest.raises(NameTaken, match="there is a team research already"):
         table.add_owner(team)
     who = table.keys()[hash_of(secret)].principal
-    assert (who.models, who.org) == ({"oak"}, "acme")
+    assert (who.models, who.org) == (frozenset({"oak"}), "acme")
     assert table.change_owner(replace(team, blocked=True))
     with pytest.raises(KeyRefused, match="team research is blocked"):
         table.keys()[hash_of(secret)].check(6)
@@ -193,6 +193,7 @@ def test_raises_end(table: PolicyTable) -> None:
 
 
 BUDGET = Budget("b", Scope(), Window.DAY, "UTC", Money(1))
+BUDGET2 = replace(BUDGET, name="user u usd")
 TEAM = Owner(OwnerKind.TEAM, "t", 1)
 CHANGES: dict[str, Callable[[PolicyTable, KeyRecord], object]] = {
     "add_key": lambda table, _key: make_key(table),
@@ -209,7 +210,6 @@ CHANGES: dict[str, Callable[[PolicyTable, KeyRecord], object]] = {
     "add_raise": lambda table, _key: table.add_raise(Raise("r2", "b", None, 1, 0, 9, "x")),
     "end_raise": lambda table, _key: table.end_raise("r", 1),
 }
-BUDGET2 = replace(BUDGET, name="user u usd")
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)

@@ -8,12 +8,16 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import aiohttp
 from aiohttp.test_utils import TestServer
 
+from benchmarks.observations import UNSEEN
+from benchmarks.offers import Offer
+from benchmarks.snapshot import Listing, MarketSnapshot
 from ledger.keys import hash_of
 from ledger.policy_tables import PolicyTable
 from ledger.principals import Principal
@@ -32,6 +36,13 @@ T = TypeVar("T")
 ADMIN = "sk-admin-of-these-tests"
 LIMITS = ServerLimits(
     body_bytes=2**20, header_bytes=2**13, body_timeout_s=5.0, idle_timeout_s=5.0, drain_s=0.0
+)
+
+
+SNAPSHOT = MarketSnapshot(
+    1,
+    datetime(2027, 1, 1, tzinfo=UTC),
+    {"oak": (Listing(Offer("a", "oak-70b"), None, UNSEEN),), "elm": ()},
 )
 
 
@@ -125,7 +136,7 @@ async def admin_server(
             clock=clock,
             random_bytes=secrets.token_bytes,
             admin_key=ADMIN,
-            known_models=lambda: ("oak", "elm"),
+            snapshot=lambda: SNAPSHOT,
             channels=("ops",),
         )
         house = cast("House", _Parts(clock, secrets.token_bytes))

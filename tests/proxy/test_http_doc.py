@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from proxy.admin.desk import AdminDesk
+from proxy.admin.routes import admin_routes, own_routes
 from proxy.batches.routes import BatchDesk
 from proxy.errors import ProxyError, Refused
 from proxy.house import House
@@ -14,7 +16,9 @@ from proxy.server import PREFIXES, ServerLimits, application
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-
+PAGES = [PAGE] + [
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("admin.md", "litellm.md")
+]
 
 LIMITS = ServerLimits(
     body_bytes=1, header_bytes=1, body_timeout_s=1.0, idle_timeout_s=1.0, drain_s=0.0
@@ -23,6 +27,7 @@ LIMITS = ServerLimits(
 
 _NOBODY = cast("Any", None)
 DESK = BatchDesk(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
+ADMIN = AdminDesk(_NOBODY, _NOBODY, bytes, None, _NOBODY)
 
 
 def all_errors(root: type[ProxyError] = ProxyError) -> Iterator[type[ProxyError]]:
@@ -32,15 +37,27 @@ def all_errors(root: type[ProxyError] = ProxyError) -> Iterator[type[ProxyError]
 
 
 def test_every_route_is_documented_and_the_other_way_round() -> None:
-    """The page names each route once, under /v1; each of those is there under every prefix."""
-    app = application(cast("House", None), LIMITS, DESK)
+    """The pages name each route once, under /v1; each of those is there under every prefix.
+
+    What is said of teams holds for every kind of owner.
+    """
+    own = [route for prefix in PREFIXES for route in own_routes(ADMIN, prefix)]
+    app = application(cast("House", None), LIMITS, DESK, [*own, *admin_routes(ADMIN)])
     routes = {
         (route.method, re.sub(r":[^}]*", "", route.resource.canonical))
         for route in app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    documented = set(re.findall(r"^\| `(GET|POST|DELETE) (/[^`]+)`", PAGE, flags=re.MULTILINE))
-    named = {(method, path) for method, path in routes if not path.startswith("/api")}
+    rows = re.findall(
+        r"^\| `(GET|POST|PUT|PATCH|DELETE) (/[^`]+)`", "\n".join(PAGES), flags=re.MULTILINE
+    )
+    documented = set(rows)
+    assert len(documented) == len(rows)
+    named = {
+        (method, re.sub("^/admin/api/(orgs|users|tags)", "/admin/api/teams", path))
+        for method, path in routes
+        if not path.startswith("/api")
+    }
     assert documented == named
     for method, path in documented:
         if path.startswith("/v1"):

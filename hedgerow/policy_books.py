@@ -1,0 +1,52 @@
+"""The books as the admin API has them: changes by the worker's writer, reads beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import TypeVar
+
+from hedgerow.books import opened_sql
+from hedgerow.config import Config
+from ledger.book import Book
+from ledger.policy_tables import PolicyTable
+from ledger.request_table import RequestTable
+from ledger.requests import RequestRecord
+from ledger.sql import Sql
+from proxy.admin.books import FileBudget
+
+T = TypeVar("T")
+
+READS_AT_ONCE = 2
+"""Each has a connection of its own: what it sums up keeps no request waiting."""
+
+
+class BookPolicy:
+    """A worker's book, for its admin API."""
+
+    def __init__(self, book: Book, config: Config) -> None:
+        self._book = book
+        self._ledger = config.ledger
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        file = f"a policy file of {config.path}"
+        self._file_budgets = {one.name: FileBudget(one.budget(), file) for one in config.budgets}
+
+    @property
+    def file_budgets(self) -> Mapping[str, FileBudget]:
+        return self._file_budgets
+
+    async def change(self, work: Callable[[PolicyTable], T]) -> T:
+        return await self._book.run(lambda store: work(store.policy))
+
+    async def read(self, look: Callable[[Sql], T]) -> T:
+        await self._book.folded()
+        async with self._reads:
+            return await asyncio.to_thread(self._seen, look)
+
+    def _seen(self, look: Callable[[Sql], T]) -> T:
+        with closing(opened_sql(self._ledger, create=False)) as sql, sql.view():
+            return look(sql)
+
+    async def request(self, request_id: str) -> RequestRecord | None:
+        return await self.read(lambda sql: RequestTable(sql).one(request_id))

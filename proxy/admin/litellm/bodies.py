@@ -1,0 +1,48 @@
+"""Bodies of LiteLLM's management routes: what is not honoured is refused, never dropped."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from proxy.admin.asked import Asked
+from proxy.errors import Invalid
+from proxy.wires import body as bodies
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_NOTHING = (b"null", b"false", b"{}", b"[]", b'""', b"0", b"0.0")
+"""Values by which clients write out what they do not want."""
+
+NOTES = "litellm"
+"""Where metadata keeps what LiteLLM's routes tell and nothing here acts by."""
+
+
+def body_of(asked: Asked, kind: type[T], what: str) -> T:
+    """Raises Invalid, naming a field that is not honoured, or does not fit."""
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    content = asked.content or b"{}"
+    tree = bodies.read(bodies.tree_of, content, what)
+    for name, value in tree.items():
+        if name not in known and bytes(value).replace(b" ", b"") not in _NOTHING:
+            raise Invalid(
+                f"{name[:80]} is not honoured here: leave it out (docs/litellm.md says what is)",
+                param=name[:80],
+                code="not_honoured",
+            )
+    return bodies.read(msgspec.json.Decoder(kind).decode, content, what)
+
+
+def with_notes(metadata: dict[str, Any], notes: dict[str, Any]) -> dict[str, Any]:
+    """Metadata to keep; notes that are None are left out."""
+    own = {name: value for name, value in metadata.items() if name != NOTES}
+    kept = {name: value for name, value in notes.items() if value is not None}
+    return own | ({NOTES: kept} if kept else {})
+
+
+def apart(metadata: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an owner wrote, and the notes beside it."""
+    own: dict[str, Any] = msgspec.json.decode(metadata)
+    notes = own.pop(NOTES, {})
+    return own, notes if isinstance(notes, dict) else {}
