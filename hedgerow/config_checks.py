@@ -108,7 +108,7 @@ _IDENTITY = ("provider", "model", "region", "quantization", "service_tier")
 
 def check_admin(source: Source) -> None:
     """An admin API has a key."""
-    server = _mapping(source.data.get("server"))
+    server = mapping_in(source.data.get("server"))
     if server.get("admin") is not None and "admin_key" not in server:
         hint = "add server.admin_key: ${HEDGEROW_ADMIN_KEY}"
         source.refuse(("server", "admin"), "is an address that nobody could use", hint)

@@ -31,6 +31,7 @@ from ledger.journal import END_BYTES, Journal, Place
 from ledger.journal_records import Ended, encode, held_of, posted_of
 from ledger.keys import hash_of
 from ledger.money import Money
+from ledger.notices import Notice
 from ledger.policy import Drawing, Policy, Rules
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
@@ -38,6 +39,7 @@ from ledger.slices import Open, Slice, Slices, least_usd
 from ledger.store import Store
 from ledger.stored_holds import StoredHolds
 from ledger.syncing import Syncing
+from ledger.telling import Telling
 from ledger.writer import Writer
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ log = logging.getLogger("hedgerow.ledger")
 
 ENDS_AT_ONCE = 64
 """How many ends of a batch go into one turn of the writer."""
+NOTICES_REMEMBERED = 10_000
 CLOSE_S = 5.0
 """How long what is left of the journal may take at the end; the next start folds the rest."""
 
@@ -89,6 +92,7 @@ class Book:
         self._slices = Slices()
         self._open: dict[str, Open] = {}
         self._unwritten: list[bytes] = []
+        self._told: set[str] = set()
         self._syncing = Syncing(journal) if durability == "disk" else None
         self._grants = Grants(
             store, self._writer, writer_id, self._slices, times.now_ns, times.sleep
@@ -96,6 +100,9 @@ class Book:
         self._folding = Folding(
             *(store, self._writer, writer_id, journal, Folder(journal, folded)),
             *(self._slices, times.now_ns),
+        )
+        store.writers.watch(
+            Telling(store.leases, store.outbox, lambda: self._policy, times.now_ns).crossed
         )
         self._following = Following(
             *(store, self._writer, writer_id, self._slices, self._grants, times.now_ns),
@@ -304,6 +311,15 @@ class Book:
         )
 
     # -- what is remembered beside the money
+
+    def tell(self, notice: Notice) -> None:
+        """Put a notice into the outbox, unless it is there already. Nobody waits for it."""
+        if len(self._told) >= NOTICES_REMEMBERED:
+            self._told.clear()
+        if notice.id not in self._told:
+            self._told.add(notice.id)
+            at_ns = notice.at_ns
+            self._writer.tell(lambda: self._store.outbox.add(notice, at_ns))
 
     def remember(self, record: RequestRecord) -> None:
         """Keep what was decided for a request. Nobody waits for it, and no money hangs on it:

@@ -68,7 +68,7 @@ class Policy:
         return self._key_by_id.get(key_id)
 
     def drawing(self, subject: Subject, at_ns: int) -> Drawing:
-        """What an attempt at `at_ns` draws on.
+        """What an attempt at `at_ns` draws on; before it has a provider, whatever that will be.
 
         Within their windows that is the same for every request of a key, and remembered.
         """
@@ -86,6 +86,8 @@ class Policy:
 
     def _drawing(self, subject: Subject, at_ns: int) -> Drawing:
         budgets = (*self._common, *self._of_key.get(subject.principal.key_id, ()))
+        if not subject.provider:
+            budgets = tuple(one for one in budgets if one.scope.provider is None)
         accounts = accounts_of(budgets, subject, _instant(at_ns), self.raises)
         edges = [edge for one in self.raises for edge in (one.since_ns, one.until_ns)]
         since = [one.window_start_ns for one in accounts]

@@ -12,9 +12,11 @@ from ledger.claim_table import ClaimTable
 from ledger.hold_table import HoldTable
 from ledger.interned import Interned
 from ledger.lease_table import LeaseTable
+from ledger.outbox_table import OutboxTable
 from ledger.policy_tables import PolicyTable
 from ledger.request_table import RequestTable
 from ledger.sql import Sql
+from ledger.write_off_table import WriteOffTable
 from ledger.writer_table import WriterTable
 
 
@@ -28,6 +30,8 @@ class Store:
         self.writers = WriterTable(sql, self._interned)
         self.holds = HoldTable(sql, self._interned, self.leases, self.writers)
         self.policy = PolicyTable(sql)
+        self.outbox = OutboxTable(sql)
+        self.write_offs = WriteOffTable(sql)
         self.claims = ClaimTable(sql)
         self.requests = RequestTable(sql)
 

@@ -66,6 +66,12 @@ class WriterTable:
     def __init__(self, sql: Sql, interned: Interned) -> None:
         self._sql = sql
         self._interned = interned
+        self._watch: Callable[[list[Posted]], None] | None = None
+
+    def watch(self, call: Callable[[list[Posted]], None]) -> None:
+        """Have it called after each `write` with what that has done to accounts, in the same
+        transaction."""
+        self._watch = call
 
     def open(self, name: str, now_ns: int) -> tuple[int, Place]:
         """A writer's number, and how far its journal is folded. It counts as open until `close`."""
@@ -140,7 +146,10 @@ class WriterTable:
             "UPDATE writers SET seq = ?, head = ? WHERE id = ?", (seq, head, writer_id)
         )
         upsert(self._sql, rollups)
-        return self._balance(writer_id, changes, held_now)
+        posts = self._balance(writer_id, changes, held_now)
+        if self._watch is not None:
+            self._watch(posts)
+        return posts
 
     def posted(self, ends: Iterable[tuple[Held, Ended]]) -> list[Posted]:
         """What `write` has returned for these, if nobody has heard it."""
@@ -197,18 +206,20 @@ class WriterTable:
         ids = {key: self._interned.account(key) for key in changes}
         for key in sorted(changes, key=ids.__getitem__):
             change = changes[key]
-            row = self._sql.execute(
-                "UPDATE accounts SET posted = posted + ?, leased = leased - ? WHERE id = ?"
-                " RETURNING posted, pending, leased",
-                (change.spent, change.covered, ids[key]),
-            ).fetchone()
-            if row is None:
-                raise AssertionError(f"the account {key} is gone")
-            self._sql.execute(
+            lease = self._sql.execute(
                 "UPDATE leases SET amount = amount - ?, held = ?"
                 " WHERE writer_id = ? AND account_id = ?",
                 (change.covered, held_now(key), writer_id, ids[key]),
             )
+            # A lease that was written off covers nothing any more.
+            covered = change.covered if lease.rowcount else 0
+            row = self._sql.execute(
+                "UPDATE accounts SET posted = posted + ?, leased = leased - ? WHERE id = ?"
+                " RETURNING posted, pending, leased",
+                (change.spent, covered, ids[key]),
+            ).fetchone()
+            if row is None:
+                raise AssertionError(f"the account {key} is gone")
             found.append(Posted(key, change.spent, row[0], row[1], row[2]))
         return found
 
