@@ -7,7 +7,7 @@ whose thresholds say something.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +52,8 @@ class Following:
         slices: Slices,
         grants: Grants,
         clock_ns: Callable[[], int],
+        monotonic_s: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
         rules: Rules,
         policy: Policy,
         on_policy: Callable[[Policy], None],
@@ -62,6 +64,8 @@ class Following:
         self._slices = slices
         self._grants = grants
         self._clock_ns = clock_ns
+        self._monotonic_s = monotonic_s
+        self._sleep = sleep
         self._rules = rules
         self._policy = policy
         self._on_policy = on_policy
@@ -85,15 +89,14 @@ class Following:
     async def _follow(self) -> None:
         looked_ns, polls = self._clock_ns(), 0
         while True:
-            await asyncio.sleep(POLL_S)
+            await self._sleep(POLL_S)
             polls += 1
             now_ns = self._clock_ns()
             if self._policy.has_edge_between(looked_ns, now_ns):
                 self._grants.give_back(self._slices)  # some caps are others from now on
             looked_ns = now_ns
             if polls % TIDY_EVERY == 0:
-                loop_s = asyncio.get_running_loop().time()
-                self._grants.close(self._slices.idle(now_ns, loop_s))
+                self._grants.give_back(self._slices.idle(now_ns, self._monotonic_s()))
             watched = self._watched() if polls % WATCH_EVERY == 0 else []
             is_alive = polls % SEEN_EVERY == 0
             with suppress(
@@ -146,7 +149,7 @@ class Following:
                     == FORGOTTEN_AT_ONCE
                 ):
                     pass
-            await asyncio.sleep(FORGET_EVERY_S)
+            await self._sleep(FORGET_EVERY_S)
 
 
 def read_policy(store: Store, rules: Rules, now_ns: int) -> Policy:
