@@ -102,8 +102,7 @@ class Book:
         )
         self._following = Following(
             *(store, self._writer, writer_id, self._slices, self._grants),
-            *(times.now_ns, times.monotonic_s, times.sleep),
-            *(rules, policy, self._follow),
+            *(times.now_ns, times.monotonic_s, rules, policy, self._follow),
         )
         self.stored = StoredHolds(
             *(store, self._writer, writer_id, self._slices, self._grants, self._accounts_of),

@@ -7,7 +7,7 @@ whose thresholds say something.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +53,6 @@ class Following:
         grants: Grants,
         clock_ns: Callable[[], int],
         monotonic_s: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
         rules: Rules,
         policy: Policy,
         on_policy: Callable[[Policy], None],
@@ -65,7 +64,6 @@ class Following:
         self._grants = grants
         self._clock_ns = clock_ns
         self._monotonic_s = monotonic_s
-        self._sleep = sleep
         self._rules = rules
         self._policy = policy
         self._on_policy = on_policy
@@ -89,7 +87,7 @@ class Following:
     async def _follow(self) -> None:
         looked_ns, polls = self._clock_ns(), 0
         while True:
-            await self._sleep(POLL_S)
+            await asyncio.sleep(POLL_S)
             polls += 1
             now_ns = self._clock_ns()
             if self._policy.has_edge_between(looked_ns, now_ns):
@@ -149,7 +147,7 @@ class Following:
                     == FORGOTTEN_AT_ONCE
                 ):
                     pass
-            await self._sleep(FORGET_EVERY_S)
+            await asyncio.sleep(FORGET_EVERY_S)
 
 
 def read_policy(store: Store, rules: Rules, now_ns: int) -> Policy:
