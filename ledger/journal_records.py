@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from ledger.attempts import Attempt, Settlement
-from ledger.budgets import AccountKey
+from ledger.budgets import Account, AccountKey
 from ledger.entries import Drawn, Kind
 from ledger.measures import Measure
 from ledger.rates import CardRow
@@ -94,7 +94,11 @@ def subject_key(attempt: Attempt) -> SubjectKey:
     )
 
 
-def held_of(
+def held_of(attempt: Attempt, accounts: tuple[Account, ...]) -> Held:
+    return held_in(attempt, tuple([(one.key, attempt.reserves(one.measure)) for one in accounts]))
+
+
+def held_in(
     attempt: Attempt, accounts: tuple[tuple[AccountKey, int], ...], covered: tuple[bool, ...] = ()
 ) -> Held:
     return Held(

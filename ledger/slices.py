@@ -15,7 +15,7 @@ from ledger.attempts import Attempt, Settlement
 from ledger.budgets import Account, AccountKey
 from ledger.entries import Drawn
 from ledger.journal import END_BYTES, END_BYTES_OF_ACCOUNT
-from ledger.journal_records import Held, held_of
+from ledger.journal_records import Held, held_in
 from ledger.lease_table import Standing
 from ledger.measures import Measure
 from ledger.money import Money
@@ -112,7 +112,7 @@ class Open:
         accounts = tuple(
             [(one.key, amount) for one, amount in zip(self.slices, self.amounts, strict=True)]
         )
-        return held_of(self.attempt, accounts, () if all(self.covered) else self.covered)
+        return held_in(self.attempt, accounts, () if all(self.covered) else self.covered)
 
     def release(self) -> None:
         """Its hold is over, and nothing is spent."""
