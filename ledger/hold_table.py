@@ -74,7 +74,7 @@ class HoldTable:
             "holds",
             _HOLD,
             [
-                self._row(held_of(hold.attempt, _reserved(hold.attempt, drawn)), expires_at_ns)
+                self._row(held_of(hold.attempt, drawn), expires_at_ns)
                 for hold, drawn in zip(holds, own, strict=True)
             ],
         )
@@ -237,10 +237,6 @@ class HoldTable:
             known,
         )
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
-
-
-def _reserved(attempt: Attempt, accounts: Sequence[Account]) -> tuple[tuple[AccountKey, int], ...]:
-    return tuple((one.key, attempt.reserves(one.measure)) for one in accounts)
 
 
 def _open_hold(held: Held) -> OpenHold:
