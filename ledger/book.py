@@ -21,21 +21,21 @@ from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import Account, Subject
 from ledger.directives import NOTHING, Directives
 from ledger.entries import Kind
-from ledger.errors import KeyRefused, StoreUnavailable
+from ledger.errors import KeyRefused, RowRefused, StoreUnavailable
 from ledger.folder import Folder
 from ledger.folding import Folding
 from ledger.following import Following
 from ledger.grants import Grants, Short
 from ledger.idempotency import Claim
-from ledger.journal import END_BYTES, Journal, Place
-from ledger.journal_records import Ended, encode, held_of, posted_of
+from ledger.journal import Journal, Place
+from ledger.journal_records import Ended, encode, posted_of
 from ledger.keys import hash_of
 from ledger.money import Money
 from ledger.notices import Notice
 from ledger.policy import Drawing, Policy, Rules
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
-from ledger.slices import Open, Slice, Slices, least_usd
+from ledger.slices import Open, Slice, Slices, amounts_of, least_usd
 from ledger.store import Store
 from ledger.stored_holds import StoredHolds
 from ledger.syncing import Syncing
@@ -91,7 +91,10 @@ class Book:
         self._writer = Writer(store, asyncio.get_running_loop())
         self._slices = Slices()
         self._open: dict[str, Open] = {}
-        self._unwritten: list[bytes] = []
+        self._unwritten: list[tuple[bytes, int]] = []
+        """Ends that a failing disk did not take, and the room that is kept for them."""
+        self._kept_free = 0
+        """Room in the journal for the end of every hold: a full disk refuses holds, no charges."""
         self._told: set[str] = set()
         self._syncing = Syncing(journal) if durability == "disk" else None
         self._grants = Grants(
@@ -99,14 +102,14 @@ class Book:
         )
         self._folding = Folding(
             *(store, self._writer, writer_id, journal, Folder(journal, folded)),
-            *(self._slices, times.now_ns),
+            *(self._slices, self._grants, times.now_ns),
         )
         store.writers.watch(
             Telling(store.leases, store.outbox, lambda: self._policy, times.now_ns).crossed
         )
         self._following = Following(
-            *(store, self._writer, writer_id, self._slices, self._grants, times.now_ns),
-            *(rules, policy, self._follow),
+            *(store, self._writer, writer_id, self._slices, self._grants),
+            *(times.now_ns, times.monotonic_s, rules, policy, self._follow),
         )
         self.stored = StoredHolds(
             *(store, self._writer, writer_id, self._slices, self._grants, self._accounts_of),
@@ -181,35 +184,39 @@ class Book:
 
     async def _held(self, slices: tuple[Slice, ...], make: Callable[[], Attempt]) -> Hold:
         attempt = make()
-        uncovered: Sequence[Slice] = ()
-        if self._slices.short(slices, attempt):
+        amounts = amounts_of(slices, attempt)
+        if self._slices.short(slices, amounts):
 
             def short() -> Short:
-                nonlocal attempt
+                nonlocal attempt, amounts
                 attempt = make()
-                return self._slices.short(slices, attempt)
+                amounts = amounts_of(slices, attempt)
+                return self._slices.short(slices, amounts)
 
             try:
-                await self._grants.fill(short)
+                await self._grants.fill(slices, short)
             except StoreUnavailable:
-                uncovered = [part for part, _ in self._slices.short(slices, attempt)]
-                if not all(part.may_go_on for part in uncovered):
+                missing = self._slices.short(slices, amounts)
+                if any(needed > part.free and not part.may_go_on for part, needed in missing):
                     raise
-        accounts = tuple([part.account for part in slices])
-        # Room for the end of every hold stays free: a full disk refuses holds, never charges.
-        self._journal.append(
-            encode(held_of(attempt, accounts)), keep_free=END_BYTES * (len(self._open) + 1)
-        )
         would_block = tuple(
             [
                 part.account.budget
-                for part in slices
-                if part.account.is_shadow and not part.would_fit(attempt.reserves(part.measure))
+                for part, amount in zip(slices, amounts, strict=True)
+                if part.account.is_shadow and not part.would_fit(amount)
             ]
         )
-        self._open[attempt.id] = self._slices.take(
-            slices, attempt, self._times.monotonic_s(), uncovered
-        )
+        if attempt.id in self._open:
+            raise RowRefused(f"{attempt.id} is held already; this is a fault in Hedgerow")
+        taken = self._slices.take(slices, attempt, amounts, self._times.monotonic_s())
+        keep_free = self._kept_free + taken.end_bytes
+        try:
+            self._journal.append(encode(taken.record()), keep_free=keep_free)
+        except BaseException:
+            taken.release()
+            raise
+        self._open[attempt.id], self._kept_free = taken, keep_free
+        accounts = tuple([part.account for part in slices])
         hold = Hold(attempt, accounts, least_usd(slices), would_block)
         if self._syncing is not None:
             try:
@@ -227,7 +234,7 @@ class Book:
         taken = self._open.pop(hold.attempt.id, None)
         if taken is None:
             return await self.stored.post(hold, end)
-        self._write(encode(posted_of(hold.attempt, end, taken.spend(end))))
+        self._write(encode(posted_of(hold.attempt, end, taken.spend(end))), taken.end_bytes)
         if self._syncing is not None:
             await asyncio.shield(self._syncing.synced())
         return least_usd(taken.slices)
@@ -240,17 +247,23 @@ class Book:
             await self.stored.void(attempt_id, reason)
             return
         taken.release()
-        self._write(encode(Ended(attempt_id, Kind.VOIDED, self._times.now_ns(), reason)))
+        end = Ended(attempt_id, Kind.VOIDED, self._times.now_ns(), reason)
+        self._write(encode(end), taken.end_bytes)
 
-    def _write(self, end: bytes) -> None:
+    def _write(self, end: bytes, kept_free: int) -> None:
         """Into the journal. Its room was kept free: it fails with a disk that fails."""
-        self._unwritten.append(end)
+        self._unwritten.append((end, kept_free))
         try:
-            while self._unwritten:
-                self._journal.append(self._unwritten[0])
-                del self._unwritten[0]
+            self._write_all()
         finally:
             self._folding.soon()
+
+    def _write_all(self) -> None:
+        while self._unwritten:
+            end, kept_free = self._unwritten[0]
+            self._journal.append(end)
+            self._kept_free -= kept_free
+            del self._unwritten[0]
 
     async def post_all(self, ends: Iterable[tuple[Hold, Settlement]]) -> Money | None:
         """Post many, as far as they go: one that is refused keeps no other from its charge.
@@ -271,18 +284,24 @@ class Book:
         self, subject: Subject, at_ns: int, more: tuple[Account, ...]
     ) -> tuple[Slice, ...]:
         slices = self._drawn(self._policy.drawing(subject, at_ns))
-        return (*slices, *self._slices.of(more)) if more else slices
+        if more:
+            slices = (*slices, *self._slices.of(more))
+            self._grants.return_surplus()
+        return slices
 
     def _drawn(self, drawing: Drawing) -> tuple[Slice, ...]:
         if drawing.epoch != self._slices.epoch:
             drawing.slices, drawing.epoch = self._slices.of(drawing.accounts), self._slices.epoch
+            self._grants.return_surplus()
         return drawing.slices
 
     async def _known(self, slices: tuple[Slice, ...]) -> None:
         """Wait until the store was asked about each of them, once."""
         if any(one.room is None for one in slices):
             with suppress(StoreUnavailable):  # whoever holds will be told
-                await self._grants.fill(lambda: [(one, 0) for one in slices if one.room is None])
+                await self._grants.fill(
+                    slices, lambda: [(one, 0) for one in slices if one.room is None]
+                )
 
     # -- idempotency keys
 
@@ -356,10 +375,12 @@ class Book:
         """
         await self._following.stop()
         try:
+            self._write_all()
             async with asyncio.timeout(CLOSE_S):
                 await self.folded()
             is_done = not self._open and not self._unwritten
             if is_done:
+                self._journal.seal()
                 await self._writer.submit(self._sign_off)
         except (StoreUnavailable, TimeoutError) as error:
             log.error("the rest of the journal is folded at the next start: %s", error)

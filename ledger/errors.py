@@ -22,6 +22,7 @@ LedgerError
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -75,7 +76,11 @@ class StoreUnavailable(StoreError):
 
 
 class CommitUnknown(StoreUnavailable):
-    pass
+    """is_committed: asks the database again; raises StoreUnavailable while it cannot be asked."""
+
+    def __init__(self, message: str, is_committed: Callable[[], bool]) -> None:
+        super().__init__(message)
+        self.is_committed = is_committed
 
 
 class StoreInUse(StoreError):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from ledger.errors import StoreUnavailable
 from ledger.folder import Batch, Folder
+from ledger.grants import Grants
 from ledger.journal import START, Journal, Place
 from ledger.slices import Slices
 from ledger.store import Store
@@ -38,6 +40,7 @@ class Folding:
         journal: Journal,
         folder: Folder,
         slices: Slices,
+        grants: Grants,
         clock_ns: Callable[[], int],
     ) -> None:
         self._store = store
@@ -46,10 +49,11 @@ class Folding:
         self._journal = journal
         self._folder = folder
         self._slices = slices
+        self._grants = grants
         self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_folding = False
+        self._is_folding = self._is_over = False
         self._needed_from = START
         self._again_s = FOLD_AGAIN_S
         self._waiting: list[asyncio.Future[None]] = []
@@ -58,7 +62,7 @@ class Folding:
 
     def soon(self) -> None:
         """There is something new in the journal."""
-        if self._timer is None and not self._is_folding:
+        if self._timer is None and not self._is_folding and not self._is_over:
             self._timer = self._loop.call_later(FOLD_EVERY_S, self._begin)
 
     @property
@@ -79,6 +83,7 @@ class Folding:
             await waiting
 
     def stop(self) -> None:
+        self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -108,7 +113,8 @@ class Folding:
             # An earlier transaction happened after all, though its answer was lost.
             return batch, writers.posted(batch.ends)
         posts = writers.write(self._writer_id, batch.ends, self._slices.held)
-        self._journal.prepare()
+        with suppress(StoreUnavailable):  # a full disk is no reason not to make room on it
+            self._journal.prepare()
         return batch, posts
 
     def _done(self, made: asyncio.Future[tuple[Batch, list[Posted]] | None]) -> None:
@@ -121,7 +127,8 @@ class Folding:
         if folded is not None:
             batch, posts = folded
             self._needed_from = self._folder.done(batch)
-            self._slices.folded(posts)
+            self._slices.folded(posts, self._clock_ns())
+            self._grants.return_surplus()
         self._wake(None)
         if self.is_behind:
             self.soon()
@@ -131,7 +138,8 @@ class Folding:
         if self.error is None:
             log.error("the journal waits, the books cannot be written: %s", error)
         self.error = error
-        self._timer = self._loop.call_later(self._again_s, self._begin)
+        if not self._is_over:
+            self._timer = self._loop.call_later(self._again_s, self._begin)
         self._again_s = min(2 * self._again_s, LONGEST_AGAIN_S)
         self._wake(error)
 

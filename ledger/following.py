@@ -52,6 +52,7 @@ class Following:
         slices: Slices,
         grants: Grants,
         clock_ns: Callable[[], int],
+        monotonic_s: Callable[[], float],
         rules: Rules,
         policy: Policy,
         on_policy: Callable[[Policy], None],
@@ -62,6 +63,7 @@ class Following:
         self._slices = slices
         self._grants = grants
         self._clock_ns = clock_ns
+        self._monotonic_s = monotonic_s
         self._rules = rules
         self._policy = policy
         self._on_policy = on_policy
@@ -92,8 +94,7 @@ class Following:
                 self._grants.give_back(self._slices)  # some caps are others from now on
             looked_ns = now_ns
             if polls % TIDY_EVERY == 0:
-                loop_s = asyncio.get_running_loop().time()
-                self._grants.close(self._slices.idle(now_ns, loop_s))
+                self._grants.give_back(self._slices.idle(now_ns, self._monotonic_s()))
             watched = self._watched() if polls % WATCH_EVERY == 0 else []
             is_alive = polls % SEEN_EVERY == 0
             with suppress(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from ledger.budgets import AccountKey
@@ -25,6 +27,20 @@ RECALL_S = 0.6
 RECALL_POLL_S = 0.05
 
 Short = Sequence[tuple[Slice, int]]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What those who wait for a slice need of it: the least that one of them needs, and all."""
+
+    part: Slice
+    least: int
+    most: int = 0
+
+    @property
+    def want(self) -> Want:
+        free = self.part.free
+        return Want(self.part.account, max(0, self.least - free), max(0, self.most - free))
 
 
 class Grants:
@@ -45,39 +61,38 @@ class Grants:
         self._slices = slices
         self._clock_ns = clock_ns
         self._sleep = sleep
-        self._needs: dict[AccountKey, tuple[Slice, int, int]] = {}
-        """Of each slice: the least that somebody needs, and what all need together."""
+        self._asked: dict[AccountKey, _Asked] = {}
         self._next: asyncio.Future[Mapping[AccountKey, Granted]] | None = None
         self._is_asking = False
 
-    async def fill(self, short: Callable[[], Short]) -> None:
-        """Ask until nothing is `short` any more; that is looked at again after each answer.
+    async def fill(self, slices: Iterable[Slice], short: Callable[[], Short]) -> None:
+        """Ask until none of the slices is `short` any more; that is looked at after each answer.
 
         Raises BudgetExceeded for the first budget that has not so much left, StoreUnavailable if
         the store does not answer in time.
         """
         waited_s = 0.0
-        while missing := short():
-            granted = await self._ask(missing)
-            refused = [
-                (part, needed, said)
-                for part, needed in missing
-                if (said := granted[part.account.key]).amount == 0
-                and part.refuses
-                and needed > part.free
-            ]
-            if not refused:
-                continue
-            hopeless = [one for one in refused if not one[2].lent]
-            if hopeless or waited_s >= RECALL_S:
-                raise _exceeded(*(hopeless or refused)[0])
-            await self._sleep(RECALL_POLL_S)
-            waited_s += RECALL_POLL_S
+        with self._slices.waited_for(slices):
+            while missing := short():
+                granted = await self._ask(missing)
+                refused = [
+                    (part, needed, granted[part.key])
+                    for part, needed in missing
+                    if part.refuses and needed > part.free + max(0, granted[part.key].standing.room)
+                ]
+                if not refused:
+                    continue
+                hopeless = [one for one in refused if not one[2].lent]
+                if hopeless or waited_s >= RECALL_S:
+                    raise _exceeded(*(hopeless or refused)[0])
+                await self._sleep(RECALL_POLL_S)
+                waited_s += RECALL_POLL_S
 
     async def _ask(self, short: Short) -> Mapping[AccountKey, Granted]:
         for part, needed in short:
-            _, least, most = self._needs.get(part.account.key, (part, needed, 0))
-            self._needs[part.account.key] = (part, min(needed, least), needed + most)
+            asked = self._asked.setdefault(part.key, _Asked(part, needed))
+            asked.least = min(asked.least, needed)
+            asked.most += needed
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         answer = self._next
@@ -92,25 +107,28 @@ class Grants:
             ) from None
 
     def _send(self) -> None:
-        answer = self._next
+        asked, answer = tuple(self._asked.values()), self._next
         if answer is None:
             return
-        # What is free meanwhile need not be asked for.
-        wants = [
-            Want(part.account, max(0, least - part.free), max(0, most - part.free))
-            for part, least, most in self._needs.values()
-        ]
-        self._needs, self._next = {}, None
-        now_ns = self._clock_ns()
+        self._asked, self._next = {}, None
+        wants, now_ns = tuple([one.want for one in asked]), self._clock_ns()
+        waiting = ExitStack()
+        waiting.enter_context(self._slices.waited_for([one.part for one in asked]))
         try:
             made = self._writer.submit(
                 lambda: self._store.leases.grant(self._writer_id, wants, now_ns)
             )
         except StoreUnavailable as unavailable:
+            waiting.close()
             _fail(answer, unavailable)
             return
         self._is_asking = True
-        made.add_done_callback(lambda done: self._told(answer, done))
+
+        def told(done: asyncio.Future[list[Granted]]) -> None:
+            waiting.close()
+            self._told(answer, done)
+
+        made.add_done_callback(told)
 
     def _told(
         self,
@@ -121,27 +139,24 @@ class Grants:
         if (error := done.exception()) is not None:
             _fail(answer, error)
         else:
-            outdated = []
-            for said in done.result():
-                part = self._slices.get(said.account.key)
-                if part is None:
-                    (part,) = self._slices.of([said.account])
+            granted = {one.account.key: one for one in done.result()}
+            for key, said in granted.items():
+                part = self._slices[key]
                 part.free += said.amount
-                part.seen(said.standing)
-                if part.account.cap != said.account.cap:  # changed while we asked
-                    outdated.append(part)
-            self.give_back(outdated)
+                if part.account.cap == said.account.cap:
+                    part.seen(said.standing)
+                else:  # changed while we asked
+                    self._slices.surplus.append(part)
+            self.return_surplus()
             if not answer.done():
-                answer.set_result({one.account.key: one for one in done.result()})
+                answer.set_result(granted)
         self._send()
 
     # -- giving back
 
     def give_back(self, slices: Iterable[Slice]) -> None:
         """Return all that is free of these. What cannot be written now is owed."""
-        back = [
-            (one.account.key, self._slices.give_back(one), one.held) for one in slices if one.free
-        ]
+        back = [(one.key, self._slices.give_back(one), one.held) for one in slices if one.free]
         if not back:
             return
 
@@ -151,32 +166,21 @@ class Grants:
 
         self._writer.tell(write, must=True)
 
-    def close(self, slices: Iterable[Slice]) -> None:
-        """Return slices whole: they are forgotten here, and nothing of them is held or unfolded.
-
-        Tried once: a later try could return what has been leased anew.
-        """
-        keys = sorted(one.account.key for one in slices)
-        if not keys:
-            return
-
-        def write() -> None:
-            for key in keys:
-                self._store.leases.close(self._writer_id, key)
-
-        self._writer.tell(write)
+    def return_surplus(self) -> None:
+        """Return what should not stay here."""
+        if self._slices.surplus:
+            surplus, self._slices.surplus = self._slices.surplus, []
+            self.give_back(surplus)
 
     def return_recalled(self, keys: Iterable[AccountKey]) -> None:
         """Return what is free of accounts that another writer needs."""
         for key in keys:
             part = self._slices.get(key)
-            leases = self._store.leases
-            if part is None:
-                self._writer.tell(partial(leases.close, self._writer_id, key))
-            elif part.free:
+            if part is not None and part.free:
                 self.give_back([part])
-            else:
-                self._writer.tell(partial(leases.give_back, self._writer_id, key, 0, part.held))
+                continue
+            held = 0 if part is None else part.held
+            self._writer.tell(partial(self._store.leases.give_back, self._writer_id, key, 0, held))
 
 
 def _exceeded(part: Slice, needed: int, said: Granted) -> BudgetExceeded:

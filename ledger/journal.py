@@ -27,8 +27,9 @@ SEGMENT_BYTES = 16 << 20
 """How long a file is made: some 30,000 requests."""
 MOST_BYTES = 1 << 30
 """How much may wait to be folded; beyond that nothing new is held."""
-END_BYTES = 1_024
-"""Room that is kept for the end of each open hold."""
+END_BYTES = 768
+END_BYTES_OF_ACCOUNT = 20
+"""Room that is kept for the end of each open hold, and for what it says of each account."""
 
 _HEAD = Struct("<II")
 _SUFFIX = ".log"
@@ -66,8 +67,10 @@ class Journal:
         """File descriptors, by the number of the segment."""
         for path in sorted(folder.glob(f"*{_SUFFIX}")):
             self._files[int(path.stem)] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._spare: tuple[int, int] | None = None
-        self._segment = max(self._files, default=0)
+        self._spare: int | None = None
+        """A file that has its room, and no number yet."""
+        self._is_sealed = False
+        self._segment = self._synced = max(self._files, default=0)
         self._position = self._size = 0
 
     @classmethod
@@ -97,7 +100,7 @@ class Journal:
         """
         old = sorted(self._files)
         self._segment = max(self._segment, after.segment) + 1
-        self._files[self._segment] = self._made(self._segment)
+        self._files[self._segment] = self._made(self._path(self._segment))
         self._position, self._size = 0, self._segment_bytes
         for one in old:
             self._remove(one)
@@ -132,39 +135,58 @@ class Journal:
         Raises StoreUnavailable.
         """
         if self._spare is None and self._position > self._size // 2:
-            number = self._segment + 1
-            self._spare = (number, self._made(number))
+            self._spare = self._made(self._spare_path)
 
     def sync(self) -> None:
-        """Wait until what was appended is safe from a loss of power. Raises StoreUnavailable."""
+        """Wait until what was appended is safe from a loss of power; on a thread of its own.
+
+        Raises StoreUnavailable.
+        """
+        last = self._segment
         with _translated(self.folder, "write"):
-            os.fdatasync(self._files[self._segment])
+            for number in range(self._synced, last + 1):
+                try:
+                    os.fdatasync(self._files[number])
+                except (KeyError, OSError):
+                    if number in self._files:
+                        raise
+                    # It is folded, and gone.
+            if last != self._synced:
+                _sync_folder(self.folder)
+        self._synced = last
 
     def release(self, before: Place) -> None:
         """Everything before this place is folded: its segments go."""
         for one in [number for number in list(self._files) if number < before.segment]:
             self._remove(one)
 
+    def seal(self) -> None:
+        """Nothing more is appended."""
+        self._is_sealed, self._size = True, 0
+
     def _next_segment(self, size: int) -> None:
+        if self._is_sealed:
+            raise StoreUnavailable("the books are closed: the server is stopping")
         if size + _HEAD.size > self._segment_bytes:
-            # Ends of others need more than a whole segment: they may take the next one as well.
-            size = min(size, self._segment_bytes - _HEAD.size)
+            raise StoreUnavailable(
+                f"the journal {self.folder} has no room for the ends of so many requests at once"
+            )
         if len(self._files) >= self._most_segments:
             raise StoreUnavailable(
                 f"the journal {self.folder} is full: {self._most_segments * self._segment_bytes}"
                 " bytes wait for the books; check the database"
             )
-        spare, self._spare = self._spare, None
-        if spare is not None and spare[0] == self._segment + 1:
-            number, file = spare
+        number = self._segment + 1
+        if self._spare is None:
+            file = self._made(self._path(number))
         else:
-            number = self._segment + 1
-            file = self._made(number)
+            with _translated(self.folder, "write"):
+                self._spare_path.rename(self._path(number))
+            file, self._spare = self._spare, None
         self._files[number] = file
         self._segment, self._position, self._size = number, 0, self._segment_bytes
 
-    def _made(self, number: int) -> int:
-        path = self._path(number)
+    def _made(self, path: Path) -> int:
         with _translated(self.folder, "write"):
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
@@ -183,6 +205,10 @@ class Journal:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}{_SUFFIX}"
 
+    @property
+    def _spare_path(self) -> Path:
+        return self.folder / "spare"
+
     # -- reading
 
     def records(self, since: Place = START, until: Place | None = None) -> Iterator[Record]:
@@ -195,28 +221,30 @@ class Journal:
         for number in sorted(self._files):
             if number < since.segment:
                 continue
+            if until is not None and number > until.segment:
+                return
             end = until.position if until is not None and number == until.segment else None
             start = since.position if number == since.segment else 0
             yield from self._records_of(number, start, end, is_last=number == last)
-            if until is not None and number == until.segment:
-                return
 
     def _records_of(
         self, number: int, position: int, end: int | None, *, is_last: bool
     ) -> Iterator[Record]:
         file, chunk, at = self._files[number], b"", 0
+        length = os.fstat(file).st_size
         while end is None or position < end:
             if len(chunk) - at < _HEAD.size:
                 chunk, at = os.pread(file, _CHUNK, position), 0
                 if len(chunk) < _HEAD.size:
                     return
             size, crc = _HEAD.unpack_from(chunk, at)
-            if not size and not crc:
+            if not size and not crc and (is_last or _is_blank(file, position)):
                 return
-            if len(chunk) - at < _HEAD.size + size:
-                chunk, at = os.pread(file, max(_CHUNK, _HEAD.size + size), position), 0
+            whole = min(_HEAD.size + size, length - position)
+            if len(chunk) - at < whole:
+                chunk, at = os.pread(file, max(_CHUNK, whole), position), 0
             data = chunk[at + _HEAD.size : at + _HEAD.size + size]
-            if len(data) != size or zlib.crc32(data) != crc:
+            if not size or len(data) != size or zlib.crc32(data) != crc:
                 if is_last:
                     return
                 raise JournalDamaged(
@@ -234,10 +262,11 @@ class Journal:
 
     def close(self, *, remove: bool = False) -> None:
         """Give the journal up. remove: with all that is in it, for it is folded."""
+        self.seal()
         if self._spare is not None:
-            number, file = self._spare
-            os.close(file)
-            self._path(number).unlink(missing_ok=True)
+            os.close(self._spare)
+            self._spare = None
+        self._spare_path.unlink(missing_ok=True)
         for number in list(self._files):
             if remove:
                 self._remove(number)
@@ -247,6 +276,24 @@ class Journal:
 
 
 _CHUNK = 1 << 18
+
+
+def _is_blank(file: int, position: int) -> bool:
+    """Whether a file has nothing but zeros from a position on."""
+    while chunk := os.pread(file, _CHUNK, position):
+        if chunk.count(0) != len(chunk):
+            return False
+        position += len(chunk)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """The names of new files, too, are safe from a loss of power."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @contextmanager

@@ -48,6 +48,8 @@ class Held(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
     """Each with what is held in it."""
     batch: str | None = None
     """Never in a journal: such holds are in the store."""
+    covered: tuple[bool, ...] = ()
+    """Whether each amount was taken out of a slice; empty if all of them were."""
 
 
 class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
@@ -93,6 +95,12 @@ def subject_key(attempt: Attempt) -> SubjectKey:
 
 
 def held_of(attempt: Attempt, accounts: tuple[Account, ...]) -> Held:
+    return held_in(attempt, tuple([(one.key, attempt.reserves(one.measure)) for one in accounts]))
+
+
+def held_in(
+    attempt: Attempt, accounts: tuple[tuple[AccountKey, int], ...], covered: tuple[bool, ...] = ()
+) -> Held:
     return Held(
         attempt.id,
         attempt.request_id,
@@ -103,8 +111,9 @@ def held_of(attempt: Attempt, accounts: tuple[Account, ...]) -> Held:
         attempt.worst_case,
         attempt.most_tokens,
         attempt.is_counted,
-        tuple([(one.key, attempt.reserves(one.measure)) for one in accounts]),
+        accounts,
         attempt.batch,
+        covered,
     )
 
 
@@ -145,6 +154,7 @@ def lost(held: Held, now_ns: int) -> Ended:
     used, nobody knows."""
     amount = held.worst_case
     spent = tuple(0 if key[1] == Measure.PARALLEL else most for key, most in held.accounts)
+    covered = held.covered or (True,) * len(spent)
     return Ended(
         held.attempt_id,
         Kind.POSTED,
@@ -154,5 +164,5 @@ def lost(held: Held, now_ns: int) -> Ended:
         charge=(amount, amount, amount, amount, None, None),
         estimated=True,
         spent=spent,
-        uncovered=(0,) * len(spent),
+        uncovered=tuple(0 if one else most for one, most in zip(covered, spent, strict=True)),
     )

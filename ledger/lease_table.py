@@ -24,7 +24,7 @@ SILENT_NS = 10_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What a writer needs of an account.
+    """What a writer needs of an account, beyond what it has free.
 
     least: with less it can do nothing. most: what all who wait for it need together.
     """
@@ -54,7 +54,7 @@ class Granted:
     """What it got, and how the account stands with it.
 
     amount: 0 if not even the least was there. lent: what other writers have beyond what they hold,
-    when it was needed: they have been asked for it.
+    if not everything was there: they have been asked for it.
     """
 
     account: Account
@@ -87,17 +87,16 @@ class LeaseTable:
         self, writer_id: int, account_id: int, want: Want, writers: int, now_ns: int
     ) -> Granted:
         account, now = want.account, self.standing(want.account, for_update=True)
-        room = now.room
         if not account.refuses:
             return Granted(account, 0, now)
-        # What is truly free fits even where a provider has billed above a hold.
-        if 0 <= want.least <= max(0, room):
-            amount = max(0, min(room, max(want.most, room // (SHARE * writers))))
-            if amount:
-                self._take(writer_id, account_id, amount, now)
-            now = replace(now, room=room - amount, leased=now.leased + amount)
-            return Granted(account, amount, now)
-        return Granted(account, 0, now, lent=self.recall(writer_id, account, now_ns))
+        free, amount = max(0, now.room), 0
+        if want.least <= free:
+            amount = min(free, max(want.most, free // (SHARE * writers)))
+        if amount:
+            self._take(writer_id, account_id, amount, now)
+        lent = self.recall(writer_id, account, now_ns) if want.most > free else 0
+        now = replace(now, room=now.room - amount, leased=now.leased + amount)
+        return Granted(account, amount, now, lent)
 
     def _take(self, writer_id: int, account_id: int, amount: int, now: Standing) -> None:
         taken = self._sql.execute(
@@ -162,21 +161,21 @@ class LeaseTable:
             " WHERE writer_id = ? AND account_id = ?",
             (amount, held, writer_id, account_id),
         )
+        self._sql.execute(
+            "DELETE FROM leases WHERE writer_id = ? AND account_id = ? AND amount = 0",
+            (writer_id, account_id),
+        )
 
-    def close(self, writer_id: int, key: AccountKey | None = None) -> None:
-        """Return whatever a writer still has of an account, or of all: it holds nothing there, and
-        what it has spent is folded."""
-        where, values = "writer_id = ?", [writer_id]
-        if key is not None:
-            where += " AND account_id = ?"
-            values.append(self._interned.account(key))
+    def close(self, writer_id: int) -> None:
+        """Return whatever a writer still has: it holds nothing, and what it spent is folded."""
         for account_id, amount in self._sql.execute(
-            f"SELECT account_id, amount FROM leases WHERE {where} ORDER BY account_id", values
+            "SELECT account_id, amount FROM leases WHERE writer_id = ? ORDER BY account_id",
+            (writer_id,),
         ).fetchall():
             self._sql.execute(
                 "UPDATE accounts SET leased = leased - ? WHERE id = ?", (amount, account_id)
             )
-        self._sql.execute(f"DELETE FROM leases WHERE {where}", values)
+        self._sql.execute("DELETE FROM leases WHERE writer_id = ?", (writer_id,))
 
     def recall(self, writer_id: int, account: Account, now_ns: int) -> int:
         """Ask other writers that are alive for what is free of their slices; how much it is."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import psycopg
@@ -423,20 +423,19 @@ class PostgresDatabase:
         """Whether a transaction was committed whose answer did not come. Raises CommitUnknown."""
         status = None
         with suppress(StoreUnavailable, psycopg.Error):
-            self._conn = self._server.connect()
+            conn = self._ready()
             for _ in range(_COMMIT_LOOKS):
-                ((status,),) = self._conn.execute(
-                    "SELECT pg_xact_status($1::xid8)", (number,)
-                ).fetchall()
+                ((status,),) = conn.execute("SELECT pg_xact_status($1::xid8)", (number,)).fetchall()
                 if status != "in progress":
                     break
-                self._conn.execute("SELECT pg_sleep(0.05)")
+                conn.execute("SELECT pg_sleep(0.05)")
         if status == "committed":
             return True
         if status == "aborted":
             return False
         raise CommitUnknown(
-            f"{self.name} was lost at a commit: whether it is written, nobody knows; read it again"
+            f"{self.name} was lost at a commit: whether it is written, nobody knows; read it again",
+            partial(self._is_committed, number),
         )
 
 

@@ -8,11 +8,14 @@ loop; the store is asked elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ledger.attempts import Attempt, Settlement
 from ledger.budgets import Account, AccountKey
 from ledger.entries import Drawn
+from ledger.journal import END_BYTES, END_BYTES_OF_ACCOUNT
+from ledger.journal_records import Held, held_in
 from ledger.lease_table import Standing
 from ledger.measures import Measure
 from ledger.money import Money
@@ -27,7 +30,8 @@ class Slice:
 
     free: can be held. held: by attempts under way. room: what the store had left besides, when it
     was last asked; None before that. posted: what all writers have spent, as far as it is folded;
-    unfolded: what this one has spent since then. All in the measure's unit.
+    unfolded: what this one has spent since then. All in the measure's unit. waiting: how many
+    wait for an answer of the store about it: it is not forgotten before.
     """
 
     __slots__ = (
@@ -35,22 +39,30 @@ class Slice:
         "free",
         "held",
         "is_usd",
+        "key",
         "measure",
         "posted",
         "refuses",
         "room",
         "unfolded",
         "used_at_s",
+        "waiting",
     )
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.key = account.key
         self.measure = account.measure
         self.is_usd = account.measure is Measure.USD
         self.refuses = account.refuses
         self.free = self.held = self.unfolded = self.posted = 0
         self.room: int | None = None
         self.used_at_s = 0.0
+        self.waiting = 0
+
+    @property
+    def is_rolling(self) -> bool:
+        return self.account.counted_since_ns < self.account.window_start_ns
 
     @property
     def spent(self) -> int:
@@ -90,6 +102,18 @@ class Open:
     amounts: tuple[int, ...]
     covered: tuple[bool, ...]
 
+    @property
+    def end_bytes(self) -> int:
+        """The most that its end takes in the journal."""
+        return END_BYTES + END_BYTES_OF_ACCOUNT * len(self.slices)
+
+    def record(self) -> Held:
+        """What the journal says of it."""
+        accounts = tuple(
+            [(one.key, amount) for one, amount in zip(self.slices, self.amounts, strict=True)]
+        )
+        return held_in(self.attempt, accounts, () if all(self.covered) else self.covered)
+
     def release(self) -> None:
         """Its hold is over, and nothing is spent."""
         for part, amount, covered in zip(self.slices, self.amounts, self.covered, strict=True):
@@ -109,7 +133,7 @@ class Open:
                 uncovered = -free if free < 0 else 0
                 part.free = max(free, 0)
             part.unfolded += spent
-            drawn.append(Drawn(part.account.key, amount, spent, uncovered))
+            drawn.append(Drawn(part.key, amount, spent, uncovered))
         return drawn
 
 
@@ -118,6 +142,10 @@ class Slices:
 
     def __init__(self) -> None:
         self._slices: dict[AccountKey, Slice] = {}
+        self._latest: dict[tuple[str, str, str, str], Slice] = {}
+        """The newest of each rolling window."""
+        self.surplus: list[Slice] = []
+        """What is free of these is to be returned."""
         self.epoch = 0
         """Another one whenever slices were forgotten: whoever remembers some asks anew."""
 
@@ -135,87 +163,122 @@ class Slices:
         part = self._slices.get(account.key)
         if part is None:
             part = self._slices[account.key] = Slice(account)
+            self._supersede(part)
         elif part.account is not account:
-            if part.account.cap != account.cap:
-                part.room = None  # it was of another cap
+            if part.account.cap != account.cap:  # what is free was of another cap
+                part.room = None
+                self.surplus.append(part)
             part.account, part.refuses = account, account.refuses
         return part
+
+    def _supersede(self, part: Slice) -> None:
+        """Nobody draws on an earlier bucket, and what is free of it is missing in this one."""
+        if part.is_rolling:
+            earlier = self._latest.get(part.key[:4])
+            if earlier is None or earlier.key < part.key:
+                self._latest[part.key[:4]] = part
+            if earlier is not None:
+                self.surplus.append(min(part, earlier, key=lambda one: one.key))
+
+    def __getitem__(self, key: AccountKey) -> Slice:
+        return self._slices[key]
 
     def get(self, key: AccountKey) -> Slice | None:
         return self._slices.get(key)
 
     @staticmethod
-    def short(slices: Sequence[Slice], attempt: Attempt) -> list[tuple[Slice, int]]:
-        """The slices that have less free than an attempt reserves, or of which nothing is known
-        yet; and how much it reserves."""
+    def short(slices: Sequence[Slice], amounts: Sequence[int]) -> list[tuple[Slice, int]]:
+        """The slices that have less free than is to be held, or of which nothing is known yet; and
+        how much that is."""
         return [
             (one, needed)
-            for one in slices
-            if ((needed := attempt.reserves(one.measure)) > one.free and one.refuses)
-            or one.room is None
+            for one, needed in zip(slices, amounts, strict=True)
+            if (needed > one.free and one.refuses) or one.room is None
         ]
 
     @staticmethod
     def take(
-        slices: tuple[Slice, ...], attempt: Attempt, now_s: float, uncovered: Iterable[Slice] = ()
+        slices: tuple[Slice, ...], attempt: Attempt, amounts: tuple[int, ...], now_s: float
     ) -> Open:
-        """Hold an attempt in all of them; none of them is short of it but those `uncovered`."""
-        without = set(uncovered) if uncovered else ()
-        amounts, covered = [], []
-        for one in slices:
-            amount = attempt.reserves(one.measure)
-            is_covered = one.refuses and one not in without
+        """Hold an attempt in all of them. What is not free of one is not covered by it."""
+        covered = []
+        for one, amount in zip(slices, amounts, strict=True):
+            is_covered = one.refuses and amount <= one.free
             one.held += amount
             one.used_at_s = now_s
             if is_covered:
                 one.free -= amount
-            amounts.append(amount)
             covered.append(is_covered)
-        return Open(attempt, slices, tuple(amounts), tuple(covered))
+        return Open(attempt, slices, amounts, tuple(covered))
+
+    @contextmanager
+    def waited_for(self, slices: Iterable[Slice]) -> Iterator[None]:
+        """None of these is forgotten until this is over."""
+        waited_for = tuple(slices)
+        for one in waited_for:
+            one.waiting += 1
+        try:
+            yield
+        finally:
+            for one in waited_for:
+                one.waiting -= 1
 
     # -- what the store says
 
-    def folded(self, posts: Iterable[Posted]) -> None:
+    def folded(self, posts: Iterable[Posted], now_ns: int) -> None:
         """What was spent is in the books."""
         for post in posts:
             part = self._slices.get(post.key)
             if part is None:
                 continue
             part.unfolded -= post.spent
-            if part.account.counted_since_ns == part.account.window_start_ns:
+            if part.is_rolling:  # this is but the last bucket
+                part.posted += post.spent
+            else:
                 part.posted = post.posted
                 if part.account.cap is not None and part.room is not None:
                     part.room = part.account.cap - post.posted - post.pending - post.leased
-            else:  # of a rolling window this is but the last bucket
-                part.posted += post.spent
+            # Its window is over, or providers have billed above holds: others may need it more.
+            if part.free and (part.account.resets_at_ns <= now_ns or (part.room or 0) < 0):
+                self.surplus.append(part)
 
     # -- giving back
 
-    def give_back(self, part: Slice) -> int:
+    @staticmethod
+    def give_back(part: Slice) -> int:
         """All that is free of a slice leaves it; how much that is."""
         amount, part.free = part.free, 0
+        if part.room is not None:
+            part.room += amount
         return amount
 
     def idle(self, now_ns: int, now_s: float) -> list[Slice]:
-        """Slices that can go: nothing is held or unfolded in them, and their window is over, or
-        nobody has drawn on them for a while. They are closed here, and forgotten."""
+        """Slices that are forgotten here: nothing is held or unfolded in them, nobody waits, and
+        their window is over, or nobody has drawn on them for a while. All that is free of them is
+        to be returned."""
         gone = [
             one
             for one in self._slices.values()
-            if not one.held
-            and not one.unfolded
+            if not (one.held or one.unfolded or one.waiting)
             and (one.account.resets_at_ns <= now_ns or now_s - one.used_at_s > IDLE_S)
         ]
         self.epoch += bool(gone)
         for one in gone:
-            one.free = 0
-            del self._slices[one.account.key]
+            del self._slices[one.key]
+            if self._latest.get(one.key[:4]) is one:
+                del self._latest[one.key[:4]]
         return gone
 
     def held(self, key: AccountKey) -> int:
         """What attempts under way hold of an account. Any thread may ask."""
         part = self._slices.get(key)
         return 0 if part is None else part.held
+
+
+def amounts_of(slices: Sequence[Slice], attempt: Attempt) -> tuple[int, ...]:
+    """What an attempt reserves in each of them."""
+    usd = attempt.worst_case
+    return tuple([usd if one.is_usd else attempt.reserves(one.measure) for one in slices])
 
 
 def least_usd(slices: Iterable[Slice]) -> Money | None:

@@ -1,7 +1,8 @@
 """Writer: the one thread that writes, and how the event loop asks it to.
 
 Calls that wait together are committed together: under load one transaction carries many requests,
-alone a call waits for nobody. A call's own refusal undoes that call only.
+alone a call waits for nobody. A call's own refusal undoes that call only. Every call happens once:
+where nobody knows whether a commit happened, nothing is tried again before the database has said.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.errors import StoreError, StoreUnavailable
+from ledger.errors import CommitUnknown, StoreError, StoreUnavailable
 from ledger.store import Store
 
 T = TypeVar("T")
@@ -21,21 +22,18 @@ T = TypeVar("T")
 QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 256
 TRIES = 3
-"""For what must be written: each waits for the database as long as it lets a call wait."""
+"""Of what must be written, before whoever waits for it is told; it is tried ever after."""
 
 
 @dataclass(slots=True)
 class _Job:
     call: Callable[[], Any]
     future: asyncio.Future[Any]
-    tries: int
     must: bool
+    tries: int = TRIES
+    is_told: bool = False
     result: Any = None
     error: BaseException | None = None
-
-    @property
-    def wants_another_try(self) -> bool:
-        return self.tries > 0 and isinstance(self.error, StoreUnavailable)
 
 
 class Writer:
@@ -47,7 +45,10 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting = 0
         self._stopped = False
-        self._owed: list[_Job] = []
+        self._line: list[_Job] = []
+        """What the thread writes next. What must be written stays until it is, in its order."""
+        self._unsure: tuple[CommitUnknown, int] | None = None
+        """Why nobody knows whether the first of the line are written, and how many those are."""
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -57,7 +58,7 @@ class Writer:
         The call happens whether or not somebody waits for the future: use `asyncio.shield` to stop
         waiting. Raises StoreUnavailable at once when the queue is full, unless it `must` be taken:
         the end of a hold must, and those are as many as there are holds. What must is also tried
-        again when the database cannot be written for a while.
+        again, before anything else, for as long as the database cannot be written.
         """
         if self._stopped:
             raise StoreUnavailable("the books are closed: the server is stopping")
@@ -67,7 +68,7 @@ class Writer:
             )
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
-        self._jobs.put(_Job(call, future, TRIES if must else 1, must))
+        self._jobs.put(_Job(call, future, must))
         return future
 
     def tell(self, call: Callable[[], object], *, must: bool = False) -> None:
@@ -86,38 +87,54 @@ class Writer:
         while self._thread.is_alive():
             await self._loop.run_in_executor(None, self._thread.join)
 
-    def _work(self) -> None:
-        last = False
-        while not last:
-            jobs: list[_Job] = []
-            job = self._jobs.get()
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) >= BATCH_LIMIT:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            last = job is None
-            if jobs:
-                self._commit(jobs)
-                while again := [one for one in jobs if one.wants_another_try]:
-                    self._commit(again)
-                self._settle(jobs)
-                self._loop.call_soon_threadsafe(self._tell, jobs)
+    # -- on the thread
 
-    def _settle(self, jobs: list[_Job]) -> None:
-        """What must be written and could not be is owed: whoever waits for it is told that it
-        failed, but its money must not stay held. It is tried again whenever a write succeeds."""
-        if self._owed and not any(isinstance(one.error, StoreUnavailable) for one in jobs):
-            self._commit(self._owed)
-            self._owed = _failed(self._owed)
-        self._owed += _failed([one for one in jobs if one.must])
+    def _work(self) -> None:
+        is_last = False
+        while not is_last:
+            is_last = self._take()
+            try:
+                while self._line:
+                    self._write_first()
+            except StoreUnavailable as unavailable:
+                self._put_off(unavailable, is_last=is_last)
+
+    def _take(self) -> bool:
+        """Wait for calls, and line them up; whether these are the last."""
+        job = self._jobs.get()
+        for _ in range(BATCH_LIMIT):
+            if job is None:
+                return True
+            self._line.append(job)
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return False
+        if job is not None:
+            self._line.append(job)
+        return job is None
+
+    def _write_first(self) -> None:
+        """Commit the first of the line. Raises StoreUnavailable: they stay."""
+        if self._unsure is not None:
+            unknown, count = self._unsure
+            is_committed = unknown.is_committed()
+            self._unsure = None
+            if not is_committed:
+                return
+            jobs = self._line[:count]
+        else:
+            jobs = self._line[:BATCH_LIMIT]
+            try:
+                self._commit(jobs)
+            except CommitUnknown as unknown:
+                self._unsure = (unknown, len(jobs))
+                raise
+        del self._line[: len(jobs)]
+        self._loop.call_soon_threadsafe(self._tell, jobs)
 
     def _commit(self, jobs: list[_Job]) -> None:
         for job in jobs:
-            job.tries -= 1
             job.error = None
         try:
             with self._store.transaction():
@@ -129,23 +146,44 @@ class Writer:
                         raise  # the database itself failed: it takes the whole batch with it
                     except Exception as error:  # noqa: BLE001 - it belongs to the one who called
                         job.error = error
+        except StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - nothing of this batch happened
             for job in jobs:
                 job.error = error
 
-    def _tell(self, jobs: list[_Job]) -> None:
-        self._waiting -= len(jobs)
+    def _put_off(self, error: StoreUnavailable, *, is_last: bool) -> None:
+        """The database cannot be written now. What must be, or may have been, stays in the line."""
+        unsure = self._unsure[1] if self._unsure is not None else 0
+        told, kept = [], self._line[:unsure]
+        for job in self._line[unsure:]:
+            job.tries -= 1
+            if job.must:
+                kept.append(job)
+            if job.tries == 0 or not job.must:
+                job.error = error
+                told.append(job)
+        self._line = kept
+        if is_last:
+            for job in kept:
+                job.error = error
+            told = [*told, *kept]
+        self._loop.call_soon_threadsafe(self._tell, told)
+
+    # -- on the loop
+
+    def _tell(self, jobs: Iterable[_Job]) -> None:
         for job in jobs:
+            if job.is_told:
+                continue
+            job.is_told = True
+            self._waiting -= 1
             if job.future.done():
                 continue
             if job.error is None:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(job.error)
-
-
-def _failed(jobs: list[_Job]) -> list[_Job]:
-    return [one for one in jobs if isinstance(one.error, StoreUnavailable)]
 
 
 def _forget(done: asyncio.Future[Any]) -> None:

@@ -11,6 +11,7 @@ from ledger.budgets import Budget, Scope, accounts_of
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
+from ledger.store import Store
 from ledger.usage import TokenUsage, Unit
 from ledger.windows import Window
 
@@ -103,3 +104,28 @@ def budget(
 
 def hold_of(one: Attempt, *budgets: Budget, now: datetime = NOW) -> Hold:
     return Hold(one, accounts_of(budgets, one.subject, now))
+
+
+def take(store: Store, hold: Hold, expires_at_ns: int | None = None) -> Money | None:
+    """A hold that is kept in the store itself; what is left after it."""
+    with store.transaction():
+        return store.holds.hold_all([hold], expires_at_ns)[0].left
+
+
+def writer_of(store: Store, name: str = "writer") -> int:
+    with store.transaction():
+        return store.writers.open(name, NOW_NS)[0]
+
+
+def charge(store: Store, hold: Hold, nanos: int) -> Money | None:
+    """The end of such a hold."""
+    writer_id = writer_of(store)
+    with store.transaction():
+        return store.holds.post(writer_id, hold, settlement(nanos))
+
+
+def room_in(store: Store, *budgets: Budget, now: datetime = NOW) -> int:
+    """The least that nobody has spent, held or leased of what `SOMEBODY` draws on."""
+    accounts = accounts_of(budgets, attempt("x", 0).subject, now)
+    with store.view():
+        return min(store.leases.standing(one).room for one in accounts)
