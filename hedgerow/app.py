@@ -10,23 +10,25 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from aiohttp import web
 
 from benchmarks.market import Market, Quoted
-from hedgerow.books import keep_history, opened_sql
+from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config
 from hedgerow.config_file import Routing
+from hedgerow.duties import leading_the_books
 from hedgerow.listening import base_url, bound, listening
 from hedgerow.offers import past_quotes, price_file, quoted_offers
 from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
+from hedgerow.reloading import Reloading, reloading
 from ledger.book import Book, Times
 from ledger.leader import FileLock, leading
 from ledger.lock import sole_server
 from ledger.opening import Slot, open_book
-from ledger.policy import Rules
 from ledger.store import Store
 from proxy.accounts import Accounts
 from proxy.admin.desk import AdminDesk
@@ -109,6 +111,11 @@ async def running(
             litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
         )
         await stack.enter_async_context(_rebuilding(market, clock))
+        draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
+        duties = partial(leading_the_books, config, book, clock, draw)
+        await stack.enter_async_context(leading(leader_lock(config.ledger), duties))
+        policy = BookPolicy(book, config)
+        await stack.enter_async_context(_following_files(config, policy))
         ways = providers(config, worker.count if worker else 1)
         keeping = config.idempotency
         house = House(
@@ -119,7 +126,7 @@ async def running(
             clock=clock,
             random_bytes=DrawnAhead().take,
             opened_at_s=worker.opened_at_s if worker else _now_s(clock),
-            draw=(draws or random.Random()).random,  # noqa: S311 - spreads load, guards nothing
+            draw=draw,
             manners=_manners(config.routing),
             own_manners={
                 name: _manners(config.routing_of(name))
@@ -142,7 +149,7 @@ async def running(
         port = config.server.port if port is None else port
         desk = await stack.enter_async_context(_batches(config, house, drain_s))
         sockets = worker.sockets if worker else await bound(host, port)
-        admin = _admin_desk(config, house)
+        admin = _admin_desk(config, house, policy)
         own = [route for prefix in PREFIXES for route in own_routes(admin, prefix)]
         apart = config.server.admin
         if apart is None and admin.admin_key is not None:
@@ -187,7 +194,7 @@ async def _book(
             keep_history(ledger, list(past_quotes(models)))
         book = open_book(
             store,
-            Rules(tuple(spec.budget() for spec in config.budgets)),
+            config.rules(),
             Slot(ledger.journals, 0 if worker is None else worker.index),
             Times(clock.now_ns, clock.monotonic_s, clock.sleep),
             durability=ledger.durability,
@@ -253,16 +260,29 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _admin_desk(config: Config, house: House) -> AdminDesk:
+def _admin_desk(config: Config, house: House, policy: BookPolicy) -> AdminDesk:
     key = config.server.admin_key
     return AdminDesk(
-        books=BookPolicy(house.book, config),
+        books=policy,
+        channels=tuple(config.notify),
         clock=house.clock,
         random_bytes=house.random_bytes,
         admin_key=None if key is None else key.get_secret_value(),
         snapshot=lambda: house.market.snapshot,
         body_timeout_s=config.server.body_timeout,
     )
+
+
+@asynccontextmanager
+async def _following_files(config: Config, policy: BookPolicy) -> AsyncIterator[None]:
+    """Have changes of policy files act without a restart."""
+    watch = await asyncio.to_thread(Reloading, config, os.environ)
+    task = asyncio.create_task(reloading(watch, policy.follow))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -29,10 +29,11 @@ from hedgerow.config_file import (
     Server,
 )
 from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
-from hedgerow.policy_checks import check_policies
+from hedgerow.notify_spec import NotifySpec
+from hedgerow.policy_checks import check_channels, check_policies
 from hedgerow.policy_file import BudgetSpec, IncreaseSpec, PolicyFile
 from hedgerow.provider_spec import Provider, filled_in
-from hedgerow.yaml_source import Places, Source, Steps, read_yaml, shown
+from hedgerow.yaml_source import Places, Source, Steps, mapping_in, read_yaml, shown
 from ledger.budgets import Raise
 from ledger.policy import Rules
 
@@ -94,6 +95,7 @@ class Config:
     idempotency: Idempotency
     files: Files
     batches: Batches
+    notify: Mapping[str, NotifySpec]
     policies: tuple[Policy, ...]
     places: Places = field(repr=False, compare=False)
 
@@ -163,6 +165,7 @@ def load_config(
             errors += unreadable.errors
     checked = [(source, _checked(PolicyFile, source)) for source in sources]
     check_policies(main, sources)
+    check_channels(sources, mapping_in(main.data.get("notify")))
     for source in (main, *sources):
         errors += source.errors.values()
     if errors or written is None:
@@ -179,6 +182,7 @@ def load_config(
         idempotency=written.idempotency,
         files=_files(path, written.files),
         batches=written.batches,
+        notify=written.notify,
         policies=tuple(
             Policy(one.budgets, one.increases, source.places) for source, one in checked if one
         ),

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from benchmarks.offers import Task
 from hedgerow.config_errors import wrong
+from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
 from hedgerow.provider_spec import ProviderSpec
 from hedgerow.settings import (
@@ -481,6 +482,11 @@ class ConfigFile(Part):
         Batches(),
         description="How batches that no provider takes are run",
         examples=['{hours: ["22:00-06:00"], timezone: Europe/Berlin}'],
+    )
+    notify: Mapping[Name, NotifySpec] = Field(
+        {},
+        description="Whom thresholds of budgets tell, by a name of your choice",
+        examples=["{ops: {kind: log}}"],
     )
     policies: tuple[Text, ...] = Field(
         (),

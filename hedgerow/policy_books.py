@@ -29,8 +29,12 @@ class BookPolicy:
         self._book = book
         self._ledger = config.ledger
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        file = f"a policy file of {config.path}"
-        self._file_budgets = {one.name: FileBudget(one.budget(), file) for one in config.budgets}
+        self._file_budgets = _of_files(config)
+
+    def follow(self, config: Config) -> None:
+        """The policy files have changed."""
+        self._file_budgets = _of_files(config)
+        self._book.set_rules(config.rules())
 
     @property
     def file_budgets(self) -> Mapping[str, FileBudget]:
@@ -50,3 +54,8 @@ class BookPolicy:
 
     async def request(self, request_id: str) -> RequestRecord | None:
         return await self.read(lambda sql: RequestTable(sql).one(request_id))
+
+
+def _of_files(config: Config) -> dict[str, FileBudget]:
+    file = f"a policy file of {config.path}"
+    return {one.name: FileBudget(one.budget(), file) for one in config.budgets}

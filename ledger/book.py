@@ -31,7 +31,7 @@ from ledger.journal import Journal, Place
 from ledger.journal_records import Ended, encode, posted_of
 from ledger.keys import hash_of
 from ledger.money import Money
-from ledger.notices import Notice
+from ledger.notices import Notice, NoticeKind
 from ledger.policy import Drawing, Policy, Rules
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
@@ -68,7 +68,7 @@ class Times:
 class Book:
     """Open books. Made by `open_book`; `close` them last.
 
-    stored: the holds of batches, which outlive this process.
+    stored: the holds of batches, which outlive this process. store: for calls that `submit` runs.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Book:
         durability: Durability,
         times: Times,
     ) -> None:
-        self._store = store
+        self._store = self.store = store
         self._journal = journal
         self._writer_id = writer_id
         self._times = times
@@ -199,13 +199,11 @@ class Book:
                 missing = self._slices.short(slices, amounts)
                 if any(needed > part.free and not part.may_go_on for part, needed in missing):
                     raise
-        would_block = tuple(
-            [
-                part.account.budget
-                for part, amount in zip(slices, amounts, strict=True)
-                if part.account.is_shadow and not part.would_fit(amount)
-            ]
-        )
+        over = [
+            part
+            for part, amount in zip(slices, amounts, strict=True)
+            if part.account.is_shadow and not part.would_fit(amount)
+        ]
         if attempt.id in self._open:
             raise RowRefused(f"{attempt.id} is held already; this is a fault in Hedgerow")
         taken = self._slices.take(slices, attempt, amounts, self._times.monotonic_s())
@@ -217,7 +215,11 @@ class Book:
             raise
         self._open[attempt.id], self._kept_free = taken, keep_free
         accounts = tuple([part.account for part in slices])
-        hold = Hold(attempt, accounts, least_usd(slices), would_block)
+        hold = Hold(
+            attempt, accounts, least_usd(slices), tuple([part.account.budget for part in over])
+        )
+        for part in over:
+            self._tell_shadow(part)
         if self._syncing is not None:
             try:
                 await self._syncing.synced()
@@ -331,8 +333,28 @@ class Book:
 
     # -- what is remembered beside the money
 
-    def tell(self, notice: Notice) -> None:
-        """Put a notice into the outbox, unless it is there already. Nobody waits for it."""
+    def _tell_shadow(self, part: Slice) -> None:
+        """A budget in shadow mode would have refused a request: whom its thresholds tell, hears of
+        it, once in a window."""
+        account = part.account
+        budget = self._policy.by_name.get(account.budget)
+        channels = {name for one in budget.thresholds for name in one.notify} if budget else ()
+        if not channels:
+            return
+        notice = Notice(
+            at_ns=self._times.now_ns(),
+            budget=account.budget,
+            scope=account.scope,
+            kind=NoticeKind.SHADOW,
+            measure=account.measure,
+            spent=part.spent,
+            cap=account.cap or 0,
+            part=None,
+            window=account.window,
+            window_start_ns=account.window_start_ns,
+            resets_at=account.resets_at,
+            channels=tuple(sorted(channels)),
+        )
         if len(self._told) >= NOTICES_REMEMBERED:
             self._told.clear()
         if notice.id not in self._told:
@@ -349,7 +371,11 @@ class Book:
 
     async def run(self, call: Callable[[Store], T]) -> T:
         """Run `call` in a transaction of the store. Raises StoreUnavailable."""
-        return await asyncio.shield(self._writer.submit(lambda: call(self._store)))
+        return await self.submit(lambda: call(self._store))
+
+    async def submit(self, call: Callable[[], T]) -> T:
+        """The same for a call that has its part of `store` already."""
+        return await asyncio.shield(self._writer.submit(call))
 
     def set_rules(self, rules: Rules) -> None:
         """Budgets of files have changed: they act with the next poll."""

@@ -22,7 +22,8 @@ THROTTLE_AT = " throttle at "
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A threshold that is reached. cap: as it is raised now, in the measure's unit.
+    """A threshold that is reached. cap: as it is raised now, in the measure's unit. restricts: it
+    names the only models that may be asked for.
 
     The account is one of one window: it and `part` name what is told once.
     """
@@ -31,6 +32,7 @@ class Reached:
     cap: int
     part: Decimal
     notify: tuple[str, ...]
+    restricts: bool = False
 
     @property
     def budget(self) -> str:
@@ -123,7 +125,10 @@ class Ladders:
                 if step.throttle is not None
             ),
             reached=tuple(
-                Reached(ladder.account, ladder.cap, step.threshold.part, step.threshold.notify)
+                Reached(
+                    *(ladder.account, ladder.cap, step.threshold.part, step.threshold.notify),
+                    restricts=step.threshold.only_models is not None,
+                )
                 for ladder, step in steps
             ),
         )

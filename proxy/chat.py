@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from functools import partial
 
+from ledger.budgets import Subject
+from ledger.directives import Directives
 from ledger.ids import new_id
 from ledger.money import Money, usd_text
 from ledger.principals import Principal
@@ -13,7 +16,16 @@ from ledger.requests import RequestRecord
 from proxy.auth import authenticate
 from proxy.delivery import StreamDelivery, charge_plain, first_of
 from proxy.endpoints import Endpoint
-from proxy.errors import Invalid, ModelForbidden, NotFound, OverBudget, ProxyError, as_answer
+from proxy.errors import (
+    Invalid,
+    ModelForbidden,
+    ModelRestricted,
+    NotFound,
+    OverBudget,
+    OverLimit,
+    ProxyError,
+    as_answer,
+)
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
 from proxy.house import House
 from proxy.legs import Body
@@ -21,12 +33,16 @@ from proxy.pursuit import Pursuit
 from proxy.tellers import broken_end
 from proxy.trial import Request
 from proxy.wires.wire import Ask, Wire
-from routing.decide import decide
+from routing.decide import Limits, decide
 from routing.decision import RouteDecision
 from routing.eligibility import Reason
 from routing.explanation import to_text
 from routing.intent import RoutingIntent
 
+NO_PROVIDER = ""
+"""Of a request that has none yet."""
+CHEAPEST_FIRST = Limits(ttft_ms_p95_max=math.inf)
+"""As a budget that runs out wants it: whatever the latency, and without spreading load."""
 MODEL_NAME_LIMIT = 200
 """Characters of a model's name that are kept, or said back: it may be one of a client's making."""
 
@@ -51,12 +67,14 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
     ask: Ask | None = None
     decision: RouteDecision | None = None
     pursuit: Pursuit | None = None
-    outcome, status = "answered", 200
+    outcome, status, is_cut_off = "answered", 200, False
     try:
         # What it asks for.
         body = Body(wire, x.body, x.headers, at_ns // 1_000_000_000)
         ask = wire.ask(body.raw, body.content_type)
         refuse_model(ask.model, house, who)
+        directives = await house.book.directives(Subject(who, ask.model, NO_PROVIDER), at_ns)
+        refuse_restricted(ask.model, directives)
 
         # Which offers, in which order.
         manners = house.manners_of(ask.model)
@@ -64,8 +82,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             intent_of(ask, house),
             house.market.snapshot,
             house.breakers,
-            manners.limits,
-            house.draw(),
+            CHEAPEST_FIRST if directives.cheapest else manners.limits,
+            0.0 if directives.cheapest else house.draw(),
             began_s,
         )
         if not decision.candidates:
@@ -73,7 +91,10 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
-        request = Request(request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s)
+        request = Request(
+            *(request_id, at_ns, who, ask, body, decision, manners.patience, deadline_s),
+            throttles=directives.throttles,
+        )
         pursuit = Pursuit(house, request, x)
         opened = await first_of(pursuit, request, x)
         trial = opened.trial
@@ -113,12 +134,20 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
     except Exception as error:  # noqa: BLE001 - an edge too: it is remembered, and told
         problem = as_answer(error, request_id)
         outcome, status = problem.code or problem.type, problem.answer_status
+        is_cut_off = isinstance(problem, OverBudget | OverLimit)
         await tell(x, wire.endpoint, problem, request_id)
     finally:
         if ask is not None:
             made = _record(request_id, at_ns, who, ask, decision, outcome, status)
+            if is_cut_off and decision is not None and decision.candidates:
+                made = replace(made, would_have_cost=decision.candidates[0].expected_cost)
             if pursuit is not None:
-                made = replace(made, attempts=pursuit.attempts, failures=tuple(pursuit.failures))
+                made = replace(
+                    made,
+                    attempts=pursuit.attempts,
+                    failures=tuple(pursuit.failures),
+                    would_block=pursuit.would_block,
+                )
             house.book.remember(made)
 
 
@@ -165,6 +194,22 @@ def refuse_model(model: str, house: House, who: Principal) -> None:
         )
 
 
+def refuse_restricted(model: str, directives: Directives) -> None:
+    """Raises ModelRestricted for a model that a budget no longer lets through."""
+    allowed = directives.only_models
+    if allowed is None or model in allowed:
+        return
+    by = {one.budget: one.account.resets_at for one in directives.reached if one.restricts}
+    until = [at for at in by.values() if at is not None]
+    raise ModelRestricted(
+        f"budget {', '.join(by)} is nearly spent, and lets only"
+        f" {', '.join(sorted(allowed)) or 'no model'} through"
+        + (f" until {min(until).isoformat()}" if until else ""),
+        param="model",
+        more={"budgets": list(by), "models": sorted(allowed)},
+    )
+
+
 def _unknown_model(model: str, house: House, who: Principal) -> NotFound:
     known, model = house.market.snapshot.models, model[:MODEL_NAME_LIMIT]
     allowed = sorted(one for one in known if who.models is None or one in who.models)
@@ -207,7 +252,6 @@ def _record(
     outcome: str,
     status: int,
 ) -> RequestRecord:
-    cut_off = outcome == OverBudget.default_code and decision is not None and decision.candidates
     return RequestRecord(
         id=request_id,
         at_ns=at_ns,
@@ -218,6 +262,6 @@ def _record(
         outcome=outcome,
         status=status,
         attempts=0,
-        would_have_cost=decision.candidates[0].expected_cost if decision and cut_off else None,
+        would_have_cost=None,
         decision=None if decision is None else to_text(decision),
     )

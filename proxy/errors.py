@@ -6,6 +6,7 @@ ProxyError                       status  type                     code
 ├── NotAuthenticated             401     authentication_error     invalid_api_key
 ├── OverBudget                   402     insufficient_quota       budget_exceeded
 ├── ModelForbidden               403     permission_error         model_not_allowed
+├── ModelRestricted              403     permission_error         model_restricted
 ├── NotFound                     404     invalid_request_error    model_not_found, unknown_url
 ├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
 ├── TooSlow                      408     invalid_request_error    request_timeout
@@ -138,6 +139,12 @@ class OverBudget(ProxyError):
 
 class ModelForbidden(ProxyError):
     status, type, default_code = 403, "permission_error", "model_not_allowed"
+
+
+class ModelRestricted(ProxyError):
+    """A budget is nearly spent, and lets only other models through."""
+
+    status, type, default_code = 403, "permission_error", "model_restricted"
 
 
 class NotFound(ProxyError):

@@ -56,12 +56,14 @@ class _Option:
 
 class Pursuit:
     """attempts: how many were made, each of which may have been billed. failures: those that
-    failed, streams that broke off among them."""
+    failed, streams that broke off among them. would_block: budgets in shadow mode that the last
+    one did not fit into."""
 
     def __init__(self, house: House, request: Request, x: Exchange) -> None:
         self._x = x
         self.attempts = 0
         self.failures: list[FailedAttempt] = []
+        self.would_block: tuple[str, ...] = ()
         self._splice: Splice | None = None
         if request.patience.stream_rescue is StreamRescue.PREFIX_MATCH and request.ask.choices == 1:
             self._splice = Splice(request.body.told_as())
@@ -123,6 +125,7 @@ class Pursuit:
             option.is_out = True
             return None
         self.attempts += 1
+        self.would_block = trial.hold.would_block
         option.was_asked = True
         self._x.abandonable = request.ask.stream  # what is plain is written to its end, and billed
         try:

@@ -13,7 +13,8 @@ import msgspec
 from hedgerow.arguments import MOMENT
 from hedgerow.books import books, resting
 from hedgerow.config import load_config
-from hedgerow.printing import config_option, dollars, json_option, print_json, table
+from hedgerow.errors import NotFound
+from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
 from ledger.audit import Audit
 from ledger.audit import verify as audit
 from ledger.migrations.history import NEWEST
@@ -23,6 +24,7 @@ from ledger.retention import Keep, Limits
 from ledger.retention import retire as retire_rows
 from ledger.statements import Head
 from ledger.statements import heads as heads_now
+from ledger.write_off_table import WriterState
 
 _PAUSE_S = 0.01
 """Between two batches: a server that waits to write comes first."""
@@ -103,6 +105,65 @@ def migrate(path: Path, to: int | None, as_json: bool) -> None:
         click.echo(f"dropped: {one}")
     newest = "" if to == NEWEST else f"; the newest is {NEWEST}"
     click.echo(f"version {to}{newest}" if before == to else f"version {before} → {to}{newest}")
+
+
+@ledger.command()
+@config_option
+@json_option
+def writers(path: Path, as_json: bool) -> None:
+    """Who writes these books: each slot of each host, and what it has taken of budgets."""
+    with books(load_config(path, os.environ), create=False) as store, store.view():
+        found = store.write_offs.writers()
+    now_ns = time.time_ns()
+    if as_json:
+        print_json({"writers": [_described(one, now_ns) for one in found]})
+        return
+    rows = [
+        (
+            one.name,
+            "serves" if one.is_alive(now_ns) else "lost" if one.leases else "stopped",
+            moment(one.seen_at_ns),
+            f"{one.entries:,}",
+            f"{one.leases:,}",
+            dollars(one.leased),
+        )
+        for one in found
+    ]
+    click.echo(table(("writer", "state", "seen", "entries", "slices", "largest slice"), rows))
+
+
+@ledger.command("write-off")
+@config_option
+@click.argument("writer")
+@click.option("--name", "who", required=True, help="Who does this: it is kept in the books.")
+def write_off(path: Path, writer: str, who: str) -> None:
+    """Return the slices of a writer whose journal is gone for good.
+
+    What it had charged and not yet written to the books is lost with its journal. A host that comes
+    back with its journal returns its slices by itself: it needs none of this.
+    """
+    now_ns = time.time_ns()
+    with books(load_config(path, os.environ), create=False) as store, store.transaction():
+        found = {one.name: one for one in store.write_offs.writers()}
+        if writer not in found:
+            raise NotFound(f"there is no writer {writer}: `hedgerow ledger writers` shows them")
+        if found[writer].is_alive(now_ns):
+            raise NotFound(
+                f"{writer} serves at this moment, and returns its slices when it stops: stop it"
+            )
+        count = store.write_offs.write_off(writer, now_ns, who)
+    click.echo(f"returned {count} slices of {writer}", err=True)
+
+
+def _described(one: WriterState, now_ns: int) -> dict[str, object]:
+    return {
+        "writer": one.name,
+        "alive": one.is_alive(now_ns),
+        "seen_at": moment(one.seen_at_ns),
+        "entries": one.entries,
+        "slices": one.leases,
+        "largest_slice_usd": as_usd(one.leased),
+    }
 
 
 def audit_line(found: Audit) -> str:
