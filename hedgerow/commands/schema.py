@@ -12,9 +12,10 @@ from hedgerow.editor_schema import FILES, schema_of
 @click.command()
 @click.argument("file", type=click.Choice(list(FILES)), default="config")
 def schema(file: str) -> None:
-    """Print the JSON Schema of hedgerow.yaml (config) or of a policy file (policy).
+    """Print a JSON Schema for editors.
 
-    For editors: write `# yaml-language-server: $schema=PATH` into a file's first line. What has no
-    place in a schema, as names that must exist, is what `hedgerow check` tells.
+    That of hedgerow.yaml (config), or of a policy file (policy): save it, and write
+    `# yaml-language-server: $schema=PATH` into a file's first line. What has no place in a schema,
+    as names that must exist, is what `hedgerow check` tells.
     """
     click.echo(json.dumps(schema_of(file), indent=2, ensure_ascii=False))
