@@ -148,7 +148,7 @@ def _history(config: Config, since_ns: int, until_ns: int) -> Simulation:
     with books(config, create=False) as store, store.view():
         budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
         past = past_attempts(store.sql, counted_since_ns(budgets, since_ns), until_ns)
-        return simulate_past(_shown(past), budgets, store.policy.raises(), since_ns)
+        return simulate_past(_shown(past), budgets, (*config.raises, *store.policy.raises()), since_ns)
 
 
 def _shown(past: Iterator[PastAttempt]) -> Iterator[PastAttempt]:

@@ -110,7 +110,7 @@ def status(path: Path, as_json: bool) -> None:
     config = load_config(path, os.environ)
     with books(config, create=False) as store:
         budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
-        raises = store.policy.raises(time.time_ns())
+        raises = (*config.raises, *store.policy.raises(time.time_ns()))
         balances = standing(store.sql, budgets, datetime.now(UTC), raises)
     if as_json:
         print_json({"budgets": [_balance(one) for one in balances]})

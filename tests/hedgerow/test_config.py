@@ -474,7 +474,6 @@ def change(old: str, new: str) -> str:
         (change("port: 18000", "port: http"), "server.port", '"http" is no whole number'),
         (change("workers: 1", "workers: 65"), "server.workers", '"65" is too large; write 64'),
         (change("workers: 1", "workers: 0"), "server.workers", '"0" is too small; write 1 or more'),
-        (change("sqlite:///books.db", "postgresql://u:pw@h/d"), "ledger.url", "books in SQLite"),
         (change("sqlite:///books.db", "mysql://h/d"), "ledger.url", "write sqlite:///hedgerow.db"),
         (change("sqlite:///books.db", "'sqlite:///:memory:'"), "ledger.url", "write sqlite:///"),
         (change("durability: disk", "durability: ram"), "ledger.durability", "process or disk"),
