@@ -185,7 +185,7 @@ async def _simulate(
     ):
         return await rehearse(
             config,
-            server.base_url,
+            server,
             requests,
             keys=[key],
             model=model,
