@@ -83,7 +83,7 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything that was configured, checked. `path` is the file, as it was given; `places`, where
-    in it things stand."""
+    in it things stand; `stand_ins`, what was read in the place of the policy files it names."""
 
     path: Path
     server: Server
@@ -98,6 +98,7 @@ class Config:
     notify: Mapping[str, NotifySpec]
     policies: tuple[Policy, ...]
     places: Places = field(repr=False, compare=False)
+    stand_ins: tuple[Path, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def budgets(self) -> tuple[BudgetSpec, ...]:
@@ -144,11 +145,11 @@ class Config:
 
 
 def load_config(
-    path: Path, environ: Mapping[str, str], policy_files: Sequence[Path] | None = None
+    path: Path, environ: Mapping[str, str], stand_ins: Sequence[Path] | None = None
 ) -> Config:
     """Read hedgerow.yaml and the policy files that it names; `${NAME}` is taken from `environ`.
 
-    policy_files: those that stand in for the ones that it names.
+    stand_ins: files in the place of the policy files that it names.
     Raises ConfigInvalid with every error of every file. Opens files, nothing else.
     """
     main = read_yaml(path, environ)
@@ -158,7 +159,7 @@ def load_config(
     check_offers(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []
-    for file in _policy_files(path, main) if policy_files is None else policy_files:
+    for file in _policy_files(path, main) if stand_ins is None else stand_ins:
         try:
             sources.append(read_yaml(file, environ))
         except ConfigInvalid as unreadable:
@@ -187,6 +188,7 @@ def load_config(
             Policy(one.budgets, one.increases, source.places) for source, one in checked if one
         ),
         places=main.places,
+        stand_ins=None if stand_ins is None else tuple(stand_ins),
     )
 
 

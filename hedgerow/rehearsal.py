@@ -22,6 +22,7 @@ from benchmarks.market import Quoted
 from benchmarks.quotes import Quote
 from benchmarks.sandbox import Behaviour, FaultRates, SandboxProvider
 from benchmarks.trace import TraceRow
+from hedgerow.app import Running
 from hedgerow.books import books
 from hedgerow.config import Config
 from hedgerow.offers import price_file, quoted_offers
@@ -123,7 +124,7 @@ def team_key(config: Config, team: str, clock: Clock) -> str:
 
 async def rehearse(
     config: Config,
-    base_url: str,
+    server: Running,
     rows: Sequence[TraceRow],
     *,
     keys: Sequence[str],
@@ -134,9 +135,10 @@ async def rehearse(
     on_progress: Callable[[int, int], None] | None = None,
     clock: Clock | None = None,
 ) -> Rehearsed:
-    """Replay `rows` against a running proxy of `config`, and read its books afterwards.
+    """Replay `rows` against `server`, which runs with `config`, and read its books afterwards.
 
-    Books may hold earlier traffic: only the audit is over all of them.
+    Books may hold earlier traffic: only the audit is over all of them. Raises StoreUnavailable when
+    what was charged cannot be written into them.
     """
     clock = clock or SystemClock()
     since_ns = clock.now_ns()
@@ -144,7 +146,7 @@ async def rehearse(
     async with aiohttp.ClientSession(connector=connector) as session:
         replayed = await replay(
             rows,
-            base_url=base_url,
+            base_url=server.base_url,
             keys=keys,
             model=model,
             session=session,
@@ -154,6 +156,7 @@ async def rehearse(
             seed=seed,
             on_progress=on_progress,
         )
+    await server.house.book.folded()
     return await asyncio.to_thread(_read_books, config, model, replayed, since_ns)
 
 

@@ -82,7 +82,7 @@ class Reloading:
 
     def _loaded(self) -> tuple[Config | None, tuple[ConfigError, ...]]:
         try:
-            return load_config(self._config.path, self._environ), ()
+            return load_config(self._config.path, self._environ, self._config.stand_ins), ()
         except ConfigInvalid as invalid:
             return None, invalid.errors
 

@@ -100,7 +100,7 @@ async def _demo(
             )
         rehearsed = await rehearse(
             config,
-            server.base_url,
+            server,
             rows,
             keys=list(keys.values()),
             model=MODEL,

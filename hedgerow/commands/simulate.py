@@ -146,9 +146,11 @@ def _refuse_options(context: click.Context, names: Collection[str], why: str) ->
 def _history(config: Config, since_ns: int, until_ns: int) -> Simulation:
     """What the books have, against the budgets of a configuration and those made by API."""
     with books(config, create=False) as store, store.view():
-        budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
+        rules = config.rules()
+        budgets = (*rules.budgets, *store.policy.budgets())
+        raises = (*rules.raises, *store.policy.raises())
         past = past_attempts(store.sql, counted_since_ns(budgets, since_ns), until_ns)
-        return simulate_past(_shown(past), budgets, (*config.raises, *store.policy.raises()), since_ns)
+        return simulate_past(_shown(past), budgets, raises, since_ns)
 
 
 def _shown(past: Iterator[PastAttempt]) -> Iterator[PastAttempt]:
@@ -183,7 +185,7 @@ async def _simulate(
     ):
         return await rehearse(
             config,
-            server.base_url,
+            server,
             requests,
             keys=[key],
             model=model,

@@ -82,6 +82,16 @@ def test_what_changed_before_the_first_look(path: Path) -> None:
     assert caps(watch.look()) == {"all": 20}
 
 
+def test_files_that_stand_in_go_on_standing_in(path: Path) -> None:
+    """What a simulation has in the place of the policy files is not replaced by them."""
+    other = path.parent / "other.yaml"
+    other.write_text(policy("7"))
+    watch = Reloading(load_config(path, ENVIRON, [other]), ENVIRON)
+    assert watch.look() is None
+    (path.parent / "policies" / "a.yaml").write_text(policy("20"))
+    assert settled(watch) is None
+
+
 def test_what_is_wrong_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The old policies stay; every error is logged, once, with its file and line, and again when
     it is another one; the mended file acts, also where it is as it was before."""

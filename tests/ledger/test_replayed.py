@@ -269,7 +269,7 @@ raises = st.lists(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(policies, histories(), raises)
 def test_it_decides_as_the_naive_model(
     policy: list[Budget], history: list[PastAttempt], increases: list[Raise]
@@ -280,7 +280,7 @@ def test_it_decides_as_the_naive_model(
         assert replay.offer(past) == naive.offer(past, number), number
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(policies, histories())
 def test_it_tells_of_each_threshold_once_in_a_window(
     policy: list[Budget], history: list[PastAttempt]

@@ -107,7 +107,7 @@ policies = st.tuples(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(histories, policies, st.integers(0, 100))
 def test_the_sums_explain_the_difference(
     history: list[PastAttempt], policy: tuple[Budget, ...], hours: int
