@@ -11,7 +11,7 @@ from ledger.tables import ddl
 def forward(sql: Sql) -> None:
     for statement in DELIVERIES:
         sql.execute(ddl(statement, sql.dialect))
-    sql.execute("ALTER TABLE requests ADD COLUMN would_block TEXT")
+    sql.execute(ddl("ALTER TABLE requests ADD COLUMN would_block TEXT", sql.dialect))
 
 
 def back(sql: Sql) -> tuple[str, ...]:

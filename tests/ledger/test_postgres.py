@@ -66,6 +66,17 @@ def total(sql: PostgresDatabase, row: int = 1) -> int:
     return int(n)
 
 
+def test_texts_of_all_languages(sql: PostgresDatabase) -> None:
+    """Every text of the books is sorted by its signs, as in SQLite, whatever language the server
+    was made for."""
+    found = sql.execute(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE data_type = 'text'"
+        " AND table_schema = current_schema() AND table_name <> 'hedgerow_migrations'"
+        " AND collation_name IS DISTINCT FROM 'C'"
+    )
+    assert found.fetchall() == []
+
+
 # -- lost connections
 
 

@@ -80,9 +80,9 @@ def test_what_is_computed_is_of_the_same_kind(sample: Sql) -> None:
     row = sample.execute(
         "SELECT count(*), sum(n), n = 1, avg(n - n), ? + ? FROM sample WHERE n > 0 GROUP BY n"
         " ORDER BY n",
-        (40_000, 40_000),
+        (20_000, 20_000),
     ).fetchone()
-    assert row == (1, 1, 1, 0.0, 80_000)
+    assert row == (1, 1, 1, 0.0, 40_000)
     assert [type(one) for one in row] == [int, int, int, float, int]
     assert sample.execute("SELECT sum(n) FROM sample").fetchall() == [(MOST,)]
     assert numbers_in(sample) == [1, 2, MOST - 3]
