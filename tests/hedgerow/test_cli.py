@@ -66,12 +66,13 @@ def test_each_command_has_help(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("words", [words for words, _ in commands()], ids=" ".join)
 def test_tables_have_json_and_configurations_a_short_name(words: tuple[str, ...]) -> None:
-    """Every command but `serve` and `key revoke`, which print no table, takes --json."""
+    """Every command but `serve` and those that only take away, which print no table, takes
+    --json."""
     command = dict(commands())[words]
     if isinstance(command, click.Group):
         return
     options = {name for parameter in command.params for name in parameter.opts}
-    assert ("--json" in options) == (words not in {("serve",), ("key", "revoke")})
+    assert ("--json" in options) == (words not in {("serve",), ("key", "revoke"), ("budget", "remove")})
     assert ("--config" in options) == ("-c" in options)
 
 
