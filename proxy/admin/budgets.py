@@ -205,7 +205,7 @@ class BudgetRoutes:
             budgets = (*of_files, *table.named_budgets())
             if name is not None:
                 budgets = (self._find(table, name),)
-            return budgets, table.raises(now_ns)
+            return budgets, (*self.desk.books.file_raises, *table.raises(now_ns))
 
         def look(sql: Sql) -> list[Balance]:
             budgets, raises = stand(PolicyTable(sql))
