@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 import math
+import re
 from datetime import UTC, datetime, tzinfo
+from typing import Final, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from ledger.errors import NotMoney
+from ledger.errors import NotAWindow, NotMoney
 from ledger.money import MAX_NANOS, Money, usd
+from ledger.windows import AnyWindow, Rolling, Window, window_of
+
+T = TypeVar("T")
 
 _NANOS_PER_S = 1_000_000_000
 
@@ -123,6 +129,68 @@ class _Zone(click.ParamType[ZoneInfo]):
             self.fail(f"{value!r} is no time zone: write one as in Europe/Berlin", param, ctx)
 
 
+class _Window(click.ParamType[AnyWindow]):
+    """A window by its name, rolling ones included."""
+
+    name = "window"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> AnyWindow:
+        if isinstance(value, Window | Rolling):
+            return value
+        try:
+            return window_of(str(value))
+        except NotAWindow as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Seconds(click.ParamType[int]):
+    """A length of time in whole seconds, as `30m` or `24h`, up to 90 days."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]{1,8})([smhd]?)", str(value))
+        seconds = int(found[1]) * _SECONDS[found[2]] if found else -1
+        if not 0 <= seconds <= _MOST_SECONDS:
+            self.fail(f"{value!r} is no length of time up to 90d: write 30m, 24h or 7d", param, ctx)
+        return seconds
+
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_SECONDS = 90 * 86_400
+
+
+class _Nothing(enum.Enum):
+    """What takes a limit away, on the command line `none`."""
+
+    NOTHING = "none"
+
+
+NOTHING: Final = _Nothing.NOTHING
+Nothing: TypeAlias = Literal[_Nothing.NOTHING]
+
+
+class _OrNothing(click.ParamType[T | Nothing]):
+    """A value, or `none`."""
+
+    def __init__(self, kind: click.ParamType[T]) -> None:
+        self._kind = kind
+        self.name = f"{kind.name}|none"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> T | Nothing:
+        if value is NOTHING or value == NOTHING.value:
+            return NOTHING
+        return self._kind.convert(value, param, ctx)
+
+
 class Ratio(click.FloatRange):
     """A number within limits. click takes NaN for one: no comparison refuses it."""
 
@@ -137,7 +205,12 @@ class Ratio(click.FloatRange):
         return number
 
 
+COUNT = click.IntRange(0, 2**53)
 USD = _Usd()
+SECONDS = _Seconds()
+WINDOW = _Window()
+COUNT_OR_NONE = _OrNothing(COUNT)
+USD_OR_NONE = _OrNothing(USD)
 LABEL = _Label()
 LABELS = _Labels()
 LOCAL_MOMENT = _LocalMoment()

@@ -10,6 +10,7 @@ from typing import TypeVar
 from hedgerow.books import opened_sql
 from hedgerow.config import Config
 from ledger.book import Book
+from ledger.budgets import Raise
 from ledger.policy_tables import PolicyTable
 from ledger.request_table import RequestTable
 from ledger.requests import RequestRecord
@@ -29,16 +30,27 @@ class BookPolicy:
         self._book = book
         self._ledger = config.ledger
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._file_budgets = _of_files(config)
+        self._file_budgets: Mapping[str, FileBudget] = {}
+        self._file_raises: tuple[Raise, ...] = ()
+        self.follow(config)
 
     def follow(self, config: Config) -> None:
-        """The policy files have changed."""
-        self._file_budgets = _of_files(config)
+        """Policy files have changed: from here on they say this. Reads time zones from disk."""
+        self._file_budgets = {
+            one.name: FileBudget(one.budget(), policy.places.file)
+            for policy in config.policies
+            for one in policy.budgets
+        }
+        self._file_raises = config.raises
         self._book.set_rules(config.rules())
 
     @property
     def file_budgets(self) -> Mapping[str, FileBudget]:
         return self._file_budgets
+
+    @property
+    def file_raises(self) -> tuple[Raise, ...]:
+        return self._file_raises
 
     async def change(self, work: Callable[[PolicyTable], T]) -> T:
         return await self._book.run(lambda store: work(store.policy))
@@ -54,8 +66,3 @@ class BookPolicy:
 
     async def request(self, request_id: str) -> RequestRecord | None:
         return await self.read(lambda sql: RequestTable(sql).one(request_id))
-
-
-def _of_files(config: Config) -> dict[str, FileBudget]:
-    file = f"a policy file of {config.path}"
-    return {one.name: FileBudget(one.budget(), file) for one in config.budgets}

@@ -18,6 +18,11 @@ KINDS = (KEY, *OwnerKind)
 """Whose limits there are; names that begin with one of these words are theirs."""
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a budget of that name would read as somebody's limit."""
+    return name.partition(" ")[0] in KINDS
+
+
 @dataclass(frozen=True, slots=True)
 class Whose:
     """Whose limits they are: a key's, an owner's, or those of a member or a model of either.

@@ -13,6 +13,7 @@ import click
 
 from hedgerow.arguments import LOCAL_MOMENT, ZONE, nanos
 from hedgerow.books import books
+from hedgerow.commands.budgets import add, list_budgets, raise_, remove
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.budgets import Balance
@@ -100,6 +101,10 @@ def spend(
 @click.group()
 def budget() -> None:
     """The budgets and how they stand."""
+
+
+for _command in (list_budgets, add, remove, raise_):
+    budget.add_command(_command)
 
 
 @budget.command()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ledger.budgets import Budget
+from ledger.budgets import Budget, Raise
 from ledger.policy_tables import PolicyTable
 from ledger.requests import RequestRecord
 from ledger.sql import Sql
@@ -28,6 +28,10 @@ class PolicyBooks(Protocol):
     @property
     def file_budgets(self) -> Mapping[str, FileBudget]:
         """Those of files, by name, in their order."""
+
+    @property
+    def file_raises(self) -> tuple[Raise, ...]:
+        """Increases that are written in files."""
 
     async def change(self, work: Callable[[PolicyTable], T]) -> T:
         """Run it in one transaction, by itself. What it has written acts on every worker soon."""

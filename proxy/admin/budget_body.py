@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from ledger.budgets import EACH, Budget, Mode, Scope, Threshold, Throttle
-from ledger.limits import KINDS
+from ledger.limits import KINDS, is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.windows import Window
@@ -67,11 +67,8 @@ class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):
 def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
     """Raises Invalid."""
     name = label(given.name, "name")
-    if name.split()[0] in KINDS:
-        raise invalid(
-            f"names that begin with {name.split()[0]!r} are those of its limits: choose another",
-            "name",
-        )
+    if is_reserved(name):
+        raise invalid(f"names that begin with {', '.join(KINDS)} are those of limits", "name")
     measure, cap = _cap(given)
     if measure is Measure.PARALLEL and given.window not in (None, Window.LIFETIME):
         raise invalid("what is under way at once has no window: leave it out", "window")

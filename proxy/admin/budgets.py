@@ -205,7 +205,7 @@ class BudgetRoutes:
             budgets = (*of_files, *table.named_budgets())
             if name is not None:
                 budgets = (self._find(table, name),)
-            return budgets, table.raises(now_ns)
+            return budgets, (*self.desk.books.file_raises, *table.raises(now_ns))
 
         def look(sql: Sql) -> list[Balance]:
             budgets, raises = stand(PolicyTable(sql))
@@ -242,18 +242,21 @@ def told_raise(one: Raise, budget: Budget | None) -> dict[str, Any]:
 
 
 def told_balance(one: Balance) -> dict[str, Any]:
+    """With the names of `hedgerow budget status`."""
     account, measure = one.account, one.account.measure
-    cap, left = account.cap, one.left
+    amounts = {"cap": account.cap, "spent": one.posted, "held": one.pending, "left": one.left}
+    told = {
+        f"{name}_{measure}": None if amount is None else amount_told(amount, measure)
+        for name, amount in amounts.items()
+    }
     return {
         "id": f"{account.budget}/{account.scope}",
         "budget": account.budget,
         "scope": account.scope,
         "measure": str(measure),
         "window": account.window,
-        "cap": None if cap is None else amount_told(cap, measure),
-        "spent": amount_told(one.posted, measure),
-        "held": amount_told(one.pending, measure),
-        "left": None if left is None else amount_told(left, measure),
+        **told,
+        "mode": "shadow" if account.is_shadow else "enforce",
         "resets_at": None if account.resets_at is None else account.resets_at.isoformat(),
     }
 

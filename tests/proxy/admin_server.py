@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestServer
 from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer
 from benchmarks.snapshot import Listing, MarketSnapshot
+from ledger.budgets import Raise
 from ledger.keys import hash_of
 from ledger.policy_tables import PolicyTable
 from ledger.principals import Principal
@@ -52,6 +53,7 @@ class SqlBooks:
 
     sql: Sql
     file_budgets: Mapping[str, FileBudget] = field(default_factory=dict)
+    file_raises: tuple[Raise, ...] = ()
     requests: dict[str, RequestRecord] = field(default_factory=dict)
 
     async def change(self, work: Callable[[PolicyTable], T]) -> T:
