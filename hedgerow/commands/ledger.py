@@ -10,13 +10,15 @@ from pathlib import Path
 import click
 import msgspec
 
+from hedgerow.books import books
 from hedgerow.arguments import MOMENT
-from hedgerow.books import books, resting
 from hedgerow.config import load_config
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from ledger.audit import Audit
 from ledger.audit import verify as audit
-from ledger.migrations.history import NEWEST
+from ledger.charges import charge_rows
+from ledger.exports.export import Format, export_csv, export_focus, export_parquet
+from ledger.exports.focus_row import FocusVersion
 from ledger.money import as_usd
 from ledger.partitions import drop_empty_partitions
 from ledger.retention import Keep, Limits
@@ -30,7 +32,7 @@ _PAUSE_S = 0.01
 
 @click.group()
 def ledger() -> None:
-    """The books: check them, change their tables, let go of what is old."""
+    """The books: check them, hand them on, compare them."""
 
 
 @ledger.command()
@@ -215,3 +217,62 @@ def retire(path: Path, before: int | None, details_before: int | None, as_json: 
         f"deleted {gone.entries:,} entries, {gone.requests:,} requests,"
         f" {gone.rollups:,} rollups of a quarter of an hour"
     )
+
+
+@ledger.command()
+@config_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([one.value for one in Format]),
+    required=True,
+    help="csv and parquet: a row for each charge. focus: FOCUS Cost and Usage.",
+)
+@click.option(
+    "--focus-version",
+    "version",
+    type=click.Choice([one.value for one in FocusVersion]),
+    help="Of FOCUS.  [default: 1.2]",
+)
+@click.option("--from", "since", type=MOMENT, help="From this day on (UTC), as in 2027-01-31.")
+@click.option("--to", "until", type=MOMENT, help="Before this day (UTC).")
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="The file to write. FOCUS is Parquet if its name ends in .parquet, else CSV.",
+)
+@json_option
+def export(
+    path: Path,
+    form: str,
+    version: str | None,
+    since: int | None,
+    until: int | None,
+    file: Path,
+    as_json: bool,
+) -> None:
+    """Write what was charged to a file, exactly: for a spreadsheet, a warehouse, FinOps tools.
+
+    docs/finance.md names the columns. Parquet needs `pip install 'hedgerow[parquet]'`.
+    """
+    if since is not None and until is not None and since >= until:
+        raise click.BadParameter("it is not after --from", param_hint="--to")
+    if version is not None and form != Format.FOCUS:
+        raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
+    with books(load_config(path, os.environ), create=False) as store:
+        charges = charge_rows(store, since, until)
+        match Format(form):
+            case Format.CSV:
+                count = export_csv(file, charges)
+            case Format.PARQUET:
+                count = export_parquet(file, charges)
+            case Format.FOCUS:
+                count = export_focus(file, charges, FocusVersion(version or FocusVersion.V1_2))
+    if as_json:
+        print_json({"file": str(file), "rows": count})
+    else:
+        click.echo(f"{count:,} rows in {file}", err=True)
