@@ -11,12 +11,15 @@ import csv
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ledger.exports.columns import Cell, Column, Kind, Row
 
 _NANOS_PER_S = 1_000_000_000
+_REMEMBERED = 10_000
+"""Labels and seconds come again and again: their texts are kept."""
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -61,6 +64,7 @@ def number(exact: Decimal) -> str:
     return f"{text}0" if text.endswith(".") else text
 
 
+@lru_cache(_REMEMBERED)
 def _second(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // _NANOS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -80,7 +84,7 @@ def _plain(cell: Cell) -> str:
 _TEXT: dict[Kind, Callable[[Any], str]] = {
     Kind.TEXT: _plain,
     Kind.ID: guarded,
-    Kind.LABEL: guarded,
+    Kind.LABEL: lru_cache(_REMEMBERED)(guarded),
     Kind.FLAG: _flag,
     Kind.COUNT: _plain,
     Kind.MILLISECONDS: repr,

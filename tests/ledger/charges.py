@@ -32,7 +32,15 @@ labels = st.none() | st.text(
 def cards(draw: st.DrawFn) -> RateCard:
     unit = draw(prices)
     per = draw(st.sampled_from(list(Unit))) if unit else None
-    return RateCard(*(draw(prices) for _ in range(5)), unit, per)
+    return RateCard(
+        input=draw(prices),
+        output=draw(prices),
+        cache_read=draw(prices),
+        cache_write=draw(prices),
+        request=draw(prices),
+        unit=unit,
+        per=per,
+    )
 
 
 @st.composite
