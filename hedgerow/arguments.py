@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, tzinfo
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -12,12 +14,17 @@ from ledger.errors import NotMoney
 from ledger.money import MAX_NANOS, Money, usd
 
 _NANOS_PER_S = 1_000_000_000
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_PLAIN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
 
 
 class _Usd(click.ParamType[Money]):
-    """An amount above zero, exactly as written."""
+    """An amount above zero, or from zero on, exactly as written."""
 
     name = "usd"
+
+    def __init__(self, least: int = 1) -> None:
+        self._least = least
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -26,8 +33,9 @@ class _Usd(click.ParamType[Money]):
             amount = usd(str(value))
         except NotMoney as error:
             self.fail(str(error), param, ctx)
-        if amount <= 0:
-            self.fail(f"{value} USD is nothing: write an amount above 0", param, ctx)
+        if amount < self._least:
+            limit = "above 0" if self._least else "from 0 on"
+            self.fail(f"{value} USD is too little: write an amount {limit}", param, ctx)
         return amount
 
 
@@ -123,6 +131,58 @@ class _Zone(click.ParamType[ZoneInfo]):
             self.fail(f"{value!r} is no time zone: write one as in Europe/Berlin", param, ctx)
 
 
+class _Rate(click.ParamType[tuple[str, Decimal]]):
+    """What one of a currency is in USD, exactly: `EUR=1.08`."""
+
+    name = "currency=usd"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Decimal]:
+        currency, _, rate = str(value).partition("=")
+        exact = _decimal(rate)
+        if not _CURRENCY.fullmatch(currency) or exact is None or exact <= 0:
+            self.fail(f"{value!r} is no rate: write EUR=1.08 if a euro is 1.08 USD", param, ctx)
+        return currency, exact
+
+
+class _Percent(click.ParamType[Decimal]):
+    """A part of a hundred, as a part of one, exactly."""
+
+    name = "percent"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        exact = _decimal(str(value).removesuffix("%")) if str(value).endswith("%") else None
+        if exact is None or not 0 <= exact < 100:
+            self.fail(f"{value!r} is no percentage from 0 to below 100: write 12.5%", param, ctx)
+        return exact / 100
+
+
+class _Zone(click.ParamType[ZoneInfo]):
+    """A time zone by its IANA name."""
+
+    name = "zone"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ZoneInfo:
+        if isinstance(value, ZoneInfo):
+            return value
+        try:
+            return ZoneInfo(str(value))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail(f"there is no time zone {value!r}: write Europe/Berlin", param, ctx)
+
+
+def _decimal(text: str) -> Decimal | None:
+    """A plain number of at most twenty digits."""
+    return Decimal(text) if _PLAIN.fullmatch(text) else None
+
+
 class Ratio(click.FloatRange):
     """A number within limits. click takes NaN for one: no comparison refuses it."""
 
@@ -138,8 +198,11 @@ class Ratio(click.FloatRange):
 
 
 USD = _Usd()
+USD_OR_NOTHING = _Usd(least=0)
 LABEL = _Label()
 LABELS = _Labels()
 LOCAL_MOMENT = _LocalMoment()
 MOMENT = _Moment()
+RATE = _Rate()
+PERCENT = _Percent()
 ZONE = _Zone()
