@@ -6,15 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from ledger.money import Money
+from ledger.money import MAX_NANOS, Money
 from ledger.rates import RateCard
-from ledger.schema import PRICES, USAGE
-from ledger.sqlite_store import SqliteStore
+from ledger.sql import Sql
+from ledger.tables import CHARGE, PRICES, USAGE
 from ledger.usage import TokenUsage
 
-_CARDS_REMEMBERED = 10_000
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +61,62 @@ class ChargeRow:
 
 
 def charge_rows(
-    store: SqliteStore, since_ns: int | None = None, until_ns: int | None = None
+    sql: Sql, since_ns: int | None = None, until_ns: int | None = None
 ) -> Iterator[ChargeRow]:
-    """Charged attempts with `since <= at < until`, oldest first, read as they are asked for."""
-    for row in store.database.execute(
-        _ROWS, {"since": since_ns or 0, "until": 2**63 - 1 if until_ns is None else until_ns}
+    """Charged attempts with `since <= at < until` that still have a row of their own, oldest first,
+    as they are asked for. To be read within one `view`."""
+    for row in sql.stream(
+        "SELECT attempt_id, request_id, at_ns, ended_at_ns, org, team, project, user_id, key_id,"
+        " tags, model, provider, upstream_model, account, streamed, batch, rate_card,"
+        " held_nanos, overrun_nanos, estimated, ttft_ms, total_ms,"
+        f" {CHARGE}, {USAGE}, {PRICES} FROM entries JOIN rate_cards ON version = rate_card"
+        " JOIN subjects ON subjects.id = subject_id"
+        " WHERE kind = 'posted' AND at_ns >= ? AND at_ns < ? ORDER BY at_ns, attempt_id",
+        (0 if since_ns is None else since_ns, MAX_NANOS if until_ns is None else until_ns),
     ):
-        cells: tuple[Any, ...] = (
-            *row[:9],
-            tuple(json.loads(row[9])),
-            *row[10:14],
-            bool(row[14]),
-            *row[15:17],
-            _card(row[34:]),
+        held, overrun, estimated, ttft_ms, total_ms = row[17:22]
+        billed, effective, contracted, listed, first_offer, cheapest = row[22:28]
+        attempt_id, request_id, at_ns, ended_at_ns, org, team, project, user, key_id = row[:9]
+        tags, model, provider, upstream_model, account, streamed, batch, rate_card = row[9:17]
+        yield ChargeRow(
+            attempt_id,
+            request_id,
+            at_ns,
+            ended_at_ns,
+            org,
+            team,
+            project,
+            user,
+            key_id,
+            _tags(tags),
+            model,
+            provider,
+            upstream_model,
+            account,
+            bool(streamed),
+            batch,
+            rate_card,
+            _card(tuple(row[34:])),
             TokenUsage(*row[28:34]),
-            *row[17:25],
-            bool(row[25]),
-            *row[26:28],
+            billed,
+            effective,
+            contracted,
+            listed,
+            first_offer,
+            cheapest,
+            held,
+            overrun,
+            bool(estimated),
+            ttft_ms,
+            total_ms,
         )
-        yield ChargeRow(*cells)
 
 
-_ROWS = f"""SELECT usage.attempt_id, usage.request_id, usage.at_ns, resolutions.at_ns,
-    usage.org, usage.team, usage.project, usage.user, usage.key_id, usage.tags,
-    usage.model, usage.provider, usage.upstream_model, usage.account, usage.streamed, holds.batch,
-    usage.rate_card, billed_nanos, effective_nanos, contracted_nanos, list_nanos,
-    first_offer_nanos, cheapest_nanos, held_nanos, overrun_nanos, estimated, ttft_ms, total_ms,
-    {USAGE}, {PRICES}
-    FROM usage JOIN resolutions ON resolutions.attempt_id = usage.attempt_id
-    JOIN holds ON holds.attempt_id = usage.attempt_id
-    JOIN rate_cards ON version = usage.rate_card
-    WHERE usage.at_ns >= :since AND usage.at_ns < :until
-    ORDER BY usage.at_ns, usage.attempt_id"""
-
-
-@lru_cache(_CARDS_REMEMBERED)
+@lru_cache(_REMEMBERED)
 def _card(row: tuple[str | None, ...]) -> RateCard:
     return RateCard.of_row(row)
+
+
+@lru_cache(_REMEMBERED)
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 
-from hedgerow.books import books
 from hedgerow.arguments import MOMENT, PERCENT, RATE, USD_OR_NOTHING, ZONE
+from hedgerow.books import books
 from hedgerow.commands.reconciled import reconciled_json, reconciled_lines
 from hedgerow.config import Config, load_config
 from hedgerow.invoice_mapping import MappingFile, load_mapping
@@ -261,8 +261,8 @@ def export(
         raise click.BadParameter("it is not after --from", param_hint="--to")
     if version is not None and form != Format.FOCUS:
         raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
-    with books(load_config(path, os.environ), create=False) as store:
-        charges = charge_rows(store, since, until)
+    with books(load_config(path, os.environ), create=False) as store, store.sql.view():
+        charges = charge_rows(store.sql, since, until)
         count = _exported(file, Format(form), charges, FocusVersion(version or FocusVersion.V1_2))
     if as_json:
         print_json({"file": str(file), "rows": count})
@@ -334,9 +334,9 @@ def reconcile(
     read = merged(read_invoice(invoice, mapping.mapping))
     told = zone or (ZoneInfo(mapping.timezone) if mapping.timezone else None)
     whose = _provider(config, provider or mapping.provider)
-    with books(config, create=False) as store:
-        reading = Reading(dict(rates), discount, mapping.models, told)
-        found = compare(whose, charge_rows(store, *span_ns(read)), read, reading)
+    reading = Reading(dict(rates), discount, mapping.models, told)
+    with books(config, create=False) as store, store.sql.view():
+        found = compare(whose, charge_rows(store.sql, *span_ns(read)), read, reading)
     if as_json:
         print_json(reconciled_json(found, read.form, as_usd(tolerance)))
     else:
