@@ -91,13 +91,14 @@ class Reading:
 
     rates: USD for one of a currency. discount: the part that is taken off the list price. models:
     our name for a provider's model, by the invoice's name. zone: of its days; None: UTC, unless its
-    counts say otherwise.
+    counts say otherwise. account: which of our accounts at the provider it is for; None: all.
     """
 
     rates: dict[str, Decimal]
     discount: Decimal = ZERO
     models: dict[str, str] | None = None
     zone: tzinfo | None = None
+    account: str | None = None
 
 
 def span_ns(invoice: Invoice) -> tuple[int, int]:
@@ -124,7 +125,7 @@ def reconcile(
         usage = (line for line in invoice.lines if line.kind is LineKind.USAGE)
         tallies = Tallies(line.request_id for line in usage if line.request_id)
         for row in charges:
-            if row.provider == provider:
+            if row.provider == provider and reading.account in (None, row.account):
                 tallies.charge(row)
         return _Reconciling(provider, tallies, invoice, reading).done()
 

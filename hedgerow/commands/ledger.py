@@ -13,7 +13,7 @@ import msgspec
 
 from hedgerow.arguments import MOMENT, PERCENT, RATE, USD_OR_NOTHING, ZONE
 from hedgerow.books import books
-from hedgerow.commands.reconciled import reconciled_json, reconciled_lines
+from hedgerow.commands.reconciled import reconciled_json, reconciled_lines, watched
 from hedgerow.config import Config, load_config
 from hedgerow.invoice_mapping import MappingFile, load_mapping
 from hedgerow.printing import config_option, dollars, json_option, print_json
@@ -22,7 +22,7 @@ from ledger.audit import verify as audit
 from ledger.charges import ChargeRow, charge_rows
 from ledger.exports.export import Format, export_csv, export_focus, export_parquet
 from ledger.exports.focus_row import FocusVersion
-from ledger.invoices.invoice_csv import merged, read_invoice
+from ledger.invoices.invoice_csv import read_invoice
 from ledger.money import Money, as_usd
 from ledger.reconcile import Reading, span_ns
 from ledger.reconcile import reconcile as compare
@@ -262,7 +262,7 @@ def export(
     if version is not None and form != Format.FOCUS:
         raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
     with books(load_config(path, os.environ), create=False) as store, store.sql.view():
-        charges = charge_rows(store.sql, since, until)
+        charges = watched(charge_rows(store.sql, since, until))
         count = _exported(file, Format(form), charges, FocusVersion(version or FocusVersion.V1_2))
     if as_json:
         print_json({"file": str(file), "rows": count})
@@ -274,6 +274,7 @@ def export(
 @click.argument("invoice", type=click.Path(path_type=Path, dir_okay=False))
 @config_option
 @click.option("--provider", help="Whose invoice it is, as the configuration names it.")
+@click.option("--account", help="Which of our accounts there it is for.  [default: all]")
 @click.option(
     "--mapping",
     "mapping_path",
@@ -317,6 +318,7 @@ def reconcile(
     invoice: Path,
     path: Path,
     provider: str | None,
+    account: str | None,
     mapping_path: Path | None,
     rates: tuple[tuple[str, Decimal], ...],
     discount: Decimal,
@@ -331,12 +333,12 @@ def reconcile(
     """
     config = load_config(path, os.environ)
     mapping = load_mapping(mapping_path, os.environ) if mapping_path else MappingFile()
-    read = merged(read_invoice(invoice, mapping.mapping))
+    read = read_invoice(invoice, mapping.mapping)
     told = zone or (ZoneInfo(mapping.timezone) if mapping.timezone else None)
     whose = _provider(config, provider or mapping.provider)
-    reading = Reading(dict(rates), discount, mapping.models, told)
+    reading = Reading(dict(rates), discount, mapping.models, told, account)
     with books(config, create=False) as store, store.sql.view():
-        found = compare(whose, charge_rows(store.sql, *span_ns(read)), read, reading)
+        found = compare(whose, watched(charge_rows(store.sql, *span_ns(read))), read, reading)
     if as_json:
         print_json(reconciled_json(found, read.form, as_usd(tolerance)))
     else:

@@ -1,15 +1,34 @@
-"""What `ledger reconcile` prints."""
+"""What `ledger export` and `ledger reconcile` print."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+import click
+
 from hedgerow.printing import table
+from ledger.charges import ChargeRow
 from ledger.invoices.causes import PriceGap
 from ledger.reconcile import Explained, ReconciledRow, Reconciliation
 
 _MICRO = Decimal("0.000001")
+_SHOWN_EVERY = 10_000
+
+
+def watched(charges: Iterable[ChargeRow]) -> Iterator[ChargeRow]:
+    """The same, with a running count on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield from charges
+        return
+    count = 0
+    for count, charge in enumerate(charges, start=1):
+        if count % _SHOWN_EVERY == 0:
+            click.echo(f"\r  {count:,} charges", err=True, nl=False)
+        yield charge
+    if count >= _SHOWN_EVERY:
+        click.echo(err=True)
 
 
 def reconciled_json(found: Reconciliation, form: str, tolerance: Decimal) -> dict[str, object]:

@@ -19,6 +19,8 @@ from ledger.meters import FINEST_DECIMALS, Meter, price_at
 ZERO = Decimal(0)
 CURRENCY_BAND = Decimal("0.03")
 """In a foreign currency, a price that is off by so little is the rate of exchange."""
+_MOST_PLACES = 9
+"""Some write amounts as their computers have them: what is below a nano-USD is noise."""
 DIGITS = 60
 """Enough for every amount of an invoice: what calls this module sets Decimal's precision so."""
 _SMALLEST = Decimal(1).scaleb(-FINEST_DECIMALS)
@@ -83,7 +85,7 @@ class Terms:
 
     def precision(self, line: InvoiceLine) -> Decimal:
         """How far rounding may have moved the line's amount, in USD."""
-        step = Decimal(1).scaleb(-self.places) * self._rate(line)
+        step = Decimal(1).scaleb(-min(self.places, _MOST_PLACES)) * self._rate(line)
         return step * line.amounts
 
     def _rate(self, line: InvoiceLine) -> Decimal:

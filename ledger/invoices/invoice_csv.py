@@ -18,7 +18,8 @@ from ledger.invoices.invoice import Invoice, InvoiceLine, LineKind, Period
 from ledger.invoices.units import unit_of
 from ledger.meters import EXACT, Meter
 
-MOST_LINES = 2_000_000
+MOST_LINES = 1_000_000
+"""Of those that are kept apart."""
 _FEWEST_PLACES = 2
 _DAY = timedelta(days=1)
 
@@ -45,7 +46,8 @@ COLUMNS = (
 
 
 def read_invoice(path: Path, mapping: InvoiceMapping = InvoiceMapping()) -> Invoice:
-    """The lines of a file. Raises NotAnInvoice, with the line that cannot be read."""
+    """The lines of a file, those added up that differ in nothing but quantity and amount. Raises
+    NotAnInvoice, with the line that cannot be read."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _read(csv.reader(file), path, mapping)
@@ -62,7 +64,8 @@ Reader = Callable[["_Line"], Iterator[InvoiceLine]]
 def _read(rows: Iterator[list[str]], path: Path, mapping: InvoiceMapping) -> Invoice:
     header = [name.strip() for name in next(rows, [])]
     form, reader = _recognised(header, path, mapping)
-    lines: list[InvoiceLine] = []
+    sums: dict[tuple[object, ...], InvoiceLine] = {}
+    places = _FEWEST_PLACES
     for number, row in enumerate(rows, start=2):
         if not any(cell.strip() for cell in row):
             continue
@@ -72,13 +75,24 @@ def _read(rows: Iterator[list[str]], path: Path, mapping: InvoiceMapping) -> Inv
                 " cells that have commas"
             )
         cells = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
-        lines.extend(reader(_Line(path, number, cells, mapping)))
-        if len(lines) > MOST_LINES:
+        for line in reader(_Line(path, number, cells, mapping)):
+            if line.amount is not None:
+                places = max(places, -int(line.amount.as_tuple().exponent))
+            key = _same(line)
+            sums[key] = _added(sums[key], line) if key in sums else line
+        if len(sums) > MOST_LINES:
             raise NotAnInvoice(f"{path} has more than {MOST_LINES:,} lines: compare it in parts")
-    if not lines:
+    if not sums:
         raise NotAnInvoice(f"{path} has a header and no lines: is it the right file?")
-    places = (-int(one.amount.as_tuple().exponent) for one in lines if one.amount is not None)
-    return Invoice(form, tuple(lines), max(_FEWEST_PLACES, *places, 0))
+    return Invoice(form, tuple(sums.values()), places)
+
+
+def _same(line: InvoiceLine) -> tuple[object, ...]:
+    """What lines have alike that are added up: a file may have one for each of our requests."""
+    return (
+        *(line.period, line.model, line.meter, line.currency, line.kind, line.request_id),
+        *(line.rate, line.quantity is None, line.amount is None),
+    )
 
 
 def _recognised(header: list[str], path: Path, mapping: InvoiceMapping) -> tuple[str, Reader]:
@@ -338,19 +352,6 @@ _FORMS: tuple[tuple[str, tuple[str, ...], Reader], ...] = (
         _openrouter_days,
     ),
 )
-
-
-def merged(invoice: Invoice) -> Invoice:
-    """Lines that say the same of the same day added up: a file may have one for each request."""
-    sums: dict[tuple[object, ...], InvoiceLine] = {}
-    for line in invoice.lines:
-        key = (
-            *(line.period, line.model, line.meter, line.currency, line.kind, line.request_id),
-            *(line.rate, line.quantity is None, line.amount is None),
-        )
-        before = sums.get(key)
-        sums[key] = line if before is None else _added(before, line)
-    return replace(invoice, lines=tuple(sums.values()))
 
 
 def _added(one: InvoiceLine, other: InvoiceLine) -> InvoiceLine:

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.errors import NotAnInvoice
 from ledger.invoices.invoice import Invoice, InvoiceLine, LineKind, Period
-from ledger.invoices.invoice_csv import InvoiceMapping, merged, read_invoice
+from ledger.invoices.invoice_csv import InvoiceMapping, read_invoice
 from ledger.invoices.units import unit_of
 from ledger.meters import Meter
 
@@ -171,7 +171,7 @@ def test_anthropic_usage_and_costs(tmp_path: Path) -> None:
         "2026-03-15,Claude Opus 4.6,Other,k,message,≤ 200k,input_no_cache,0.50,0.50,token,g,\n",
     )
     assert costs.form == "Anthropic costs"
-    (line,) = merged(costs).lines
+    (line,) = costs.lines
     assert (line.model, line.meter, line.quantity) == ("Claude Opus 4.6", Meter.INPUT, None)
     assert (line.amount, line.amounts) == (Decimal(2), 2)
 
@@ -185,7 +185,7 @@ def test_openrouter_activity(tmp_path: Path) -> None:
         "gen-2,2026-06-28 23:46:57.713,0.0003,100,1,openai/gpt-oss-120b\n",
     )
     assert generations.form == "OpenRouter activity, by generation"
-    (line,) = merged(generations).lines
+    (line,) = generations.lines
     assert line == InvoiceLine(
         *(2, day(2026, 6, 28), "openai/gpt-oss-120b", None, Decimal(10627), Decimal("0.0126")),
         amounts=2,
@@ -201,7 +201,7 @@ def test_openrouter_activity(tmp_path: Path) -> None:
     ]
 
 
-def test_merging_loses_nothing(tmp_path: Path) -> None:
+def test_what_is_added_up(tmp_path: Path) -> None:
     """Lines that differ in anything but their number, quantity and amount stay apart."""
     found = read(
         tmp_path,
@@ -212,7 +212,7 @@ def test_merging_loses_nothing(tmp_path: Path) -> None:
         "2027-01-31,a,8,output tokens,8,\n"
         "2027-01-31,a,16,input tokens,16,req_1\n",
     )
-    lines = merged(found).lines
+    lines = found.lines
     assert [one.quantity for one in lines] == [Decimal(3), None, Decimal(8), Decimal(16)]
     assert [one.amount for one in lines] == [Decimal(one) for one in (3, 4, 8, 16)]
     assert [one.amounts for one in lines] == [2, 1, 1, 1]

@@ -428,9 +428,13 @@ def test_an_invoice_that_tells_no_models_apart() -> None:
 
 
 def test_only_the_provider_counts() -> None:
-    """What others were charged is nobody's difference."""
+    """What others were charged is nobody's difference; nor, if it says so, another account."""
     other = replace(A_THOUSAND, provider="zeta")
     found = reconcile("acme", [A_THOUSAND, other], invoice(one_line("0.00015")), PLAIN)
+    assert (found.causes, found.charges) == ((), 1)
+    accounts = [replace(A_THOUSAND, account=one) for one in ("one", "two", None)]
+    reading = Reading({}, account="one")
+    found = reconcile("acme", accounts, invoice(one_line("0.00015")), reading)
     assert (found.causes, found.charges) == ((), 1)
 
 
