@@ -23,8 +23,10 @@ prices = st.sampled_from(["0", "0.15", "3", "0.0123456789", "0.000000000000001",
     Decimal
 )
 counts = st.integers(0, 3) | st.integers(0, 2_000_000)
-labels = st.none() | st.text(
-    st.characters(categories=["L", "N", "P", "S"], include_characters=" =+-@',\""), min_size=1
+labels = (
+    st.none()
+    | st.sampled_from(["=1+1", "+1", "-1", "@a", "'=1", 'a,"b'])
+    | st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1)
 )
 
 
