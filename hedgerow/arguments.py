@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -160,22 +160,6 @@ class _Percent(click.ParamType[Decimal]):
         if exact is None or not 0 <= exact < 100:
             self.fail(f"{value!r} is no percentage from 0 to below 100: write 12.5%", param, ctx)
         return exact / 100
-
-
-class _Zone(click.ParamType[ZoneInfo]):
-    """A time zone by its IANA name."""
-
-    name = "zone"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> ZoneInfo:
-        if isinstance(value, ZoneInfo):
-            return value
-        try:
-            return ZoneInfo(str(value))
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            self.fail(f"there is no time zone {value!r}: write Europe/Berlin", param, ctx)
 
 
 def _decimal(text: str) -> Decimal | None:

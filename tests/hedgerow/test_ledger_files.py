@@ -161,7 +161,7 @@ def test_reconcile_by_a_mapping(config: Path, tmp_path: Path) -> None:
         (("--provider", "a", "--rate", "EUR=0"), 2, "write EUR=1.08"),
         (("--provider", "a", "--discount", "10"), 2, "write 12.5%"),
         (("--provider", "a", "--discount", "100%"), 2, "write 12.5%"),
-        (("--provider", "a", "--timezone", "Berlin"), 2, "write Europe/Berlin"),
+        (("--provider", "a", "--timezone", "Berlin"), 2, "as in Europe/Berlin"),
         (("--provider", "a", "--tolerance-usd", "-1"), 2, "from 0 on"),
         (("--provider", "a"), 1, "invoice.csv:1: this header is of no invoice"),
     ],
