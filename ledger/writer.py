@@ -23,6 +23,8 @@ QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 256
 TRIES = 3
 """Of what must be written, before whoever waits for it is told; it is tried ever after."""
+AGAIN_S = 0.1
+"""How long until it is tried again, if nothing else is written."""
 
 
 @dataclass(slots=True)
@@ -101,7 +103,10 @@ class Writer:
 
     def _take(self) -> bool:
         """Wait for calls, and line them up; whether these are the last."""
-        job = self._jobs.get()
+        try:
+            job = self._jobs.get(timeout=AGAIN_S if self._line else None)
+        except queue.Empty:
+            return False
         for _ in range(BATCH_LIMIT):
             if job is None:
                 return True
