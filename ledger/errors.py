@@ -9,6 +9,10 @@ LedgerError
 ├── HoldResolved           a hold posted, voided or expired a second time
 ├── NameTaken              a budget of that name is there already
 ├── KeyRefused             no such key, or a revoked or expired one
+├── CommitmentOverdrawn    uses of a commitment that take more than was bought
+├── PackageMissing         a package that only some need, and that is not installed
+├── FileRefused            a file that cannot be written
+├── NotAnInvoice           a file, or a line of it, that cannot be read as an invoice
 ├── RowRefused             a row that breaks a rule of the schema: a fault of ours, or doubled
 └── StoreError             the database
     ├── StoreUnavailable   cannot be read or written now (locked, full, gone)
@@ -60,6 +64,22 @@ class NameTaken(LedgerError):
 
 
 class KeyRefused(LedgerError):
+    pass
+
+
+class CommitmentOverdrawn(LedgerError):
+    pass
+
+
+class PackageMissing(LedgerError):
+    pass
+
+
+class FileRefused(LedgerError):
+    pass
+
+
+class NotAnInvoice(LedgerError):
     pass
 
 
