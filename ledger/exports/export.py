@@ -1,0 +1,55 @@
+"""Export: charges into a file of a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+from ledger.charges import ChargeRow
+from ledger.errors import PackageMissing
+from ledger.exports.csv_sheet import CsvSheet
+from ledger.exports.focus import focus_rows
+from ledger.exports.focus_row import FocusRow, FocusVersion, cells, columns
+from ledger.exports.plain import COLUMNS, plain_rows
+from ledger.exports.sheet import Opened, write_sheet
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    PARQUET = "parquet"
+    FOCUS = "focus"
+
+
+def export_csv(path: Path, charges: Iterable[ChargeRow]) -> int:
+    """A row for each charge, as CSV. Returns how many. Raises FileRefused, as the others do."""
+    return write_sheet(path, COLUMNS, plain_rows(charges), CsvSheet)
+
+
+def export_parquet(path: Path, charges: Iterable[ChargeRow]) -> int:
+    """The same as Parquet. Raises PackageMissing without pyarrow."""
+    return write_sheet(path, COLUMNS, plain_rows(charges), parquet_sheet())
+
+
+def export_focus(
+    path: Path, charges: Iterable[ChargeRow], version: FocusVersion = FocusVersion.V1_2
+) -> int:
+    """FOCUS Cost and Usage: Parquet if the file's name ends so, CSV otherwise."""
+    return write_focus(path, focus_rows(charges), version)
+
+
+def write_focus(path: Path, rows: Iterable[FocusRow], version: FocusVersion) -> int:
+    """The same of rows that are there, as those of commitments."""
+    opened = parquet_sheet() if path.suffix == ".parquet" else CsvSheet
+    return write_sheet(path, columns(version), map(cells(version), rows), opened)
+
+
+def parquet_sheet() -> Opened:
+    """Raises PackageMissing."""
+    try:
+        from ledger.exports.parquet_sheet import ParquetSheet
+    except ModuleNotFoundError as error:
+        raise PackageMissing(
+            "Parquet needs pyarrow, which is not installed: pip install 'hedgerow[parquet]'"
+        ) from error
+    return ParquetSheet
