@@ -12,7 +12,7 @@ help: ## this list
 setup: .venv/runtime ## a .venv in this folder, from the lock file
 demo: .venv/runtime ## the main job on loopback: no keys, no network
 	@$(BIN)/hedgerow demo --once
-test: .venv/dev .venv/node ## everything that must pass
+test: .venv/dev .venv/node .venv/focus/made ## everything that must pass
 	$(BIN)/pytest
 lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
@@ -42,11 +42,16 @@ NODE_CLIENT := tests/clients/node
 	@if command -v npm >/dev/null; then \
 	  npm ci --prefix $(NODE_CLIENT) --cache .venv/npm-cache --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@; \
 	else echo "there is no npm: the tests of the node client are skipped" >&2; fi
+.venv/focus/made: requirements/focus.lock | .venv/bin/uv # an environment of its own: it pins old packages
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+	  $(BIN)/python -m venv --without-pip .venv/focus && $(UV) install --python .venv/focus --require-hashes -r requirements/focus.lock && touch $@; \
+	else echo "focus-validator needs Python 3.11 or 3.12: its tests are skipped" >&2; fi
 
-LOCK := $(UV) compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --group pyproject.toml:build
+LOCK := $(UV) compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
 lock: .venv/bin/uv ## write the lock files anew, with hashes
-	$(LOCK) pyproject.toml -o requirements/runtime.lock
-	$(LOCK) -c requirements/runtime.lock --group pyproject.toml:dev pyproject.toml -o requirements/dev.lock
+	$(LOCK) --group pyproject.toml:build pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --group pyproject.toml:build -c requirements/runtime.lock --group pyproject.toml:dev pyproject.toml -o requirements/dev.lock
+	printf 'focus-validator==1.0.0\nmultimethod<2\n' | $(LOCK) - -o requirements/focus.lock
 	grep -A1000 '^uv==' requirements/runtime.lock | awk 'NR>1 && /^[a-z]/ {exit} {print}' > requirements/uv.txt
 
 clean: ## remove what the other targets made
