@@ -6,6 +6,7 @@ import enum
 import math
 import re
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from typing import Final, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,12 +19,17 @@ from ledger.windows import AnyWindow, Rolling, Window, window_of
 T = TypeVar("T")
 
 _NANOS_PER_S = 1_000_000_000
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_PLAIN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
 
 
 class _Usd(click.ParamType[Money]):
-    """An amount above zero, exactly as written."""
+    """An amount above zero, or from zero on, exactly as written."""
 
     name = "usd"
+
+    def __init__(self, least: int = 1) -> None:
+        self._least = least
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -32,8 +38,9 @@ class _Usd(click.ParamType[Money]):
             amount = usd(str(value))
         except NotMoney as error:
             self.fail(str(error), param, ctx)
-        if amount <= 0:
-            self.fail(f"{value} USD is nothing: write an amount above 0", param, ctx)
+        if amount < self._least:
+            limit = "above 0" if self._least else "from 0 on"
+            self.fail(f"{value} USD is too little: write an amount {limit}", param, ctx)
         return amount
 
 
@@ -191,6 +198,42 @@ class _OrNothing(click.ParamType[T | Nothing]):
         return self._kind.convert(value, param, ctx)
 
 
+class _Rate(click.ParamType[tuple[str, Decimal]]):
+    """What one of a currency is in USD, exactly: `EUR=1.08`."""
+
+    name = "currency=usd"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Decimal]:
+        currency, _, rate = str(value).partition("=")
+        exact = _decimal(rate)
+        if not _CURRENCY.fullmatch(currency) or exact is None or exact <= 0:
+            self.fail(f"{value!r} is no rate: write EUR=1.08 if a euro is 1.08 USD", param, ctx)
+        return currency, exact
+
+
+class _Percent(click.ParamType[Decimal]):
+    """A part of a hundred, as a part of one, exactly."""
+
+    name = "percent"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        exact = _decimal(str(value).removesuffix("%")) if str(value).endswith("%") else None
+        if exact is None or not 0 <= exact < 100:
+            self.fail(f"{value!r} is no percentage from 0 to below 100: write 12.5%", param, ctx)
+        return exact / 100
+
+
+def _decimal(text: str) -> Decimal | None:
+    """A plain number of at most twenty digits."""
+    return Decimal(text) if _PLAIN.fullmatch(text) else None
+
+
 class Ratio(click.FloatRange):
     """A number within limits. click takes NaN for one: no comparison refuses it."""
 
@@ -211,8 +254,11 @@ SECONDS = _Seconds()
 WINDOW = _Window()
 COUNT_OR_NONE = _OrNothing(COUNT)
 USD_OR_NONE = _OrNothing(USD)
+USD_FROM_ZERO = _Usd(least=0)
 LABEL = _Label()
 LABELS = _Labels()
 LOCAL_MOMENT = _LocalMoment()
 MOMENT = _Moment()
+RATE = _Rate()
+PERCENT = _Percent()
 ZONE = _Zone()

@@ -12,6 +12,7 @@ import msgspec
 
 from hedgerow.arguments import MOMENT
 from hedgerow.books import books, resting
+from hedgerow.commands.ledger_files import export, reconcile
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
 from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
@@ -32,7 +33,11 @@ _PAUSE_S = 0.01
 
 @click.group()
 def ledger() -> None:
-    """The books: check them, change their tables, let go of what is old."""
+    """The books: check them, hand them on, change their tables, let go of what is old."""
+
+
+ledger.add_command(export)
+ledger.add_command(reconcile)
 
 
 @ledger.command()
