@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from hedgerow.arguments import MOMENT, PERCENT, RATE, USD_OR_NOTHING, ZONE
+from hedgerow.arguments import MOMENT, PERCENT, RATE, USD_FROM_ZERO, ZONE
 from hedgerow.books import books
 from hedgerow.commands.reconciled import reconciled_json, reconciled_lines, watched
 from hedgerow.config import Config, load_config
@@ -114,7 +114,7 @@ def export(
 @click.option(
     "--tolerance-usd",
     "tolerance",
-    type=USD_OR_NOTHING,
+    type=USD_FROM_ZERO,
     default="0.01",
     show_default=True,
     help="How much may be open.",

@@ -27,6 +27,13 @@ _SMALLEST = Decimal(1).scaleb(-FINEST_DECIMALS)
 """Parts that are found by a division are rounded to this."""
 
 
+MILLION = 1_000_000
+_Cell = str
+"""What is compared with each other: a meter's value, or one of these."""
+_TOKENS = "tokens"
+_ALL = "all"
+
+
 class Cause(StrEnum):
     USAGE = "usage counted differently"
     PRICE = "price differs"
@@ -179,12 +186,10 @@ class _Found:
         self._blame(Cause.ESTIMATED, estimate)
         self._blame(Cause.USAGE, usage - estimate)
         expected = ours.cost + usage
-        amounts = [self._terms.usd_of_theirs(line) for line in lines]
-        if any(one is None for one in amounts):
-            self.theirs += expected
-            return
-        theirs = _sum(one for one in amounts if one is not None)
-        at_ours = _sum(one for line in lines if (one := self._terms.usd(line)) is not None)
+        valued = [line for line in lines if line.amount is not None or price is not None]
+        self.unvalued += len(lines) - len(valued)
+        theirs = _sum(self._value(line, price, self._terms.usd_of_theirs(line)) for line in valued)
+        at_ours = _sum(self._value(line, price, self._terms.usd(line)) for line in valued)
         self.theirs += at_ours
         self._blame(Cause.CURRENCY, at_ours - theirs)
         discount = _rounded(-self._terms.discount * expected)
@@ -192,11 +197,17 @@ class _Found:
         rest = theirs - expected - discount
         cause = self._of_the_rest(rest, expected, lines, has_counts=len(counts) == len(quantities))
         self._blame(cause, rest)
-        if cause is Cause.PRICE and price is not None and counts and _sum(counts):
-            per = 1_000_000 if cell in (_TOKENS, _ALL) else Meter(cell).per
-            meter = None if cell in (_TOKENS, _ALL) else Meter(cell)
-            discounted = (theirs - discount) / _sum(counts) * per
-            self.prices.append(PriceGap(meter, _rounded(price * per), _rounded(discounted)))
+        if cause is Cause.PRICE and price is not None and _sum(counts):
+            meter = _meter(cell)
+            per = MILLION if meter is None else meter.per
+            listed = (theirs - discount) / _sum(counts) * per
+            self.prices.append(PriceGap(meter, _rounded(price * per), _rounded(listed)))
+
+    def _value(self, line: InvoiceLine, price: Decimal | None, usd: Decimal | None) -> Decimal:
+        """What the line asks for; if it has a count alone, that at our price."""
+        if usd is not None:
+            return usd
+        return _rounded((line.quantity or ZERO) * (price or ZERO) * (1 - self._terms.discount))
 
     def _of_the_rest(
         self, rest: Decimal, expected: Decimal, lines: Sequence[InvoiceLine], *, has_counts: bool
@@ -214,10 +225,11 @@ class _Found:
         """USD for one, as we were charged on average; what we have none of, as the card says."""
         if ours.quantity:
             return ours.cost / ours.quantity
-        if cell in (_TOKENS, _ALL) or self._ours.rates is None:
+        meter = _meter(cell)
+        if meter is None or self._ours.rates is None:
             return None
-        listed = price_at(Meter(cell), self._ours.rates)
-        return None if listed is None else listed / Meter(cell).per
+        listed = price_at(meter, self._ours.rates)
+        return None if listed is None else listed / meter.per
 
     def _unmetered(self) -> None:
         """Estimates without counts stand against what they count beyond ours."""
@@ -230,11 +242,6 @@ class _Found:
 
     def _blame(self, cause: Cause, part: Decimal) -> None:
         self.causes[cause] += part
-
-
-_Cell = str
-_TOKENS = "tokens"
-_ALL = "all"
 
 
 def _cells(
@@ -259,6 +266,10 @@ def _cells(
     for meter, counted in tally.meters.items():
         ours[cell(meter)].add(counted)
     return theirs, ours
+
+
+def _meter(cell: _Cell) -> Meter | None:
+    return None if cell in (_TOKENS, _ALL) else Meter(cell)
 
 
 def _rounded(number: Decimal) -> Decimal:

@@ -269,12 +269,12 @@ lines = st.builds(
     model=st.sampled_from(["acme-llama", "acme-llama-2026-01-01", "yew", None]),
     meter=st.none() | st.sampled_from(Meter).filter(lambda one: one is not Meter.UNMETERED),
     quantity=quantities,
-    amount=st.decimals(-5, 5, places=5),
+    amount=st.none() | st.decimals(-5, 5, places=5),
     currency=st.sampled_from(["USD", "EUR"]),
     kind=st.sampled_from([*[LineKind.USAGE] * 5, LineKind.TAX]),
     request_id=st.none() | st.sampled_from(["req_1", "req_2.1", "req_3", "other"]),
     rate=st.none() | st.sampled_from([Decimal("1.1"), Decimal("0.9")]),
-)
+).filter(lambda line: (line.amount, line.quantity) != (None, None))
 
 
 @given(
@@ -359,6 +359,12 @@ def test_counts_without_amounts() -> None:
     """They are taken at our prices; of a model that we never used, nobody knows what they cost."""
     found = reconcile("acme", [A_THOUSAND], invoice(one_line(None, 1200)), PLAIN)
     assert parts(found) == [(Cause.USAGE, "0.00003")]
+    agreed = Reading({}, discount=Decimal("0.1"))
+    found = reconcile("acme", [A_THOUSAND], invoice(one_line(None)), agreed)
+    assert parts(found) == [(Cause.DISCOUNT, "-0.000015")]
+    both = invoice(one_line(None, 400), one_line("0.5", 600))
+    found = reconcile("acme", [A_THOUSAND], both, PLAIN)
+    assert parts(found) == [(Cause.PRICE, "0.49991")]
     bound = invoice(one_line(None), one_line(None, model="yew"))
     found = reconcile("acme", [A_THOUSAND], bound, PLAIN)
     assert found.difference == 0
