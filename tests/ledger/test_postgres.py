@@ -345,6 +345,55 @@ def test_lost_at_the_commit(sql: PostgresDatabase, url: str, relay: Relay, cut: 
                 add(own)
 
 
+def test_crashes_under_load(sql: PostgresDatabase, postgres: Postgres, url: str) -> None:
+    """A writer that tries again what failed, and reads again what nobody knows, has in the end
+    written everything once."""
+    count, crashes = 300, (60, 200)
+    reached = {at: threading.Event() for at in crashes}
+    with sql.transaction():
+        sql.execute("CREATE TABLE written (id BIGINT PRIMARY KEY)")
+
+    def write_one(own: PostgresDatabase, number: int) -> None:
+        with own.transaction():
+            own.execute("INSERT INTO written VALUES (?)", (number,))
+            add(own)
+
+    def is_there(own: PostgresDatabase, number: int) -> bool:
+        with own.view():
+            found = own.execute("SELECT 1 FROM written WHERE id = ?", (number,))
+            return found.fetchone() is not None
+
+    def write_until_it_is(own: PostgresDatabase, number: int) -> None:
+        step: Callable[[PostgresDatabase, int], bool | None] = write_one
+        while True:
+            try:
+                if step(own, number) is not False:
+                    return
+                step = write_one  # nobody knew; it is not there
+            except CommitUnknown:
+                step = is_there
+            except StoreUnavailable:
+                pass
+
+    def write() -> None:
+        with closing(PostgresDatabase.open(Server(url))) as own:
+            for number in range(count):
+                if number in reached:
+                    reached[number].set()
+                write_until_it_is(own, number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for at in crashes:
+        assert reached[at].wait(60)
+        postgres.crash()
+        postgres.start()
+    writer.join()
+    with sql.view():
+        ((written,),) = sql.execute("SELECT count(*) FROM written").fetchall()
+        assert (written, total(sql)) == (count, count)
+
+
 # -- opening
 
 
