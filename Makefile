@@ -21,6 +21,7 @@ lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/lint-imports
 bench: .venv/dev ## the speed of our own code, as ratios in one run
 	$(BIN)/python -m tests.perf
+	$(BIN)/python -m tests.perf.books 1_000_000
 
 .venv/bin/uv: requirements/uv.txt
 	@mkdir -p .tmp
