@@ -39,6 +39,11 @@ class Sdk:
         self._process.stdin.flush()
         return self.hear()
 
+    async def managed(self, url: str, key: str) -> Any:
+        """What its client of management routes saw."""
+        asked = {"check": "management", "api_base": url, "api_key": key}
+        return await asyncio.to_thread(self._ask, asked)
+
     async def seen(self, check: str, proxy: Proxy, wire: str = "openai") -> Any:
         """What a check saw. Anthropic's clients put /v1 behind their URL themselves."""
         url = proxy.base_url if wire == "openai" else proxy.base_url.removesuffix("/v1")
@@ -124,3 +129,20 @@ async def test_a_stream_that_is_left(tmp_path: Path, sdk: Sdk, wire: str, endpoi
         (charge,) = await proxy.settled(attempts=1)
         assert charge.estimated
         assert 3 <= (charge.usage.completion or 0) < 60
+
+
+async def test_its_client_of_management_routes(tmp_path: Path, sdk: Sdk) -> None:
+    """Keys, users, teams and models by LiteLLM's own client, with the master key."""
+    async with serving(tmp_path, server="{port: 0, admin_key: sk-master-of-this-test}") as proxy:
+        found = await sdk.managed(proxy.server.admin_url, "sk-master-of-this-test")
+    assert found == {
+        "user": "ada",
+        "users": ["ada"],
+        "its_keys": [True],
+        "alias": "nightly",
+        "listed": True,
+        "teams": [],
+        "models": [MODEL],
+        "health": "healthy",
+        "left": [],
+    }

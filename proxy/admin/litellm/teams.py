@@ -192,12 +192,21 @@ class TeamRoutes:
         return await self.desk.books.change(delete)
 
     async def _list(self, asked: Asked) -> Told:
-        asked.refuse_queries()
-        now_ns = self.desk.now_ns()
+        asked.refuse_queries("user_id", "organization_id")
+        user, org, now_ns = (
+            asked.query("user_id"),
+            asked.query("organization_id"),
+            self.desk.now_ns(),
+        )
 
         def look(sql: Sql) -> Told:
             teams = PolicyTable(sql).owner_page(TEAM, limit=TEAMS_LISTED)
-            return [Look(sql, now_ns).owner(one) for one in teams]
+            return [
+                Look(sql, now_ns).owner(one)
+                for one in teams
+                if (org is None or one.org == org)
+                and (user is None or user in {member.user_id for member in _members(one)})
+            ]
 
         return await self.desk.books.read(look)
 
