@@ -18,7 +18,7 @@ from ledger.sql import Sql
 from proxy.admin.asked import Asked, Story, Told, invalid, label, metadata_of
 from proxy.admin.desk import AdminDesk
 from proxy.admin.limits_body import Amount
-from proxy.admin.litellm.bodies import apart, body_of, with_notes
+from proxy.admin.litellm.bodies import Member, apart, body_of, with_notes
 from proxy.admin.litellm.limit_fields import Terms, budgets_after
 from proxy.admin.litellm.look import Look
 from proxy.admin.litellm.owners import (
@@ -33,13 +33,6 @@ from proxy.admin.litellm.owners import (
 
 TEAM = OwnerKind.TEAM
 TEAMS_LISTED = 1000
-
-
-class Member(msgspec.Struct):
-    """role: told again; who may change what here, the admin key alone says."""
-
-    user_id: str
-    role: Literal["admin", "user"] = "user"
 
 
 class TeamFields(OwnerFields, omit_defaults=True):
