@@ -10,10 +10,12 @@ import json
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import litellm as its_package
 import openai
+from litellm.litellm_core_utils.duration_parser import get_next_standardized_reset_time
 from litellm.proxy.client import Client, UsersManagementClient
 from pydantic import BaseModel
 
@@ -176,11 +178,20 @@ def managed(client: Any, users: Any) -> Any:
     return seen | {"left": client.keys.list(user_id="ada")["keys"]}
 
 
+async def resets(at: dict[str, str]) -> Any:
+    """When LiteLLM would start budgets anew, by their duration, at each of these moments."""
+    return [
+        get_next_standardized_reset_time(duration, datetime.fromisoformat(moment)).isoformat()
+        for duration in at["durations"].split()
+        for moment in at["moments"].split()
+    ]
+
+
 CHECKS: Checks = {
     one.__name__: one
     for one in (
         *(chat, chat_streamed, tools, structured, messages, embeddings, errors, aborted),
-        management,
+        *(management, resets),
     )
 }
 

@@ -7,14 +7,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from ledger.windows import span_of
+from proxy.admin.litellm.durations import window_of_duration
 from tests.clients.outside import environment
 from tests.serving import MODEL, PACED, Gate, Proxy, serving
 
+UTC_ZONE = ZoneInfo("UTC")
 SEVEN = "hawthorn hazel holly dogwood elder field maple"
 WIRES = ["openai", "anthropic"]
 """LiteLLM's name for who is asked: what it speaks to the proxy."""
@@ -41,7 +46,9 @@ class Sdk:
 
     async def managed(self, url: str, key: str) -> Any:
         """What its client of management routes saw."""
-        asked = {"check": "management", "api_base": url, "api_key": key}
+        return await self.told(check="management", api_base=url, api_key=key)
+
+    async def told(self, **asked: str) -> Any:
         return await asyncio.to_thread(self._ask, asked)
 
     async def seen(self, check: str, proxy: Proxy, wire: str = "openai") -> Any:
@@ -146,3 +153,23 @@ async def test_its_client_of_management_routes(tmp_path: Path, sdk: Sdk) -> None
         "health": "healthy",
         "left": [],
     }
+
+
+CALENDAR = ("1m", "60s", "60m", "1h", "1d", "24h", "daily", "7d", "weekly", "30d", "1mo", "monthly")
+MOMENTS = (
+    "2026-11-20T10:11:12.500000+00:00",
+    "2026-12-31T23:59:59+00:00",
+    "2028-02-29T00:00:01+00:00",
+    "2027-03-01T12:00:00+00:00",
+)
+
+
+async def test_budgets_start_anew_when_its_do(sdk: Sdk) -> None:
+    """A duration of the calendar ends for us when LiteLLM's own function says, at odd moments."""
+    theirs = await sdk.told(check="resets", durations=" ".join(CALENDAR), moments=" ".join(MOMENTS))
+    ends = [
+        span_of(window_of_duration(duration, ""), UTC_ZONE, datetime.fromisoformat(at)).end
+        for duration in CALENDAR
+        for at in MOMENTS
+    ]
+    assert [datetime.fromisoformat(one) for one in theirs] == ends
