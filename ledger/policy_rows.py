@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import lru_cache
 
 import msgspec
 
@@ -25,6 +26,9 @@ BUDGET = (
 )
 OWNER = "kind, id, created_at_ns, name, org, models, metadata, blocked, expires_at_ns"
 RAISE = "id, budget, member, amount, since_ns, until_ns, name"
+
+ROWS_REMEMBERED = 100_000
+"""What rows mean: with every change the policy is read anew, and nearly all of it is as it was."""
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _thresholds = msgspec.json.Decoder(tuple[Threshold, ...]).decode
@@ -50,6 +54,7 @@ def key_row(key: KeyRecord) -> tuple[Value, ...]:
     )
 
 
+@lru_cache(ROWS_REMEMBERED)
 def key_of(row: Row) -> KeyRecord:
     key_id, label, name, org, team, project, user, tags, models = row[:9]
     created_at_ns, expires_at_ns, revoked_at_ns, metadata, blocked = row[9:]
@@ -110,6 +115,7 @@ def budget_row(budget: Budget) -> tuple[Value, ...]:
     )
 
 
+@lru_cache(ROWS_REMEMBERED)
 def budget_of(row: Row) -> Budget:
     name, scope, window, timezone, cap, measure, thresholds, mode, on_ledger_error = row[:9]
     return Budget(

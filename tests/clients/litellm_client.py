@@ -10,10 +10,13 @@ import json
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import litellm as its_package
 import openai
+from litellm.litellm_core_utils.duration_parser import get_next_standardized_reset_time
+from litellm.proxy.client import Client, UsersManagementClient
 from pydantic import BaseModel
 
 litellm: Any = its_package
@@ -149,9 +152,47 @@ async def aborted(at: dict[str, str]) -> Any:
     return words
 
 
+async def management(at: dict[str, str]) -> Any:
+    """What its own client of its management routes can do, with the master key."""
+    where = (at["api_base"], at["api_key"])
+    return await asyncio.to_thread(managed, Client(*where), UsersManagementClient(*where))
+
+
+def managed(client: Any, users: Any) -> Any:
+    user = users.create_user({"user_id": "ada", "auto_create_key": False})
+    made = client.keys.generate(key_alias="ci", user_id="ada", duration="30d", models=[])
+    token = made["token"]
+    client.keys.update(key=made["key"], key_alias="nightly")
+    seen = {
+        "user": user["user_id"],
+        "users": [one["user_id"] for one in users.list_users()],
+        "its_keys": [one["token"] == token for one in users.get_user("ada")["keys"]],
+        "alias": client.keys.info(made["key"])["info"]["key_alias"],
+        "listed": token in client.keys.list(user_id="ada", size=10)["keys"],
+        "teams": client.teams.list(organization_id="acme"),
+        "models": sorted({one["model_name"] for one in client.models.info()}),
+        "health": client.http.request("GET", "/health/readiness")["status"],
+    }
+    client.keys.delete(keys=[made["key"]])
+    users.delete_user(["ada"])
+    return seen | {"left": client.keys.list(user_id="ada")["keys"]}
+
+
+async def resets(at: dict[str, str]) -> Any:
+    """When LiteLLM would start budgets anew, by their duration, at each of these moments."""
+    return [
+        get_next_standardized_reset_time(duration, datetime.fromisoformat(moment)).isoformat()
+        for duration in at["durations"].split()
+        for moment in at["moments"].split()
+    ]
+
+
 CHECKS: Checks = {
     one.__name__: one
-    for one in (chat, chat_streamed, tools, structured, messages, embeddings, errors, aborted)
+    for one in (
+        *(chat, chat_streamed, tools, structured, messages, embeddings, errors, aborted),
+        *(management, resets),
+    )
 }
 
 

@@ -7,14 +7,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from ledger.windows import span_of
+from proxy.admin.litellm.durations import window_of_duration
 from tests.clients.outside import environment
 from tests.serving import MODEL, PACED, Gate, Proxy, serving
 
+UTC_ZONE = ZoneInfo("UTC")
 SEVEN = "hawthorn hazel holly dogwood elder field maple"
 WIRES = ["openai", "anthropic"]
 """LiteLLM's name for who is asked: what it speaks to the proxy."""
@@ -38,6 +43,13 @@ class Sdk:
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return self.hear()
+
+    async def managed(self, url: str, key: str) -> Any:
+        """What its client of management routes saw."""
+        return await self.told(check="management", api_base=url, api_key=key)
+
+    async def told(self, **asked: str) -> Any:
+        return await asyncio.to_thread(self._ask, asked)
 
     async def seen(self, check: str, proxy: Proxy, wire: str = "openai") -> Any:
         """What a check saw. Anthropic's clients put /v1 behind their URL themselves."""
@@ -124,3 +136,40 @@ async def test_a_stream_that_is_left(tmp_path: Path, sdk: Sdk, wire: str, endpoi
         (charge,) = await proxy.settled(attempts=1)
         assert charge.estimated
         assert 3 <= (charge.usage.completion or 0) < 60
+
+
+async def test_its_client_of_management_routes(tmp_path: Path, sdk: Sdk) -> None:
+    """Keys, users, teams and models by LiteLLM's own client, with the master key."""
+    async with serving(tmp_path, server="{port: 0, admin_key: sk-master-of-this-test}") as proxy:
+        found = await sdk.managed(proxy.server.admin_url, "sk-master-of-this-test")
+    assert found == {
+        "user": "ada",
+        "users": ["ada"],
+        "its_keys": [True],
+        "alias": "nightly",
+        "listed": True,
+        "teams": [],
+        "models": [MODEL],
+        "health": "healthy",
+        "left": [],
+    }
+
+
+CALENDAR = ("1m", "60s", "60m", "1h", "1d", "24h", "daily", "7d", "weekly", "30d", "1mo", "monthly")
+MOMENTS = (
+    "2026-11-20T10:11:12.500000+00:00",
+    "2026-12-31T23:59:59+00:00",
+    "2028-02-29T00:00:01+00:00",
+    "2027-03-01T12:00:00+00:00",
+)
+
+
+async def test_budgets_start_anew_when_its_do(sdk: Sdk) -> None:
+    """A duration of the calendar ends for us when LiteLLM's own function says, at odd moments."""
+    theirs = await sdk.told(check="resets", durations=" ".join(CALENDAR), moments=" ".join(MOMENTS))
+    ends = [
+        span_of(window_of_duration(duration, ""), UTC_ZONE, datetime.fromisoformat(at)).end
+        for duration in CALENDAR
+        for at in MOMENTS
+    ]
+    assert [datetime.fromisoformat(one) for one in theirs] == ends

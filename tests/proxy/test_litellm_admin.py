@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.proxy.admin_server import Said
-from tests.serving import MODEL, PATIENCE_S, Proxy, asking, serving
+from tests.serving import MODEL, PACED, PATIENCE_S, Gate, Proxy, asking, serving
 
 ADMIN = "sk-master-1234-of-these-tests"
 
@@ -382,3 +382,46 @@ async def test_without_a_key_there_is_no_admin_api(tmp_path: Path) -> None:
         for path in ("/key/generate", "/admin/api/keys"):
             async with proxy.http.post(url + path, json={}) as response:
                 assert response.status == 404
+
+
+async def test_rates_of_a_key(script: Script) -> None:
+    """A key's rpm_limit and tpm_limit are a 429 that says when to come back; what was refused has
+    taken nothing of them."""
+    few = (await script.post("/key/generate", rpm_limit=2))["key"]
+    small = (await script.post("/key/generate", tpm_limit=5))["key"]
+    await script.until(few, 200)
+    reply = await script.until(few, 429)
+    assert reply.error["code"] == "rate_limit_exceeded"
+    assert 0 < int(reply.headers["retry-after"]) <= 60
+    reply = await script.until(small, 429)
+    assert reply.error["code"] == "rate_limit_exceeded"
+    told = await script.get(f"/admin/api/balances?budget=key%20{await id_of(script, few)}%20rpm")
+    (balance,) = told["data"]
+    assert balance["cap_requests"] == 2
+    assert balance["spent_requests"] + balance["held_requests"] <= 2
+    told = await script.get(f"/admin/api/balances?budget=key%20{await id_of(script, small)}%20tpm")
+    assert [one["spent_tokens"] for one in told["data"]] == [0]
+
+
+async def id_of(script: Script, key: str) -> str:
+    found: str = (await script.get(f"/key/info?key={key}"))["info"]["key_id"]
+    return found
+
+
+async def test_one_request_at_a_time(tmp_path: Path) -> None:
+    """max_parallel_requests: one more at once is a 429, and when the first is over, a 200."""
+    gate = Gate(0)
+    server = f"{{port: 0, admin_key: {ADMIN}}}"
+    async with serving(tmp_path, server=server, behaviour=PACED, gate=gate) as proxy:
+        script = Script(proxy)
+        key = (await script.post("/key/generate", max_parallel_requests=1))["key"]
+        async with asyncio.timeout(PATIENCE_S):
+            while (await proxy.get("/models", authorization=f"Bearer {key}")).status == 401:
+                pass
+        first = asyncio.create_task(script.chat(key))
+        await proxy.a.tally.until(lambda tally: tally.requests == 1)
+        second = await script.chat(key)
+        assert (second.status, second.error["code"]) == (429, "concurrency_limit_exceeded")
+        gate.open()
+        assert (await first).status == 200
+        assert (await script.until(key, 200)).status == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -17,6 +17,23 @@ _NOTHING = (b"null", b"false", b"{}", b"[]", b'""', b"0", b"0.0")
 
 NOTES = "litellm"
 """Where metadata keeps what LiteLLM's routes tell and nothing here acts by."""
+
+
+class Member(msgspec.Struct):
+    """role: told again; who may change what here, the admin key alone says."""
+
+    user_id: str
+    role: Literal["admin", "user"] = "user"
+
+
+class Notes(msgspec.Struct, forbid_unknown_fields=True):
+    """What is told again. budget_duration: as it was written, for those who compare."""
+
+    budget_duration: str | None = None
+    user_email: str | None = None
+    user_role: str | None = None
+    teams: tuple[str, ...] = ()
+    members_with_roles: tuple[Member, ...] = ()
 
 
 def body_of(asked: Asked, kind: type[T], what: str) -> T:
@@ -35,14 +52,22 @@ def body_of(asked: Asked, kind: type[T], what: str) -> T:
 
 
 def with_notes(metadata: dict[str, Any], notes: dict[str, Any]) -> dict[str, Any]:
-    """Metadata to keep; notes that are None are left out."""
-    own = {name: value for name, value in metadata.items() if name != NOTES}
+    """Metadata to keep; notes that are None are left out. Raises Invalid."""
+    if NOTES in metadata:
+        raise Invalid(
+            f"metadata.{NOTES} is where what these routes tell again is kept: choose another name",
+            param="metadata",
+            code="invalid_type",
+        )
     kept = {name: value for name, value in notes.items() if value is not None}
-    return own | ({NOTES: kept} if kept else {})
+    return metadata | ({NOTES: kept} if kept else {})
 
 
 def apart(metadata: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What an owner wrote, and the notes beside it."""
+    """What an owner wrote, and the notes beside it: what does not read as such is an owner's."""
     own: dict[str, Any] = msgspec.json.decode(metadata)
-    notes = own.pop(NOTES, {})
-    return own, notes if isinstance(notes, dict) else {}
+    try:
+        msgspec.convert(own.get(NOTES, {}), Notes)
+    except msgspec.ValidationError:
+        return own, {}
+    return own, own.pop(NOTES, {})

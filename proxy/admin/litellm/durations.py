@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from ledger.errors import NotAWindow
@@ -53,11 +54,9 @@ def window_of_duration(text: str, param: str) -> AnyWindow:
         return _CALENDAR[seconds]
     for letter, length in (("d", 86_400), ("h", 3600), ("m", 60)):
         if seconds % length == 0:
-            try:
+            with suppress(NotAWindow):
                 return window_of(f"rolling:{seconds // length}{letter}")
-            except NotAWindow:
-                break
-    raise invalid(f"{param} is {text}: write whole minutes, up to 9999 days", param)
+    raise invalid(f"{param} is {text}: write whole minutes, hours or days, 9999 at most", param)
 
 
 def duration_of_window(window: AnyWindow) -> str | None:

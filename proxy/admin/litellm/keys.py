@@ -87,6 +87,7 @@ _LIST_QUERIES = (
     "team_id",
     "user_id",
     "key_alias",
+    "key_hash",
     "return_full_object",
 )
 
@@ -264,6 +265,7 @@ class KeyRoutes:
         page, size = asked.count("page", 1, 10**6), asked.count("size", 10, 100)
         now_ns, full = self.desk.now_ns(), asked.choice("return_full_object", ("true", "false"), "")
         asked.refuse_queries(*_LIST_QUERIES)
+        key_hash = asked.query("key_hash")
         wanted = KeyFilter(
             asked.query("organization_id"),
             asked.query("team_id"),
@@ -273,10 +275,14 @@ class KeyRoutes:
         )
 
         def look(sql: Sql) -> Told:
-            look_, table = Look(sql, now_ns), PolicyTable(sql)
+            seen, table = Look(sql, now_ns), PolicyTable(sql)
             total = table.count_keys(wanted)
             found = table.key_page(wanted, limit=size, offset=(page - 1) * size)
-            told = [look_.key(one) for one in found]
+            if key_hash is not None:
+                one = key_named(table, key_hash)
+                found = [] if one is None or one.revoked_at_ns is not None else [one]
+                total = len(found)
+            told = [seen.key(one) for one in found]
             return {
                 "keys": told if full == "true" else [one["token"] for one in told],
                 "total_count": total,

@@ -20,6 +20,7 @@ class ModelRoutes:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/model/info", self.desk.admin(self._models), allow_head=False),
+            web.get("/v1/model/info", self.desk.admin(self._models), allow_head=False),
             web.get("/health/liveliness", self._live, allow_head=False),
             web.get("/health/readiness", self._ready, allow_head=False),
         ]

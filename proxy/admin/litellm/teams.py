@@ -18,7 +18,7 @@ from ledger.sql import Sql
 from proxy.admin.asked import Asked, Story, Told, invalid, label, metadata_of
 from proxy.admin.desk import AdminDesk
 from proxy.admin.limits_body import Amount
-from proxy.admin.litellm.bodies import apart, body_of, with_notes
+from proxy.admin.litellm.bodies import Member, apart, body_of, with_notes
 from proxy.admin.litellm.limit_fields import Terms, budgets_after
 from proxy.admin.litellm.look import Look
 from proxy.admin.litellm.owners import (
@@ -33,13 +33,6 @@ from proxy.admin.litellm.owners import (
 
 TEAM = OwnerKind.TEAM
 TEAMS_LISTED = 1000
-
-
-class Member(msgspec.Struct):
-    """role: told again; who may change what here, the admin key alone says."""
-
-    user_id: str
-    role: Literal["admin", "user"] = "user"
 
 
 class TeamFields(OwnerFields, omit_defaults=True):
@@ -192,12 +185,21 @@ class TeamRoutes:
         return await self.desk.books.change(delete)
 
     async def _list(self, asked: Asked) -> Told:
-        asked.refuse_queries()
-        now_ns = self.desk.now_ns()
+        asked.refuse_queries("user_id", "organization_id")
+        user, org, now_ns = (
+            asked.query("user_id"),
+            asked.query("organization_id"),
+            self.desk.now_ns(),
+        )
 
         def look(sql: Sql) -> Told:
             teams = PolicyTable(sql).owner_page(TEAM, limit=TEAMS_LISTED)
-            return [Look(sql, now_ns).owner(one) for one in teams]
+            return [
+                Look(sql, now_ns).owner(one)
+                for one in teams
+                if (org is None or one.org == org)
+                and (user is None or user in {member.user_id for member in _members(one)})
+            ]
 
         return await self.desk.books.read(look)
 
