@@ -194,10 +194,10 @@ class Book:
                 return self._slices.short(slices, amounts)
 
             try:
-                await self._grants.fill(slices, short)
+                await self._grants.fill(slices, short, self._folding.caught_up)
             except StoreUnavailable:
                 missing = self._slices.short(slices, amounts)
-                if any(needed > part.free and not part.may_go_on for part, needed in missing):
+                if any(needed > part.available and not part.may_go_on for part, needed in missing):
                     raise
         over = [
             part
@@ -302,7 +302,9 @@ class Book:
         if any(one.room is None for one in slices):
             with suppress(StoreUnavailable):  # whoever holds will be told
                 await self._grants.fill(
-                    slices, lambda: [(one, 0) for one in slices if one.room is None]
+                    slices,
+                    lambda: [(one, 0) for one in slices if one.room is None],
+                    self._folding.caught_up,
                 )
 
     # -- idempotency keys

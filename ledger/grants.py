@@ -65,8 +65,16 @@ class Grants:
         self._next: asyncio.Future[Mapping[AccountKey, Granted]] | None = None
         self._is_asking = False
 
-    async def fill(self, slices: Iterable[Slice], short: Callable[[], Short]) -> None:
+    async def fill(
+        self,
+        slices: Iterable[Slice],
+        short: Callable[[], Short],
+        caught_up: Callable[[], Awaitable[None]],
+    ) -> None:
         """Ask until none of the slices is `short` any more; that is looked at after each answer.
+
+        caught_up: waits until the store knows of all that was spent: what was billed above a hold
+        counts before anything else is taken.
 
         Raises BudgetExceeded for the first budget that has not so much left, StoreUnavailable if
         the store does not answer in time.
@@ -74,11 +82,13 @@ class Grants:
         waited_s = 0.0
         with self._slices.waited_for(slices):
             while missing := short():
+                if any(part.uncovered for part, _ in missing):
+                    await caught_up()
                 granted = await self._ask(missing)
                 refused = [
                     (part, needed, granted[part.key])
                     for part, needed in missing
-                    if part.refuses and needed > part.free + max(0, granted[part.key].standing.room)
+                    if part.refuses and needed > max(0, part.free + granted[part.key].standing.room)
                 ]
                 if not refused:
                     continue

@@ -30,8 +30,9 @@ class Slice:
 
     free: can be held. held: by attempts under way. room: what the store had left besides, when it
     was last asked; None before that. posted: what all writers have spent, as far as it is folded;
-    unfolded: what this one has spent since then. All in the measure's unit. waiting: how many
-    wait for an answer of the store about it: it is not forgotten before.
+    unfolded: what this one has spent since then; uncovered: what of that no slice had room for. All
+    in the measure's unit. waiting: how many wait for an answer of the store about it: it is not
+    forgotten before.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Slice:
         "posted",
         "refuses",
         "room",
+        "uncovered",
         "unfolded",
         "used_at_s",
         "waiting",
@@ -57,6 +59,7 @@ class Slice:
         self.refuses = account.refuses
         self.free = self.held = self.unfolded = self.posted = 0
         self.room: int | None = None
+        self.uncovered = 0
         self.used_at_s = 0.0
         self.waiting = 0
 
@@ -73,6 +76,13 @@ class Slice:
     def left(self) -> int | None:
         """What nobody else has, as far as this worker knows; None before the store was asked."""
         return None if self.room is None else self.free + self.room
+
+    @property
+    def available(self) -> int:
+        """What can be held: what is free, as far as providers have not billed it above holds."""
+        if self.room is None or self.room >= 0:
+            return self.free
+        return max(0, self.free + self.room)
 
     def seen(self, standing: Standing) -> None:
         """How the account stands in the store."""
@@ -132,6 +142,9 @@ class Open:
                 free = part.free + amount - spent
                 uncovered = -free if free < 0 else 0
                 part.free = max(free, 0)
+            if uncovered and part.refuses:  # of this the store does not know yet
+                part.uncovered += uncovered
+                part.room = None if part.room is None else part.room - uncovered
             part.unfolded += spent
             drawn.append(Drawn(part.key, amount, spent, uncovered))
         return drawn
@@ -193,7 +206,7 @@ class Slices:
         return [
             (one, needed)
             for one, needed in zip(slices, amounts, strict=True)
-            if (needed > one.free and one.refuses) or one.room is None
+            if (needed > one.available and one.refuses) or one.room is None
         ]
 
     @staticmethod
@@ -232,6 +245,7 @@ class Slices:
             if part is None:
                 continue
             part.unfolded -= post.spent
+            part.uncovered = max(0, part.uncovered - post.uncovered)
             if part.is_rolling:  # this is but the last bucket
                 part.posted += post.spent
             else:

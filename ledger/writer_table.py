@@ -40,11 +40,13 @@ class AlreadyFolded(LedgerError):
 class Posted:
     """What entries have done to an account.
 
-    spent: by them; posted: by all entries there ever were; leased: by all writers.
+    spent: by them; uncovered: what of it no slice had room for; posted: by all entries there ever
+    were; leased: by all writers.
     """
 
     key: AccountKey
     spent: int
+    uncovered: int
     posted: int
     pending: int
     leased: int
@@ -162,7 +164,9 @@ class WriterTable:
                 "SELECT posted, pending, leased FROM accounts WHERE id = ?",
                 (self._interned.account(key),),
             ).fetchone() or (0, 0, 0)
-            found.append(Posted(key, change.spent, row[0], row[1], row[2]))
+            found.append(
+                Posted(key, change.spent, change.spent - change.covered, row[0], row[1], row[2])
+            )
         return found
 
     def _entry(self, held: Held, ended: Ended) -> list[Value]:
@@ -220,7 +224,9 @@ class WriterTable:
             ).fetchone()
             if row is None:
                 raise AssertionError(f"the account {key} is gone")
-            found.append(Posted(key, change.spent, row[0], row[1], row[2]))
+            found.append(
+                Posted(key, change.spent, change.spent - change.covered, row[0], row[1], row[2])
+            )
         return found
 
 
