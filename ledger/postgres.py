@@ -1,7 +1,7 @@
 """A PostgreSQL database of ours, as `Sql`: its connection, its transactions, its lock.
 
-The one edge at which PostgreSQL's errors become ours, and the one module that knows psycopg. A row
-is the same as SQLite would bring it: whole numbers are int, truth is 0 or 1.
+The one edge at which PostgreSQL's errors become ours. Nothing else knows psycopg, but
+`postgres_values`.
 
 What is sent is bounded twice: the server ends a statement that takes too long, and where the server
 itself does not answer, the connection is given up.
@@ -12,19 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Self
 
 import psycopg
 from psycopg import RawCursor, RawServerCursor, errors
-from psycopg.abc import RV, Buffer, PQGen
-from psycopg.adapt import AdaptersMap, Loader
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from psycopg.types.numeric import Int8Dumper
 
 from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreInUse, StoreUnavailable
 from ledger.migrations.history import NEWEST, is_ours, migrate, version
+from ledger.postgres_values import AS_SQLITE, numbered
 from ledger.sql import Dialect, Row, Rows, Value
 
 TIMEOUT_S = 5.0
@@ -83,7 +82,7 @@ class Server:
             conn = _Connection.connect(
                 **{**settings, **self._parameters},
                 autocommit=True,
-                context=_ADAPTERS,
+                context=AS_SQLITE,
                 cursor_factory=RawCursor,
             )
             limits = (
@@ -174,38 +173,6 @@ class _Connection(psycopg.Connection[Row]):
     @property
     def status(self) -> TransactionStatus:
         return self.info.transaction_status
-
-
-class _NumberLoader(Loader):
-    """A sum of whole numbers is a whole number; a mean is a float, as in SQLite."""
-
-    def load(self, data: Buffer) -> int | float:
-        text = bytes(data)
-        return int(text) if text.lstrip(b"-").isdigit() else float(text)
-
-
-class _TruthLoader(Loader):
-    def load(self, data: Buffer) -> int:
-        return int(bytes(data) == b"t")
-
-
-def _adapters() -> AdaptersMap:
-    adapters = AdaptersMap(psycopg.adapters)
-    for kind in (int, bool):  # one type for all: a statement is prepared once, sums do not overflow
-        adapters.register_dumper(kind, Int8Dumper)
-    adapters.register_loader("numeric", _NumberLoader)
-    adapters.register_loader("bool", _TruthLoader)
-    return adapters
-
-
-class _Context:
-    """What psycopg takes adapters from."""
-
-    adapters = _adapters()
-    connection = None
-
-
-_ADAPTERS = _Context()
 
 
 class PostgresDatabase:
@@ -301,7 +268,7 @@ class PostgresDatabase:
 
     def execute(self, statement: str, values: Sequence[Value] = ()) -> Rows:
         with self._server.translated():
-            return self._ready().execute(_numbered(statement), values)
+            return self._ready().execute(numbered(statement), values)
 
     def insert(self, table: str, columns: str, rows: Iterable[Sequence[Value]]) -> None:
         """Many rows that are all new, by COPY; what makes them cannot read here meanwhile."""
@@ -321,7 +288,7 @@ class PostgresDatabase:
             RawServerCursor(self._conn, f"stream_{self._streams}") as cursor,
         ):
             cursor.itersize = _FETCH_ROWS
-            cursor.execute(_numbered(statement), values)
+            cursor.execute(numbered(statement), values)
             yield from cursor
 
     # -- transactions
@@ -441,26 +408,6 @@ class PostgresDatabase:
 
 _COMMIT_LOOKS = 40
 """How often a commit is asked after that is still in progress: 2 s."""
-
-
-@lru_cache(maxsize=1024)
-def _numbered(statement: str) -> str:
-    """`?` as PostgreSQL's `$1`, `$2`, but within quotes and comments."""
-    parts, number = [], 0
-    inside = ""
-    for at, sign in enumerate(statement):
-        if inside:
-            inside = "" if sign == inside else inside
-        elif sign in "'\"":
-            inside = sign
-        elif sign == "-" and statement[at : at + 2] == "--":
-            inside = "\n"
-        elif sign == "?":
-            number += 1
-            parts.append(f"${number}")
-            continue
-        parts.append(sign)
-    return "".join(parts)
 
 
 class PostgresLeaderLock:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import RowRefused, StoreUnavailable
-from ledger.postgres import _numbered
+from ledger.postgres_values import numbered
 from ledger.sql import Dialect, Row, Sql, Value, each_of
 from tests.ledger.databases import Books
 
@@ -111,7 +111,7 @@ def test_marks_are_counted(parts: list[str]) -> None:
     for part in parts:
         number += part == "?"
         expected.append(f"${number}" if part == "?" else part)
-    assert _numbered(text) == " ".join(expected)
+    assert numbered(text) == " ".join(expected)
 
 
 def test_texts_are_sorted_by_their_signs(sample: Sql) -> None:
