@@ -33,7 +33,7 @@ _PAUSE_S = 0.01
 
 @click.group()
 def ledger() -> None:
-    """The books: check them, hand them on, change their tables, let go of what is old."""
+    """Check the books, hand them on, let go of what is old."""
 
 
 ledger.add_command(export)

@@ -61,10 +61,10 @@ def spend(
     if as_json:
         print_json(
             {
-                "from": _at(found.since_ns, zone),
-                "to": _at(found.until_ns, zone),
                 "rows": [{by: row.name, **_described(row)} for row in found.rows],
                 "total": _described(found.total),
+                "from": _at(found.since_ns, zone),
+                "to": _at(found.until_ns, zone),
             }
         )
         return

@@ -200,7 +200,7 @@ async def test_spend_by(by: Dimension, house: House) -> None:
     """A row has the dimension's name as its first key and then the contract's numbers; the rows'
     sum is the total (by tag, a request counts once for each of its tags)."""
     found = await house.told("spend", "--by", by)
-    assert list(found) == ["rows", "total"]
+    assert list(found) == ["rows", "total", "from", "to"]
     assert list(found["total"])[:4] == NUMBERS
     for row in found["rows"]:
         assert list(row)[:5] == [by, *NUMBERS]
@@ -438,11 +438,11 @@ async def test_explain_a_refusal(house: House) -> None:
 # The ledger
 
 TAMPERED = {
-    "a balance": ("UPDATE accounts SET posted_nanos = posted_nanos + 1", "account "),
-    "a pending sum": ("UPDATE accounts SET pending_nanos = 7", "account "),
-    "a charge": ("UPDATE usage SET effective_nanos = effective_nanos + 1", "req_"),
-    "a count": ("UPDATE usage SET completion_tokens = completion_tokens + 1", "req_"),
-    "a missing charge": ("DELETE FROM usage", "req_"),
+    "a balance": ("UPDATE accounts SET posted = posted + 1", "account "),
+    "a pending sum": ("UPDATE accounts SET pending = 7", "account "),
+    "a charge": ("UPDATE entries SET effective_nanos = effective_nanos + 1", "req_"),
+    "a count": ("UPDATE entries SET completion_tokens = completion_tokens + 1", "req_"),
+    "a missing charge": ("DELETE FROM entries", "writer "),
 }
 
 
@@ -453,7 +453,7 @@ async def test_verify(house: House) -> None:
 
 @pytest.mark.parametrize("what", TAMPERED)
 async def test_verify_finds(what: str, house: House, tmp_path: Path) -> None:
-    """Exit code 1, and a line on stderr for each row that somebody has changed."""
+    """Exit code 1, and lines on stderr that name the row that somebody has changed."""
     with closing(sqlite3.connect(house.config.parent / "hedgerow.db")) as books:
         await asyncio.to_thread(shutil.copy, house.config, tmp_path / "hedgerow.yaml")
         await asyncio.to_thread(
@@ -473,4 +473,4 @@ async def test_verify_finds(what: str, house: House, tmp_path: Path) -> None:
     assert "not agree" in done.out
     lines = done.err.splitlines()
     assert lines
-    assert all(place in line for line in lines)
+    assert any(place in line for line in lines)

@@ -75,10 +75,13 @@ LINES = FULL.splitlines()
 LEAVES = [at for at, line in enumerate(LINES) if not line.endswith(":") and "scope: {}" not in line]
 
 
+CHANNELS = "notify: {ops: {kind: log}, mail: {kind: log}}\n"
+
+
 def load(**policies: str) -> Config:
     """The configuration with policy files `a` and `b…`."""
     with TemporaryDirectory() as folder:
-        for name, content in {"hedgerow": MAIN, "b": SOME, **policies}.items():
+        for name, content in {"hedgerow": MAIN + CHANNELS, "b": SOME, **policies}.items():
             Path(folder, f"{name}.yaml").write_text(content)
         return load_config(Path(folder, "hedgerow.yaml"), {})
 
