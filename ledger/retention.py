@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
 from ledger.errors import StoreUnavailable
@@ -116,9 +117,9 @@ async def retiring(
     submit: runs a call within a transaction of `sql`, as `Writer.submit` does.
     """
     while True:
-        limits = keep.limits(now_ns())
+        some = partial(retire_some, sql, keep.limits(now_ns()))
         with suppress(StoreUnavailable):  # it stays a while longer
-            while await submit(lambda limits=limits: retire_some(sql, limits)):  # type: ignore[misc]
+            while await submit(some):
                 pass
         await sleep(RETIRE_EVERY_S)
 

@@ -392,7 +392,7 @@ moments = st.builds(
 attempts = st.builds(
     Made,
     at_ns=moments,
-    took_ns=st.sampled_from([0, SECOND_NS, HOUR_NS, 30 * HOUR_NS]),
+    took_ns=st.sampled_from([0, SECOND_NS, HOUR_NS, 30 * HOUR_NS, -HOUR_NS]),  # a clock set back
     kind=st.sampled_from(["posted", "posted", "posted", "voided", "expired"]),
     who=whos,
     writer=st.integers(1, 3),

@@ -152,6 +152,24 @@ def test_a_long_attempt_keeps_what_came_after_it(sql: Sql) -> None:
     assert ids(sql, "entries") == {attempt_id(1, made[1]), attempt_id(2, made[2])}
 
 
+def test_a_clock_that_was_set_back(sql: Sql) -> None:
+    """What began on a day that stays does not go, though it ended before by another clock: that
+    day's rollups are of all its entries."""
+    made = [Made(DAY_0_NS - DAY_NS), Made(DAY_0_NS, took_ns=-HOUR_NS)]
+    write(sql, made)
+    assert retire(sql, Limits(entries_ns=DAY_0_NS)) == Retired(entries=1)
+    assert ids(sql, "entries") == {attempt_id(1, made[1])}
+    assert verify(sql).findings == ()
+
+
+def test_what_drew_on_no_account_is_audited_by_what_was_spent(sql: Sql) -> None:
+    """There is no balance that would show it; but all rollups are all that was ever charged."""
+    write(sql, [Made(DAY_0_NS, drawn=0), Made(DAY_0_NS + DAY_NS, drawn=0)])
+    retire(sql, Limits(entries_ns=DAY_0_NS + DAY_NS))
+    sql.execute("UPDATE retired SET effective_nanos = effective_nanos - 1")
+    assert [one.where for one in verify(sql).findings] == ["rollups"]
+
+
 def test_a_second_time_with_an_earlier_limit(sql: Sql) -> None:
     """Somebody keeps rows for longer from now on, after a run that was broken off: all holds."""
     write(sql, [Made(DAY_0_NS - days * DAY_NS) for days in range(1, 9)])

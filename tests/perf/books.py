@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(folder) / "books.db"
         if not path.exists():
-            _timed(f"made {count:,} entries", lambda: make(path, count))
+            _timed(f"made {count:,} entries", lambda: _made(path, count))
         with closing(SqliteFile.open(path)) as books:
             for by in (Dimension.TEAM, Dimension.KEY, Dimension.MODEL, Dimension.TAG):
                 _timed(f"spend by {by}", lambda by=by: spend(books, by))  # type: ignore[misc]
@@ -59,6 +60,13 @@ def _timed(what: str, call: Callable[[], T]) -> T:
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     print(f"{what:30} {took_s:9.3f} s, {cpu_s:9.3f} s of CPU", flush=True)
     return result
+
+
+def _made(path: Path, count: int) -> None:
+    """By a process of its own: the memory that it takes is not the audit's."""
+    process = get_context("spawn").Process(target=make, args=(path, count))
+    process.start()
+    process.join()
 
 
 def make(path: Path, count: int) -> None:
