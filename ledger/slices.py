@@ -126,14 +126,14 @@ class Open:
         slice had room for."""
         drawn = []
         for part, amount, covered in zip(self.slices, self.amounts, self.covered, strict=True):
-            spent = uncovered = end.spends(self.attempt, part.measure)
-            part.held -= amount
+            spent = end.spends(self.attempt, part.measure)
+            free = part.free - spent
             if covered:
-                free = part.free + amount - spent
-                uncovered = -free if free < 0 else 0
-                part.free = max(free, 0)
+                free += amount
+            part.held -= amount
+            part.free = max(free, 0)
             part.unfolded += spent
-            drawn.append(Drawn(part.key, amount, spent, uncovered))
+            drawn.append(Drawn(part.key, amount, spent, uncovered=-free if free < 0 else 0))
         return drawn
 
 
