@@ -136,12 +136,13 @@ class Open:
         slice had room for."""
         drawn = []
         for part, amount, covered in zip(self.slices, self.amounts, self.covered, strict=True):
-            spent = uncovered = end.spends(self.attempt, part.measure)
-            part.held -= amount
+            spent = end.spends(self.attempt, part.measure)
+            free = part.free - spent
             if covered:
-                free = part.free + amount - spent
-                uncovered = -free if free < 0 else 0
-                part.free = max(free, 0)
+                free += amount
+            uncovered = -free if free < 0 else 0
+            part.held -= amount
+            part.free = max(free, 0)
             if uncovered and part.refuses:  # of this the store does not know yet
                 part.uncovered += uncovered
                 part.room = None if part.room is None else part.room - uncovered

@@ -92,13 +92,16 @@ class Writer:
     # -- on the thread
 
     def _work(self) -> None:
-        is_last = False
+        is_last, last_tries = False, TRIES
         while not is_last:
             is_last = self._take()
             try:
                 while self._line:
                     self._write_first()
             except StoreUnavailable as unavailable:
+                if is_last and last_tries:
+                    is_last, last_tries = False, last_tries - 1
+                    self._jobs.put(None)
                 self._put_off(unavailable, is_last=is_last)
 
     def _take(self) -> bool:
@@ -170,8 +173,8 @@ class Writer:
                 told.append(job)
         self._line = kept
         if is_last:
-            for job in kept:
-                job.error = error
+            for at, job in enumerate(kept):
+                job.error = self._unsure[0] if self._unsure and at < unsure else error
             told = [*told, *kept]
         self._loop.call_soon_threadsafe(self._tell, told)
 

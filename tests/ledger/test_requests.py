@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +15,8 @@ from ledger.requests import (
     failures_from_text,
     failures_to_text,
 )
-from ledger.sqlite_store import SqliteStore
+from ledger.sql import Sql
+from ledger.store import Store
 from tests.ledger.entries import NOW_NS
 
 ANYTHING = st.builds(
@@ -59,17 +58,19 @@ def test_all_else_is_cut(failures: tuple[FailedAttempt, ...]) -> None:
     assert failures_from_text(failures_to_text(kept)) == kept
 
 
-def test_a_long_reason_in_the_words_of_a_provider(tmp_path: Path) -> None:
+def test_a_long_reason_in_the_words_of_a_provider(sql: Sql) -> None:
     """What would move the cursor, hide text or begin a line does not reach the books."""
     why = "status 500:\r\n\x1b[2J  <html>\u202e\ud800 no " + "x" * 1000
     record = RequestRecord(
         "req_1", NOW_NS, "key_1", None, None, "m", "upstream_failed", 502, 1, None, None,
         (FailedAttempt("a/m", None, why, 3.5),),
     )  # fmt: skip
-    with closing(SqliteStore.open(tmp_path / "books.db")) as store:
-        with store.transaction():
-            store.record_request(record)
-        found = store.request("req_1")
+    store = Store(sql)
+    with store.transaction():
+        store.requests.add(record)
+        store.requests.add(record)  # a repeat is no news
+    found = store.requests.one("req_1")
+    assert store.requests.one("req_2") is None
     assert found is not None
     (failure,) = found.failures
     start = "status 500: [2J <html> no xxx"
