@@ -33,6 +33,8 @@ _IDLE_IN_TRANSACTION_S = 60
 _FETCH_ROWS = 2000
 LEADER = 0x48454447_4C454144
 """The advisory lock of whoever leads: `HEDGLEAD`."""
+WRITER = 0x48454447_57524954
+"""The advisory lock of whoever writes: `HEDGWRIT`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,11 +299,15 @@ class PostgresDatabase:
     def transaction(self) -> Iterator[None]:
         """All that happens inside is committed together, or not at all.
 
+        One writes at a time, as in SQLite: a transaction carries many calls, each of which locks
+        rows in its own order. All lock the rows of the same few budgets in any case, and two that
+        locked each other out would both stand still until the server notices.
+
         Raises CommitUnknown if the connection was lost at the commit, and the server cannot be
         asked what became of it.
         """
         with self._server.translated():
-            self._begin("BEGIN")
+            self._begin(f"BEGIN; SELECT pg_advisory_xact_lock({WRITER})")
             try:
                 yield
                 self._commit()
@@ -355,6 +361,7 @@ class PostgresDatabase:
             conn.execute(statement)
         except psycopg.OperationalError:
             if not conn.closed:
+                self._roll_back()
                 raise
             self._conn = self._server.connect()  # it was lost while nobody looked
             self._conn.execute(statement)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -39,6 +40,10 @@ def sql(url: str) -> Iterator[PostgresDatabase]:
             opened.execute("CREATE TABLE tally (id BIGINT PRIMARY KEY, n BIGINT)")
             opened.insert("tally", "id, n", [(1, 0), (2, 0)])
         yield opened
+
+
+def database_of(url: str) -> str:
+    return str(conninfo_to_dict(url)["dbname"])
 
 
 def add(sql: PostgresDatabase, row: int = 1, amount: int = 1) -> None:
@@ -183,35 +188,40 @@ def test_a_row_that_is_locked(url: str, sql: PostgresDatabase) -> None:
         assert total(own) == 2
 
 
-def test_a_deadlock(url: str, sql: PostgresDatabase) -> None:
-    """One of two that wait for each other is undone and may try again: both happen once."""
-    barrier, failures = threading.Barrier(2), list[str]()
+def test_locks_in_any_order(url: str, sql: PostgresDatabase, postgres: Postgres) -> None:
+    """Of two that lock the same rows in different orders, one waits until the other is done:
+    neither is undone."""
 
-    def both(own: PostgresDatabase, first: int, second: int, meet: Callable[[], object]) -> None:
-        with own.transaction():
-            add(own, first)
-            meet()
-            add(own, second)
+    def other() -> None:
+        with closing(PostgresDatabase.open(Server(url))) as own, own.transaction():
+            add(own, 2)
+            add(own, 1)
 
-    def until_it_is_done(first: int, second: int) -> None:
-        meet: Callable[[], object] = barrier.wait
-        with closing(PostgresDatabase.open(Server(url))) as own:
-            while True:
-                try:
-                    both(own, first, second, meet)
-                except StoreUnavailable as error:  # again, if the other one was slower to wake up
-                    failures.append(str(error))
-                    meet = int
-                else:
-                    return
+    with ThreadPoolExecutor() as pool, postgres.admin(database_of(url)) as admin:
+        with sql.transaction():
+            add(sql, 1)
+            done = pool.submit(other)
+            while not admin.execute("SELECT * FROM pg_locks WHERE NOT granted").fetchall():
+                assert not done.done()
+            add(sql, 2)
+        done.result()
+    assert (total(sql), total(sql, 2)) == (2, 2)
 
-    threads = [threading.Thread(target=until_it_is_done, args=pair) for pair in ((1, 2), (2, 1))]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert failures
-    assert all("tried again" in one for one in failures)
+
+def test_a_deadlock(url: str, sql: PostgresDatabase, postgres: Postgres) -> None:
+    """With another program: one of the two is undone and may try again; both happen once."""
+    with ThreadPoolExecutor() as pool, postgres.admin(database_of(url)) as admin:
+        admin.execute("SET deadlock_timeout = '1min'")  # we notice first
+        with admin.transaction():
+            admin.execute("UPDATE tally SET n = n + 1 WHERE id = 2")
+            with pytest.raises(StoreUnavailable, match="tried again"), sql.transaction():
+                add(sql, 1)
+                done = pool.submit(admin.execute, "UPDATE tally SET n = n + 1 WHERE id = 1")
+                add(sql, 2)
+            done.result()
+        with sql.transaction():
+            add(sql, 1)
+            add(sql, 2)
     assert (total(sql), total(sql, 2)) == (2, 2)
 
 
