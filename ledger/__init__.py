@@ -1,7 +1,13 @@
 """The books and the units.
 
-A dollar's way through this room: `rates` turns tokens into `money`; `budgets` says which accounts
-an attempt draws on; `book` holds the worst case in all of them at once, and later posts what was
-really used, or voids, or expires the hold; `sqlite_store` keeps every step as a row that is never
-edited; `statements` reads the rows, `audit` recomputes them.
+A dollar's way through this room: `rates` turns tokens into `money`; `budgets` says which accounts an
+attempt draws on, `policy` which budgets there are; `book` holds the worst case in all of them at
+once, in `slices` that `grants` has leased of the store, and writes it into the `journal`; later it
+posts what was really used, or voids. `folding` brings what the journal says into the `store`, where
+`writer_table` writes each attempt as one entry that is never edited, with the balances that follow
+from it. `recovery` does the same for a worker that died. `statements` reads the entries' sums,
+`audit` recomputes them, `retention` lets go of what is old.
+
+The store's tables are in `tables`, each thing's own in a module named after it (`lease_table`,
+`hold_table`, `policy_tables`, …), in one SQL for `sqlite_file` and `postgres`.
 """
