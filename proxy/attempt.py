@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from benchmarks.observations import Outcome
+from benchmarks.offers import Feature
 from ledger.attempts import Attempt
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded
@@ -120,6 +121,11 @@ async def _held(
     asked = ask.most_completion_tokens
     attempt_id, at_ns = f"{request.id}.{number}", house.clock.now_ns()
     bound = prompt_bound(ask.prompt_bytes, intent, offer)
+    if request.has_known_prompt and Feature.VISION not in intent.features:
+        known = house.known_prompts.bound(
+            *(request.principal.key_id, offer.id, request.body.beginnings, bound)
+        )
+        bound = bound if known is None else min(bound, known)
     limit = OutputLimit(1 if asked is None else asked, asked)
 
     def attempt() -> Attempt:

@@ -10,6 +10,7 @@ from ledger.book import Book
 from proxy.accounts import Accounts
 from proxy.clock import Clock
 from proxy.doors import Doors
+from proxy.known_prompts import KnownPrompts
 from proxy.patience import Patience
 from proxy.providers import Provider
 from proxy.replays import Replays
@@ -51,6 +52,7 @@ class House:
     accounts: Accounts
     breakers: Breakers = field(default_factory=Breakers)
     learned: Learned = field(default_factory=Learned)
+    known_prompts: KnownPrompts = field(default_factory=KnownPrompts)
     unheard: Unheard = field(default_factory=Unheard)
     splices: SpliceTally = field(default_factory=SpliceTally)
 

@@ -17,6 +17,7 @@ import msgspec
 from benchmarks.offers import Offer, Task
 from proxy.endpoints import Endpoint
 from proxy.errors import Untranslatable
+from proxy.known_prompts import Beginning, beginnings_of
 from proxy.limits import UNKNOWN_OUTPUT_LIMIT, OutputLimit
 from proxy.providers import Account, Prefill, Provider
 from proxy.relay import StreamRelay, Teller
@@ -53,6 +54,15 @@ class Body:
     headers: Mapping[str, str]
     at_s: int
     _as_chat: bytes | None = None
+    _beginnings: tuple[Beginning, ...] | None = None
+
+    @property
+    def beginnings(self) -> tuple[Beginning, ...]:
+        """Of a chat, by which it is known again; none of what is no chat."""
+        if self._beginnings is None:
+            is_chat = self.ours.endpoint is Endpoint.CHAT
+            self._beginnings = beginnings_of(self.raw) if is_chat else ()
+        return self._beginnings
 
     @property
     def content_type(self) -> str:

@@ -21,6 +21,7 @@ from ledger.usage import TokenUsage
 from proxy import meter
 from proxy.errors import log
 from proxy.house import House
+from proxy.known_prompts import LEAST_BYTES
 from proxy.legs import Body, Leg
 from proxy.limits import OutputLimit
 from proxy.patience import Patience
@@ -59,6 +60,12 @@ class Request:
     deadline_s: float
     throttles: tuple[LimitAccount, ...] = ()
     bill: Bill = field(default_factory=Bill)
+
+    @property
+    def has_known_prompt(self) -> bool:
+        """Whether it is long, and goes as it came: what was counted of it before can be used."""
+        size = len(self.body.raw)
+        return size >= LEAST_BYTES and self.ask.prompt_bytes == size
 
 
 @dataclass(slots=True)
@@ -107,6 +114,8 @@ class Trial:
         if teaches and usage.completion is not None and ask.most_completion_tokens != 0:
             per_choice = usage.completion // ask.choices
             house.learned.note(ask.model, ask.prompt_bytes, prompt, per_choice)
+            if self.request.has_known_prompt:
+                self._know_prompt(prompt)
         bill = self.request.bill
         bill.posted = Money(bill.posted + end.charge.effective)
         bill.is_counted = True
@@ -125,6 +134,11 @@ class Trial:
             first_offer=None if first is None else first.would_cost(usage),
             cheapest=min(cost for one in eligible if (cost := one.would_cost(usage)) is not None),
         )
+
+    def _know_prompt(self, tokens: int) -> None:
+        request, offer_id = self.request, self.listing.offer.id
+        known = self.house.known_prompts
+        known.note(request.principal.key_id, offer_id, request.body.beginnings, tokens)
 
     async def void(self, reason: str) -> None:
         self._resolve()
