@@ -228,6 +228,8 @@ class Book:
         if taken is None:
             return await self.stored.post(hold, end)
         self._write(encode(posted_of(hold.attempt, end, taken.spend(end))), taken.end_bytes)
+        if taken.has_overrun:  # the store gives nothing more before it knows
+            self._folding.at_once()
         if self._syncing is not None:
             await asyncio.shield(self._syncing.synced())
         return least_usd(taken.slices)
@@ -372,7 +374,7 @@ class Book:
         self._folding.stop()
         await self._writer.stop()
         if self._syncing is not None:
-            self._syncing.close()
+            await asyncio.to_thread(self._syncing.close)
         self._store.close()
         await asyncio.to_thread(self._journal.close, remove=is_done)
 

@@ -53,7 +53,7 @@ class Folding:
         self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_folding = self._is_over = False
+        self._is_folding = self._is_urgent = self._is_over = False
         self._needed_from = START
         self._again_s = FOLD_AGAIN_S
         self._waiting: list[asyncio.Future[None]] = []
@@ -64,6 +64,18 @@ class Folding:
         """There is something new in the journal."""
         if self._timer is None and not self._is_folding and not self._is_over:
             self._timer = self._loop.call_later(FOLD_EVERY_S, self._begin)
+
+    def at_once(self) -> None:
+        """There is something new that cannot wait for company."""
+        if self.error is not None:
+            return  # it is tried again anyway
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_folding:
+            self._is_urgent = True
+        elif not self._is_over:
+            self._begin()
 
     @property
     def is_behind(self) -> bool:
@@ -130,7 +142,10 @@ class Folding:
             self._slices.folded(posts, self._clock_ns())
             self._grants.return_surplus()
         self._wake(None)
-        if self.is_behind:
+        if self._is_urgent:
+            self._is_urgent = False
+            self.at_once()
+        elif self.is_behind:
             self.soon()
 
     def _failed(self, error: Exception) -> None:

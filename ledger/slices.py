@@ -95,12 +95,14 @@ class Open:
 
     amounts: what it holds of each slice. covered: whether that was taken out of what was free; not
     where its budget refuses nothing, or let it through while the store could not be asked.
+    has_overrun: whether a budget that refuses had no room for all that it spent.
     """
 
     attempt: Attempt
     slices: tuple[Slice, ...]
     amounts: tuple[int, ...]
     covered: tuple[bool, ...]
+    has_overrun: bool = False
 
     @property
     def end_bytes(self) -> int:
@@ -131,9 +133,14 @@ class Open:
             if covered:
                 free += amount
             part.held -= amount
-            part.free = max(free, 0)
+            uncovered = -free if free < 0 else 0
+            part.free = free + uncovered
             part.unfolded += spent
-            drawn.append(Drawn(part.key, amount, spent, uncovered=-free if free < 0 else 0))
+            if uncovered:
+                self.has_overrun |= part.refuses
+                if part.room is not None:
+                    part.room -= uncovered
+            drawn.append(Drawn(part.key, amount, spent, uncovered))
         return drawn
 
 
