@@ -416,7 +416,7 @@ class Book:
         self._folding.stop()
         await self._writer.stop()
         if self._syncing is not None:
-            self._syncing.close()
+            await asyncio.to_thread(self._syncing.close)
         self._store.close()
         await asyncio.to_thread(self._journal.close, remove=is_done)
 

@@ -42,9 +42,11 @@ class Folder:
         self.folded = folded
         self._open: dict[str, _Open] = {}
         self._batch: Batch | None = None
-        # Holds that were taken before that place may end after it.
-        for record in journal.records(START, folded):
-            self._note(decode(record.data), record.after.segment)
+        # Holds that were taken before that place may end after it; but before the beginning of a
+        # segment they were ended by whoever began there: its files alone were not removed in time.
+        if folded.position:
+            for record in journal.records(START, folded):
+                self._note(decode(record.data), record.after.segment)
 
     def _note(self, record: Held | Ended, segment: int) -> tuple[Held, Ended] | None:
         if isinstance(record, Held):

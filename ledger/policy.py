@@ -111,4 +111,5 @@ class Policy:
 
 
 def _instant(at_ns: int) -> datetime:
-    return datetime.fromtimestamp(at_ns / 1_000_000_000, UTC)
+    seconds, rest_ns = divmod(at_ns, 1_000_000_000)  # a float would round into the next window
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +19,6 @@ from ledger.book import Book
 from ledger.budgets import EACH, Budget, Mode, Raise, Scope, Subject, Threshold, accounts_of
 from ledger.errors import BudgetExceeded, KeyRefused, StoreUnavailable
 from ledger.keys import KeyRecord, hash_of, mint
-from ledger.money import Money
 from ledger.policy import Policy, Rules
 from ledger.windows import Window
 from tests.books import opened_store
