@@ -7,7 +7,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,7 @@ from aiohttp import web
 
 from benchmarks.market import Market, Quoted
 from hedgerow.books import keep_history, leader_lock, opened_sql
-from hedgerow.config import Config
+from hedgerow.config import Config, Ledger
 from hedgerow.config_file import Routing
 from hedgerow.duties import leading_the_books
 from hedgerow.listening import base_url, bound, listening
@@ -28,7 +28,8 @@ from hedgerow.reloading import Reloading, reloading
 from ledger.book import Book, Times
 from ledger.leader import FileLock, leading
 from ledger.lock import sole_server
-from ledger.opening import Slot, open_book
+from ledger.opening import Slot, node_of, open_book
+from ledger.recovery import adopt_dead
 from ledger.store import Store
 from proxy.accounts import Accounts
 from proxy.admin.desk import AdminDesk
@@ -176,7 +177,15 @@ async def sole_place(config: Config, clock: Clock) -> AsyncIterator[tuple[int, .
     with sole_server(config.ledger.place) as books_lock, sole_folder(config.files.path) as lock:
         async with opened(config.files.path) as database:
             await _files(config, database, clock).mend()
+        await asyncio.to_thread(_adopt_dead, config.ledger, clock)
         yield books_lock, lock
+
+
+def _adopt_dead(ledger: Ledger, clock: Clock) -> None:
+    """Bring what dead workers have left in their journals into the books: there may have been more
+    of them than there will be now."""
+    with closing(Store(opened_sql(ledger, is_server=True))) as store:
+        adopt_dead(store, ledger.journals, node_of(ledger.journals), clock.now_ns)
 
 
 @asynccontextmanager

@@ -261,4 +261,4 @@ def report(name: str, books: Found, **numbers: int) -> None:
     """Print what came of a test: `pytest -s` shows it."""
     REPORT[name] = {"overspend": books.overspend, "charges": books.audit.charges} | numbers
     more = ", ".join(f"{one} {number:,}" for one, number in REPORT[name].items())
-    print(f"\n{name}: overspend: {books.overspend} nano-USD ({more})")  # noqa: T201
+    print(f"\n{name}: overspend: {books.overspend} nano-USD ({more})")

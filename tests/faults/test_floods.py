@@ -55,7 +55,7 @@ async def hold_true(
             turns = itertools.cycle(servers)
             crowd = Crowd(http, lambda: next(turns).base_url, key)
             async with watched(config):
-                last = await crowd.flood(CLIENTS, random.Random(4))  # noqa: S311 - a test
+                last = await crowd.flood(CLIENTS, random.Random(4))
         books = await asyncio.to_thread(found, config)
     agree(books, crowd)
     assert books.lost == 0
