@@ -425,3 +425,24 @@ async def test_one_request_at_a_time(tmp_path: Path) -> None:
         gate.open()
         assert (await first).status == 200
         assert (await script.until(key, 200)).status == 200
+
+
+async def test_spend_and_requests_in_our_words(script: Script) -> None:
+    """/admin/api/spend has the rows of `hedgerow spend`; a request is told with its charges."""
+    key = (await script.post("/key/generate", user_id="ada", tags=["x"]))["key"]
+    reply = await script.until(key, 200)
+    cost = float(reply.headers["x-hedgerow-cost-usd"])
+    for by, name in (("user", "ada"), ("tag", "x"), ("key", await id_of(script, key))):
+        told = await script.get(f"/admin/api/spend?by={by}")
+        assert [(one[by], one["requests"]) for one in told["rows"]] == [(name, 1)]
+        assert told["rows"][0]["cost_usd"] == told["total"]["cost_usd"] == pytest.approx(cost)
+    assert (await script.get("/admin/api/spend?to=2001-01-01"))["rows"] == []
+    assert (await script.ask("GET", "/admin/api/spend?by=moon")).status == 400
+    assert (await script.ask("GET", "/admin/api/spend?from=yesterday")).error["param"] == "from"
+
+    told = await script.get(f"/admin/api/requests/{reply.headers['x-request-id']}")
+    assert (told["outcome"], told["status"], told["user"]) == ("answered", 200, "ada")
+    assert told["decision"]["candidates"]
+    assert [one["cost_usd"] for one in told["charges"]] == [pytest.approx(cost)]
+    gone = await script.ask("GET", "/admin/api/requests/req_none")
+    assert (gone.status, gone.error["code"]) == (404, "request_not_found")
