@@ -446,3 +446,22 @@ async def test_spend_and_requests_in_our_words(script: Script) -> None:
     assert [one["cost_usd"] for one in told["charges"]] == [pytest.approx(cost)]
     gone = await script.ask("GET", "/admin/api/requests/req_none")
     assert (gone.status, gone.error["code"]) == (404, "request_not_found")
+
+
+async def test_soft_budgets(tmp_path: Path) -> None:
+    """With channels under `notify` a soft budget is kept: beside a cap, or alone, when it refuses
+    nothing."""
+    server, more = f"{{port: 0, admin_key: {ADMIN}}}", "notify: {ops: {kind: log}}"
+    async with serving(tmp_path, server=server, more=more) as proxy:
+        script = Script(proxy)
+        alone = (await script.post("/key/generate", soft_budget=0.0000001))["key"]
+        for _ in range(2):
+            await script.until(alone, 200)
+        told = (await script.get(f"/key/info?key={alone}"))["info"]
+        assert (told["max_budget"], told["soft_budget"]) == (None, pytest.approx(1e-7))
+        both = (await script.post("/key/generate", soft_budget=8, max_budget=10))["key"]
+        await script.post("/key/update", key=both, rpm_limit=5)
+        told = (await script.get(f"/key/info?key={both}"))["info"]
+        assert (told["max_budget"], told["soft_budget"], told["rpm_limit"]) == (10, 8, 5)
+        refused = await script.refused("/key/update", key=both, soft_budget=11)
+        assert refused["param"] == "soft_budget"
