@@ -17,6 +17,7 @@ from ledger.windows import Window
 from proxy.admin.books import FileBudget
 from proxy.admin.desk import AdminDesk
 from proxy.admin.routes import admin_routes
+from tests.ledger.databases import Books, on_sqlite
 from tests.proxy.admin_server import ADMIN, AdminServer, admin_server
 
 DESK = AdminDesk(cast("Any", None), cast("Any", None), bytes, "", cast("Any", None))
@@ -24,9 +25,10 @@ OF_FILE = Budget("all", Scope(), Window.MONTH, "UTC", usd(100))
 
 
 @pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[AdminServer]:
+async def admin(books: Books) -> AsyncIterator[AdminServer]:
+    """On SQLite and on PostgreSQL."""
     files = {"all": FileBudget(OF_FILE, "policies/all.yaml")}
-    async with admin_server(tmp_path, files) as server:
+    async with admin_server(books, files) as server:
         yield server
 
 
@@ -250,11 +252,11 @@ async def test_increases(admin: AdminServer) -> None:
     ],
 )
 async def test_what_does_not_fit_is_named(
-    admin: AdminServer, path: str, body: dict[str, Any], param: str
+    tmp_path: Path, path: str, body: dict[str, Any], param: str
 ) -> None:
     """A 400 that names the field, unknown ones included; nothing is kept of it."""
-    said = await admin.post(f"/admin/api/{path}", body)
-    assert said.status == 400
-    assert param in f"{said.error['param']} {said.error['message']}"
-    listed = (await admin.get(f"/admin/api/{path}")).body["data"]
-    assert [one for one in listed if one.get("file") is None] == []
+    async with admin_server(on_sqlite(tmp_path)()) as admin:
+        said = await admin.post(f"/admin/api/{path}", body)
+        assert said.status == 400
+        assert param in f"{said.error['param']} {said.error['message']}"
+        assert (await admin.get(f"/admin/api/{path}")).body["data"] == []
