@@ -260,3 +260,38 @@ async def test_what_does_not_fit_is_named(
         assert said.status == 400
         assert param in f"{said.error['param']} {said.error['message']}"
         assert (await admin.get(f"/admin/api/{path}")).body["data"] == []
+
+
+async def test_litellms_routes_on_either_database(admin: AdminServer) -> None:
+    """What is told of keys, teams, users, plans and spend is read from both alike."""
+    await admin.post("/budget/new", {"budget_id": "tier", "max_budget": 5, "rpm_limit": 9})
+    await admin.post("/team/new", {"team_id": "t", "max_budget": 10, "budget_duration": "30d"})
+    made = (
+        await admin.post("/key/generate", {"team_id": "t", "user_id": "ada", "budget_id": "tier"})
+    ).body
+    await admin.post("/user/new", {"user_id": "ada", "auto_create_key": False})
+    info = (await admin.get(f"/key/info?key={made['token']}")).body["info"]
+    assert (info["max_budget"], info["rpm_limit"], info["spend"]) == (5, 9, 0)
+    team = (await admin.get("/team/info?team_id=t")).body
+    assert [one["token"] for one in team["keys"]] == [made["token"]]
+    assert (await admin.get("/user/info?user_id=ada")).body["teams"][0]["team_id"] == "t"
+    assert (await admin.get("/key/list?user_id=ada")).body["keys"] == [made["token"]]
+    assert (await admin.get(f"/key/list?key_hash={made['token']}")).body["total_count"] == 1
+    days = "start_date=2027-01-01&end_date=2027-01-31"
+    for path in (
+        "/spend/logs",
+        f"/spend/logs?{days}",
+        f"/spend/logs?{days}&summarize=false&api_key={made['token']}",
+        f"/global/spend/report?{days}",
+        f"/global/spend/report?{days}&group_by=api_key",
+    ):
+        assert (await admin.get(path)).body == []
+    assert (await admin.get("/global/spend")).body == {"spend": 0, "max_budget": None}
+    for wrong in ("start_date=2027-01-02&end_date=2027-01-01", "start_date=x&end_date=x", "team=t"):
+        assert (await admin.get(f"/global/spend/report?{wrong}")).status == 400
+    (gone,) = (await admin.post("/team/delete", {"team_ids": ["t"]})).body
+    assert gone["team_id"] == "t"
+    with pytest.raises(KeyRefused, match="was revoked"):
+        await admin.owner(made["key"])
+    said = await admin.post("/team/delete", {"team_ids": ["t"]})
+    assert (said.status, said.error["code"]) == (404, "owner_not_found")
