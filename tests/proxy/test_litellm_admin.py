@@ -296,6 +296,8 @@ async def test_members_of_teams(script: Script) -> None:
         ("/key/generate", {"max_budget": 1, "budget_duration": "30s"}, "budget_duration"),
         ("/key/generate", {"soft_budget": 1}, "soft_budget"),
         ("/key/generate", {"key": "sk-short"}, "key"),
+        ("/key/generate", {"key": "sk-with a space in its middle"}, "key"),
+        ("/key/generate", {"key": "no-prefix-but-long-enough"}, "key"),
         ("/key/update", {"max_budget": 1}, "key"),
         ("/team/new", {"model_aliases": {"a": "b"}}, "model_aliases"),
         ("/user/new", {"user_role": "proxy_admin"}, "user_role"),
@@ -465,3 +467,19 @@ async def test_soft_budgets(tmp_path: Path) -> None:
         assert (told["max_budget"], told["soft_budget"], told["rpm_limit"]) == (10, 8, 5)
         refused = await script.refused("/key/update", key=both, soft_budget=11)
         assert refused["param"] == "soft_budget"
+
+
+async def test_secrets_that_somebody_chose(script: Script) -> None:
+    """They work as they are, and nobody gets one that is there already."""
+    chosen, other = "sk-chosen-by-a-platform-team", "sk-chosen-by-another-team"
+    assert (await script.post("/key/generate", key=chosen))["key"] == chosen
+    await script.until(chosen, 200)
+    made = (await script.post("/key/generate"))["key"]
+    assert (await script.refused("/key/generate", key=chosen))["status"] == 409
+    assert (await script.refused("/key/regenerate", key=made, new_key=chosen))["status"] == 409
+    await script.post("/key/regenerate", key=made, new_key=other, grace_period="1h")
+    await script.until(other, 200)
+    assert (await script.chat(made)).status == 200
+    told = (await script.get("/key/info", key=made))["info"]
+    assert told["token"] == sha256(other.encode()).hexdigest()
+    assert told["key_name"] == f"sk-...{made[-4:]}"
