@@ -162,8 +162,9 @@ async def test_what_platform_teams_script(script: Script) -> None:
 async def test_a_budget_refuses(script: Script) -> None:
     """A key's max_budget ends its requests with a 402 that says so; a raised one lets them on, and
     a temporary increase, too."""
-    key = (await script.post("/key/generate", max_budget=0.0000001))["key"]
+    key = (await script.post("/key/generate", max_budget=0.0000001, key_alias="ci"))["key"]
     reply = await script.until(key, 402)
+    assert "the own limit of key ci" in reply.error["message"]
     assert reply.error["code"] == "budget_exceeded"
     await script.post("/key/update", key=key, max_budget=1)
     await script.until(key, 200)
