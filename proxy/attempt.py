@@ -158,7 +158,7 @@ async def _held(
             hold = await house.book.hold_share(subject, at_ns, share, request.throttles)
     except BudgetExceeded as refused:
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
-        raise over_budget(refused, fits, _utc(at_ns)) from None
+        raise over_budget(refused, fits, _utc(at_ns), request.principal.name) from None
     now_s = house.clock.monotonic_s()
     return Trial(house, request, candidate, leg, account, hold, limit, now_s)
 

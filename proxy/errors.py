@@ -258,15 +258,15 @@ def as_answer(error: Exception, request_id: str) -> ProxyError:
 
 
 def over_budget(
-    refused: BudgetExceeded, affordable_max_tokens: int, at: datetime
+    refused: BudgetExceeded, affordable_max_tokens: int, at: datetime, key_name: str | None = None
 ) -> OverBudget | OverLimit:
     """What a client is told of a budget that is too small for its request: which one, its numbers,
     and what would still fit. One of money is a 402; one of tokens or requests passes: a 429."""
     if refused.measure is not Measure.USD:
-        return _over_limit(refused, affordable_max_tokens, at)
+        return _over_limit(refused, affordable_max_tokens, at, key_name)
     left = usd_text(Money(max(0, refused.left)))
     return OverBudget(
-        f"{_which(refused)} ({refused.scope}) has {left} USD left of"
+        f"{_which(refused, key_name)} ({refused.scope}) has {left} USD left of"
         f" {usd_text(Money(refused.cap))}; this request may cost up to"
         f" {usd_text(Money(refused.needed))} USD;{_what_fits(affordable_max_tokens)};"
         f" {_when(refused)}",
@@ -285,7 +285,9 @@ def over_budget(
     )
 
 
-def _over_limit(refused: BudgetExceeded, affordable_max_tokens: int, at: datetime) -> OverLimit:
+def _over_limit(
+    refused: BudgetExceeded, affordable_max_tokens: int, at: datetime, key_name: str | None
+) -> OverLimit:
     unit, left = refused.measure.unit, max(0, refused.left)
     more: dict[str, object] = {
         "budget": refused.budget,
@@ -299,8 +301,8 @@ def _over_limit(refused: BudgetExceeded, affordable_max_tokens: int, at: datetim
     }
     if refused.measure is Measure.PARALLEL:
         return OverLimit(
-            f"{_which(refused)} ({refused.scope}) allows {refused.cap} {unit}, and so many are"
-            " under way: wait for one of them",
+            f"{_which(refused, key_name)} ({refused.scope}) allows {refused.cap} {unit}, and so"
+            " many are under way: wait for one of them",
             code="concurrency_limit_exceeded",
             retry_after_s=1.0,
             more=more,
@@ -317,8 +319,8 @@ def _over_limit(refused: BudgetExceeded, affordable_max_tokens: int, at: datetim
     if wait_s is not None:
         limits.append((f"x-ratelimit-reset-{refused.measure}", f"{max(0.0, wait_s):.0f}s"))
     return OverLimit(
-        f"{_which(refused)} ({refused.scope}) has {left} {unit} left of {refused.cap}; this request"
-        f" may need {refused.needed};{fits} {_when(refused)}",
+        f"{_which(refused, key_name)} ({refused.scope}) has {left} {unit} left of {refused.cap};"
+        f" this request may need {refused.needed};{fits} {_when(refused)}",
         param="max_tokens" if affordable_max_tokens > 0 and fits else None,
         retry_after_s=None if wait_s is None else max(1.0, wait_s),
         affordable_max_tokens=affordable_max_tokens,
@@ -327,9 +329,10 @@ def _over_limit(refused: BudgetExceeded, affordable_max_tokens: int, at: datetim
     )
 
 
-def _which(refused: BudgetExceeded) -> str:
-    is_own = refused.budget.startswith("key ")  # as no budget of a file is called
-    return "this key's own limit" if is_own else f"budget {refused.budget}"
+def _which(refused: BudgetExceeded, key_name: str | None) -> str:
+    if not refused.budget.startswith("key "):  # as no budget of a file is called
+        return f"budget {refused.budget}"
+    return "this key's own limit" if key_name is None else f"the own limit of key {key_name}"
 
 
 def _what_fits(affordable_max_tokens: int) -> str:

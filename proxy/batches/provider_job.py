@@ -223,7 +223,7 @@ class ProviderJob:
         for one in lines:
             own = replace(refused, needed=one.reserves(refused.measure))
             at = datetime.fromtimestamp(self._house.clock.now_ns() / 1e9, UTC)
-            problem = over_budget(own, self._prices.affordable(one, own), at)
+            problem = over_budget(own, self._prices.affordable(one, own), at, who.name)
             results.append(self._failure(one.line.row, problem))
             self._remember(who, one.line, problem, one.expected_cost)
         await self._store.finish(self._batch.id, results)

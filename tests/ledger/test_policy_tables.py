@@ -18,6 +18,7 @@ from ledger.measures import Measure
 from ledger.migrations.history import steps
 from ledger.money import Money, usd
 from ledger.owners import Owner, OwnerKind
+from ledger.plans import Plan
 from ledger.policy_tables import KeyFilter, PolicyTable
 from ledger.sql import Sql
 from ledger.windows import Window, window_of
@@ -255,3 +256,44 @@ def test_back_and_forth(table: PolicyTable, sql: Sql) -> None:
     assert table.key(barred.id) == replace(barred, revoked_at_ns=2)
     assert {one.name for one in table.budgets()} == {"b", f"key {key.id} usd"}
     assert [one.name for one in table.limits_of("key", key.id)] == [f"key {key.id} usd"]
+
+
+def test_plans(table: PolicyTable) -> None:
+    """Plans are kept, found, changed and forgotten, and so is who has one: one at most."""
+    first, second = Plan("a", '{"rpm_limit":1}', 1), Plan("b", "{}", 2)
+    for plan in (first, second):
+        table.plans.add(plan)
+    with pytest.raises(NameTaken, match="there is a plan a already"):
+        table.plans.add(first)
+    assert table.plans.get("a") == first
+    assert table.plans.page(limit=1) == [first]
+    assert table.plans.page(after="a", limit=5) == [second]
+    table.plans.use("key", "key_1", "a")
+    table.plans.use("key", "key_1", "b")
+    table.plans.use(OwnerKind.TEAM, "t", "b")
+    assert table.plans.used_by("key", "key_1") == "b"
+    assert table.plans.users("a") == []
+    assert table.plans.users("b") == [("key", "key_1"), ("team", "t")]
+    assert table.plans.change("b", '{"rpm_limit":2}')
+    assert table.plans.get("b") == replace(second, terms='{"rpm_limit":2}')
+    table.add_owner(TEAM)
+    table.remove_owner(OwnerKind.TEAM, "t")
+    assert table.plans.users("b") == [("key", "key_1")]
+    assert table.plans.remove("b")
+    assert not table.plans.remove("b")
+    assert not table.plans.change("b", "{}")
+    assert table.plans.used_by("key", "key_1") is None
+
+
+def test_a_key_is_found_by_either_secret(table: PolicyTable) -> None:
+    """By the hash of the one before, too: as the key whose time is over then."""
+    secret, key = make_key(table)
+    newer = new_key(secrets.token_bytes)
+    table.rotate_key(key.id, hash_of(newer), label_of(newer), until_ns=100)
+    earlier, now = table.key_of(hash_of(secret)), table.key_of(hash_of(newer))
+    assert earlier is not None
+    assert now is not None
+    assert (earlier.id, earlier.replaced_at_ns, earlier.label) == (key.id, 100, key.label)
+    assert (now.replaced_at_ns, now.label) == (None, label_of(newer))
+    assert table.hash_of(key.id) == hash_of(newer)
+    assert table.key_of(b"none") is None

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import aiohttp
@@ -24,12 +23,12 @@ from ledger.policy_tables import PolicyTable
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from ledger.sql import Sql
-from ledger.sqlite_file import SqliteFile
 from proxy.admin.books import FileBudget
 from proxy.admin.desk import AdminDesk
 from proxy.admin.routes import admin_routes
 from proxy.house import House
 from proxy.server import ServerLimits, admin_application
+from tests.ledger.databases import Books
 from tests.serving import ManualClock
 
 T = TypeVar("T")
@@ -127,11 +126,11 @@ class _Parts:
 
 @asynccontextmanager
 async def admin_server(
-    folder: Path, file_budgets: Mapping[str, FileBudget] | None = None
+    new_books: Books, file_budgets: Mapping[str, FileBudget] | None = None
 ) -> AsyncIterator[AdminServer]:
-    """Books and a server that end with the block."""
+    """A server that ends with the block."""
     clock = ManualClock()
-    with closing(await asyncio.to_thread(SqliteFile.open, folder / "books.db")) as sql:
+    with closing(await asyncio.to_thread(new_books.open)) as sql:
         books = SqlBooks(sql, file_budgets or {})
         desk = AdminDesk(
             books=books,

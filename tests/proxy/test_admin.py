@@ -17,6 +17,7 @@ from ledger.windows import Window
 from proxy.admin.books import FileBudget
 from proxy.admin.desk import AdminDesk
 from proxy.admin.routes import admin_routes
+from tests.ledger.databases import Books, on_sqlite
 from tests.proxy.admin_server import ADMIN, AdminServer, admin_server
 
 DESK = AdminDesk(cast("Any", None), cast("Any", None), bytes, "", cast("Any", None))
@@ -24,9 +25,10 @@ OF_FILE = Budget("all", Scope(), Window.MONTH, "UTC", usd(100))
 
 
 @pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[AdminServer]:
+async def admin(books: Books) -> AsyncIterator[AdminServer]:
+    """On SQLite and on PostgreSQL."""
     files = {"all": FileBudget(OF_FILE, "policies/all.yaml")}
-    async with admin_server(tmp_path, files) as server:
+    async with admin_server(books, files) as server:
         yield server
 
 
@@ -250,11 +252,46 @@ async def test_increases(admin: AdminServer) -> None:
     ],
 )
 async def test_what_does_not_fit_is_named(
-    admin: AdminServer, path: str, body: dict[str, Any], param: str
+    tmp_path: Path, path: str, body: dict[str, Any], param: str
 ) -> None:
     """A 400 that names the field, unknown ones included; nothing is kept of it."""
-    said = await admin.post(f"/admin/api/{path}", body)
-    assert said.status == 400
-    assert param in f"{said.error['param']} {said.error['message']}"
-    listed = (await admin.get(f"/admin/api/{path}")).body["data"]
-    assert [one for one in listed if one.get("file") is None] == []
+    async with admin_server(on_sqlite(tmp_path)()) as admin:
+        said = await admin.post(f"/admin/api/{path}", body)
+        assert said.status == 400
+        assert param in f"{said.error['param']} {said.error['message']}"
+        assert (await admin.get(f"/admin/api/{path}")).body["data"] == []
+
+
+async def test_litellms_routes_on_either_database(admin: AdminServer) -> None:
+    """What is told of keys, teams, users, plans and spend is read from both alike."""
+    await admin.post("/budget/new", {"budget_id": "tier", "max_budget": 5, "rpm_limit": 9})
+    await admin.post("/team/new", {"team_id": "t", "max_budget": 10, "budget_duration": "30d"})
+    made = (
+        await admin.post("/key/generate", {"team_id": "t", "user_id": "ada", "budget_id": "tier"})
+    ).body
+    await admin.post("/user/new", {"user_id": "ada", "auto_create_key": False})
+    info = (await admin.get(f"/key/info?key={made['token']}")).body["info"]
+    assert (info["max_budget"], info["rpm_limit"], info["spend"]) == (5, 9, 0)
+    team = (await admin.get("/team/info?team_id=t")).body
+    assert [one["token"] for one in team["keys"]] == [made["token"]]
+    assert (await admin.get("/user/info?user_id=ada")).body["teams"][0]["team_id"] == "t"
+    assert (await admin.get("/key/list?user_id=ada")).body["keys"] == [made["token"]]
+    assert (await admin.get(f"/key/list?key_hash={made['token']}")).body["total_count"] == 1
+    days = "start_date=2027-01-01&end_date=2027-01-31"
+    for path in (
+        "/spend/logs",
+        f"/spend/logs?{days}",
+        f"/spend/logs?{days}&summarize=false&api_key={made['token']}",
+        f"/global/spend/report?{days}",
+        f"/global/spend/report?{days}&group_by=api_key",
+    ):
+        assert (await admin.get(path)).body == []
+    assert (await admin.get("/global/spend")).body == {"spend": 0, "max_budget": None}
+    for wrong in ("start_date=2027-01-02&end_date=2027-01-01", "start_date=x&end_date=x", "team=t"):
+        assert (await admin.get(f"/global/spend/report?{wrong}")).status == 400
+    (gone,) = (await admin.post("/team/delete", {"team_ids": ["t"]})).body
+    assert gone["team_id"] == "t"
+    with pytest.raises(KeyRefused, match="was revoked"):
+        await admin.owner(made["key"])
+    said = await admin.post("/team/delete", {"team_ids": ["t"]})
+    assert (said.status, said.error["code"]) == (404, "owner_not_found")

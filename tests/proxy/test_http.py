@@ -380,6 +380,8 @@ def test_a_keys_own_budget_is_called_that() -> None:
     exceeded = BudgetExceeded("key key_01a", "key=key_01a", Measure.USD, 5, 5, 0, 9, None)
     told = over_budget(exceeded, 0, datetime.now(UTC))
     assert told.message.startswith("this key's own limit (key=key_01a) has 0 USD left")
+    named = over_budget(exceeded, 0, datetime.now(UTC), "ci")
+    assert named.message.startswith("the own limit of key ci (key=key_01a) has 0 USD left")
     assert told.more["budget"] == "key key_01a"
     other = over_budget(replace(exceeded, budget="all", scope="everything"), 0, datetime.now(UTC))
     assert other.message.startswith("budget all (everything) has ")

@@ -162,8 +162,9 @@ async def test_what_platform_teams_script(script: Script) -> None:
 async def test_a_budget_refuses(script: Script) -> None:
     """A key's max_budget ends its requests with a 402 that says so; a raised one lets them on, and
     a temporary increase, too."""
-    key = (await script.post("/key/generate", max_budget=0.0000001))["key"]
+    key = (await script.post("/key/generate", max_budget=0.0000001, key_alias="ci"))["key"]
     reply = await script.until(key, 402)
+    assert "the own limit of key ci" in reply.error["message"]
     assert reply.error["code"] == "budget_exceeded"
     await script.post("/key/update", key=key, max_budget=1)
     await script.until(key, 200)
@@ -296,6 +297,8 @@ async def test_members_of_teams(script: Script) -> None:
         ("/key/generate", {"max_budget": 1, "budget_duration": "30s"}, "budget_duration"),
         ("/key/generate", {"soft_budget": 1}, "soft_budget"),
         ("/key/generate", {"key": "sk-short"}, "key"),
+        ("/key/generate", {"key": "sk-with a space in its middle"}, "key"),
+        ("/key/generate", {"key": "no-prefix-but-long-enough"}, "key"),
         ("/key/update", {"max_budget": 1}, "key"),
         ("/team/new", {"model_aliases": {"a": "b"}}, "model_aliases"),
         ("/user/new", {"user_role": "proxy_admin"}, "user_role"),
@@ -425,3 +428,59 @@ async def test_one_request_at_a_time(tmp_path: Path) -> None:
         gate.open()
         assert (await first).status == 200
         assert (await script.until(key, 200)).status == 200
+
+
+async def test_spend_and_requests_in_our_words(script: Script) -> None:
+    """/admin/api/spend has the rows of `hedgerow spend`; a request is told with its charges."""
+    key = (await script.post("/key/generate", user_id="ada", tags=["x"]))["key"]
+    reply = await script.until(key, 200)
+    cost = float(reply.headers["x-hedgerow-cost-usd"])
+    for by, name in (("user", "ada"), ("tag", "x"), ("key", await id_of(script, key))):
+        told = await script.get(f"/admin/api/spend?by={by}")
+        assert [(one[by], one["requests"]) for one in told["rows"]] == [(name, 1)]
+        assert told["rows"][0]["cost_usd"] == told["total"]["cost_usd"] == pytest.approx(cost)
+    assert (await script.get("/admin/api/spend?to=2001-01-01"))["rows"] == []
+    assert (await script.ask("GET", "/admin/api/spend?by=moon")).status == 400
+    assert (await script.ask("GET", "/admin/api/spend?from=yesterday")).error["param"] == "from"
+
+    told = await script.get(f"/admin/api/requests/{reply.headers['x-request-id']}")
+    assert (told["outcome"], told["status"], told["user"]) == ("answered", 200, "ada")
+    assert told["decision"]["candidates"]
+    assert [one["cost_usd"] for one in told["charges"]] == [pytest.approx(cost)]
+    gone = await script.ask("GET", "/admin/api/requests/req_none")
+    assert (gone.status, gone.error["code"]) == (404, "request_not_found")
+
+
+async def test_soft_budgets(tmp_path: Path) -> None:
+    """With channels under `notify` a soft budget is kept: beside a cap, or alone, when it refuses
+    nothing."""
+    server, more = f"{{port: 0, admin_key: {ADMIN}}}", "notify: {ops: {kind: log}}"
+    async with serving(tmp_path, server=server, more=more) as proxy:
+        script = Script(proxy)
+        alone = (await script.post("/key/generate", soft_budget=0.0000001))["key"]
+        for _ in range(2):
+            await script.until(alone, 200)
+        told = (await script.get(f"/key/info?key={alone}"))["info"]
+        assert (told["max_budget"], told["soft_budget"]) == (None, pytest.approx(1e-7))
+        both = (await script.post("/key/generate", soft_budget=8, max_budget=10))["key"]
+        await script.post("/key/update", key=both, rpm_limit=5)
+        told = (await script.get(f"/key/info?key={both}"))["info"]
+        assert (told["max_budget"], told["soft_budget"], told["rpm_limit"]) == (10, 8, 5)
+        refused = await script.refused("/key/update", key=both, soft_budget=11)
+        assert refused["param"] == "soft_budget"
+
+
+async def test_secrets_that_somebody_chose(script: Script) -> None:
+    """They work as they are, and nobody gets one that is there already."""
+    chosen, other = "sk-chosen-by-a-platform-team", "sk-chosen-by-another-team"
+    assert (await script.post("/key/generate", key=chosen))["key"] == chosen
+    await script.until(chosen, 200)
+    made = (await script.post("/key/generate"))["key"]
+    assert (await script.refused("/key/generate", key=chosen))["status"] == 409
+    assert (await script.refused("/key/regenerate", key=made, new_key=chosen))["status"] == 409
+    await script.post("/key/regenerate", key=made, new_key=other, grace_period="1h")
+    await script.until(other, 200)
+    assert (await script.chat(made)).status == 200
+    told = (await script.get("/key/info", key=made))["info"]
+    assert told["token"] == sha256(other.encode()).hexdigest()
+    assert told["key_name"] == f"sk-...{made[-4:]}"

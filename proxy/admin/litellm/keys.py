@@ -19,6 +19,7 @@ from ledger.owners import OwnerKind
 from ledger.policy_tables import KeyFilter, PolicyTable
 from ledger.sql import Sql
 from proxy.admin.asked import (
+    LABEL_LIMIT,
     Asked,
     Told,
     future_of,
@@ -232,7 +233,7 @@ class KeyRoutes:
         def regenerate(table: PolicyTable) -> Told:
             key = live_key(table, self._named(table, name).id, now_ns)
             self._change(table, key, given, now_ns)
-            chosen = None if given.new_key is None else chosen_secret(given.new_key, "new_key")
+            chosen = chosen_secret(table, given.new_key, "new_key")
             secret = rotated(table, key.id, until_ns, self.desk, chosen)
             told = self._looked(table, key.id, now_ns)
             return told | {"key": secret, "token_id": told["token"]}
@@ -325,7 +326,7 @@ def key_named(table: PolicyTable, name: str) -> KeyRecord | None:
 
 def new_key(table: PolicyTable, given: KeyFields, desk: AdminDesk, now_ns: int) -> dict[str, Any]:
     """Make a key as it is wanted; how it is told to whoever wanted it. Raises Invalid, Conflict."""
-    chosen = None if given.key is None else chosen_secret(given.key, "key")
+    chosen = chosen_secret(table, given.key, "key")
     metadata = given_or(given.metadata, None) or {}
     notes = {"budget_duration": given_or(given.budget_duration, None)}
     secret, key = mint(
@@ -344,8 +345,6 @@ def new_key(table: PolicyTable, given: KeyFields, desk: AdminDesk, now_ns: int) 
     refuse_alias(table, key.name, now_ns)
     if chosen is not None:
         secret, key = chosen, replace(key, label=label_of(chosen))
-        if table.key_of(hash_of(chosen)) is not None:
-            raise Conflict("that key is there already: choose another")
     key = replace(key, blocked=bool(given_or(given.blocked, False)))
     table.add_key(key, hash_of(secret))
     set_limits(table, KEY, key.id, given, desk, now_ns)
@@ -353,14 +352,24 @@ def new_key(table: PolicyTable, given: KeyFields, desk: AdminDesk, now_ns: int) 
     return told | {"key": secret, "token_id": told["token"]}
 
 
-def chosen_secret(text: str, param: str) -> str:
-    if not text.startswith("sk-") or len(text) < SECRET_CHARACTERS or not text.isascii():
+def chosen_secret(table: PolicyTable, text: str | None, param: str) -> str | None:
+    """A secret that somebody chose; None if nobody did. Raises Invalid, Conflict."""
+    if not text:
+        return None
+    if not (is_key(text) and text.startswith("sk-") and len(text) >= SECRET_CHARACTERS):
         raise invalid(
-            f"{param} begins with sk- and has at least {SECRET_CHARACTERS} characters; leave it out"
-            " to be given one",
+            f"{param} begins with sk- and has {SECRET_CHARACTERS} to 200 characters, without"
+            " spaces; leave it out to be given one",
             param,
         )
+    if table.key_of(hash_of(text)) is not None:
+        raise Conflict("that key is there already: choose another")
     return text
+
+
+def is_key(text: str) -> bool:
+    """Whether it can go into a header as it is."""
+    return len(text) <= LABEL_LIMIT and text.isascii() and text.isprintable() and " " not in text
 
 
 def models_given(names: tuple[str, ...] | None, known: Collection[str]) -> frozenset[str] | None:

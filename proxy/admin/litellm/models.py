@@ -19,8 +19,10 @@ class ModelRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/model/info", self.desk.admin(self._models), allow_head=False),
-            web.get("/v1/model/info", self.desk.admin(self._models), allow_head=False),
+            *(
+                web.get(f"{prefix}/model/info", self.desk.admin(self._models), allow_head=False)
+                for prefix in ("", "/v1", "/api/v1")
+            ),
             web.get("/health/liveliness", self._live, allow_head=False),
             web.get("/health/readiness", self._ready, allow_head=False),
         ]
