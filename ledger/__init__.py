@@ -1,7 +1,7 @@
 """The books and the units.
 
-A dollar's way through this room: `rates` turns tokens into `money`; `budgets` says which accounts an
-attempt draws on, `policy` which budgets there are; `book` holds the worst case in all of them at
+A dollar's way through this room: `rates` turns tokens into `money`; `budgets` says which accounts
+an attempt draws on, `policy` which budgets there are; `book` holds the worst case in all of them at
 once, in `slices` that `grants` has leased of the store, and writes it into the `journal`; later it
 posts what was really used, or voids. `folding` brings what the journal says into the `store`, where
 `writer_table` writes each attempt as one entry that is never edited, with the balances that follow

@@ -442,7 +442,7 @@ TAMPERED = {
     "a pending sum": ("UPDATE accounts SET pending = 7", "account "),
     "a charge": ("UPDATE entries SET effective_nanos = effective_nanos + 1", "req_"),
     "a count": ("UPDATE entries SET completion_tokens = completion_tokens + 1", "req_"),
-    "a missing charge": ("DELETE FROM entries", "writer "),
+    "a missing charge": ("DELETE FROM entries", "chain of "),
 }
 
 
