@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from ledger.budgets import Account, AccountKey
 from ledger.errors import StoreUnavailable
@@ -30,6 +31,9 @@ WATCH_EVERY = 5
 """...asks what others have spent of budgets with thresholds..."""
 TIDY_EVERY = 50
 """...and returns slices that nobody draws on."""
+WATCHED_S = 5.0
+MOST_WATCHED = 500
+"""What nobody has drawn on for so long is not asked about; nor more than so many at once."""
 FORGET_EVERY_S = 60.0
 """How often Idempotency-Keys are looked through for those that are too old."""
 
@@ -104,13 +108,18 @@ class Following:
                 self._heard(await self._writer.submit(asking))
 
     def _watched(self) -> list[Account]:
-        """Accounts of which it matters what others have spent."""
-        return [
+        """Accounts in use of which it matters what others have spent."""
+        since_s = self._monotonic_s() - WATCHED_S
+        watched = (
             one.account
             for one in self._slices
-            if one.account.is_shadow
-            or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
-        ]
+            if one.used_at_s >= since_s
+            and (
+                one.account.is_shadow
+                or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
+            )
+        )
+        return list(islice(watched, MOST_WATCHED))
 
     def _asked(self, watched: list[Account], *, is_alive: bool) -> _News:
         """On the writer's thread."""
@@ -127,9 +136,10 @@ class Following:
 
     def _heard(self, news: _News) -> None:
         if news.policy is not None:
+            changed = news.policy.changed_since(self._policy)
             self._policy, self._is_outdated = news.policy, False
             self._on_policy(news.policy)
-            self._grants.give_back(self._slices)
+            self._grants.give_back([one for one in self._slices if one.account.budget in changed])
         self._grants.return_recalled(news.recalled)
         for account, standing in news.standings:
             part = self._slices.get(account.key)

@@ -101,6 +101,13 @@ class Policy:
             ladders=Ladders(budgets, accounts, at_ns, self.raises),
         )
 
+    def changed_since(self, earlier: Policy) -> set[str]:
+        """The names of budgets that are others than they were, or whose increases are."""
+        mine, theirs = self.by_name, earlier.by_name
+        changed = {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
+        raised = {*self.raises} ^ {*earlier.raises}
+        return changed | {one.budget for one in raised}
+
     def has_edge_between(self, since_ns: int, until_ns: int) -> bool:
         """Whether an increase begins or ends in `(since, until]`."""
         return any(

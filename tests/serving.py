@@ -254,6 +254,7 @@ def write_config(
     feeds: str,
     provider: str,
     more: str,
+    more_models: str,
 ) -> Path:
     lines = [f"server: {server}", f"market: {{feeds: {feeds}}}", "providers:"]
     lines += [
@@ -261,7 +262,7 @@ def write_config(
     ]
     lines += ["models:", f"  {MODEL}:", f"    routing: {own_routing}", "    offers:"]
     lines += [f"      - {offers.get(name) or offer(name)}" for name in urls]
-    lines += [f"routing: {routing}", more]
+    lines += [f"  {more_models}", f"routing: {routing}", more]
     if budgets is not None:
         (folder / "policy.yaml").write_text(f"budgets:\n  - {budgets}\n")
         lines += ["policies: [policy.yaml]"]
@@ -286,6 +287,7 @@ async def serving(
     feeds: str = "[]",
     provider: str = "",
     more: str = "",
+    more_models: str = "",
     honest: bool = True,
     clock: Clock | None = None,
     drain_s: float = PATIENCE_S,
@@ -312,6 +314,7 @@ async def serving(
             feeds=feeds,
             provider=provider,
             more=more,
+            more_models=more_models,
         )
         key = await asyncio.to_thread(make_key, config, team="research")
         http = await around.enter_async_context(
