@@ -12,6 +12,7 @@ import sys
 import tempfile
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -423,16 +424,10 @@ def test_recovery_that_is_interrupted_goes_on(make_books: MakeBooks, tmp_path: P
         shutil.copytree(left, here)
         fresh = make_books()
         with closing(fresh.open()) as sql:
-            _copy_writers(books, sql)
+            _copy_writers(sql)
             faulty = Faulty(sql)
 
-            def cut(transaction: int, faulty: Faulty = faulty) -> None:
-                if transaction == number:
-                    faulty.lost = lost
-                    if lost is None:
-                        raise StoreUnavailable("cut off")
-
-            faulty.before = cut
+            faulty.before = partial(_cut, faulty, number, lost)
             for _ in range(2):
                 journal = Journal.open(here / "0")
                 try:
@@ -454,7 +449,14 @@ def test_recovery_that_is_interrupted_goes_on(make_books: MakeBooks, tmp_path: P
     assert ended
 
 
-def _copy_writers(books: Books, to: Sql) -> None:
+def _cut(faulty: Faulty, number: int, lost: Lost | None, transaction: int) -> None:
+    if transaction == number:
+        faulty.lost = lost
+        if lost is None:
+            raise StoreUnavailable("cut off")
+
+
+def _copy_writers(to: Sql) -> None:
     """What the books know of the worker when it dies: its slice, and nothing folded."""
     store = Store(to)
     (account,) = hold_of(attempt("x", 0), budget("cap", 10**6)).accounts
