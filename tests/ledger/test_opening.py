@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from ledger.audit import verify
-from ledger.budgets import EACH, Scope
+from ledger.budgets import EACH, Mode, Scope
 from ledger.errors import NotOurStore, RowRefused, StoreInUse, StoreTooNew, StoreUnavailable
 from ledger.journal import Journal
 from ledger.lease_table import Want
@@ -463,3 +463,21 @@ def _copy_writers(to: Sql) -> None:
     with store.transaction():
         writer_id, _ = store.writers.open("left.0", NOW_NS)
         store.leases.grant(writer_id, [Want(account, 500_000, 500_000)], NOW_NS)
+
+
+async def test_what_no_slice_covered_leaves_none_when_its_worker_dies(path: Path) -> None:
+    """A hold that was let through, by a budget in shadow mode or while the books were out of reach,
+    is charged in full; no account has lent less than nothing after it."""
+    shadow = replace(budget("shadow", 10), mode=Mode.SHADOW)
+    allowing = replace(budget("allowing", 100), on_ledger_error="allow")
+    sql = await file_of(path)
+    book = book_of(sql, path, shadow, allowing)
+    await book.hold(attempt("within", 30))
+    sql.is_down = True
+    await book.hold(attempt("beyond", 500))
+    await abandon(book)
+    async with opened(path, shadow, allowing):
+        pass
+    accounts = await rows(path, "SELECT budget, posted, leased FROM accounts ORDER BY 1")
+    assert accounts == [("allowing", 530, 0), ("shadow", 530, 0)]
+    assert (await audit(path)).verified
