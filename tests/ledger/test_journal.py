@@ -1,4 +1,4 @@
-"""The journal: what was appended is there, whatever happens to the process, the disk or the file."""
+"""The journal: what was appended is there, whatever happens to the process, disk or file."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def test_what_was_appended_is_read(
             first = draw.draw(st.integers(0, len(data)))
             last = draw.draw(st.integers(first, len(data)))
             assert texts(journal, places[first], places[last]) == data[first:last]
-            for one, place in zip(read, places[1:], strict=True):
-                assert texts(journal, one.after) == texts(journal, place)
+            for record, place in zip(read, places[1:], strict=True):
+                assert texts(journal, record.after) == texts(journal, place)
 
 
 @given(records.filter(len), st.data())
@@ -279,9 +279,13 @@ def test_a_backlog_is_bounded(folder: Path) -> None:
     """When so much waits to be folded, holds are refused; once some of it is, they are taken."""
     journal = Journal.open(folder, segment_bytes=SEGMENT, most_bytes=3 * SEGMENT)
     journal.begin(START)
-    with pytest.raises(StoreUnavailable, match="check the database"):
+
+    def fill() -> None:
         for _ in range(1000):
             journal.append(b"h" * 100)
+
+    with pytest.raises(StoreUnavailable, match="check the database"):
+        fill()
     assert len(segments(folder)) == 3
     journal.release(Place(2, 0))
     journal.append(b"h" * 100)

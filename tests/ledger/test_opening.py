@@ -12,12 +12,13 @@ import sys
 import tempfile
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ledger.audit import verify
-from ledger.budgets import EACH, Scope
+from ledger.budgets import EACH, Mode, Scope
 from ledger.errors import NotOurStore, RowRefused, StoreInUse, StoreTooNew, StoreUnavailable
 from ledger.journal import Journal
 from ledger.lease_table import Want
@@ -423,16 +424,10 @@ def test_recovery_that_is_interrupted_goes_on(make_books: MakeBooks, tmp_path: P
         shutil.copytree(left, here)
         fresh = make_books()
         with closing(fresh.open()) as sql:
-            _copy_writers(books, sql)
+            _copy_writers(sql)
             faulty = Faulty(sql)
 
-            def cut(transaction: int, faulty: Faulty = faulty) -> None:
-                if transaction == number:
-                    faulty.lost = lost
-                    if lost is None:
-                        raise StoreUnavailable("cut off")
-
-            faulty.before = cut
+            faulty.before = partial(_cut, faulty, number, lost)
             for _ in range(2):
                 journal = Journal.open(here / "0")
                 try:
@@ -454,10 +449,35 @@ def test_recovery_that_is_interrupted_goes_on(make_books: MakeBooks, tmp_path: P
     assert ended
 
 
-def _copy_writers(books: Books, to: Sql) -> None:
+def _cut(faulty: Faulty, number: int, lost: Lost | None, transaction: int) -> None:
+    if transaction == number:
+        faulty.lost = lost
+        if lost is None:
+            raise StoreUnavailable("cut off")
+
+
+def _copy_writers(to: Sql) -> None:
     """What the books know of the worker when it dies: its slice, and nothing folded."""
     store = Store(to)
     (account,) = hold_of(attempt("x", 0), budget("cap", 10**6)).accounts
     with store.transaction():
         writer_id, _ = store.writers.open("left.0", NOW_NS)
         store.leases.grant(writer_id, [Want(account, 500_000, 500_000)], NOW_NS)
+
+
+async def test_what_no_slice_covered_leaves_none_when_its_worker_dies(path: Path) -> None:
+    """A hold that was let through, by a budget in shadow mode or while the books were out of reach,
+    is charged in full; no account has lent less than nothing after it."""
+    shadow = replace(budget("shadow", 10), mode=Mode.SHADOW)
+    allowing = replace(budget("allowing", 100), on_ledger_error="allow")
+    sql = await file_of(path)
+    book = book_of(sql, path, shadow, allowing)
+    await book.hold(attempt("within", 30))
+    sql.is_down = True
+    await book.hold(attempt("beyond", 500))
+    await abandon(book)
+    async with opened(path, shadow, allowing):
+        pass
+    accounts = await rows(path, "SELECT budget, posted, leased FROM accounts ORDER BY 1")
+    assert accounts == [("allowing", 530, 0), ("shadow", 530, 0)]
+    assert (await audit(path)).verified

@@ -42,6 +42,7 @@ from tests.ledger.databases import Books, MakeBooks
 from tests.ledger.entries import NOW_NS, attempt, budget, settlement
 from tests.ledger.faults import Faulty, Lost
 from tests.ledger.hurry import HurriedLoop
+from tests.ledger.opened import abandon
 
 T = TypeVar("T")
 
@@ -210,17 +211,16 @@ class Machine(RuleBasedStateMachine):
             account: room for account, (room, needed) in rooms.items() if needed > max(0, room)
         }
         is_well = not any(other.sql.is_down for other in self.workers)
-        try:
-            hold = self.run(worker.book.hold(one))
-        except BudgetExceeded as refused:
+        hold = self.run(answer_of(worker.book.hold(one)))
+        if isinstance(hold, StoreUnavailable):
+            assert not is_well
+            return
+        if isinstance(hold, BudgetExceeded):
             if is_well:
-                assert narrow, f"{refused} but there is room for {one.worst_case}: {rooms}"
-                assert (refused.budget, refused.left) in {
+                assert narrow, f"{hold}, but there is room: {rooms}"
+                assert (hold.budget, hold.left) in {
                     (account.budget, room) for account, room in narrow.items()
                 }
-            return
-        except StoreUnavailable:
-            assert worker.sql.is_down or not is_well
             return
         assert all(self.model.is_overrun(account) for account in narrow)
         worker.holds[one.id] = (hold, tried)
@@ -293,13 +293,11 @@ class Machine(RuleBasedStateMachine):
         self.run(asyncio.sleep(0.5))
 
 
-async def abandon(book: Book) -> None:
-    """All that a killed worker leaves: its files. Nothing that waits is written."""
-    await book._following.stop()
-    book._folding.stop()
-    await book._writer.stop()
-    await asyncio.to_thread(book._store.close)
-    await asyncio.to_thread(book._journal.close)
+async def answer_of(holding: Awaitable[Hold]) -> Hold | BudgetExceeded | StoreUnavailable:
+    try:
+        return await holding
+    except (BudgetExceeded, StoreUnavailable) as refused:
+        return refused
 
 
 def test_workers_together_keep_every_budget(make_books: MakeBooks, books: Books) -> None:
