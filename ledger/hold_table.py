@@ -266,7 +266,9 @@ def _least_usd(
     lefts = [
         room
         for one in accounts
-        if one.measure is Measure.USD and (room := rooms.get(one.key)) is not None
+        if one.measure is Measure.USD
+        and one.refuses
+        and (room := rooms.get(one.key)) is not None
     ]
     return Money(min(lefts)) if lefts else None
 

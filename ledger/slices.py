@@ -297,10 +297,10 @@ def amounts_of(slices: Sequence[Slice], attempt: Attempt) -> tuple[int, ...]:
 
 
 def least_usd(slices: Iterable[Slice]) -> Money | None:
-    """The least USD that is left in any of them that caps USD; None without any."""
+    """The least USD that is left in any of them that refuses by USD; None without any."""
     lefts = [
         left
         for one in slices
-        if one.is_usd and one.account.cap is not None and (left := one.left) is not None
+        if one.is_usd and one.account.refuses and (left := one.left) is not None
     ]
     return Money(min(lefts)) if lefts else None

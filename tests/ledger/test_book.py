@@ -213,6 +213,27 @@ async def test_a_shadow_budget_tells_and_refuses_nothing(path: Path) -> None:
     assert (await audit(path)).verified
 
 
+async def test_a_shadow_budget_leaves_sizes_and_what_is_told_alone(path: Path) -> None:
+    """What is left of it shrinks no request, and is told nobody: only caps that act are."""
+    shadow = replace(budget("shadow", 100), mode=Mode.SHADOW)
+    seen: list[Money | None] = []
+
+    def share(left: Money | None) -> Attempt:
+        seen.append(left)
+        return attempt("shared", 30)
+
+    async with opened(path, shadow, budget("real", 1000)) as book:
+        one = await book.hold(attempt("one", 200))
+        assert (one.would_block, one.left) == (("shadow",), 800)
+        assert await book.post(one, settlement(150)) == 850
+        assert await book.left(one.attempt.subject, one.attempt.at_ns) == 850
+        two = await book.hold_share(one.attempt.subject, one.attempt.at_ns, share)
+        assert (seen, two.left) == ([850], 820)
+        await book.void(two, "no")
+    async with opened(path, shadow) as book:
+        assert (await book.hold(attempt("three", 200))).left is None
+
+
 async def test_a_hold_is_charged_in_its_own_window(path: Path) -> None:
     """One that is taken in the last moment of a minute and posted in the next counts in the minute
     in which it began; the next one is whole."""
