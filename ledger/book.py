@@ -280,6 +280,11 @@ class Book:
         """Release many, as far as they go, as `post_all` posts them."""
         await _in_turns([partial(self.void, one, reason) for one in holds])
 
+    @property
+    def under_way(self) -> int:
+        """How many attempts hold something here, batches apart."""
+        return len(self._open)
+
     # -- what a hold is made of
 
     def _slices_of(

@@ -266,9 +266,7 @@ def _least_usd(
     lefts = [
         room
         for one in accounts
-        if one.measure is Measure.USD
-        and one.refuses
-        and (room := rooms.get(one.key)) is not None
+        if one.measure is Measure.USD and one.refuses and (room := rooms.get(one.key)) is not None
     ]
     return Money(min(lefts)) if lefts else None
 

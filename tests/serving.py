@@ -188,7 +188,8 @@ class Proxy:
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 audit = await self.read(lambda store: verify(store.sql))
-                if audit.attempts >= attempts and audit.open_holds == 0:
+                is_quiet = self.server.house.book.under_way == audit.open_holds == 0
+                if audit.attempts >= attempts and is_quiet:
                     return await self.charges()
 
     async def alive(self) -> None:
@@ -327,10 +328,15 @@ async def serving(
                 running(config, port=0, clock=clock, drain_s=drain_s)
             )
             yield Proxy(config, sandboxes, app, key, http, stack, around)
-        audit, rows = await asyncio.to_thread(
-            read_books, config, lambda store: (verify(store.sql), list(charged(store.sql)))
-        )
+        audit, rows, leases = await asyncio.to_thread(read_books, config, _closed_books)
+    assert app.house.book.under_way == 0
+    assert leases == []
     hold_true(audit, rows, sandboxes if honest else None)
+
+
+def _closed_books(store: Store) -> tuple[Audit, list[Charged], list[tuple[Any, ...]]]:
+    leases = store.sql.execute("SELECT * FROM leases").fetchall()
+    return verify(store.sql), list(charged(store.sql)), leases
 
 
 def _configured(folder: Path, urls: Mapping[str, str], **settings: Any) -> Config:

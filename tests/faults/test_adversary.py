@@ -80,7 +80,8 @@ def in_flight(proxy: Proxy, provider: str = "a") -> int:
 
 
 async def held(proxy: Proxy) -> int:
-    return (await proxy.read(lambda store: verify(store.sql))).open_holds
+    in_store = (await proxy.read(lambda store: verify(store.sql))).open_holds
+    return in_store + proxy.server.house.book.under_way
 
 
 # -- what cannot be said at all
@@ -222,7 +223,7 @@ async def test_a_plain_answer_cut_by_the_drain_is_booked_as_the_most(tmp_path: P
     ):
         asked = asyncio.create_task(proxy.ask(max_tokens=5000))
         async with asyncio.timeout(PATIENCE_S):
-            while (await proxy.read(lambda store: verify(store.sql))).open_holds == 0:
+            while await held(proxy) == 0:
                 pass
             await proxy.stop()
         await asyncio.gather(asked, return_exceptions=True)

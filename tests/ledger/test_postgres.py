@@ -214,7 +214,7 @@ def test_a_deadlock(url: str, sql: PostgresDatabase, postgres: Postgres) -> None
         admin.execute("SET deadlock_timeout = '1min'")  # we notice first
         with admin.transaction():
             admin.execute("UPDATE tally SET n = n + 1 WHERE id = 2")
-            with pytest.raises(StoreUnavailable, match="tried again"), sql.transaction():
+            with pytest.raises(StoreUnavailable, match="tried again"), sql.transaction():  # noqa: PT012
                 add(sql, 1)
                 done = pool.submit(admin.execute, "UPDATE tally SET n = n + 1 WHERE id = 1")
                 add(sql, 2)

@@ -66,13 +66,6 @@ def _verify(books: SqliteFile) -> None:
     assert found.verified, found.findings[:5]
 
 
-def _made(path: Path, count: int) -> None:
-    """By a process of its own: the memory that it takes is not the audit's."""
-    process = get_context("spawn").Process(target=make, args=(path, count))
-    process.start()
-    process.join()
-
-
 def make(path: Path, count: int) -> None:
     """Entries of all keys at every model and provider, at random, evenly over the days."""
     with closing(SqliteFile.open(path)) as books:
