@@ -19,9 +19,8 @@ lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-bench: .venv/dev ## the speed of our own code, as ratios in one run
-	$(BIN)/python -m tests.perf
-	$(BIN)/python -m tests.perf.books 1_000_000
+bench: .venv/dev ## the speed of our own code; ROWS=10000000: books of so many entries
+	$(BIN)/python -m tests.perf $(if $(ROWS),--rows $(ROWS))
 
 .venv/bin/uv: requirements/uv.txt
 	@mkdir -p .tmp

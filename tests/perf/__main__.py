@@ -1,155 +1,67 @@
-"""`make bench`: the chat path on one core, and the parts of it that cost something.
+"""`make bench`: the speed of our own code. Read the ratios: the machine is whatever it is.
 
-The proxy runs on core 0; the static upstream and the load on core 1. Read the ratios: the machine
-is whatever it is.
+`python -m tests.perf [PART …] [--rows N]`: the parts are `chat` (the proxy), `parts` (of a
+request), `holds` (admissions in memory, the journal), `folds` (into the store) and `books` (of N
+entries: statements, the audit, retention).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import statistics
-import subprocess
+import argparse
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from hedgerow.printing import table
-from tests.perf import parts
-from tests.perf.load import Load, load
+from tests.perf import books, chat, folds, holds, parts
 
-HEDGEROW = str(Path(sys.executable).with_name("hedgerow"))
-SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-
-
-def _config(folder: Path, upstream: int) -> Path:
-    """Ten offers of one model, three nested budgets: nothing is switched off."""
-    lines = ["ledger: {url: 'sqlite:///bench.db'}", "providers:"]
-    url = f"http://127.0.0.1:{upstream}/v1"
-    lines += [f"  u{n}: {{dialect: openai, base_url: '{url}', api_key: sk}}" for n in range(10)]
-    lines += ["models:", "  gpt-4o-mini:", "    offers:"]
-    lines += [
-        f"      - {{provider: u{n}, model: gpt-4o-mini,"
-        f" price: {{input: 0.{15 + n}, output: 0.{60 + n}}}}}"
-        for n in range(10)
-    ]
-    lines.append("policies: [policy.yaml]")
-    path = folder / "hedgerow.yaml"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    (folder / "policy.yaml").write_text(
-        "budgets:\n"
-        "  - {name: everyone, scope: {}, window: month, cap_usd: 1000000}\n"
-        "  - {name: team, scope: {team: bench}, window: month, cap_usd: 500000}\n"
-        "  - {name: user, scope: {user: bench}, window: day, cap_usd: 100000}\n",
-        encoding="utf-8",
-    )
-    return path
-
-
-def _pinned(core: int, *command: str) -> subprocess.Popen[str]:
-    cores = {core} if core < (os.cpu_count() or 1) else {0}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    os.sched_setaffinity(server.pid, cores)
-    return server
-
-
-def _serve(path: Path, port: int) -> tuple[subprocess.Popen[str], float]:
-    """A server that is ready, and how long that took."""
-    began = time.perf_counter()
-    server = _pinned(0, HEDGEROW, "serve", "-c", str(path), "--port", str(port))
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=1).read()
-        except (urllib.error.URLError, ConnectionError):
-            if server.poll() is not None:
-                raise RuntimeError("the server ended before it was ready") from None
-            time.sleep(0.01)
-        else:
-            return server, time.perf_counter() - began
-
-
-def _memory_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _median(runs: list[Load], what: str) -> float:
-    return float(statistics.median(getattr(one, what) for one in runs))
+BOOKS_ROWS = 200_000
+"""A few seconds; `--rows 10000000` takes some minutes, and 7 GB of disk."""
 
 
 def main() -> None:
-    print(f"Python {sys.version.split()[0]}, {ROUNDS} rounds of {SECONDS:g} s; medians")
-    print("\nParts, in this process:\n")
-    print(table(("part", "each"), parts.measure()))
-    os.sched_setaffinity(0, {1} if (os.cpu_count() or 1) > 1 else {0})
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        upstream = _pinned(1, sys.executable, "-m", "tests.perf.upstream", "0")
-        assert upstream.stdout is not None
-        upstream_port = int(upstream.stdout.readline())
-        path = _config(folder, upstream_port)
-        named = ("--team", "bench", "--user", "bench", "--json")
-        made = subprocess.run(
-            [HEDGEROW, "key", "create", "-c", str(path), *named],
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-        key = json.loads(made.stdout)["key"]
-        port = upstream_port + 1 if upstream_port < 65000 else upstream_port - 1
-        server, cold_s = _serve(path, port)
-        try:
-            idle_mib = _memory_mib(server.pid)
-            load(port, key, 32, 1.0, streamed=False)
-            rows = []
-            for what, streamed, connections in (
-                ("plain, 1 connection", False, 1),
-                ("plain, 32 connections", False, 32),
-                ("22 events, 32 connections", True, 32),
-            ):
-                direct, through, cpu_us = [], [], []
-                for _ in range(ROUNDS):
-                    direct.append(load(upstream_port, key, connections, SECONDS, streamed=streamed))
-                    before = _cpu_s(server.pid)
-                    one = load(port, key, connections, SECONDS, streamed=streamed)
-                    cpu_us.append((_cpu_s(server.pid) - before) / one.requests * 1e6)
-                    through.append(one)
-                added_ms = _median(through, "p50_ms") - _median(direct, "p50_ms")
-                rates = sorted(one.per_second for one in through)
-                rows.append(
-                    (
-                        what,
-                        f"{_median(direct, 'per_second'):,.0f}",
-                        f"{_median(through, 'per_second'):,.0f}",
-                        f"{rates[0]:,.0f} to {rates[-1]:,.0f}",
-                        f"{_median(through, 'p50_ms'):.2f}",
-                        f"{added_ms:.2f}",
-                        f"{_median(through, 'p99_ms'):.2f}",
-                        f"{statistics.median(cpu_us):.0f}",
-                        str(sum(one.errors for one in through)),
-                    )
-                )
-            print("\nThe chat path, everything on (keys, 3 budgets, 10 offers, SQLite):\n")
-            heads = ("load", "direct/s", "through/s", "spread", "p50 ms", "added p50 ms", "p99 ms")
-            print(table((*heads, "CPU µs each", "errors"), rows))
-            loaded_mib = _memory_mib(server.pid)
-            print(f"\ncold start to ready {cold_s:.2f} s; ", end="")
-            print(f"memory {idle_mib:.0f} MiB idle, {loaded_mib:.0f} MiB after the load")
-        finally:
-            server.terminate()
-            server.wait(30)
-            upstream.kill()
-            upstream.wait()
+    parser = argparse.ArgumentParser(prog="python -m tests.perf")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(_PARTS))
+    parser.add_argument("--rows", type=int, default=BOOKS_ROWS, help="entries of `books`")
+    asked = parser.parse_args()
+    unknown = [one for one in asked.parts if one not in _PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]}: take of {', '.join(_PARTS)}")
+    print(f"Python {sys.version.split()[0]}")
+    for one in asked.parts or _PARTS:
+        print(flush=True)
+        _PARTS[one](asked.rows)
 
 
-main()
+def _parts(_: int) -> None:
+    _show("Parts of a request, in this process:", ("part", "each"), parts.measure())
+
+
+def _holds(_: int) -> None:
+    heads = ("holds: 3 nested budgets, and rpm", "least", "median", "most", "per s")
+    _show("Admissions; µs of this thread's CPU:", heads, list(holds.rows()))
+
+
+def _folds(_: int) -> None:
+    heads = ("store", "what", "how fast", "beside")
+    _show("From the journal into the store:", heads, list(folds.rows()))
+
+
+def _books(count: int) -> None:
+    heads = (f"{count:,} entries, SQLite", "wall", "CPU", "entries/s", "memory")
+    _show("The books at scale:", heads, list(books.rows(count)))
+
+
+def _show(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print(f"{title}\n\n{table(heads, rows)}", flush=True)
+
+
+_PARTS: dict[str, Callable[[int], None]] = {
+    "parts": _parts,
+    "holds": _holds,
+    "folds": _folds,
+    "books": _books,
+    "chat": lambda _: chat.show(),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,72 +1,78 @@
-"""The books at scale: how long statements and the audit take over so many entries.
-
-`python -m tests.perf.books 1_000_000 [FILE]`: makes the books (unless FILE has them) by SQL alone,
-then asks them.
-"""
+"""The books at scale: how long statements, the audit and retention take over so many entries."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
-import resource
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ledger.audit import verify
 from ledger.rates import RateCard
+from ledger.retention import Limits, retire
 from ledger.sqlite_file import SqliteFile
 from ledger.statements import Dimension, spend
 from ledger.tables import ROLLUP_STEPS_S
+from tests.perf.meter import Meter
 
 TEAMS, KEYS, MODELS, PROVIDERS, WRITERS, DAYS = 50, 500, 20, 5, 4, 90
+RETIRED_DAYS = 9
 SINCE_NS = 1_767_225_600_000_000_000
 """2026-01-01."""
 _DAY_NS = 86_400_000_000_000
 _STEPS_NS = tuple(step_s * 1_000_000_000 for step_s in ROLLUP_STEPS_S)
 
 
-T = TypeVar("T")
-
-
-def main() -> None:
-    count = int(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(folder) / "books.db"
-        if not path.exists():
-            _timed(f"made {count:,} entries", lambda: _made(path, count))
+def rows(count: int) -> Iterator[tuple[str, ...]]:
+    """What was asked of books of so many entries: its wall time, CPU time, rate and memory."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = Path(folder) / "books.db"
+        yield _row("make them, elsewhere", count, partial(_made, path, count))
         with closing(SqliteFile.open(path)) as books:
-            for by in (Dimension.TEAM, Dimension.KEY, Dimension.MODEL, Dimension.TAG):
-                _timed(f"spend by {by}", lambda by=by: spend(books, by))  # type: ignore[misc]
+            for by in (Dimension.TEAM, Dimension.USER, Dimension.DAY, Dimension.TAG):
+                yield _row(f"spend by {by}", count, partial(spend, books, by))
             day = SINCE_NS + 30 * _DAY_NS
-            end = day + 30 * _DAY_NS
-            _timed("spend by team, 30 days", lambda: spend(books, Dimension.TEAM, day, end))
-            found = _timed("verify", lambda: verify(books))
-            assert found.verified, found.findings[:5]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{path.stat().st_size / 2**30:.2f} GiB of books, {peak:.0f} MiB of memory at most")
+            month = (day + 1, day + 30 * _DAY_NS)  # its first edge lies within a quarter
+            yield _row(
+                "spend by team, 30 days", count, partial(spend, books, Dimension.TEAM, *month)
+            )
+            yield _row("verify", count, partial(_verify, books))
+            old = count * RETIRED_DAYS // DAYS
+            limits = Limits(entries_ns=SINCE_NS + RETIRED_DAYS * _DAY_NS)
+            yield _row("retire a tenth", old, partial(retire, books, limits))
+            yield _row("verify the rest", count - old, partial(_verify, books))
+        yield (f"{path.stat().st_size / count:,.0f} bytes of file per entry", "", "", "", "")
 
 
-def _timed(what: str, call: Callable[[], T]) -> T:
-    began, began_cpu = time.perf_counter(), time.process_time()
-    result = call()
-    took_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
-    print(f"{what:30} {took_s:9.3f} s, {cpu_s:9.3f} s of CPU", flush=True)
-    return result
+def _row(what: str, count: int, call: Callable[[], object]) -> tuple[str, ...]:
+    meter = Meter()
+    call()
+    took = meter.read()
+    per_second = f"{count / took.wall_s:,.0f}"
+    return (
+        *(what, f"{took.wall_s:.3f} s", f"{took.cpu_s:.3f} s"),
+        *(per_second, f"{took.peak_mib:.0f} MiB"),
+    )
 
 
 def _made(path: Path, count: int) -> None:
-    """By a process of its own: the memory that it takes is not the audit's."""
-    process = get_context("spawn").Process(target=make, args=(path, count))
-    process.start()
-    process.join()
+    """By a process of its own: its memory is not that of who asks."""
+    maker = get_context("spawn").Process(target=make, args=(path, count))
+    maker.start()
+    maker.join()
+    assert maker.exitcode == 0
+
+
+def _verify(books: SqliteFile) -> None:
+    found = verify(books)
+    assert found.verified, found.findings[:5]
 
 
 def make(path: Path, count: int) -> None:
@@ -164,6 +170,3 @@ def _text(value: object) -> str:
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-
-if __name__ == "__main__":
-    main()
