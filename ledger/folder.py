@@ -6,7 +6,8 @@ backlog, and what happens after a crash is what happens all the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger.journal import START, Journal, Place
 from ledger.journal_records import Ended, Held, decode
@@ -25,8 +26,7 @@ class Batch:
     after: Place
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(NamedTuple):
     held: Held
     segment: int
 
@@ -81,7 +81,7 @@ class Folder:
             raise ValueError("only the batch that was read last can be done")
         self.folded, self._batch = batch.after, None
         oldest = min((one.segment for one in self._open.values()), default=batch.after.segment)
-        return replace(batch.after, segment=min(oldest, batch.after.segment))
+        return batch.after._replace(segment=min(oldest, batch.after.segment))
 
     def left_open(self) -> tuple[Held, ...]:
         """Holds without an end, when everything has been read: their worker died."""

@@ -16,10 +16,9 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import IO, Self
+from typing import IO, NamedTuple, Self
 
 from ledger.errors import JournalDamaged, StoreInUse, StoreUnavailable
 
@@ -35,8 +34,7 @@ _HEAD = Struct("<II")
 _SUFFIX = ".log"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A place in a journal: before the record at `position` of a segment."""
 
     segment: int
@@ -46,8 +44,7 @@ class Place:
 START = Place(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record's bytes, and the place after it."""
 
     data: bytes
@@ -121,8 +118,10 @@ class Journal:
         if self._position + size + _HEAD.size + keep_free > self._size:
             self._next_segment(size + keep_free)
         record = _HEAD.pack(len(data), zlib.crc32(data)) + data
-        with _translated(self.folder, "write"):
+        try:
             written = os.pwrite(self._files[self._segment], record, self._position)
+        except OSError as error:
+            raise _unavailable(self.folder, "write", error) from error
         if written != size:
             raise StoreUnavailable(
                 f"the journal {self.folder} takes no more: the disk is full; free some space"
@@ -301,7 +300,9 @@ def _translated(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space" if error.errno == errno.ENOSPC else "check the folder and the disk"
-        raise StoreUnavailable(
-            f"cannot {what} the journal {folder}: {error.strerror}; {hint}"
-        ) from error
+        raise _unavailable(folder, what, error) from error
+
+
+def _unavailable(folder: Path, what: str, error: OSError) -> StoreUnavailable:
+    hint = "free some space" if error.errno == errno.ENOSPC else "check the folder and the disk"
+    return StoreUnavailable(f"cannot {what} the journal {folder}: {error.strerror}; {hint}")

@@ -104,7 +104,7 @@ class WriterTable:
         moved = self._sql.execute(
             "UPDATE writers SET segment = ?, position = ?, seen_at_ns = ?"
             " WHERE id = ? AND segment = ? AND position = ?",
-            (*_numbers(after), now_ns, writer_id, *_numbers(before)),
+            (*after, now_ns, writer_id, *before),
         )
         if moved.rowcount != 1:
             row = self._sql.execute(
@@ -278,10 +278,6 @@ def _roll_up(rollups: dict[Key, Sums], held: Held, ended: Ended, subject_id: int
     for key in keys_of(held.at_ns, subject_id):
         before = rollups.get(key)
         rollups[key] = sums if before is None else tuple(map(int.__add__, before, sums))
-
-
-def _numbers(place: Place) -> tuple[int, int]:
-    return (place.segment, place.position)
 
 
 _COLUMNS = ENTRY.split(", ")
