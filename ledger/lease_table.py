@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ledger.budgets import Account, AccountKey
 from ledger.interned import Interned
 from ledger.money import MAX_NANOS
-from ledger.sql import Dialect, Sql
+from ledger.sql import Dialect, Sql, Value
 
 SHARE = 2
 """A slice is at most this part of what is left, for each writer: it shrinks as the budget does."""
@@ -39,7 +39,7 @@ class Standing:
     """How an account stands, in its whole window.
 
     leased: by all writers. room: what nobody has spent, holds or leases; below 0 where providers
-    have billed above holds. own_cap: what of the cap earlier buckets leave to the last one.
+    have billed above holds. own_cap: what of the cap other buckets leave to its own.
     """
 
     posted: int
@@ -119,29 +119,17 @@ class LeaseTable:
         for_update: it stays so until the end of this transaction.
         """
         cap = MAX_NANOS if account.cap is None else account.cap
-        # Earlier buckets first, of a rolling window: the sum holds while it is taken of the last.
-        older = (0, 0, 0)
-        if account.counted_since_ns < account.window_start_ns:
-            older = self._older_buckets(account, for_update=for_update)
-        own = self._sql.execute(
-            f"SELECT posted, pending, leased FROM accounts WHERE {_IS_ACCOUNT}"
-            + (self._lock if for_update else ""),
-            account.key,
-        ).fetchone() or (0, 0, 0)
-        posted, pending, leased = (one + more for one, more in zip(own, older, strict=True))
-        room = cap - posted - pending - leased
-        return Standing(posted, pending, leased, room, cap - sum(older))
-
-    def _older_buckets(self, account: Account, *, for_update: bool) -> tuple[int, int, int]:
-        posted = pending = leased = 0
-        for row in self._sql.execute(
-            "SELECT posted, pending, leased FROM accounts WHERE budget = ? AND measure = ?"
-            " AND member = ? AND time_window = ? AND window_start_ns >= ?"
-            " AND window_start_ns < ? ORDER BY id" + (self._lock if for_update else ""),
-            (*account.key[:4], account.counted_since_ns, account.window_start_ns),
+        posted = pending = leased = own = 0
+        for start_ns, *sums in self._sql.execute(
+            f"SELECT window_start_ns, posted, pending, leased FROM accounts WHERE {_IN_WINDOW}"
+            " ORDER BY id" + (self._lock if for_update else ""),
+            _in_window(account),
         ):
-            posted, pending, leased = posted + row[0], pending + row[1], leased + row[2]
-        return (posted, pending, leased)
+            posted, pending, leased = posted + sums[0], pending + sums[1], leased + sums[2]
+            if start_ns == account.window_start_ns:
+                own = sum(sums)
+        used = posted + pending + leased
+        return Standing(posted, pending, leased, cap - used, cap - used + own)
 
     @property
     def _lock(self) -> str:
@@ -179,17 +167,13 @@ class LeaseTable:
 
     def recall(self, writer_id: int, account: Account, now_ns: int) -> int:
         """Ask other writers that are alive for what is free of their slices; how much it is."""
-        ids = (
-            "SELECT id FROM accounts WHERE budget = ? AND measure = ? AND member = ?"
-            " AND time_window = ? AND window_start_ns BETWEEN ? AND ?"
-        )
         alive = (writer_id, now_ns - SILENT_NS)
-        of = (*account.key[:4], account.counted_since_ns, account.window_start_ns)
         asked = self._sql.execute(
             "UPDATE leases SET is_recalled = 1 WHERE amount > held AND writer_id IN"
             " (SELECT id FROM writers WHERE is_open = 1 AND id != ? AND seen_at_ns >= ?)"
-            f" AND account_id IN ({ids}) RETURNING amount - held",
-            (*alive, *of),
+            f" AND account_id IN (SELECT id FROM accounts WHERE {_IN_WINDOW})"
+            " RETURNING amount - held",
+            (*alive, *_in_window(account)),
         ).fetchall()
         return sum(row[0] for row in asked)
 
@@ -203,6 +187,14 @@ class LeaseTable:
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
 
 
-_IS_ACCOUNT = (
-    "budget = ? AND measure = ? AND member = ? AND time_window = ? AND window_start_ns = ?"
+_IN_WINDOW = (
+    "budget = ? AND measure = ? AND member = ? AND time_window = ?"
+    " AND window_start_ns BETWEEN ? AND ?"
 )
+
+
+def _in_window(account: Account) -> tuple[Value, ...]:
+    """Of a rolling window the buckets after it, too, as far as any window has both: where a clock
+    was set back, or another host's is ahead, there is something in them."""
+    start_ns, since_ns = account.window_start_ns, account.counted_since_ns
+    return (*account.key[:4], since_ns, start_ns + (start_ns - since_ns))

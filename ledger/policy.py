@@ -10,6 +10,7 @@ from ledger.budgets import EACH, Account, Budget, Raise, Subject, accounts_of
 from ledger.directives import Ladders
 from ledger.keys import KeyRecord
 from ledger.money import MAX_NANOS
+from ledger.principals import Principal
 from ledger.slices import Slice
 
 SUBJECTS_REMEMBERED = 10_000
@@ -27,6 +28,7 @@ class Rules:
 class Drawing:
     """What a subject draws on between two moments: the same windows, caps and thresholds."""
 
+    principal: Principal
     since_ns: int
     until_ns: int
     accounts: tuple[Account, ...]
@@ -62,7 +64,7 @@ class Policy:
                 self._common.append(budget)
             else:
                 self._of_key.setdefault(key_id, []).append(budget)
-        self._remembered: dict[tuple[str, str, str], Drawing] = {}
+        self._remembered: dict[tuple[str, tuple[str, ...], str, str], Drawing] = {}
 
     def key(self, key_id: str) -> KeyRecord | None:
         return self._key_by_id.get(key_id)
@@ -70,11 +72,17 @@ class Policy:
     def drawing(self, subject: Subject, at_ns: int) -> Drawing:
         """What an attempt at `at_ns` draws on; before it has a provider, whatever that will be.
 
-        Within their windows that is the same for every request of a key, and remembered.
+        Within their windows that is the same for every request of a key, and remembered; but what
+        a key did before it was changed may be asked about as well.
         """
-        key = (subject.principal.key_id, subject.model, subject.provider)
+        who = subject.principal
+        key = (who.key_id, who.tags, subject.model, subject.provider)
         found = self._remembered.get(key)
-        if found is None or not found.since_ns <= at_ns < found.until_ns:
+        if (
+            found is None
+            or not found.since_ns <= at_ns < found.until_ns
+            or (found.principal is not who and found.principal != who)
+        ):
             if len(self._remembered) >= SUBJECTS_REMEMBERED:
                 self._remembered.clear()
             found = self._remembered[key] = self._drawing(subject, at_ns)
@@ -95,6 +103,7 @@ class Policy:
         until = [one.resets_at_ns for one in accounts]
         until += [edge for edge in edges if edge > at_ns]
         return Drawing(
+            principal=subject.principal,
             since_ns=max(since, default=0),
             until_ns=min(until, default=MAX_NANOS),
             accounts=accounts,

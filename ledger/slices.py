@@ -156,8 +156,8 @@ class Slices:
 
     def __init__(self) -> None:
         self._slices: dict[AccountKey, Slice] = {}
-        self._latest: dict[tuple[str, str, str, str], Slice] = {}
-        """The newest of each rolling window."""
+        self._buckets: dict[tuple[str, str, str, str], Slice] = {}
+        """The one of each rolling window that is drawn on."""
         self.surplus: list[Slice] = []
         """What is free of these is to be returned."""
         self.epoch = 0
@@ -177,22 +177,23 @@ class Slices:
         part = self._slices.get(account.key)
         if part is None:
             part = self._slices[account.key] = Slice(account)
-            self._supersede(part)
         elif part.account is not account:
             if part.account.cap != account.cap:  # what is free was of another cap
                 part.room = None
                 self.surplus.append(part)
             part.account, part.refuses = account, account.refuses
+        if part.is_rolling:
+            self._supersede(part)
         return part
 
     def _supersede(self, part: Slice) -> None:
-        """Nobody draws on an earlier bucket, and what is free of it is missing in this one."""
-        if part.is_rolling:
-            earlier = self._latest.get(part.key[:4])
-            if earlier is None or earlier.key < part.key:
-                self._latest[part.key[:4]] = part
-            if earlier is not None:
-                self.surplus.append(min(part, earlier, key=lambda one: one.key))
+        """Nobody draws on another bucket now, and what is free of that is missing in this one."""
+        before = self._buckets.get(part.key[:4])
+        if before is not part:
+            self._buckets[part.key[:4]] = part
+            if before is not None:
+                self.surplus.append(before)
+                part.room = None  # it was known without what returns there
 
     def __getitem__(self, key: AccountKey) -> Slice:
         return self._slices[key]
@@ -280,8 +281,8 @@ class Slices:
         self.epoch += bool(gone)
         for one in gone:
             del self._slices[one.key]
-            if self._latest.get(one.key[:4]) is one:
-                del self._latest[one.key[:4]]
+            if self._buckets.get(one.key[:4]) is one:
+                del self._buckets[one.key[:4]]
         return gone
 
     def held(self, key: AccountKey) -> int:

@@ -74,18 +74,23 @@ class StoredHolds:
             raise
 
     async def _freed(self, budget: str, holds: Sequence[Hold]) -> bool:
-        """Return what is free in this worker's slices of a budget, and ask for what is in those of
-        others. False if there is nothing."""
-        accounts = {one.key: one for hold in holds for one in hold.accounts if one.budget == budget}
+        """Return what is free in this worker's slices, and ask for what is in those of others: of
+        all that is drawn on, so that it takes no longer for many budgets than for one. False if
+        there is nothing of the one that refused."""
+        accounts = {one.key: one for hold in holds for one in hold.accounts}
         own = [part for key in accounts if (part := self._slices.get(key)) and part.free]
+        is_own = any(part.account.budget == budget for part in own)
         self._grants.give_back(own)
         now_ns = self._clock_ns()
-        lent = await self._writer.submit(
-            lambda: sum(
-                self._store.leases.recall(self._writer_id, one, now_ns) for one in accounts.values()
-            )
-        )
-        return bool(own or lent)
+
+        def recall() -> int:
+            lent = 0
+            for one in accounts.values():
+                asked = self._store.leases.recall(self._writer_id, one, now_ns)
+                lent += asked if one.budget == budget else 0
+            return lent
+
+        return bool(await self._writer.submit(recall)) or is_own
 
     def _undo(self, attempt_ids: Sequence[str]) -> None:
         """The writer works in order: the holds have been made, or refused, when this is tried."""

@@ -92,6 +92,7 @@ class Crowd:
         Returns one of the last refusals.
         """
         waiting = [rng.randint(1, MOST_TOKENS) for _ in range(count)]
+        refused: list[tuple[int, Reply]] = []
         for _ in range(_MOST_ROUNDS):
             asked = [self.ask(one, streamed=one % 2 == 0) for one in waiting]
             replies = await asyncio.gather(*asked)

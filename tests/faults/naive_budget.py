@@ -185,11 +185,12 @@ def members(budget: Budget, subject: Subject) -> list[str]:
 
 
 def counts(budget: Budget, then_ns: int, now_ns: int) -> bool:
-    """Whether what was held then is in the window of now."""
+    """Whether what was held then is in the window of now; of a clock that was set back: whether
+    there is a window that both are in."""
     if isinstance(budget.window, Rolling):
         bucket_ns = _ns(_bucket(budget.window.length))
         touched = ceil(Fraction(_ns(budget.window.length), bucket_ns))
-        return then_ns // bucket_ns >= now_ns // bucket_ns - touched
+        return abs(then_ns // bucket_ns - now_ns // bucket_ns) <= touched
     zone = ZoneInfo(budget.timezone)
     return _called(budget.window, zone, then_ns) == _called(budget.window, zone, now_ns)
 

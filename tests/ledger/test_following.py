@@ -132,16 +132,24 @@ async def test_policy_that_cannot_be_read_is_said(path: Path) -> None:
     st.sampled_from([Window.MINUTE, Window.HOUR, Window.DAY, Window.MONTH, Window.LIFETIME]),
 )
 def test_remembered_accounts_are_those_of_the_moment(moments: list[int], window: Window) -> None:
-    """Whatever is remembered, forwards and backwards in time: as if asked for the first time."""
+    """Whatever is remembered, forwards and backwards in time, and of a key that has had another
+    team: as if asked for the first time."""
     budgets = (
         budget("all", 10, window=window),
         budget("team", 10, Scope(team=EACH), window=Window.DAY, timezone="America/Santiago"),
+        budget("tag", 10, Scope(tag=EACH)),
         budget("mine", 10, Scope(key="key_1"), window=Window.HOUR),
         budget("other", 10, Scope(key="key_2")),
     )
     policy = Policy(1, {}, budgets)
     for seconds in moments:
-        for who in (SOMEBODY, replace(SOMEBODY, key_id="key_2"), replace(SOMEBODY, key_id="k")):
+        for who in (
+            SOMEBODY,
+            replace(SOMEBODY, team="other"),
+            replace(SOMEBODY, tags=("x",)),
+            replace(SOMEBODY, key_id="key_2"),
+            replace(SOMEBODY, key_id="k"),
+        ):
             subject, at_ns = Subject(who, "llama", "acme"), seconds * 1_000_000_000
             now = datetime.fromtimestamp(seconds, UTC)
             assert policy.accounts(subject, at_ns) == accounts_of(budgets, subject, now)
