@@ -247,7 +247,7 @@ class Machine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.journals = Path(self.folder.name) / "journals"
         self.books: Books = self.make_books()
-        self.rules = Rules(BUDGETS)
+        self.policy = Rules(BUDGETS)
         self.model = Model()
         self.open: dict[str, Open] = {}
         self.unsure: dict[str, naive.Try] = {}
@@ -287,7 +287,7 @@ class Machine(RuleBasedStateMachine):
 
         async def opened() -> Book:
             return open_book(
-                *(Store(sql), self.rules, Slot(self.journals, slot), times),
+                *(Store(sql), self.policy, Slot(self.journals, slot), times),
                 durability="disk" if self.durability == "disk" else "process",
             )
 
@@ -312,7 +312,7 @@ class Machine(RuleBasedStateMachine):
 
     def hold_of(self, tried: naive.Try) -> Hold:
         now = datetime.fromtimestamp(tried.at_ns // 1_000_000_000, UTC)
-        accounts = accounts_of(self.rules.budgets, tried.subject, now, self.rules.raises)
+        accounts = accounts_of(self.policy.budgets, tried.subject, now, self.policy.raises)
         return Hold(attempt(tried.id, 0), accounts)
 
     def tried(self, wish: Wish, batch: str | None = None) -> tuple[Attempt, naive.Try]:
@@ -339,7 +339,7 @@ class Machine(RuleBasedStateMachine):
         return one, naive.Try(one.id, one.at_ns, one.subject, amounts)
 
     def narrow(self, *tries: naive.Try, stored: bool = False) -> list[tuple[Budget, int]]:
-        return self.model.narrow(tries, self.rules.budgets, self.rules.raises, stored=stored)
+        return self.model.narrow(tries, self.policy.budgets, self.policy.raises, stored=stored)
 
     def worker(self, slot: int) -> Worker | None:
         return self.workers.get(slot)
@@ -504,9 +504,9 @@ class Machine(RuleBasedStateMachine):
     @rule(at=st.integers(0, len(BUDGETS) - 1), cap=st.integers(0, 700))
     def reload(self, at: int, cap: int) -> None:
         """A cap goes up or down; what is spent and held stays."""
-        budgets = list(self.rules.budgets)
+        budgets = list(self.policy.budgets)
         budgets[at] = replace(budgets[at], cap=cap)
-        self.set_rules(replace(self.rules, budgets=tuple(budgets)))
+        self.set_rules(replace(self.policy, budgets=tuple(budgets)))
 
     @rule(
         budget=st.sampled_from(BUDGETS),
@@ -516,16 +516,16 @@ class Machine(RuleBasedStateMachine):
     )
     def raise_a_cap(self, budget: Budget, amount: int, begins_s: int, lasts_s: int) -> None:
         since_ns = self.now_ns() + begins_s * 10**9
-        name = f"raise_{len(self.rules.raises)}"
+        name = f"raise_{len(self.policy.raises)}"
         one = Raise(
             *(name, budget.name, None, amount, since_ns, since_ns + lasts_s * 10**9, "a fair")
         )
-        self.set_rules(replace(self.rules, raises=(*self.rules.raises, one)))
+        self.set_rules(replace(self.policy, raises=(*self.policy.raises, one)))
 
     def set_rules(self, rules: Rules) -> None:
         if not self.is_well:  # else each would follow others for a while
             return
-        self.rules = rules
+        self.policy = rules
         for one in self.workers.values():
             one.book.set_rules(rules)
         self.rest(POLLED_S)
@@ -612,7 +612,7 @@ class Machine(RuleBasedStateMachine):
             "SELECT budget, measure, member, time_window, window_start_ns, posted, pending, leased"
             " FROM accounts"
         ).fetchall():
-            sums = expected.pop(tuple(key), [0, 0])  # type: ignore[arg-type]
+            sums = expected.pop(tuple(key), [0, 0])
             assert [posted, pending] == sums, key
             assert leased >= 0, key
         assert all(sums == [0, 0] for sums in expected.values())
