@@ -19,7 +19,7 @@ from ledger.interned import Interned
 from ledger.journal import Place
 from ledger.journal_records import Ended, Held
 from ledger.money import Money
-from ledger.rollups import Key, Sums, keys_of, upsert
+from ledger.rollups import Sums, added, in_steps, quarter_of, upsert
 from ledger.sql import Sql, Value
 from ledger.tables import ENTRY
 
@@ -130,7 +130,7 @@ class WriterTable:
         seq, head = int(row[0]), bytes(row[1])
         rows: list[Sequence[Value]] = []
         changes: dict[AccountKey, _Change] = {}
-        rollups: dict[Key, Sums] = {}
+        quarters: dict[tuple[int, int], Sums] = {}
         for held, ended in ends:
             seq += 1
             subject = self._interned.subject(held.subject)
@@ -142,12 +142,14 @@ class WriterTable:
             rows.append((*columns, writer_id, seq, head))
             _change(changes, held, ended)
             if ended.kind is Kind.POSTED:
-                _roll_up(rollups, held, ended, subject.id)
+                quarter, sums = (quarter_of(held.at_ns), subject.id), _sums(held, ended)
+                before = quarters.get(quarter)
+                quarters[quarter] = sums if before is None else added(before, sums)
         self._sql.insert("entries", ENTRY, rows)
         self._sql.execute(
             "UPDATE writers SET seq = ?, head = ? WHERE id = ?", (seq, head, writer_id)
         )
-        upsert(self._sql, rollups)
+        upsert(self._sql, in_steps(quarters))
         posts = self._balance(writer_id, changes, held_now)
         if self._watch is not None:
             self._watch(posts)
@@ -232,7 +234,7 @@ class WriterTable:
 
 def booked(held: Held) -> tuple[AccountKey, ...]:
     """The accounts that an entry names: those of rates are limits, and nobody audits them."""
-    return tuple(key for key, _ in held.accounts if not is_rate(key))
+    return tuple([key for key, _ in held.accounts if not is_rate(key)])
 
 
 def tokens_of(held: Held, ended: Ended) -> int:
@@ -246,20 +248,22 @@ def tokens_of(held: Held, ended: Ended) -> int:
 
 
 def _change(changes: dict[AccountKey, _Change], held: Held, ended: Ended) -> None:
-    for at, (key, _) in enumerate(held.accounts):
+    nothing = (0,) * len(held.accounts)
+    spends, gaps = ended.spent or nothing, ended.uncovered or nothing
+    for (key, _), spent, uncovered in zip(held.accounts, spends, gaps, strict=True):
         change = changes.get(key)
         if change is None:
             change = changes[key] = _Change()
-        if ended.spent:
-            change.spent += ended.spent[at]
-            change.covered += ended.spent[at] - ended.uncovered[at]
+        change.spent += spent
+        change.covered += spent - uncovered
 
 
-def _roll_up(rollups: dict[Key, Sums], held: Held, ended: Ended, subject_id: int) -> None:
+def _sums(held: Held, ended: Ended) -> Sums:
+    """What it adds to its rollups."""
     prompt, completion, cached, written, reasoning, _ = ended.usage or _NO_USAGE
     billed, effective, contracted, listed, first_offer, cheapest = ended.charge or _NO_CHARGE
     own = effective or 0
-    sums = (
+    return (
         1,
         prompt or 0,
         completion or 0,
@@ -275,9 +279,6 @@ def _roll_up(rollups: dict[Key, Sums], held: Held, ended: Ended, subject_id: int
         max(0, own - held.worst_case),
         int(ended.estimated),
     )
-    for key in keys_of(held.at_ns, subject_id):
-        before = rollups.get(key)
-        rollups[key] = sums if before is None else tuple(map(int.__add__, before, sums))
 
 
 _COLUMNS = ENTRY.split(", ")
