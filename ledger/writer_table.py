@@ -20,11 +20,13 @@ from ledger.journal import Place
 from ledger.journal_records import Ended, Held
 from ledger.money import Money
 from ledger.rollups import Sums, added, in_steps, quarter_of, upsert
-from ledger.sql import Sql, Value
+from ledger.sql import Dialect, Sql, Value, marks
 from ledger.tables import ENTRY
 
 _NO_USAGE = (None,) * 6
 _NO_CHARGE = (0, 0, 0, 0, None, None)
+
+_ACCOUNTS_AT_ONCE = 100
 
 
 class AlreadyFolded(LedgerError):
@@ -207,29 +209,61 @@ class WriterTable:
         changes: Mapping[AccountKey, _Change],
         held_now: Callable[[AccountKey], int],
     ) -> list[Posted]:
-        found: list[Posted] = []
-        # In the order of their numbers, as leases lock them.
         ids = {key: self._interned.account(key) for key in changes}
-        for key in sorted(changes, key=ids.__getitem__):
-            change = changes[key]
-            lease = self._sql.execute(
-                "UPDATE leases SET amount = amount - ?, held = ?"
-                " WHERE writer_id = ? AND account_id = ?",
-                (change.covered, held_now(key), writer_id, ids[key]),
-            )
-            # A lease that was written off covers nothing any more.
-            covered = change.covered if lease.rowcount else 0
-            row = self._sql.execute(
-                "UPDATE accounts SET posted = posted + ?, leased = leased - ? WHERE id = ?"
-                " RETURNING posted, pending, leased",
-                (change.spent, covered, ids[key]),
-            ).fetchone()
-            if row is None:
-                raise AssertionError(f"the account {key} is gone")
-            found.append(
-                Posted(key, change.spent, change.spent - change.covered, row[0], row[1], row[2])
-            )
+        # In the order of their numbers, as grants lock them.
+        ordered = sorted(changes, key=ids.__getitem__)
+        found: list[Posted] = []
+        for first in range(0, len(ordered), _ACCOUNTS_AT_ONCE):
+            few = ordered[first : first + _ACCOUNTS_AT_ONCE]
+            found += self._balance_few(writer_id, few, ids, changes, held_now)
         return found
+
+    def _balance_few(
+        self,
+        writer_id: int,
+        keys: Sequence[AccountKey],
+        ids: Mapping[AccountKey, int],
+        changes: Mapping[AccountKey, _Change],
+        held_now: Callable[[AccountKey], int],
+    ) -> list[Posted]:
+        if self._sql.dialect is Dialect.POSTGRES:  # what updates many takes them in any order
+            self._sql.execute(
+                f"SELECT id FROM accounts WHERE id IN ({marks(len(keys))}) ORDER BY id FOR UPDATE",
+                [ids[key] for key in keys],
+            )
+        rows = ", ".join(["(?, ?, ?)"] * len(keys))
+        leased = self._sql.execute(
+            "UPDATE leases SET amount = amount - change.column2, held = change.column3"
+            f" FROM (VALUES {rows}) AS change"
+            " WHERE writer_id = ? AND account_id = change.column1 RETURNING account_id",
+            [
+                *(one for key in keys for one in (ids[key], changes[key].covered, held_now(key))),
+                writer_id,
+            ],
+        )
+        has_lease = {row[0] for row in leased.fetchall()}
+        balances = self._sql.execute(
+            "UPDATE accounts SET posted = posted + change.column2, leased = leased - change.column3"
+            f" FROM (VALUES {rows}) AS change WHERE id = change.column1"
+            " RETURNING id, posted, pending, leased",
+            [
+                one
+                for key in keys
+                # A lease that was written off covers nothing any more.
+                for one in (
+                    *(ids[key], changes[key].spent),
+                    changes[key].covered if ids[key] in has_lease else 0,
+                )
+            ],
+        )
+        now = {row[0]: row[1:] for row in balances.fetchall()}
+        if len(now) != len(keys):
+            raise AssertionError(f"one of the accounts {keys} is gone")
+        return [
+            Posted(key, change.spent, change.spent - change.covered, *now[ids[key]])
+            for key in keys
+            for change in (changes[key],)
+        ]
 
 
 def booked(held: Held) -> tuple[AccountKey, ...]:
