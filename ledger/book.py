@@ -28,7 +28,7 @@ from ledger.following import Following
 from ledger.grants import Grants, Short
 from ledger.idempotency import Claim
 from ledger.journal import Journal, Place
-from ledger.journal_records import Ended, encode, posted_of
+from ledger.journal_records import Ended, encode
 from ledger.keys import hash_of
 from ledger.money import Money
 from ledger.notices import Notice, NoticeKind
@@ -202,7 +202,7 @@ class Book:
         over = [
             part
             for part, amount in zip(slices, amounts, strict=True)
-            if part.account.is_shadow and not part.would_fit(amount)
+            if not part.refuses and part.account.is_shadow and not part.would_fit(amount)
         ]
         if attempt.id in self._open:
             raise RowRefused(f"{attempt.id} is held already; this is a fault in Hedgerow")
@@ -236,7 +236,7 @@ class Book:
         taken = self._open.pop(hold.attempt.id, None)
         if taken is None:
             return await self.stored.post(hold, end)
-        self._write(encode(posted_of(hold.attempt, end, taken.spend(end))), taken.end_bytes)
+        self._write(encode(taken.spend(end)), taken.end_bytes)
         if self._syncing is not None:
             await asyncio.shield(self._syncing.synced())
         return least_usd(taken.slices)

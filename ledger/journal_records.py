@@ -118,6 +118,13 @@ def held_in(
 
 
 def posted_of(attempt: Attempt, end: Settlement, drawn: Sequence[Drawn]) -> Ended:
+    spent, uncovered = [one.spent for one in drawn], [one.uncovered for one in drawn]
+    return posted_as(attempt, end, tuple(spent), tuple(uncovered))
+
+
+def posted_as(
+    attempt: Attempt, end: Settlement, spent: tuple[int, ...], uncovered: tuple[int, ...]
+) -> Ended:
     usage, charge = end.usage, end.charge
     return Ended(
         attempt.id,
@@ -144,8 +151,8 @@ def posted_of(attempt: Attempt, end: Settlement, drawn: Sequence[Drawn]) -> Ende
         end.estimated,
         end.ttft_ms,
         end.total_ms,
-        tuple([one.spent for one in drawn]),
-        tuple([one.uncovered for one in drawn]),
+        spent,
+        uncovered,
     )
 
 

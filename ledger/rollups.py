@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import add
 from typing import TypeAlias
 
 from ledger.money import MAX_NANOS
@@ -52,6 +53,26 @@ def keys_of(at_ns: int, subject_id: int) -> tuple[Key, ...]:
     return tuple((step_s, at_ns - at_ns % (step_s * NANOS_PER_S), subject_id) for step_s in STEPS_S)
 
 
+def quarter_of(at_ns: int) -> int:
+    """When the quarter of an hour began that a moment lies in."""
+    return at_ns - at_ns % QUARTER_NS
+
+
+def in_steps(quarters: Mapping[tuple[int, int], Sums]) -> dict[Key, Sums]:
+    """Sums over quarters of an hour, by their start and subject, as sums over steps of all sizes:
+    each of the larger ones is made of whole quarters."""
+    steps: dict[Key, Sums] = {}
+    for (start_ns, subject_id), sums in quarters.items():
+        for key in keys_of(start_ns, subject_id):
+            before = steps.get(key)
+            steps[key] = sums if before is None else added(before, sums)
+    return steps
+
+
+def added(one: Sums, other: Sums) -> Sums:
+    return tuple(map(add, one, other))
+
+
 def upsert(sql: Sql, sums: Mapping[Key, Sums]) -> None:
     """Add sums to the rollups that are there, and make the others. Within a transaction.
 
@@ -60,7 +81,7 @@ def upsert(sql: Sql, sums: Mapping[Key, Sums]) -> None:
     rows = sorted(sums.items())
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         few = rows[first : first + _ROWS_AT_ONCE]
-        values: list[Value] = [value for key, added in few for value in (*key, *added)]
+        values: list[Value] = [value for key, more in few for value in (*key, *more)]
         row = f"({marks(len(SUMMED) + 3)})"
         sql.execute(
             f"INSERT INTO rollups ({ROLLUP}) VALUES {', '.join([row] * len(few))}"

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from ledger.attempts import Attempt, Settlement
 from ledger.budgets import Account, AccountKey
-from ledger.entries import Drawn
 from ledger.journal import END_BYTES, END_BYTES_OF_ACCOUNT
-from ledger.journal_records import Held, held_in
+from ledger.journal_records import Ended, Held, held_in, posted_as
 from ledger.lease_table import Standing
 from ledger.measures import Measure
 from ledger.money import Money
@@ -52,16 +51,20 @@ class Slice:
     )
 
     def __init__(self, account: Account) -> None:
-        self.account = account
         self.key = account.key
         self.measure = account.measure
         self.is_usd = account.measure is Measure.USD
-        self.refuses = account.refuses
+        self.use(account)
         self.free = self.held = self.unfolded = self.posted = 0
         self.room: int | None = None
         self.uncovered = 0
         self.used_at_s = 0.0
         self.waiting = 0
+
+    def use(self, account: Account) -> None:
+        """The account as of today: its cap may be another."""
+        self.account = account
+        self.refuses = account.refuses
 
     @property
     def is_rolling(self) -> bool:
@@ -71,11 +74,6 @@ class Slice:
     def spent(self) -> int:
         """By everybody, as far as this worker knows."""
         return self.posted + self.unfolded
-
-    @property
-    def left(self) -> int | None:
-        """What nobody else has, as far as this worker knows; None before the store was asked."""
-        return None if self.room is None else self.free + self.room
 
     @property
     def available(self) -> int:
@@ -131,24 +129,26 @@ class Open:
             if covered:
                 part.free += amount
 
-    def spend(self, end: Settlement) -> list[Drawn]:
+    def spend(self, end: Settlement) -> Ended:
         """Its hold is over, and so much is spent: of the hold, then of what is free; the rest no
-        slice had room for."""
-        drawn = []
+        slice had room for. What the journal says of that."""
+        usd, attempt = end.charge.effective, self.attempt
+        spends, gaps = [], []
         for part, amount, covered in zip(self.slices, self.amounts, self.covered, strict=True):
-            spent = end.spends(self.attempt, part.measure)
+            spent = usd if part.is_usd else end.spends(attempt, part.measure)
             free = part.free - spent
             if covered:
                 free += amount
             uncovered = -free if free < 0 else 0
             part.held -= amount
-            part.free = max(free, 0)
+            part.free = 0 if uncovered else free
             if uncovered and part.refuses:  # of this the store does not know yet
                 part.uncovered += uncovered
                 part.room = None if part.room is None else part.room - uncovered
             part.unfolded += spent
-            drawn.append(Drawn(part.key, amount, spent, uncovered))
-        return drawn
+            spends.append(spent)
+            gaps.append(uncovered)
+        return posted_as(attempt, end, tuple(spends), tuple(gaps))
 
 
 class Slices:
@@ -181,7 +181,7 @@ class Slices:
             if part.account.cap != account.cap:  # what is free was of another cap
                 part.room = None
                 self.surplus.append(part)
-            part.account, part.refuses = account, account.refuses
+            part.use(account)
         if part.is_rolling:
             self._supersede(part)
         return part
@@ -208,7 +208,7 @@ class Slices:
         return [
             (one, needed)
             for one, needed in zip(slices, amounts, strict=True)
-            if (needed > one.available and one.refuses) or one.room is None
+            if one.room is None or (one.refuses and needed > one.available)
         ]
 
     @staticmethod
@@ -300,8 +300,6 @@ def amounts_of(slices: Sequence[Slice], attempt: Attempt) -> tuple[int, ...]:
 def least_usd(slices: Iterable[Slice]) -> Money | None:
     """The least USD that is left in any of them that refuses by USD; None without any."""
     lefts = [
-        left
-        for one in slices
-        if one.is_usd and one.account.refuses and (left := one.left) is not None
+        one.free + one.room for one in slices if one.is_usd and one.refuses and one.room is not None
     ]
     return Money(min(lefts)) if lefts else None

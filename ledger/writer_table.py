@@ -19,12 +19,14 @@ from ledger.interned import Interned
 from ledger.journal import Place
 from ledger.journal_records import Ended, Held
 from ledger.money import Money
-from ledger.rollups import Key, Sums, keys_of, upsert
-from ledger.sql import Sql, Value
+from ledger.rollups import Sums, added, in_steps, quarter_of, upsert
+from ledger.sql import Dialect, Sql, Value, marks
 from ledger.tables import ENTRY
 
 _NO_USAGE = (None,) * 6
 _NO_CHARGE = (0, 0, 0, 0, None, None)
+
+_ACCOUNTS_AT_ONCE = 100
 
 
 class AlreadyFolded(LedgerError):
@@ -130,7 +132,7 @@ class WriterTable:
         seq, head = int(row[0]), bytes(row[1])
         rows: list[Sequence[Value]] = []
         changes: dict[AccountKey, _Change] = {}
-        rollups: dict[Key, Sums] = {}
+        quarters: dict[tuple[int, int], Sums] = {}
         for held, ended in ends:
             seq += 1
             subject = self._interned.subject(held.subject)
@@ -142,12 +144,14 @@ class WriterTable:
             rows.append((*columns, writer_id, seq, head))
             _change(changes, held, ended)
             if ended.kind is Kind.POSTED:
-                _roll_up(rollups, held, ended, subject.id)
+                quarter, sums = (quarter_of(held.at_ns), subject.id), _sums(held, ended)
+                before = quarters.get(quarter)
+                quarters[quarter] = sums if before is None else added(before, sums)
         self._sql.insert("entries", ENTRY, rows)
         self._sql.execute(
             "UPDATE writers SET seq = ?, head = ? WHERE id = ?", (seq, head, writer_id)
         )
-        upsert(self._sql, rollups)
+        upsert(self._sql, in_steps(quarters))
         posts = self._balance(writer_id, changes, held_now)
         if self._watch is not None:
             self._watch(posts)
@@ -205,34 +209,66 @@ class WriterTable:
         changes: Mapping[AccountKey, _Change],
         held_now: Callable[[AccountKey], int],
     ) -> list[Posted]:
-        found: list[Posted] = []
-        # In the order of their numbers, as leases lock them.
         ids = {key: self._interned.account(key) for key in changes}
-        for key in sorted(changes, key=ids.__getitem__):
-            change = changes[key]
-            lease = self._sql.execute(
-                "UPDATE leases SET amount = amount - ?, held = ?"
-                " WHERE writer_id = ? AND account_id = ?",
-                (change.covered, held_now(key), writer_id, ids[key]),
-            )
-            # A lease that was written off covers nothing any more.
-            covered = change.covered if lease.rowcount else 0
-            row = self._sql.execute(
-                "UPDATE accounts SET posted = posted + ?, leased = leased - ? WHERE id = ?"
-                " RETURNING posted, pending, leased",
-                (change.spent, covered, ids[key]),
-            ).fetchone()
-            if row is None:
-                raise AssertionError(f"the account {key} is gone")
-            found.append(
-                Posted(key, change.spent, change.spent - change.covered, row[0], row[1], row[2])
-            )
+        # In the order of their numbers, as grants lock them.
+        ordered = sorted(changes, key=ids.__getitem__)
+        found: list[Posted] = []
+        for first in range(0, len(ordered), _ACCOUNTS_AT_ONCE):
+            few = ordered[first : first + _ACCOUNTS_AT_ONCE]
+            found += self._balance_few(writer_id, few, ids, changes, held_now)
         return found
+
+    def _balance_few(
+        self,
+        writer_id: int,
+        keys: Sequence[AccountKey],
+        ids: Mapping[AccountKey, int],
+        changes: Mapping[AccountKey, _Change],
+        held_now: Callable[[AccountKey], int],
+    ) -> list[Posted]:
+        if self._sql.dialect is Dialect.POSTGRES:  # what updates many takes them in any order
+            self._sql.execute(
+                f"SELECT id FROM accounts WHERE id IN ({marks(len(keys))}) ORDER BY id FOR UPDATE",
+                [ids[key] for key in keys],
+            )
+        rows = ", ".join(["(?, ?, ?)"] * len(keys))
+        leased = self._sql.execute(
+            "UPDATE leases SET amount = amount - change.column2, held = change.column3"
+            f" FROM (VALUES {rows}) AS change"
+            " WHERE writer_id = ? AND account_id = change.column1 RETURNING account_id",
+            [
+                *(one for key in keys for one in (ids[key], changes[key].covered, held_now(key))),
+                writer_id,
+            ],
+        )
+        has_lease = {row[0] for row in leased.fetchall()}
+        balances = self._sql.execute(
+            "UPDATE accounts SET posted = posted + change.column2, leased = leased - change.column3"
+            f" FROM (VALUES {rows}) AS change WHERE id = change.column1"
+            " RETURNING id, posted, pending, leased",
+            [
+                one
+                for key in keys
+                # A lease that was written off covers nothing any more.
+                for one in (
+                    *(ids[key], changes[key].spent),
+                    changes[key].covered if ids[key] in has_lease else 0,
+                )
+            ],
+        )
+        now = {row[0]: row[1:] for row in balances.fetchall()}
+        if len(now) != len(keys):
+            raise AssertionError(f"one of the accounts {keys} is gone")
+        return [
+            Posted(key, change.spent, change.spent - change.covered, *now[ids[key]])
+            for key in keys
+            for change in (changes[key],)
+        ]
 
 
 def booked(held: Held) -> tuple[AccountKey, ...]:
     """The accounts that an entry names: those of rates are limits, and nobody audits them."""
-    return tuple(key for key, _ in held.accounts if not is_rate(key))
+    return tuple([key for key, _ in held.accounts if not is_rate(key)])
 
 
 def tokens_of(held: Held, ended: Ended) -> int:
@@ -246,20 +282,22 @@ def tokens_of(held: Held, ended: Ended) -> int:
 
 
 def _change(changes: dict[AccountKey, _Change], held: Held, ended: Ended) -> None:
-    for at, (key, _) in enumerate(held.accounts):
+    nothing = (0,) * len(held.accounts)
+    spends, gaps = ended.spent or nothing, ended.uncovered or nothing
+    for (key, _), spent, uncovered in zip(held.accounts, spends, gaps, strict=True):
         change = changes.get(key)
         if change is None:
             change = changes[key] = _Change()
-        if ended.spent:
-            change.spent += ended.spent[at]
-            change.covered += ended.spent[at] - ended.uncovered[at]
+        change.spent += spent
+        change.covered += spent - uncovered
 
 
-def _roll_up(rollups: dict[Key, Sums], held: Held, ended: Ended, subject_id: int) -> None:
+def _sums(held: Held, ended: Ended) -> Sums:
+    """What it adds to its rollups."""
     prompt, completion, cached, written, reasoning, _ = ended.usage or _NO_USAGE
     billed, effective, contracted, listed, first_offer, cheapest = ended.charge or _NO_CHARGE
     own = effective or 0
-    sums = (
+    return (
         1,
         prompt or 0,
         completion or 0,
@@ -275,9 +313,6 @@ def _roll_up(rollups: dict[Key, Sums], held: Held, ended: Ended, subject_id: int
         max(0, own - held.worst_case),
         int(ended.estimated),
     )
-    for key in keys_of(held.at_ns, subject_id):
-        before = rollups.get(key)
-        rollups[key] = sums if before is None else tuple(map(int.__add__, before, sums))
 
 
 _COLUMNS = ENTRY.split(", ")
