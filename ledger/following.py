@@ -7,6 +7,7 @@ whose thresholds say something.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from ledger.slices import Slices
 from ledger.store import Store
 from ledger.writer import Writer
 
+log = logging.getLogger("hedgerow.ledger")
+
 POLL_S = 0.1
 """How often the store is asked: a change acts within this time and one read."""
 SEEN_EVERY = 20
@@ -36,6 +39,7 @@ FORGET_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _News:
+    is_written_off: bool
     policy: Policy | None
     recalled: list[AccountKey]
     standings: list[tuple[Account, Standing]]
@@ -114,18 +118,23 @@ class Following:
 
     def _asked(self, watched: list[Account], *, is_alive: bool) -> _News:
         """On the writer's thread."""
-        if is_alive:
-            self._store.writers.seen(self._writer_id, self._clock_ns())
+        is_written_off = is_alive and not self._store.writers.seen(
+            self._writer_id, self._clock_ns()
+        )
         policy = None
         if self._is_outdated or self._store.policy.version() != self._policy.version:
             policy = read_policy(self._store, self._rules, self._clock_ns())
         return _News(
+            is_written_off,
             policy,
             self._store.leases.recalled(self._writer_id),
             [(one, self._store.leases.standing(one)) for one in watched],
         )
 
     def _heard(self, news: _News) -> None:
+        if news.is_written_off:
+            log.error("this worker was written off while it lived: its slices are given up")
+            self._grants.give_back(self._slices)  # they have returned: this returns nothing more
         if news.policy is not None:
             self._policy, self._is_outdated = news.policy, False
             self._on_policy(news.policy)
@@ -153,9 +162,16 @@ class Following:
 def read_policy(store: Store, rules: Rules, now_ns: int) -> Policy:
     """Keys and budgets now; those of files come first, in their order."""
     table = store.policy
+    of_files, own = {one.name for one in rules.budgets}, table.budgets()
+    if doubled := [one.name for one in own if one.name in of_files]:
+        log.warning(
+            "budgets %s were made without a file, and stand in policy files now, which count:"
+            " choose other names there for both to act",
+            ", ".join(doubled),
+        )
     return Policy(
         table.version(),
         table.keys(),
-        (*rules.budgets, *table.budgets()),
+        (*rules.budgets, *own),
         (*rules.raises, *table.raises(now_ns)),
     )

@@ -39,7 +39,7 @@ class Standing:
     """How an account stands, in its whole window.
 
     leased: by all writers. room: what nobody has spent, holds or leases; below 0 where providers
-    have billed above holds. own_cap: what of the cap earlier buckets leave to the last one.
+    have billed above holds. own_cap: what of the cap other buckets leave to this one.
     """
 
     posted: int
@@ -119,26 +119,26 @@ class LeaseTable:
         for_update: it stays so until the end of this transaction.
         """
         cap = MAX_NANOS if account.cap is None else account.cap
-        # Earlier buckets first, of a rolling window: the sum holds while it is taken of the last.
-        older = (0, 0, 0)
+        # Other buckets first, of a rolling window: the sum holds while it is taken of this one.
+        others = (0, 0, 0)
         if account.counted_since_ns < account.window_start_ns:
-            older = self._older_buckets(account, for_update=for_update)
+            others = self._other_buckets(account, for_update=for_update)
         own = self._sql.execute(
             f"SELECT posted, pending, leased FROM accounts WHERE {_IS_ACCOUNT}"
             + (self._lock if for_update else ""),
             account.key,
         ).fetchone() or (0, 0, 0)
-        posted, pending, leased = (one + more for one, more in zip(own, older, strict=True))
+        posted, pending, leased = (one + more for one, more in zip(own, others, strict=True))
         room = cap - posted - pending - leased
-        return Standing(posted, pending, leased, room, cap - sum(older))
+        return Standing(posted, pending, leased, room, cap - sum(others))
 
-    def _older_buckets(self, account: Account, *, for_update: bool) -> tuple[int, int, int]:
+    def _other_buckets(self, account: Account, *, for_update: bool) -> tuple[int, int, int]:
         posted = pending = leased = 0
         for row in self._sql.execute(
             "SELECT posted, pending, leased FROM accounts WHERE budget = ? AND measure = ?"
-            " AND member = ? AND time_window = ? AND window_start_ns >= ?"
-            " AND window_start_ns < ? ORDER BY id" + (self._lock if for_update else ""),
-            (*account.key[:4], account.counted_since_ns, account.window_start_ns),
+            " AND member = ? AND time_window = ? AND window_start_ns BETWEEN ? AND ?"
+            " AND window_start_ns != ? ORDER BY id" + (self._lock if for_update else ""),
+            (*account.key[:4], *_reach(account), account.window_start_ns),
         ):
             posted, pending, leased = posted + row[0], pending + row[1], leased + row[2]
         return (posted, pending, leased)
@@ -153,18 +153,36 @@ class LeaseTable:
     def give_back(self, writer_id: int, key: AccountKey, amount: int, held: int) -> None:
         """Return what is free of a slice. held: what of the rest is in holds."""
         account_id = self._interned.account(key)
+        back = self.lessen(writer_id, account_id, amount, held)
         self._sql.execute(
-            "UPDATE accounts SET leased = leased - ? WHERE id = ?", (amount, account_id)
+            "UPDATE accounts SET leased = leased - ? WHERE id = ?", (back, account_id)
         )
         self._sql.execute(
-            "UPDATE leases SET amount = amount - ?, held = ?, is_recalled = 0"
-            " WHERE writer_id = ? AND account_id = ?",
-            (amount, held, writer_id, account_id),
+            "UPDATE leases SET is_recalled = 0 WHERE writer_id = ? AND account_id = ?",
+            (writer_id, account_id),
         )
         self._sql.execute(
             "DELETE FROM leases WHERE writer_id = ? AND account_id = ? AND amount = 0",
             (writer_id, account_id),
         )
+
+    def lessen(self, writer_id: int, account_id: int, amount: int, held: int) -> int:
+        """Take something out of a lease; how much of it was there: what was written off of a
+        writer that has come back is not there any more, and was returned then."""
+        lease = self._sql.execute(
+            "UPDATE leases SET amount = amount - ?, held = ? WHERE writer_id = ? AND account_id = ?"
+            " RETURNING amount",
+            (amount, held, writer_id, account_id),
+        ).fetchone()
+        if lease is None:
+            return 0
+        if lease[0] >= 0:
+            return amount
+        self._sql.execute(
+            "UPDATE leases SET amount = 0 WHERE writer_id = ? AND account_id = ?",
+            (writer_id, account_id),
+        )
+        return amount + int(lease[0])
 
     def close(self, writer_id: int) -> None:
         """Return whatever a writer still has: it holds nothing, and what it spent is folded."""
@@ -184,7 +202,7 @@ class LeaseTable:
             " AND time_window = ? AND window_start_ns BETWEEN ? AND ?"
         )
         alive = (writer_id, now_ns - SILENT_NS)
-        of = (*account.key[:4], account.counted_since_ns, account.window_start_ns)
+        of = (*account.key[:4], *_reach(account))
         asked = self._sql.execute(
             "UPDATE leases SET is_recalled = 1 WHERE amount > held AND writer_id IN"
             " (SELECT id FROM writers WHERE is_open = 1 AND id != ? AND seen_at_ns >= ?)"
@@ -201,6 +219,12 @@ class LeaseTable:
             (writer_id,),
         )
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+
+def _reach(account: Account) -> tuple[int, int]:
+    """The first and the last bucket that any window has together with this one. Those after it
+    are there when somebody began before the edge, or by another clock."""
+    return account.counted_since_ns, 2 * account.window_start_ns - account.counted_since_ns
 
 
 _IS_ACCOUNT = (

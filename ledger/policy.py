@@ -56,7 +56,8 @@ class Policy:
         self._common: list[Budget] = []
         self._of_key: dict[str, list[Budget]] = {}
         for budget in budgets:
-            self.by_name.setdefault(budget.name, budget)
+            if self.by_name.setdefault(budget.name, budget) is not budget:
+                continue  # of two by one name the first counts: they would draw on one account
             key_id = budget.scope.key
             if key_id is None or key_id == EACH:
                 self._common.append(budget)

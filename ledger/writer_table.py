@@ -18,6 +18,7 @@ from ledger.errors import LedgerError
 from ledger.interned import Interned
 from ledger.journal import Place
 from ledger.journal_records import Ended, Held
+from ledger.lease_table import LeaseTable
 from ledger.money import Money
 from ledger.rollups import Key, Sums, keys_of, upsert
 from ledger.sql import Sql, Value
@@ -65,9 +66,10 @@ def _nothing(_: AccountKey) -> int:
 class WriterTable:
     """The writers of a database. Within its transactions."""
 
-    def __init__(self, sql: Sql, interned: Interned) -> None:
+    def __init__(self, sql: Sql, interned: Interned, leases: LeaseTable) -> None:
         self._sql = sql
         self._interned = interned
+        self._leases = leases
         self._watch: Callable[[list[Posted]], None] | None = None
 
     def watch(self, call: Callable[[list[Posted]], None]) -> None:
@@ -89,9 +91,16 @@ class WriterTable:
             raise AssertionError(f"writer {name} was opened, and is not there")
         return int(row[0]), Place(row[1], row[2])
 
-    def seen(self, writer_id: int, now_ns: int) -> None:
-        """Say that a writer is alive."""
-        self._sql.execute("UPDATE writers SET seen_at_ns = ? WHERE id = ?", (now_ns, writer_id))
+    def seen(self, writer_id: int, now_ns: int) -> bool:
+        """Say that a writer is alive. False if it was written off meanwhile: it is open again."""
+        was_open = self._sql.execute(
+            "UPDATE writers SET seen_at_ns = ? WHERE id = ? AND is_open = 1", (now_ns, writer_id)
+        ).rowcount
+        if not was_open:
+            self._sql.execute(
+                "UPDATE writers SET is_open = 1, seen_at_ns = ? WHERE id = ?", (now_ns, writer_id)
+            )
+        return bool(was_open)
 
     def close(self, writer_id: int, now_ns: int) -> None:
         """It stops: its journal is folded, and its leases are returned."""
@@ -210,13 +219,7 @@ class WriterTable:
         ids = {key: self._interned.account(key) for key in changes}
         for key in sorted(changes, key=ids.__getitem__):
             change = changes[key]
-            lease = self._sql.execute(
-                "UPDATE leases SET amount = amount - ?, held = ?"
-                " WHERE writer_id = ? AND account_id = ?",
-                (change.covered, held_now(key), writer_id, ids[key]),
-            )
-            # A lease that was written off covers nothing any more.
-            covered = change.covered if lease.rowcount else 0
+            covered = self._leases.lessen(writer_id, ids[key], change.covered, held_now(key))
             row = self._sql.execute(
                 "UPDATE accounts SET posted = posted + ?, leased = leased - ? WHERE id = ?"
                 " RETURNING posted, pending, leased",

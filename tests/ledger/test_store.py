@@ -60,7 +60,7 @@ BUDGETS = (
     Budget("rolling", Scope(key=EACH), window_of("rolling:1d"), "UTC", ROLLING),
 )
 BUCKETS = 24
-"""Of the rolling window, beside its last one."""
+"""Of the rolling window, beside its last one. Those after it count too, for who began before."""
 WRITERS = ("one", "two")
 
 principals = st.builds(
@@ -125,7 +125,7 @@ class Model:
     def room(self, account: Account, cap: int) -> int:
         name, member, hour = account
         window = (
-            [(name, member, hour - ago) for ago in range(BUCKETS + 1)]
+            [(name, member, hour + away) for away in range(-BUCKETS, BUCKETS + 1)]
             if name == "rolling"
             else [account]
         )
