@@ -161,10 +161,6 @@ class LeaseTable:
             "UPDATE leases SET is_recalled = 0 WHERE writer_id = ? AND account_id = ?",
             (writer_id, account_id),
         )
-        self._sql.execute(
-            "DELETE FROM leases WHERE writer_id = ? AND account_id = ? AND amount = 0",
-            (writer_id, account_id),
-        )
 
     def lessen(self, writer_id: int, account_id: int, amount: int, held: int) -> int:
         """Take something out of a lease; how much of it was there: what was written off of a
@@ -174,15 +170,13 @@ class LeaseTable:
             " RETURNING amount",
             (amount, held, writer_id, account_id),
         ).fetchone()
-        if lease is None:
-            return 0
-        if lease[0] >= 0:
-            return amount
-        self._sql.execute(
-            "UPDATE leases SET amount = 0 WHERE writer_id = ? AND account_id = ?",
-            (writer_id, account_id),
-        )
-        return amount + int(lease[0])
+        left = -amount if lease is None else int(lease[0])
+        if left <= 0:  # a rate has one for each minute, and most are used up
+            self._sql.execute(
+                "DELETE FROM leases WHERE writer_id = ? AND account_id = ?",
+                (writer_id, account_id),
+            )
+        return amount + min(0, left)
 
     def close(self, writer_id: int) -> None:
         """Return whatever a writer still has: it holds nothing, and what it spent is folded."""
