@@ -121,6 +121,11 @@ class WriterTable:
             ).fetchone()
             raise AlreadyFolded(Place(row[0], row[1]) if row else before)
 
+    def has(self, attempt_id: str) -> bool:
+        """Whether an attempt has ended, as far as entries are kept."""
+        found = self._sql.execute("SELECT 1 FROM entries WHERE attempt_id = ?", (attempt_id,))
+        return found.fetchone() is not None
+
     def write(
         self,
         writer_id: int,
