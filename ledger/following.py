@@ -31,6 +31,8 @@ SEEN_EVERY = 20
 """How often, in polls, a worker says that it lives..."""
 WATCH_EVERY = 5
 """...asks what others have spent of budgets with thresholds..."""
+WATCHED_AT_ONCE = 500
+"""...of so many at a time, each in its turn: some ms of the store, however many members draw..."""
 TIDY_EVERY = 50
 """...and returns slices that nobody draws on."""
 FORGET_EVERY_S = 60.0
@@ -72,6 +74,7 @@ class Following:
         self._policy = policy
         self._on_policy = on_policy
         self._is_outdated = False
+        self._watched_from = 0
         self._following = asyncio.create_task(self._follow())
         self._forgetting = asyncio.create_task(self._forget_claims())
 
@@ -108,13 +111,17 @@ class Following:
                 self._heard(await self._writer.submit(asking))
 
     def _watched(self) -> list[Account]:
-        """Accounts of which it matters what others have spent."""
-        return [
+        """Accounts of which it matters what others have spent, those whose turn it is."""
+        watched = [
             one.account
             for one in self._slices
             if one.account.is_shadow
             or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
         ]
+        if self._watched_from >= len(watched):
+            self._watched_from = 0
+        since, self._watched_from = self._watched_from, self._watched_from + WATCHED_AT_ONCE
+        return watched[since : self._watched_from]
 
     def _asked(self, watched: list[Account], *, is_alive: bool) -> _News:
         """On the writer's thread."""
@@ -136,9 +143,10 @@ class Following:
             log.error("this worker was written off while it lived: its slices are given up")
             self._grants.give_back(self._slices)  # they have returned: this returns nothing more
         if news.policy is not None:
+            changed = news.policy.changed_since(self._policy)
             self._policy, self._is_outdated = news.policy, False
             self._on_policy(news.policy)
-            self._grants.give_back(self._slices)
+            self._grants.give_back(one for one in self._slices if one.account.budget in changed)
         self._grants.return_recalled(news.recalled)
         for account, standing in news.standings:
             part = self._slices.get(account.key)

@@ -102,6 +102,16 @@ class Policy:
             ladders=Ladders(budgets, accounts, at_ns, self.raises),
         )
 
+    def changed_since(self, before: Policy) -> frozenset[str]:
+        """The budgets that are others than before, or have other increases."""
+        names = {one.budget for one in set(self.raises) ^ set(before.raises)}
+        names.update(
+            name
+            for name in self.by_name.keys() | before.by_name.keys()
+            if self.by_name.get(name) != before.by_name.get(name)
+        )
+        return frozenset(names)
+
     def has_edge_between(self, since_ns: int, until_ns: int) -> bool:
         """Whether an increase begins or ends in `(since, until]`."""
         return any(

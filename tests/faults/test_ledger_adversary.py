@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from ledger.budgets import Budget, Scope
-from ledger.errors import BudgetExceeded
+from ledger.budgets import EACH, Budget, Scope, Threshold
+from ledger.errors import BudgetExceeded, StoreUnavailable
+from ledger.following import WATCHED_AT_ONCE
+from ledger.principals import Principal
 from ledger.windows import AnyWindow, Window, window_of
 from tests.ledger.entries import NOW_NS, attempt, settlement
-from tests.ledger.opened import PATIENCE_S, audit, opened, rows
+from tests.ledger.opened import PATIENCE_S, abandon, audit, book_of, file_of, opened, rows
 
 HOUR_NS = 3600 * 1_000_000_000
 CAP = 1000
@@ -87,3 +91,72 @@ async def test_of_two_budgets_by_one_name_the_file_counts(tmp_path: Path) -> Non
             await book.hold(attempt("more", 1))
     assert await rows(path, LEASED) == [(CAP, 0, 0)]
     assert (await audit(path)).findings == ()
+
+
+async def test_a_slice_that_is_used_up_leaves_nothing(tmp_path: Path) -> None:
+    """A rate has a slice for each minute and member: used up or returned, no row of it stays, and
+    retention finds its account free."""
+    path = tmp_path / "books.db"
+    async with opened(path, capped(Window.MINUTE)) as book:
+        await book.post(await book.hold(attempt("one", CAP)), settlement(CAP))
+        await book.folded()
+        assert await rows(path, "SELECT * FROM leases") == []
+
+
+async def test_a_journal_that_was_restored_from_a_copy_doubles_nothing(tmp_path: Path) -> None:
+    """A folder of last night knows holds that have ended since: the books know it better, and what
+    is open in neither is charged."""
+    path, journal, copy = tmp_path / "books.db", tmp_path / "books.journal", tmp_path / "copy"
+    book = book_of(await file_of(path), path, capped())
+    ended, open_still = [await book.hold(attempt(*one)) for one in (("ended", 400), ("open", 50))]
+    await asyncio.to_thread(shutil.copytree, journal, copy)
+    await book.post(ended, settlement(300))
+    await book.folded()
+    await abandon(book)
+    await asyncio.to_thread(shutil.rmtree, journal)
+    copy.rename(journal)
+    async with opened(path, capped()):
+        assert await rows(path, LEASED) == [(300 + open_still.attempt.worst_case, 0, 0)]
+    assert (await audit(path)).findings == ()
+
+
+async def test_who_finds_another_in_its_place_admits_nothing_more(tmp_path: Path) -> None:
+    """A journal's folder was copied, and another process folds as this worker: what this one has
+    in its journal can no longer be folded, so it takes nothing on, and says why."""
+    path = tmp_path / "books.db"
+    book = book_of(await file_of(path), path, capped())
+    await asyncio.to_thread(shutil.copytree, tmp_path / "books.journal", tmp_path / "x.journal")
+    other = book_of(await file_of(path), tmp_path / "x.db", capped())
+    await book.post(await book.hold(attempt("one", 1)), settlement(1))
+    with pytest.raises(StoreUnavailable, match="copied"):
+        await book.folded()
+    with pytest.raises(StoreUnavailable, match="copied"):
+        await book.hold(attempt("two", 1))
+    with pytest.raises(StoreUnavailable, match="copied"):
+        await book.ready()
+    await book.close()
+    await other.close()
+    assert any((tmp_path / "books.journal").glob("*/*.log"))  # what it has charged is kept
+
+
+async def test_the_crowd_of_a_template_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """What others have spent is asked of some members at a time, of each in its turn; and a change
+    of one budget returns no slices of another."""
+    told = (Threshold(Decimal("0.8"), cheapest=True),)
+    each = Budget("each", Scope(user=EACH), Window.MONTH, "UTC", CAP, thresholds=told)
+    async with opened(tmp_path / "books.db", each) as book:
+        crowd = [Principal(f"key_{one}", user=f"user {one}") for one in range(WATCHED_AT_ONCE + 1)]
+        for number, who in enumerate(crowd):
+            await book.void(await book.hold(attempt(f"a{number}", 1, who)), "not connected")
+        following = book._following
+        looks = [{one.member for one in following._watched()} for _ in range(2)]
+        assert max(map(len, looks)) <= WATCHED_AT_ONCE
+        assert len(set.union(*looks)) == len(crowd)
+        leased = await rows(tmp_path / "books.db", "SELECT sum(leased) FROM accounts")
+        other = replace(each, name="other", scope=Scope(team="nobody"))
+        await book.run(lambda store: store.policy.add_budget(other, NOW_NS))
+        async with asyncio.timeout(PATIENCE_S):
+            while "other" not in book._policy.by_name:  # noqa: ASYNC110 - seen by the next poll
+                await asyncio.sleep(0.01)
+        await book.run(lambda store: store.policy.version())
+        assert await rows(tmp_path / "books.db", "SELECT sum(leased) FROM accounts") == leased
