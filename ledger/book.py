@@ -183,6 +183,8 @@ class Book:
         return await self._held(slices, lambda: share(least_usd(slices)))
 
     async def _held(self, slices: tuple[Slice, ...], make: Callable[[], Attempt]) -> Hold:
+        if self._folding.displaced is not None:
+            raise self._folding.displaced
         attempt = make()
         amounts = amounts_of(slices, attempt)
         if self._slices.short(slices, amounts):
@@ -394,6 +396,8 @@ class Book:
 
     async def ready(self) -> None:
         """Raises StoreUnavailable while the store cannot be reached, or its keys not followed."""
+        if self._folding.displaced is not None:
+            raise self._folding.displaced
         if self._following.is_over:
             raise StoreUnavailable(
                 "changes of keys and budgets can no longer be read: were they made by a later"

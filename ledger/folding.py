@@ -59,6 +59,8 @@ class Folding:
         self._waiting: list[asyncio.Future[None]] = []
         self.error: Exception | None = None
         """Why the last try failed; None if it did not."""
+        self.displaced: StoreUnavailable | None = None
+        """Why this journal can never be folded any further; None if it can."""
 
     def soon(self) -> None:
         """There is something new in the journal."""
@@ -138,9 +140,17 @@ class Folding:
         if self.error is None:
             log.error("the journal waits, the books cannot be written: %s", error)
         self.error = error
-        if not self._is_over:
+        if isinstance(error, AlreadyFolded):
+            self.displaced = StoreUnavailable(
+                f"another process has folded a journal as this worker: was {self._journal.folder}"
+                " copied, or the database restored? Stop this server, keep its journal, and start"
+                " it with a journal of its own"
+            )
+        elif not self._is_over:
             self._timer = self._loop.call_later(self._again_s, self._begin)
         self._again_s = min(2 * self._again_s, LONGEST_AGAIN_S)
+        if not isinstance(error, StoreUnavailable):
+            error = self.displaced or StoreUnavailable(f"the journal cannot be folded: {error}")
         self._wake(error)
 
     def _wake(self, error: Exception | None) -> None:

@@ -7,11 +7,11 @@ whose thresholds say something.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
 from ledger.budgets import Account, AccountKey
 from ledger.errors import StoreUnavailable
@@ -23,23 +23,25 @@ from ledger.slices import Slices
 from ledger.store import Store
 from ledger.writer import Writer
 
+log = logging.getLogger("hedgerow.ledger")
+
 POLL_S = 0.1
 """How often the store is asked: a change acts within this time and one read."""
 SEEN_EVERY = 20
 """How often, in polls, a worker says that it lives..."""
 WATCH_EVERY = 5
 """...asks what others have spent of budgets with thresholds..."""
+WATCHED_AT_ONCE = 500
+"""...of so many at a time, each in its turn: some ms of the store, however many members draw..."""
 TIDY_EVERY = 50
 """...and returns slices that nobody draws on."""
-WATCHED_S = 5.0
-MOST_WATCHED = 500
-"""What nobody has drawn on for so long is not asked about; nor more than so many at once."""
 FORGET_EVERY_S = 60.0
 """How often Idempotency-Keys are looked through for those that are too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class _News:
+    is_written_off: bool
     policy: Policy | None
     recalled: list[AccountKey]
     standings: list[tuple[Account, Standing]]
@@ -72,6 +74,7 @@ class Following:
         self._policy = policy
         self._on_policy = on_policy
         self._is_outdated = False
+        self._watched_from = 0
         self._following = asyncio.create_task(self._follow())
         self._forgetting = asyncio.create_task(self._forget_claims())
 
@@ -108,38 +111,42 @@ class Following:
                 self._heard(await self._writer.submit(asking))
 
     def _watched(self) -> list[Account]:
-        """Accounts in use of which it matters what others have spent."""
-        since_s = self._monotonic_s() - WATCHED_S
-        watched = (
+        """Accounts of which it matters what others have spent, those whose turn it is."""
+        watched = [
             one.account
             for one in self._slices
-            if one.used_at_s >= since_s
-            and (
-                one.account.is_shadow
-                or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
-            )
-        )
-        return list(islice(watched, MOST_WATCHED))
+            if one.account.is_shadow
+            or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
+        ]
+        if self._watched_from >= len(watched):
+            self._watched_from = 0
+        since, self._watched_from = self._watched_from, self._watched_from + WATCHED_AT_ONCE
+        return watched[since : self._watched_from]
 
     def _asked(self, watched: list[Account], *, is_alive: bool) -> _News:
         """On the writer's thread."""
-        if is_alive:
-            self._store.writers.seen(self._writer_id, self._clock_ns())
+        is_written_off = is_alive and not self._store.writers.seen(
+            self._writer_id, self._clock_ns()
+        )
         policy = None
         if self._is_outdated or self._store.policy.version() != self._policy.version:
             policy = read_policy(self._store, self._rules, self._clock_ns())
         return _News(
+            is_written_off,
             policy,
             self._store.leases.recalled(self._writer_id),
             [(one, self._store.leases.standing(one)) for one in watched],
         )
 
     def _heard(self, news: _News) -> None:
+        if news.is_written_off:
+            log.error("this worker was written off while it lived: its slices are given up")
+            self._grants.give_back(self._slices)  # they have returned: this returns nothing more
         if news.policy is not None:
             changed = news.policy.changed_since(self._policy)
             self._policy, self._is_outdated = news.policy, False
             self._on_policy(news.policy)
-            self._grants.give_back([one for one in self._slices if one.account.budget in changed])
+            self._grants.give_back(one for one in self._slices if one.account.budget in changed)
         self._grants.return_recalled(news.recalled)
         for account, standing in news.standings:
             part = self._slices.get(account.key)
@@ -163,9 +170,16 @@ class Following:
 def read_policy(store: Store, rules: Rules, now_ns: int) -> Policy:
     """Keys and budgets now; those of files come first, in their order."""
     table = store.policy
+    of_files, own = {one.name for one in rules.budgets}, table.budgets()
+    if doubled := [one.name for one in own if one.name in of_files]:
+        log.warning(
+            "budgets %s were made without a file, and stand in policy files now, which count:"
+            " choose other names there for both to act",
+            ", ".join(doubled),
+        )
     return Policy(
         table.version(),
         table.keys(),
-        (*rules.budgets, *table.budgets()),
+        (*rules.budgets, *own),
         (*rules.raises, *table.raises(now_ns)),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ledger.budgets import Account, AccountKey
 from ledger.interned import Interned
 from ledger.money import MAX_NANOS
-from ledger.sql import Dialect, Sql, Value
+from ledger.sql import Dialect, Sql, Value, marks
 
 SHARE = 2
 """A slice is at most this part of what is left, for each writer: it shrinks as the budget does."""
@@ -32,6 +32,15 @@ class Want:
     account: Account
     least: int
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What leaves a lease. held: what of the rest is in holds."""
+
+    account_id: int
+    amount: int
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +150,39 @@ class LeaseTable:
     def give_back(self, writer_id: int, key: AccountKey, amount: int, held: int) -> None:
         """Return what is free of a slice. held: what of the rest is in holds."""
         account_id = self._interned.account(key)
+        back = self.lessen(writer_id, [Take(account_id, amount, held)])[account_id]
         self._sql.execute(
-            "UPDATE accounts SET leased = leased - ? WHERE id = ?", (amount, account_id)
+            "UPDATE accounts SET leased = leased - ? WHERE id = ?", (back, account_id)
         )
         self._sql.execute(
-            "UPDATE leases SET amount = amount - ?, held = ?, is_recalled = 0"
-            " WHERE writer_id = ? AND account_id = ?",
-            (amount, held, writer_id, account_id),
-        )
-        self._sql.execute(
-            "DELETE FROM leases WHERE writer_id = ? AND account_id = ? AND amount = 0",
+            "UPDATE leases SET is_recalled = 0 WHERE writer_id = ? AND account_id = ?",
             (writer_id, account_id),
         )
+
+    def lessen(self, writer_id: int, takes: Sequence[Take]) -> dict[int, int]:
+        """Take something out of leases; how much of it was there, by account: what was written off
+        of a writer that has come back is not there any more, and was returned then."""
+        rows = ", ".join(["(?, ?, ?)"] * len(takes))
+        found = self._sql.execute(
+            "UPDATE leases SET amount = amount - change.column2, held = change.column3"
+            f" FROM (VALUES {rows}) AS change"
+            " WHERE writer_id = ? AND account_id = change.column1 RETURNING account_id, amount",
+            [
+                *(one for take in takes for one in (take.account_id, take.amount, take.held)),
+                writer_id,
+            ],
+        ).fetchall()
+        lefts: dict[int, int] = dict(found)
+        if used_up := [one for one, left in lefts.items() if left <= 0]:
+            # A rate has a lease for each minute, and most are used up.
+            self._sql.execute(
+                f"DELETE FROM leases WHERE writer_id = ? AND account_id IN ({marks(len(used_up))})",
+                (writer_id, *used_up),
+            )
+        return {
+            take.account_id: take.amount + min(0, lefts.get(take.account_id, -take.amount))
+            for take in takes
+        }
 
     def close(self, writer_id: int) -> None:
         """Return whatever a writer still has: it holds nothing, and what it spent is folded."""

@@ -58,7 +58,8 @@ class Policy:
         self._common: list[Budget] = []
         self._of_key: dict[str, list[Budget]] = {}
         for budget in budgets:
-            self.by_name.setdefault(budget.name, budget)
+            if self.by_name.setdefault(budget.name, budget) is not budget:
+                continue  # of two by one name the first counts: they would draw on one account
             key_id = budget.scope.key
             if key_id is None or key_id == EACH:
                 self._common.append(budget)
@@ -110,12 +111,15 @@ class Policy:
             ladders=Ladders(budgets, accounts, at_ns, self.raises),
         )
 
-    def changed_since(self, earlier: Policy) -> set[str]:
-        """The names of budgets that are others than they were, or whose increases are."""
-        mine, theirs = self.by_name, earlier.by_name
-        changed = {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
-        raised = {*self.raises} ^ {*earlier.raises}
-        return changed | {one.budget for one in raised}
+    def changed_since(self, before: Policy) -> frozenset[str]:
+        """The budgets that are others than before, or have other increases."""
+        names = {one.budget for one in set(self.raises) ^ set(before.raises)}
+        names.update(
+            name
+            for name in self.by_name.keys() | before.by_name.keys()
+            if self.by_name.get(name) != before.by_name.get(name)
+        )
+        return frozenset(names)
 
     def has_edge_between(self, since_ns: int, until_ns: int) -> bool:
         """Whether an increase begins or ends in `(since, until]`."""

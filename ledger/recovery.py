@@ -36,7 +36,8 @@ def recover(store: Store, journal: Journal, name: str, now_ns: int) -> tuple[int
             store.writers.move(writer_id, batch.before, batch.after, now_ns)
             store.writers.write(writer_id, batch.ends)
         folder.done(batch)
-    left = folder.left_open()
+    with store.view():  # a folder that was restored from a copy knows less than the books
+        left = [one for one in folder.left_open() if not store.writers.has(one.attempt_id)]
     beyond = Place(max(folder.folded.segment, journal.last_segment) + 1, 0)
     with store.transaction():
         store.writers.move(writer_id, folder.folded, beyond, now_ns)

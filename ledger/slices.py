@@ -83,8 +83,8 @@ class Slice:
         return max(0, self.free + self.room)
 
     def seen(self, standing: Standing) -> None:
-        """How the account stands in the store."""
-        self.room, self.posted = standing.room, standing.posted
+        """How the account stands in the store, which does not know what is uncovered here."""
+        self.room, self.posted = standing.room - self.uncovered, standing.posted
 
     @property
     def may_go_on(self) -> bool:
@@ -253,7 +253,8 @@ class Slices:
             else:
                 part.posted = post.posted
                 if part.account.cap is not None and part.room is not None:
-                    part.room = part.account.cap - post.posted - post.pending - post.leased
+                    taken = post.posted + post.pending + post.leased + part.uncovered
+                    part.room = part.account.cap - taken
             # Its window is over, or providers have billed above holds: others may need it more.
             if part.free and (part.account.resets_at_ns <= now_ns or (part.room or 0) < 0):
                 self.surplus.append(part)

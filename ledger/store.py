@@ -27,7 +27,7 @@ class Store:
         self.sql = sql
         self._interned = Interned(sql)
         self.leases = LeaseTable(sql, self._interned)
-        self.writers = WriterTable(sql, self._interned)
+        self.writers = WriterTable(sql, self._interned, self.leases)
         self.holds = HoldTable(sql, self._interned, self.leases, self.writers)
         self.policy = PolicyTable(sql)
         self.outbox = OutboxTable(sql)

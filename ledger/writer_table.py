@@ -18,6 +18,7 @@ from ledger.errors import LedgerError
 from ledger.interned import Interned
 from ledger.journal import Place
 from ledger.journal_records import Ended, Held
+from ledger.lease_table import LeaseTable, Take
 from ledger.money import Money
 from ledger.rollups import Sums, added, in_steps, quarter_of, upsert
 from ledger.sql import Dialect, Sql, Value, marks
@@ -67,9 +68,10 @@ def _nothing(_: AccountKey) -> int:
 class WriterTable:
     """The writers of a database. Within its transactions."""
 
-    def __init__(self, sql: Sql, interned: Interned) -> None:
+    def __init__(self, sql: Sql, interned: Interned, leases: LeaseTable) -> None:
         self._sql = sql
         self._interned = interned
+        self._leases = leases
         self._watch: Callable[[list[Posted]], None] | None = None
 
     def watch(self, call: Callable[[list[Posted]], None]) -> None:
@@ -91,9 +93,16 @@ class WriterTable:
             raise AssertionError(f"writer {name} was opened, and is not there")
         return int(row[0]), Place(row[1], row[2])
 
-    def seen(self, writer_id: int, now_ns: int) -> None:
-        """Say that a writer is alive."""
-        self._sql.execute("UPDATE writers SET seen_at_ns = ? WHERE id = ?", (now_ns, writer_id))
+    def seen(self, writer_id: int, now_ns: int) -> bool:
+        """Say that a writer is alive. False if it was written off meanwhile: it is open again."""
+        was_open = self._sql.execute(
+            "UPDATE writers SET seen_at_ns = ? WHERE id = ? AND is_open = 1", (now_ns, writer_id)
+        ).rowcount
+        if not was_open:
+            self._sql.execute(
+                "UPDATE writers SET is_open = 1, seen_at_ns = ? WHERE id = ?", (now_ns, writer_id)
+            )
+        return bool(was_open)
 
     def close(self, writer_id: int, now_ns: int) -> None:
         """It stops: its journal is folded, and its leases are returned."""
@@ -113,6 +122,11 @@ class WriterTable:
                 "SELECT segment, position FROM writers WHERE id = ?", (writer_id,)
             ).fetchone()
             raise AlreadyFolded(Place(row[0], row[1]) if row else before)
+
+    def has(self, attempt_id: str) -> bool:
+        """Whether an attempt has ended, as far as entries are kept."""
+        found = self._sql.execute("SELECT 1 FROM entries WHERE attempt_id = ?", (attempt_id,))
+        return found.fetchone() is not None
 
     def write(
         self,
@@ -231,30 +245,15 @@ class WriterTable:
                 f"SELECT id FROM accounts WHERE id IN ({marks(len(keys))}) ORDER BY id FOR UPDATE",
                 [ids[key] for key in keys],
             )
-        rows = ", ".join(["(?, ?, ?)"] * len(keys))
-        leased = self._sql.execute(
-            "UPDATE leases SET amount = amount - change.column2, held = change.column3"
-            f" FROM (VALUES {rows}) AS change"
-            " WHERE writer_id = ? AND account_id = change.column1 RETURNING account_id",
-            [
-                *(one for key in keys for one in (ids[key], changes[key].covered, held_now(key))),
-                writer_id,
-            ],
+        covered = self._leases.lessen(
+            writer_id, [Take(ids[key], changes[key].covered, held_now(key)) for key in keys]
         )
-        has_lease = {row[0] for row in leased.fetchall()}
+        rows = ", ".join(["(?, ?, ?)"] * len(keys))
         balances = self._sql.execute(
             "UPDATE accounts SET posted = posted + change.column2, leased = leased - change.column3"
             f" FROM (VALUES {rows}) AS change WHERE id = change.column1"
             " RETURNING id, posted, pending, leased",
-            [
-                one
-                for key in keys
-                # A lease that was written off covers nothing any more.
-                for one in (
-                    *(ids[key], changes[key].spent),
-                    changes[key].covered if ids[key] in has_lease else 0,
-                )
-            ],
+            [one for key in keys for one in (ids[key], changes[key].spent, covered[ids[key]])],
         )
         now = {row[0]: row[1:] for row in balances.fetchall()}
         if len(now) != len(keys):
