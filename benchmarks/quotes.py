@@ -53,6 +53,14 @@ class Quote:
             return card
         return listed
 
+    def listed(self, usage: TokenUsage) -> Money:
+        """What it costs at the public prices; at our own where they ask for a count that ours do
+        not, and nobody made. Raises UsageUnknown if ours do."""
+        try:
+            return self.list_card(usage.prompt or 0).charge(usage)
+        except UsageUnknown:
+            return self.card(usage.prompt or 0).charge(usage)
+
     def in_batches(self) -> Quote | None:
         """The same offer through its provider's batch API, as a quote; None where it has none."""
         if self.batch_rates is None:

@@ -130,7 +130,7 @@ class Trial:
             billed=effective,
             effective=effective,
             contracted=effective,
-            list=quote.list_card(prompt).charge(usage),
+            list=quote.listed(usage),
             first_offer=None if first is None else first.would_cost(usage),
             cheapest=min(cost for one in eligible if (cost := one.would_cost(usage)) is not None),
         )

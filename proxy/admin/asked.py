@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UnsetType
 
+from ledger.budgets import EACH
 from ledger.errors import NotAWindow, NotMoney
 from ledger.money import MAX_NANOS, Money, usd
 from ledger.windows import AnyWindow, window_of
@@ -122,7 +123,9 @@ def given_or(given: T | UnsetType, before: T) -> T:
 
 
 def label(text: str, param: str) -> str:
-    """Text that can stand in a table, in a message and in the books."""
+    """Text that can stand in a table, in a message and in the books, as one's own name."""
+    if text == EACH:
+        raise invalid(f"{param} is {EACH}, which stands for each of them: write a name", param)
     if not text or text != text.strip() or not text.isprintable() or len(text) > LABEL_LIMIT:
         raise invalid(
             f"{param} is empty, longer than {LABEL_LIMIT}, or has control characters, or spaces"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from ledger.budgets import EACH, Budget, Mode, Scope, Threshold, Throttle
+from ledger.directives import THROTTLE_AT
 from ledger.limits import KINDS, is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
@@ -69,12 +70,17 @@ def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
     name = label(given.name, "name")
     if is_reserved(name):
         raise invalid(f"names that begin with {', '.join(KINDS)} are those of limits", "name")
+    if THROTTLE_AT in name:
+        raise invalid(f"names with `{THROTTLE_AT.strip()}` in them are those of throttles", "name")
     measure, cap = _cap(given)
     if measure is Measure.PARALLEL and given.window not in (None, Window.LIFETIME):
         raise invalid("what is under way at once has no window: leave it out", "window")
     if measure is not Measure.PARALLEL and given.window is None:
         raise invalid("window is missing: write `month`, or another", "window")
     _check_zone(given.timezone)
+    thresholds = tuple(_threshold(one, f"at[{place}]", desk) for place, one in enumerate(given.at))
+    if len({one.part for one in thresholds}) < len(thresholds):
+        raise invalid("each part of the cap stands once: write all that happens then at it", "at")
     return Budget(
         name,
         _scope(given.scope),
@@ -82,7 +88,7 @@ def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
         given.timezone,
         cap,
         measure,
-        tuple(_threshold(one, f"at[{place}]", desk) for place, one in enumerate(given.at)),
+        thresholds,
         Mode(given.mode),
         given.on_ledger_error,
     )

@@ -126,6 +126,9 @@ def test_an_operator_s_price_is_compared_with_the_public_one() -> None:
     assert replace(own, rates=by_image).list_card(100) == by_image
     assert replace(own, list_rates=by_image).list_card(100) == card("1")
     assert replace(TIERED, list_rates=card("1")).list_card(300) == card("2")
+    with_tokens = RateCard.of(Decimal(5), Decimal(5), unit=Decimal("0.09"), per=Unit.IMAGE)
+    uncounted = TokenUsage(None, None, units=1)
+    assert replace(own, rates=by_image, list_rates=with_tokens).listed(uncounted) == 40_000_000
 
 
 def test_offers_of_one_model_are_told_apart() -> None:
