@@ -6,7 +6,6 @@ import re
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -15,7 +14,7 @@ from ledger.limits import KINDS, is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.windows import Window
-from proxy.admin.asked import invalid, label, labels, money_of, window_named
+from proxy.admin.asked import invalid, label, labels, money_of, window_named, zone_named
 from proxy.admin.desk import AdminDesk
 from proxy.admin.limits_body import Amount
 
@@ -74,7 +73,7 @@ def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
         raise invalid("what is under way at once has no window: leave it out", "window")
     if measure is not Measure.PARALLEL and given.window is None:
         raise invalid("window is missing: write `month`, or another", "window")
-    _check_zone(given.timezone)
+    zone_named(given.timezone, "timezone")
     return Budget(
         name,
         _scope(given.scope),
@@ -86,14 +85,6 @@ def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
         Mode(given.mode),
         given.on_ledger_error,
     )
-
-
-def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # of names that are no files, or folders
-        why = f"there is no time zone {name[:80]!r}: write one as in Europe/Berlin"
-        raise invalid(why, "timezone") from None
 
 
 def _cap(given: BudgetBody) -> tuple[Measure, int]:
