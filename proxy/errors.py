@@ -48,6 +48,9 @@ log = logging.getLogger("hedgerow")
 log.addHandler(logging.NullHandler())  # `serve` says where it goes; elsewhere it is nobody's
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
+BOOKS_BACK_S = 2.0
+"""How long a client is asked to wait for books that cannot be written."""
+
 
 @dataclass(eq=False)
 class ProxyError(Exception):
@@ -252,7 +255,10 @@ def as_answer(error: Exception, request_id: str) -> ProxyError:
         return error
     if isinstance(error, LedgerError):
         log.error("%s: %s", request_id, error)
-        return LedgerUnavailable("the books cannot be written now, so nothing may be spent")
+        return LedgerUnavailable(
+            "the books cannot be written now, so nothing may be spent: try again in a few seconds",
+            retry_after_s=BOOKS_BACK_S,
+        )
     log.error("%s failed by a fault of ours", request_id, exc_info=error)
     return Internal(f"a fault in Hedgerow; its log names it by {request_id}")
 

@@ -110,6 +110,11 @@ def migrate(path: Path, to: int | None, as_json: bool) -> None:
         click.echo(f"dropped: {one}")
     newest = "" if to == NEWEST else f"; the newest is {NEWEST}"
     click.echo(f"version {to}{newest}" if before == to else f"version {before} → {to}{newest}")
+    if to != NEWEST:
+        click.echo(
+            "every command of this Hedgerow brings them up again: go on with the earlier one",
+            err=True,
+        )
 
 
 @ledger.command()
