@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from aiohttp import web
 from msgspec import UnsetType
 
 from ledger.errors import NotAWindow, NotMoney
 from ledger.money import MAX_NANOS, Money, usd
 from ledger.windows import AnyWindow, window_of
+from proxy.admin.hints import decoded
 from proxy.errors import Invalid, TooSlow
 from proxy.wires import body as bodies
 
@@ -86,7 +86,7 @@ class Asked:
 
     def body(self, kind: type[T], what: str) -> T:
         """Raises Invalid, naming the field that does not fit, or is not known."""
-        return bodies.read(msgspec.json.Decoder(kind).decode, self.content or b"{}", what)
+        return decoded(kind, self.content or b"{}", what)
 
 
 Story: TypeAlias = Callable[[Asked], Awaitable[Told]]
