@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _NANOS_PER_S = 1_000_000_000
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _PLAIN = re.compile(r"[0-9]{1,10}(\.[0-9]{1,10})?")
 
 
@@ -78,7 +79,8 @@ class _Labels(click.ParamType[tuple[str, ...]]):
 
 
 class _LocalMoment(click.ParamType[datetime]):
-    """A day or a second, in whatever zone the command counts in: `nanos` tells it."""
+    """A day, a month's first or a second, in whatever zone the command counts in: `nanos` tells
+    it."""
 
     name = "date"
 
@@ -87,10 +89,15 @@ class _LocalMoment(click.ParamType[datetime]):
     ) -> datetime:
         if isinstance(value, datetime):
             return value
+        text = str(value)
         try:
-            at = datetime.fromisoformat(str(value))
+            at = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
         except ValueError:
-            self.fail(f"{value!r} is no date: write 2027-01-31 or 2027-01-31T18:00:00", param, ctx)
+            self.fail(
+                f"{value!r} is no date: write 2027-01-31, 2027-01 or 2027-01-31T18:00:00",
+                param,
+                ctx,
+            )
         if not 0 <= nanos(at, UTC) <= MAX_NANOS:
             self.fail(f"{value} is outside 1970 to 2262, which the books can hold", param, ctx)
         return at

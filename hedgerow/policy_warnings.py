@@ -55,8 +55,15 @@ def policy_warnings(config: Config, now: datetime) -> Iterator[ConfigError]:
 def _lenient(one: _Written) -> Iterator[ConfigError]:
     """Budgets that refuse nothing."""
     if one.budget.mode is Mode.SHADOW:
-        message = "refuses nothing: what would be refused is let through, and told"
-        yield one.warning(("mode",), message, "write mode: enforce when its cap is right")
+        message, hint = (
+            "refuses nothing: what would be refused is let through",
+            "write mode: enforce",
+        )
+        if any(step.notify for step in one.at):
+            yield one.warning(("mode",), f"{message}, and told", f"{hint} when its cap is right")
+        else:
+            hint = "name channels, as in at: [{spent: 80%, notify: […]}], or " + hint
+            yield one.warning(("mode",), f"{message}, and nobody is told", hint)
     elif one.budget.most is None:
         at = next(at for at, step in enumerate(one.at) if step.then == "allow")
         acts = any(step.route or step.only_models or step.throttle for step in one.at)

@@ -34,6 +34,13 @@ json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout."
 )
 
+limits_option: Callable[[F], F] = click.option(
+    "--limits",
+    "has_limits",
+    is_flag=True,
+    help="Those of keys, teams, users, organisations and tags, too.",
+)
+
 
 def print_json(value: object) -> None:
     """One object on one line; Decimals are numbers with all their digits."""
@@ -58,11 +65,18 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def dollars(money: Money) -> str:
     """Enough digits to be of use: cents from 100 dollars on and for whole cents; else six."""
     is_plain = money % _CENT == 0 or abs(money) >= 100 * NANOS_PER_USD
-    return f"${usd_text(money, 2 if is_plain else 6)}"
+    text = usd_text(Money(abs(money)), 2 if is_plain else 6)
+    return f"-${text}" if money < 0 else f"${text}"
 
 
 def moment(at_ns: int) -> str:
+    """A time for people."""
     return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def iso(at_ns: int) -> str:
+    """A time for programs: ISO 8601 in UTC."""
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _is_number(cell: object) -> bool:

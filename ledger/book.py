@@ -52,6 +52,10 @@ log = logging.getLogger("hedgerow.ledger")
 ENDS_AT_ONCE = 64
 """How many ends of a batch go into one turn of the writer."""
 NOTICES_REMEMBERED = 10_000
+UNKNOWN_KEY = (
+    "unknown API key: ask your platform team for one (`hedgerow key create`); the admin key makes"
+    " no requests"
+)
 CLOSE_S = 5.0
 """How long what is left of the journal may take at the end; the next start folds the rest."""
 
@@ -128,7 +132,7 @@ class Book:
         """The owner of a key. Raises KeyRefused."""
         record = self._policy.keys.get(hash_of(key))
         if record is None:
-            raise KeyRefused("unknown API key: create one with `hedgerow key create`")
+            raise KeyRefused(UNKNOWN_KEY)
         record.check(self._times.now_ns())
         return record.principal
 
@@ -137,7 +141,7 @@ class Book:
         lines of a batch. Raises KeyRefused."""
         record = self._policy.key(key_id)
         if record is None:
-            raise KeyRefused("unknown API key: create one with `hedgerow key create`")
+            raise KeyRefused(UNKNOWN_KEY)
         record.check(self._times.now_ns())
         return record.principal
 

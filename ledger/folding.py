@@ -124,6 +124,8 @@ class Folding:
         if isinstance(error, Exception):
             self._failed(error)
             return
+        if self.error is not None:
+            log.info("the books can be written again")
         self._is_folding, self.error, self._again_s = False, None, FOLD_AGAIN_S
         folded = made.result()
         if folded is not None:

@@ -92,6 +92,7 @@ class Leader:
         self._try_every_s = try_every_s
         self._rest_s = rest_s
         self._is_leader = False
+        self._said: str | None = None
         self._has_tried = asyncio.Event()
         self._over = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -118,7 +119,7 @@ class Leader:
         """All in one task: a context is left where it was entered."""
         while not self._over.is_set():
             pause_s = self._try_every_s
-            if await _so(self._lock.try_take):
+            if await self._so(self._lock.try_take):
                 try:
                     await self._lead()
                 except Exception as error:  # an edge: nobody else hears of it
@@ -126,7 +127,7 @@ class Leader:
                     pause_s = self._rest_s
                 finally:
                     self._is_leader = False
-                    await _so(self._lock.release)
+                    await self._so(self._lock.release)
             self._has_tried.set()
             await self._pause(pause_s)
 
@@ -138,9 +139,24 @@ class Leader:
             self._has_tried.set()
             while not self._over.is_set():
                 await self._pause(self._try_every_s)
-                if not await _so(self._lock.is_held):
+                if not await self._so(self._lock.is_held):
                     log.warning("the leader's lock was lost: another worker may lead now")
                     return
+
+    async def _so(self, ask: Callable[[], bool] | Callable[[], None]) -> bool:
+        """What the lock says; if it cannot say anything, no. That is logged once, while it lasts in
+        the same words."""
+        try:
+            answer = bool(await asyncio.to_thread(ask))
+        except StoreUnavailable as error:
+            if self._said != (said := str(error)):
+                log.warning("who leads is not known now: %s", said)
+            self._said = said
+            return False
+        if self._said is not None and ask != self._lock.release:  # it need not ask anybody
+            log.info("who leads is known again")
+            self._said = None
+        return answer
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -163,12 +179,3 @@ async def leading(
         yield leader
     finally:
         await leader.end()
-
-
-async def _so(ask: Callable[[], bool] | Callable[[], None]) -> bool:
-    """What the lock says; if it cannot say anything, no."""
-    try:
-        return bool(await asyncio.to_thread(ask))
-    except StoreUnavailable as error:
-        log.warning("who leads is not known now: %s", error)
-        return False

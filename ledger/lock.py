@@ -32,6 +32,7 @@ def sole_server(books: Path) -> Iterator[int]:
         except BlockingIOError:
             raise StoreInUse(
                 f"another `hedgerow serve` has the books at {books} open: stop it first,"
-                " or name another file in ledger.url"
+                " or name other books in ledger.url (or, on PostgreSQL, another folder of this"
+                " host's in ledger.journal)"
             ) from None
         yield file.fileno()

@@ -76,6 +76,14 @@ class Spend:
     until_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What was spent in one day, week or month, named by its first day, or as in 2027-01."""
+
+    name: str
+    rows: tuple[SpendRow, ...]
+
+
 def spend(
     sql: Sql,
     by: Dimension,
@@ -87,23 +95,59 @@ def spend(
 
     zone: where days begin.
     """
+    with sql.view():
+        return _spend(sql, by, since_ns, until_ns, zone, kept(sql))
+
+
+def spend_per(
+    sql: Sql,
+    by: Dimension,
+    per: Window,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    zone: ZoneInfo = _UTC,
+) -> tuple[tuple[Period, ...], Spend]:
+    """The same for each window of a day or longer in which something was charged, and in all."""
     first, last = since_ns or 0, MAX_NANOS if until_ns is None else until_ns
     with sql.view():
         left = kept(sql)
-        counted = plan(first, last, left)
-        if by is Dimension.DAY:
-            rows = list(_by_day(sql, first, last, zone, left))
-        else:
-            rows = _by_name(sql, by, first, last, left)
-        total = _row((None, *_sums(sql, first, last, left))) if by is Dimension.TAG else _sum(rows)
-    # As text, whatever the order of the database's locale.
-    rows.sort(key=lambda row: (-row.cost, row.name is not None, row.name or ""))
+        periods = [
+            Period(
+                at.strftime("%Y-%m") if per is Window.MONTH else at.date().isoformat(),
+                tuple(_sorted(_by_name(sql, by, begin_ns, end_ns, left))),
+            )
+            for at, begin_ns, end_ns in _spans(sql, per, first, last, zone)
+        ]
+        whole = _spend(sql, by, since_ns, until_ns, zone, left)
+    return tuple(one for one in periods if one.rows), whole
+
+
+def _spend(
+    sql: Sql,
+    by: Dimension,
+    since_ns: int | None,
+    until_ns: int | None,
+    zone: ZoneInfo,
+    left: Kept,
+) -> Spend:
+    first, last = since_ns or 0, MAX_NANOS if until_ns is None else until_ns
+    counted = plan(first, last, left)
+    if by is Dimension.DAY:
+        rows = list(_by_day(sql, first, last, zone, left))
+    else:
+        rows = _by_name(sql, by, first, last, left)
+    total = _row((None, *_sums(sql, first, last, left))) if by is Dimension.TAG else _sum(rows)
     return Spend(
-        tuple(rows),
+        tuple(_sorted(rows)),
         total,
         None if since_ns is None else counted.since_ns,
         None if until_ns is None else counted.until_ns,
     )
+
+
+def _sorted(rows: Iterable[SpendRow]) -> list[SpendRow]:
+    """As text, whatever the order of the database's locale."""
+    return sorted(rows, key=lambda row: (-row.cost, row.name is not None, row.name or ""))
 
 
 _SUMMED = (
@@ -128,19 +172,26 @@ def _by_name(sql: Sql, by: Dimension, since_ns: int, until_ns: int, left: Kept) 
 def _by_day(
     sql: Sql, since_ns: int, until_ns: int, zone: ZoneInfo, left: Kept
 ) -> Iterator[SpendRow]:
-    """Each day in the zone is a span of its own; those without a charge have no row."""
+    """Those without a charge have no row."""
+    for at, begin_ns, end_ns in _spans(sql, Window.DAY, since_ns, until_ns, zone):
+        sums = _sums(sql, begin_ns, end_ns, left)
+        if sums[0]:
+            yield _row((at.date().isoformat(), *sums))
+
+
+def _spans(
+    sql: Sql, window: Window, since_ns: int, until_ns: int, zone: ZoneInfo
+) -> Iterator[tuple[datetime, int, int]]:
+    """Each window in the zone since the first charge: its start there, and the part that counts."""
     range_of_days = "SELECT min(start_ns), max(start_ns) FROM rollups WHERE step_s = ?"
     oldest_ns, newest_ns = sql.execute(range_of_days, (DAY_S,)).fetchone() or (None, None)
     if oldest_ns is None:
         return
     since_ns, until_ns = max(since_ns, oldest_ns), min(until_ns, newest_ns + DAY_NS)
     while since_ns < until_ns:
-        at = datetime.fromtimestamp(since_ns // NANOS_PER_S, UTC)
-        end = span_of(Window.DAY, zone, at).end
-        end_ns = until_ns if end is None else int(end.timestamp()) * NANOS_PER_S
-        sums = _sums(sql, since_ns, min(end_ns, until_ns), left)
-        if sums[0]:
-            yield _row((at.astimezone(zone).date().isoformat(), *sums))
+        span = span_of(window, zone, datetime.fromtimestamp(since_ns // NANOS_PER_S, UTC))
+        end_ns = until_ns if span.end is None else int(span.end.timestamp()) * NANOS_PER_S
+        yield span.start.astimezone(zone), since_ns, min(end_ns, until_ns)
         since_ns = end_ns
 
 

@@ -31,7 +31,7 @@ def owner_of_key(headers: Mapping[str, str], house: House) -> Principal:
     if not key:
         raise NotAuthenticated(
             "no API key: send the header `Authorization: Bearer sk-hedge-…`"
-            " (create a key with `hedgerow key create`)"
+            " (your platform team has them: `hedgerow key create`)"
         )
     try:
         return house.book.principal(key)

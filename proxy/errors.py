@@ -40,6 +40,7 @@ from typing import ClassVar
 import msgspec
 
 from ledger.errors import BudgetExceeded, LedgerError
+from ledger.limits import is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd, usd_text
 from proxy.exchange import Headers
@@ -47,6 +48,9 @@ from proxy.exchange import Headers
 log = logging.getLogger("hedgerow")
 log.addHandler(logging.NullHandler())  # `serve` says where it goes; elsewhere it is nobody's
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+
+BOOKS_BACK_S = 2.0
+"""How long a client is asked to wait for books that cannot be written."""
 
 
 @dataclass(eq=False)
@@ -252,7 +256,10 @@ def as_answer(error: Exception, request_id: str) -> ProxyError:
         return error
     if isinstance(error, LedgerError):
         log.error("%s: %s", request_id, error)
-        return LedgerUnavailable("the books cannot be written now, so nothing may be spent")
+        return LedgerUnavailable(
+            "the books cannot be written now, so nothing may be spent: try again in a few seconds",
+            retry_after_s=BOOKS_BACK_S,
+        )
     log.error("%s failed by a fault of ours", request_id, exc_info=error)
     return Internal(f"a fault in Hedgerow; its log names it by {request_id}")
 
@@ -318,9 +325,12 @@ def _over_limit(
     ]
     if wait_s is not None:
         limits.append((f"x-ratelimit-reset-{refused.measure}", f"{max(0.0, wait_s):.0f}s"))
+    if never := refused.needed > refused.cap:
+        limits.append(("x-should-retry", "false"))
     return OverLimit(
         f"{_which(refused, key_name)} ({refused.scope}) has {left} {unit} left of {refused.cap};"
-        f" this request may need {refused.needed};{fits} {_when(refused)}",
+        f" this request may need {refused.needed}{', more than it ever lets through' * never};"
+        f"{fits} {_when(refused)}",
         param="max_tokens" if affordable_max_tokens > 0 and fits else None,
         retry_after_s=None if wait_s is None else max(1.0, wait_s),
         affordable_max_tokens=affordable_max_tokens,
@@ -330,8 +340,10 @@ def _over_limit(
 
 
 def _which(refused: BudgetExceeded, key_name: str | None) -> str:
-    if not refused.budget.startswith("key "):  # as no budget of a file is called
+    if not is_reserved(refused.budget):
         return f"budget {refused.budget}"
+    if not refused.budget.startswith("key "):
+        return f"the own limit of {refused.budget.rpartition(' ')[0]}"
     return "this key's own limit" if key_name is None else f"the own limit of key {key_name}"
 
 

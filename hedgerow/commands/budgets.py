@@ -1,4 +1,4 @@
-"""`hedgerow budget list|add|remove|raise`: budgets that are kept in the books, and increases."""
+"""`hedgerow budget list|add|remove|raise|lower`: budgets kept in the books, and increases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from hedgerow.arguments import COUNT, LABEL, MOMENT, USD, WINDOW, ZONE
 from hedgerow.books import books
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
-from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
+from hedgerow.printing import (
+    config_option,
+    dollars,
+    iso,
+    json_option,
+    limits_option,
+    moment,
+    print_json,
+    table,
+)
 from ledger.budgets import DIMENSIONS, Budget, Mode, Raise, Scope
 from ledger.ids import new_id
 from ledger.limits import KINDS, is_reserved
@@ -26,18 +35,26 @@ from ledger.windows import AnyWindow, Window
 
 @click.command("list")
 @config_option
+@limits_option
 @json_option
-def list_budgets(path: Path, as_json: bool) -> None:
+def list_budgets(path: Path, has_limits: bool, as_json: bool) -> None:
     """The budgets that there are, of files and of the books, and increases that are not over."""
     config, now_ns = load_config(path, os.environ), time.time_ns()
+    of_files = [one for one in config.raises if one.until_ns > now_ns]
     with books(config, create=False) as store:
-        own, raises = store.policy.budgets(), store.policy.raises(now_ns)
+        own = store.policy.budgets() if has_limits else store.policy.named_budgets()
+        raises = [(one, "file") for one in of_files]
+        raises += [(one, "books") for one in store.policy.raises(now_ns)]
+        measures = {one.name: one.measure for one in (*_of_files(config), *store.policy.budgets())}
     found = [(one, "file") for one in _of_files(config)] + [(one, "books") for one in own]
     if as_json:
         print_json(
             {
                 "budgets": [_described(one) | {"kept_in": place} for one, place in found],
-                "increases": [_raised(one) for one in raises],
+                "increases": [
+                    _raised(one, measures.get(one.budget)) | {"kept_in": place}
+                    for one, place in raises
+                ],
             }
         )
         return
@@ -52,6 +69,27 @@ def list_budgets(path: Path, as_json: bool) -> None:
                 for one, place in found
             ],
         )
+    )
+    if raises:
+        click.echo()
+        click.echo(_raises_table(raises, measures))
+
+
+def _raises_table(raises: list[tuple[Raise, str]], measures: dict[str, Measure]) -> str:
+    return table(
+        ("increase", "of", "member", "by", "from", "until", "id"),
+        [
+            (
+                one.name,
+                one.budget,
+                one.member or "each",
+                amount_text(one.amount, measures.get(one.budget)),
+                moment(one.since_ns),
+                moment(one.until_ns),
+                "(of a file)" if place == "file" else one.id,
+            )
+            for one, place in raises
+        ],
     )
 
 
@@ -176,9 +214,24 @@ def raise_(
         one = Raise(raise_id, budget, member, amount, at_ns, until, name)
         store.policy.add_raise(one)
     if as_json:
-        print_json(_raised(one))
+        print_json(_raised(one, found.measure) | {"kept_in": "books"})
     else:
         click.echo(f"raised {budget} until {moment(until)} ({raise_id})", err=True)
+
+
+@click.command()
+@config_option
+@click.argument("increase_id")
+def lower(path: Path, increase_id: str) -> None:
+    """End an increase at once; `budget list` tells its id."""
+    config = load_config(path, os.environ)
+    with books(config, create=False) as store, store.transaction():
+        if not store.policy.end_raise(increase_id, time.time_ns()):
+            raise NotFound(
+                f"there is no increase {increase_id} in the books that is not over:"
+                " `hedgerow budget list` shows those; one of a policy file ends there"
+            )
+    click.echo(f"ended {increase_id}", err=True)
 
 
 def _named(config: Config, store: Store, name: str) -> Budget:
@@ -209,9 +262,14 @@ def _scope(written: tuple[str, ...]) -> Scope:
 
 
 def _cap(one: Budget) -> str:
-    if one.measure is Measure.USD:
-        return dollars(Money(one.cap))
-    return f"{one.cap:,} {one.measure}"
+    return amount_text(one.cap, one.measure)
+
+
+def amount_text(amount: int, measure: Measure | None) -> str:
+    """An amount of what a budget counts, for people. None: of a budget that is gone."""
+    if measure is Measure.USD:
+        return dollars(Money(amount))
+    return f"{amount:,}" if measure is None else f"{amount:,} {measure}"
 
 
 def _described(one: Budget) -> dict[str, object]:
@@ -225,14 +283,15 @@ def _described(one: Budget) -> dict[str, object]:
     }
 
 
-def _raised(one: Raise) -> dict[str, object]:
-    """amount: in its budget's unit, USD in nanos."""
+def _raised(one: Raise, measure: Measure | None) -> dict[str, object]:
+    """With the names of the admin API."""
+    is_usd = measure is Measure.USD
     return {
         "id": one.id,
         "budget": one.budget,
         "member": one.member,
-        "amount": one.amount,
-        "since": moment(one.since_ns),
-        "until": moment(one.until_ns),
+        "by_usd" if is_usd else "by": as_usd(Money(one.amount)) if is_usd else one.amount,
+        "since": iso(one.since_ns),
+        "until": iso(one.until_ns),
         "name": one.name,
     }

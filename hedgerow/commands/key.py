@@ -28,7 +28,7 @@ from hedgerow.arguments import (
 from hedgerow.books import books
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
-from hedgerow.printing import config_option, json_option, moment, print_json, table
+from hedgerow.printing import config_option, iso, json_option, moment, print_json, table
 from ledger.budgets import Budget
 from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
 from ledger.limits import KEY, Limits, Whose, budgets_for, limits_in, with_limits
@@ -177,7 +177,7 @@ def rotate(path: Path, key_id: str, grace: int, as_json: bool) -> None:
         live_key(store.policy, key_id, at_ns)
         store.policy.rotate_key(key_id, hash_of(secret), label_of(secret), until_ns)
     if as_json:
-        print_json({"key": secret, "id": key_id, "earlier_until": moment(until_ns)})
+        print_json({"key": secret, "id": key_id, "earlier_until": iso(until_ns)})
         return
     click.echo(secret)
     until = f"until {moment(until_ns)}" if grace else "no more"
@@ -307,9 +307,9 @@ def _described(one: KeyRecord, budgets: tuple[Budget, ...]) -> dict[str, object]
         "tags": list(who.tags),
         "models": None if who.models is None else sorted(who.models),
         "blocked": one.blocked,
-        "created_at": moment(one.created_at_ns),
-        "expires_at": None if one.expires_at_ns is None else moment(one.expires_at_ns),
-        "revoked_at": None if one.revoked_at_ns is None else moment(one.revoked_at_ns),
+        "created_at": iso(one.created_at_ns),
+        "expires_at": None if one.expires_at_ns is None else iso(one.expires_at_ns),
+        "revoked_at": None if one.revoked_at_ns is None else iso(one.revoked_at_ns),
         "limits": {
             "budget_usd": None if limits.usd is None else as_usd(limits.usd),
             "window": None if limits.usd is None else str(limits.window),

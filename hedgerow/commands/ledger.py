@@ -15,7 +15,7 @@ from hedgerow.books import books, resting
 from hedgerow.commands.ledger_files import export, reconcile
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
-from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
+from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json, table
 from ledger.audit import Audit
 from ledger.audit import verify as audit
 from ledger.migrations.history import NEWEST
@@ -110,6 +110,11 @@ def migrate(path: Path, to: int | None, as_json: bool) -> None:
         click.echo(f"dropped: {one}")
     newest = "" if to == NEWEST else f"; the newest is {NEWEST}"
     click.echo(f"version {to}{newest}" if before == to else f"version {before} → {to}{newest}")
+    if to != NEWEST:
+        click.echo(
+            "every command of this Hedgerow brings them up again: go on with the earlier one",
+            err=True,
+        )
 
 
 @ledger.command()
@@ -126,7 +131,7 @@ def writers(path: Path, as_json: bool) -> None:
     rows = [
         (
             one.name,
-            "serves" if one.is_alive(now_ns) else "lost" if one.leases else "stopped",
+            _state(one, now_ns),
             moment(one.seen_at_ns),
             f"{one.entries:,}",
             f"{one.leases:,}",
@@ -163,12 +168,17 @@ def write_off(path: Path, writer: str, who: str) -> None:
 def _described(one: WriterState, now_ns: int) -> dict[str, object]:
     return {
         "writer": one.name,
-        "alive": one.is_alive(now_ns),
-        "seen_at": moment(one.seen_at_ns),
+        "state": _state(one, now_ns),
+        "seen_at": iso(one.seen_at_ns),
         "entries": one.entries,
         "slices": one.leases,
         "largest_slice_usd": as_usd(one.leased),
     }
+
+
+def _state(one: WriterState, now_ns: int) -> str:
+    """Lost is one that has slices, and was not seen for a while."""
+    return "serves" if one.is_alive(now_ns) else "lost" if one.leases else "stopped"
 
 
 def audit_line(found: Audit) -> str:

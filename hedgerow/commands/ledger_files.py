@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 
-from hedgerow.arguments import MOMENT, PERCENT, RATE, USD_FROM_ZERO, ZONE
+from hedgerow.arguments import LOCAL_MOMENT, PERCENT, RATE, USD_FROM_ZERO, ZONE, nanos
 from hedgerow.books import books
 from hedgerow.commands.reconciled import reconciled_json, reconciled_lines, watched
 from hedgerow.config import Config, load_config
@@ -40,8 +41,18 @@ from ledger.reconcile import reconcile as compare
     type=click.Choice([one.value for one in FocusVersion]),
     help="Of FOCUS.  [default: 1.2]",
 )
-@click.option("--from", "since", type=MOMENT, help="From this day on (UTC), as in 2027-01-31.")
-@click.option("--to", "until", type=MOMENT, help="Before this day (UTC).")
+@click.option(
+    "--from", "since", type=LOCAL_MOMENT, help="From this day on, as in 2027-01-31 or 2027-01."
+)
+@click.option("--to", "until", type=LOCAL_MOMENT, help="Before this day.")
+@click.option(
+    "--timezone",
+    "zone",
+    type=ZONE,
+    default="UTC",
+    show_default=True,
+    help="Where the days of --from and --to begin; times in the file are UTC.",
+)
 @click.option(
     "-o",
     "--output",
@@ -56,8 +67,9 @@ def export(
     path: Path,
     form: str,
     version: str | None,
-    since: int | None,
-    until: int | None,
+    since: datetime | None,
+    until: datetime | None,
+    zone: ZoneInfo,
     file: Path,
     as_json: bool,
 ) -> None:
@@ -65,12 +77,17 @@ def export(
 
     docs/finance.md names the columns. Parquet needs `pip install 'hedgerow[parquet]'`.
     """
-    if since is not None and until is not None and since >= until:
+    first_ns, last_ns = (None if at is None else nanos(at, zone) for at in (since, until))
+    if first_ns is not None and last_ns is not None and first_ns >= last_ns:
         raise click.BadParameter("it is not after --from", param_hint="--to")
+    if file == Path("-"):
+        raise click.BadParameter(
+            "it is written whole or not at all, so not to stdout: name a file", param_hint="-o"
+        )
     if version is not None and form != Format.FOCUS:
         raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
     with books(load_config(path, os.environ), create=False) as store, store.sql.view():
-        charges = watched(charge_rows(store.sql, since, until))
+        charges = watched(charge_rows(store.sql, first_ns, last_ns))
         count = _exported(file, Format(form), charges, FocusVersion(version or FocusVersion.V1_2))
     if as_json:
         print_json({"file": str(file), "rows": count})

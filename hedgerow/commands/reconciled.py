@@ -41,7 +41,7 @@ def reconciled_json(found: Reconciliation, form: str, tolerance: Decimal) -> dic
         "charges": found.charges,
         "estimated": found.estimated,
         "unvalued_lines": found.unvalued,
-        "open_usd": found.open,
+        "open_usd": _plain(found.open),
         **_sides(found.ours, found.theirs, found.causes),
         "rows": [
             {
@@ -52,8 +52,8 @@ def reconciled_json(found: Reconciliation, form: str, tolerance: Decimal) -> dic
                 "prices": [
                     {
                         "meter": None if one.meter is None else one.meter.value,
-                        "ours_usd": one.ours,
-                        "theirs_usd": one.theirs,
+                        "ours_usd": _plain(one.ours),
+                        "theirs_usd": _plain(one.theirs),
                     }
                     for one in row.prices
                 ],
@@ -102,11 +102,17 @@ def reconciled_lines(found: Reconciliation, form: str, tolerance: Decimal) -> It
 
 def _sides(ours: Decimal, theirs: Decimal, causes: tuple[Explained, ...]) -> dict[str, object]:
     return {
-        "ours_usd": ours,
-        "theirs_usd": theirs,
-        "difference_usd": theirs - ours,
-        "causes": [{"cause": one.cause.value, "usd": one.usd} for one in causes],
+        "ours_usd": _plain(ours),
+        "theirs_usd": _plain(theirs),
+        "difference_usd": _plain(theirs - ours),
+        "causes": [{"cause": one.cause.value, "usd": _plain(one.usd)} for one in causes],
     }
+
+
+def _plain(amount: Decimal) -> Decimal:
+    """The same amount without trailing zeros, which arithmetic leaves."""
+    text = f"{amount:f}"
+    return Decimal(text.rstrip("0").rstrip(".")) if "." in text else amount
 
 
 def _line(row: ReconciledRow) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
 from hedgerow.offers import price_file, quoted_offers
-from hedgerow.printing import config_option, dollars, json_option, moment, print_json, table
+from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json, table
 from ledger.money import Money, as_usd
 from ledger.requests import FailedAttempt, RequestRecord
 from ledger.statements import Charged, Tried, charged, tried
@@ -119,11 +119,12 @@ def explain(path: Path, request_id: str, as_json: bool) -> None:
         print_json(
             {
                 "request_id": record.id,
-                "at": moment(record.at_ns),
+                "at": iso(record.at_ns),
                 "model": record.model,
                 "outcome": record.outcome,
                 "status": record.status,
                 "attempts": record.attempts,
+                "would_block": list(record.would_block),
                 "cost_usd": as_usd(cost),
                 "failures": [
                     _failure(one, charges) for one in _failures(record.failures, attempts)
@@ -179,6 +180,8 @@ def request_lines(
     ends += [_charge_line(one, failed.get(one.attempt_id)) for one in charges]
     if record.would_have_cost is not None:
         ends.append(f"it would have cost about {dollars(record.would_have_cost)}")
+    if record.would_block:
+        ends.append(f"in shadow mode, these would have refused it: {', '.join(record.would_block)}")
     return [*lines, "", *ends] if ends else lines
 
 

@@ -13,15 +13,16 @@ import click
 
 from hedgerow.arguments import LOCAL_MOMENT, ZONE, nanos
 from hedgerow.books import books
-from hedgerow.commands.budgets import add, list_budgets, raise_, remove
+from hedgerow.commands.budgets import add, amount_text, list_budgets, lower, raise_, remove
 from hedgerow.config import load_config
-from hedgerow.printing import config_option, dollars, json_option, print_json, table
+from hedgerow.printing import config_option, dollars, json_option, limits_option, print_json, table
 from ledger.budgets import Balance
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.rollups import NANOS_PER_S
-from ledger.statements import Dimension, SpendRow, standing
+from ledger.statements import Dimension, SpendRow, spend_per, standing
 from ledger.statements import spend as spent
+from ledger.windows import Window
 
 
 @click.command()
@@ -33,7 +34,14 @@ from ledger.statements import spend as spent
     show_default=True,
     help="What the rows are.",
 )
-@click.option("--from", "since", type=LOCAL_MOMENT, help="From this day on, as in 2027-01-31.")
+@click.option(
+    "--per",
+    type=click.Choice([Window.DAY.value, Window.WEEK.value, Window.MONTH.value]),
+    help="The rows of each such time by itself; weeks begin on Monday.",
+)
+@click.option(
+    "--from", "since", type=LOCAL_MOMENT, help="From this day on, as in 2027-01-31 or 2027-01."
+)
 @click.option("--to", "until", type=LOCAL_MOMENT, help="Before this day.")
 @click.option(
     "--timezone",
@@ -41,12 +49,13 @@ from ledger.statements import spend as spent
     type=ZONE,
     default="UTC",
     show_default=True,
-    help="Where days begin, as in Europe/Berlin: for --by day, and for --from and --to.",
+    help="Where days begin, as in Europe/Berlin: for days, weeks and months, --from and --to.",
 )
 @json_option
 def spend(
     path: Path,
     by: str,
+    per: str | None,
     since: datetime | None,
     until: datetime | None,
     zone: ZoneInfo,
@@ -56,12 +65,25 @@ def spend(
     first_ns, last_ns = (None if at is None else nanos(at, zone) for at in (since, until))
     if first_ns is not None and last_ns is not None and first_ns >= last_ns:
         raise click.BadParameter("it is not after --from", param_hint="--to")
+    if per is not None and by == Dimension.DAY:
+        raise click.BadParameter("rows of days are per day already", param_hint="--per")
+    dimension = Dimension(by)
+    rows: list[tuple[tuple[str | None, ...], SpendRow]]
     with books(load_config(path, os.environ), create=False) as store:
-        found = spent(store.sql, Dimension(by), first_ns, last_ns, zone)
+        if per is None:
+            found = spent(store.sql, dimension, first_ns, last_ns, zone)
+            rows = [((row.name,), row) for row in found.rows]
+        else:
+            periods, found = spend_per(store.sql, dimension, Window(per), first_ns, last_ns, zone)
+            rows = [((period.name, row.name), row) for period in periods for row in period.rows]
+    names = (by,) if per is None else (per, by)
     if as_json:
         print_json(
             {
-                "rows": [{by: row.name, **_described(row)} for row in found.rows],
+                "rows": [
+                    {**dict(zip(names, named, strict=True)), **_described(row)}
+                    for named, row in rows
+                ],
                 "total": _described(found.total),
                 "from": _at(found.since_ns, zone),
                 "to": _at(found.until_ns, zone),
@@ -75,26 +97,24 @@ def spend(
             f" {first or 'the beginning'} to {last or 'now'}",
             err=True,
         )
-    rows = [*found.rows, found.total] if len(found.rows) > 1 else list(found.rows)
     if not rows:
         click.echo("nothing has been charged in this time")
         return
-    click.echo(
-        table(
-            (by, "requests", "tokens in", "tokens out", "cost", "at the first offer", "estimated"),
-            [
-                (
-                    "total" if row is found.total else row.name or "(none)",
-                    f"{row.requests:,}",
-                    f"{row.prompt_tokens:,}",
-                    f"{row.completion_tokens:,}",
-                    dollars(row.cost),
-                    dollars(row.first_offer),
-                    f"{row.estimated:,}",
-                )
-                for row in rows
-            ],
-        )
+    lines = [(*(name or "(none)" for name in named), *_numbers(row)) for named, row in rows]
+    if len(rows) > 1:
+        lines.append(("total", *[""] * (len(names) - 1), *_numbers(found.total)))
+    headers = ("requests", "tokens in", "tokens out", "cost", "at the first offer", "estimated")
+    click.echo(table((*names, *headers), lines))
+
+
+def _numbers(row: SpendRow) -> tuple[str, ...]:
+    return (
+        f"{row.requests:,}",
+        f"{row.prompt_tokens:,}",
+        f"{row.completion_tokens:,}",
+        dollars(row.cost),
+        dollars(row.first_offer),
+        f"{row.estimated:,}",
     )
 
 
@@ -103,33 +123,41 @@ def budget() -> None:
     """The budgets and how they stand."""
 
 
-for _command in (list_budgets, add, remove, raise_):
+for _command in (list_budgets, add, remove, raise_, lower):
     budget.add_command(_command)
 
 
 @budget.command()
 @config_option
+@limits_option
 @json_option
-def status(path: Path, as_json: bool) -> None:
-    """Every budget in its window of this moment."""
+def status(path: Path, has_limits: bool, as_json: bool) -> None:
+    """Every budget in its window of this moment, with the increases of this moment."""
     config = load_config(path, os.environ)
     with books(config, create=False) as store:
-        budgets = (*(one.budget() for one in config.budgets), *store.policy.budgets())
+        own = store.policy.budgets() if has_limits else store.policy.named_budgets()
+        budgets = (*(one.budget() for one in config.budgets), *own)
         raises = (*config.raises, *store.policy.raises(time.time_ns()))
         balances = standing(store.sql, budgets, datetime.now(UTC), raises)
     if as_json:
         print_json({"budgets": [_balance(one) for one in balances]})
         return
     if not balances:
-        click.echo("there are no budgets: name policy files in the configuration")
+        click.echo(
+            "there are no budgets: name policy files, or `hedgerow budget add` one; --limits shows"
+            " those of keys and their owners"
+        )
         return
     click.echo(
         table(
-            ("budget", "scope", "cap", "spent", "held", "left", "resets"),
+            ("budget", "scope", "window", "cap", "spent", "held", "left", "resets"),
             [
                 (
-                    one.account.budget,
+                    f"{one.account.budget} (shadow)"
+                    if one.account.is_shadow
+                    else one.account.budget,
                     one.account.scope,
+                    one.account.window,
                     *(_amount(one, of) for of in (one.account.cap, one.posted)),
                     *(_amount(one, of) for of in (one.pending, one.left)),
                     _reset(one),
@@ -166,6 +194,7 @@ def _balance(one: Balance) -> dict[str, object]:
         "budget": one.account.budget,
         "scope": one.account.scope,
         "measure": one.account.measure.value,
+        "window": one.account.window,
         **{f"{name}{_unit(one)}": _number(one, of) for name, of in _amounts(one).items()},
         "mode": "shadow" if one.account.is_shadow else "enforce",
         "resets_at": None if resets is None else resets.isoformat(),
@@ -188,11 +217,7 @@ def _number(one: Balance, amount: int | None) -> Decimal | int | None:
 
 
 def _amount(one: Balance, amount: int | None) -> str:
-    if amount is None:
-        return "any"
-    if one.account.measure is Measure.USD:
-        return dollars(Money(amount))
-    return f"{amount:,} {one.account.measure}"
+    return "any" if amount is None else amount_text(amount, one.account.measure)
 
 
 def _reset(one: Balance) -> str:

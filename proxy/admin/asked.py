@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from aiohttp import web
 from msgspec import UnsetType
 
@@ -17,6 +17,7 @@ from ledger.budgets import EACH
 from ledger.errors import NotAWindow, NotMoney
 from ledger.money import MAX_NANOS, Money, usd
 from ledger.windows import AnyWindow, window_of
+from proxy.admin.hints import decoded
 from proxy.errors import Invalid, TooSlow
 from proxy.wires import body as bodies
 
@@ -63,17 +64,19 @@ class Asked:
             raise invalid(f"{name} is a whole number from 1 to {most}", name)
         return int(text)
 
-    def time(self, name: str) -> int | None:
-        """A day or a second in the query (UTC), in ns since 1970. Raises Invalid."""
+    def time(self, name: str, zone: tzinfo = UTC) -> int | None:
+        """A day or a second in the query, of the zone if it names none, in ns since 1970. Raises
+        Invalid."""
         text = self.query(name)
         if text is None:
             return None
         try:
-            return nanos_of(datetime.fromisoformat(text), name)
+            at = datetime.fromisoformat(text)
         except ValueError:
             raise invalid(
                 f"{name} is no date: write 2027-01-31 or 2027-01-31T18:00:00Z", name
             ) from None
+        return nanos_of(at if at.tzinfo is not None else at.replace(tzinfo=zone), name)
 
     def choice(self, name: str, among: Iterable[str], usual: str) -> str:
         """Raises Invalid."""
@@ -84,7 +87,7 @@ class Asked:
 
     def body(self, kind: type[T], what: str) -> T:
         """Raises Invalid, naming the field that does not fit, or is not known."""
-        return bodies.read(msgspec.json.Decoder(kind).decode, self.content or b"{}", what)
+        return decoded(kind, self.content or b"{}", what)
 
 
 Story: TypeAlias = Callable[[Asked], Awaitable[Told]]
@@ -173,6 +176,15 @@ def window_named(text: str, param: str) -> AnyWindow:
         return window_of(text)
     except NotAWindow as error:
         raise invalid(f"{param}: {error}", param) from None
+
+
+def zone_named(text: str, param: str) -> ZoneInfo:
+    """It is read from disk: not on the event loop."""
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # of names that are no files, or folders
+        why = f"there is no time zone {text[:80]!r}: write one as in Europe/Berlin"
+        raise invalid(why, param) from None
 
 
 def nanos_of(at: datetime, param: str) -> int:

@@ -6,7 +6,6 @@ import re
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -16,7 +15,7 @@ from ledger.limits import KINDS, is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.windows import Window
-from proxy.admin.asked import invalid, label, labels, money_of, window_named
+from proxy.admin.asked import invalid, label, labels, money_of, window_named, zone_named
 from proxy.admin.desk import AdminDesk
 from proxy.admin.limits_body import Amount
 
@@ -77,7 +76,7 @@ def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
         raise invalid("what is under way at once has no window: leave it out", "window")
     if measure is not Measure.PARALLEL and given.window is None:
         raise invalid("window is missing: write `month`, or another", "window")
-    _check_zone(given.timezone)
+    zone_named(given.timezone, "timezone")
     thresholds = tuple(_threshold(one, f"at[{place}]", desk) for place, one in enumerate(given.at))
     if len({one.part for one in thresholds}) < len(thresholds):
         raise invalid("each part of the cap stands once: write all that happens then at it", "at")
@@ -92,14 +91,6 @@ def budget_of(given: BudgetBody, desk: AdminDesk) -> Budget:
         Mode(given.mode),
         given.on_ledger_error,
     )
-
-
-def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # of names that are no files, or folders
-        why = f"there is no time zone {name[:80]!r}: write one as in Europe/Berlin"
-        raise invalid(why, "timezone") from None
 
 
 def _cap(given: BudgetBody) -> tuple[Measure, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,13 @@ from aiohttp import web
 from ledger.money import as_usd
 from ledger.requests import RequestRecord
 from ledger.sql import Sql
-from ledger.statements import Charged, Dimension, SpendRow, charged, spend
-from proxy.admin.asked import Asked, Told, invalid, time_text
+from ledger.statements import Charged, Dimension, Spend, SpendRow, charged, spend, spend_per
+from ledger.windows import Window
+from proxy.admin.asked import Asked, Told, invalid, time_text, zone_named
 from proxy.admin.desk import AdminDesk
 from proxy.errors import NotFound
+
+PERIODS = (Window.DAY, Window.WEEK, Window.MONTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,33 @@ class ReportRoutes:
         ]
 
     async def _spend(self, asked: Asked) -> Told:
+        asked.refuse_queries("by", "per", "from", "to", "timezone")
         by = Dimension(asked.choice("by", Dimension, Dimension.TEAM))
-        since_ns, until_ns = asked.time("from"), asked.time("to")
+        per = None if asked.query("per") is None else asked.choice("per", PERIODS, "")
+        zone = await asyncio.to_thread(zone_named, asked.query("timezone") or "UTC", "timezone")
+        since_ns, until_ns = asked.time("from", zone), asked.time("to", zone)
         if since_ns is not None and until_ns is not None and since_ns >= until_ns:
             raise invalid("to is not after from", "to")
-        found = await self.desk.books.read(lambda sql: spend(sql, by, since_ns, until_ns))
+        if per is not None and by is Dimension.DAY:
+            raise invalid("rows of days are per day already: leave per out", "per")
+
+        def look(sql: Sql) -> tuple[list[dict[str, Any]], Spend]:
+            if per is None:
+                found = spend(sql, by, since_ns, until_ns, zone)
+                return [{str(by): row.name} | _told_sums(row) for row in found.rows], found
+            periods, found = spend_per(sql, by, Window(per), since_ns, until_ns, zone)
+            return [
+                {per: one.name, str(by): row.name} | _told_sums(row)
+                for one in periods
+                for row in one.rows
+            ], found
+
+        rows, found = await self.desk.books.read(look)
         return {
-            "rows": [{str(by): row.name} | _told_sums(row) for row in found.rows],
+            "rows": rows,
             "total": _told_sums(found.total),
+            "from": time_text(found.since_ns),
+            "to": time_text(found.until_ns),
         }
 
     async def _request(self, asked: Asked) -> Told:
@@ -83,6 +106,7 @@ def _told_record(one: RequestRecord) -> dict[str, Any]:
         "outcome": one.outcome,
         "status": one.status,
         "attempts": one.attempts,
+        "would_block": list(one.would_block),
         "would_have_cost_usd": None if would is None else as_usd(would),
         "decision": None if one.decision is None else msgspec.Raw(one.decision.encode()),
         "failures": [

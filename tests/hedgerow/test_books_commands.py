@@ -180,11 +180,12 @@ async def test_a_key_that_expires(house: House) -> None:
 
 
 async def test_a_key_with_a_budget_of_its_own(house: House) -> None:
-    """It blocks at once on a running proxy, and stands under `budget status`."""
+    """It blocks at once on a running proxy, and stands under `budget status --limits`."""
     made = await house.told("key", "create", "--budget", "0.000001", "--window", "day")
     body = await house.server.until(made["key"], 402)
     assert body["error"]["code"] == "budget_exceeded"
-    budgets = (await house.told("budget", "status"))["budgets"]
+    budgets = (await house.told("budget", "status", "--limits"))["budgets"]
+    assert made["id"] not in await house.said("budget", "status")
     (own,) = [one for one in budgets if one["scope"] == f"key={made['id']}"]
     assert (own["cap_usd"], own["spent_usd"]) == (0.000001, 0)
     assert own["resets_at"].endswith("T00:00:00+00:00")
@@ -250,6 +251,13 @@ async def test_spend_for_people(house: House) -> None:
     table = await house.said("spend", "--by", "project")
     assert table.splitlines()[0].split()[:2] == ["project", "requests"]
     assert any(line.startswith("den ") for line in table.splitlines())
+    months = (await house.told("spend", "--by", "project", "--per", "month"))["rows"]
+    assert list(months[0])[:2] == ["month", "project"]
+    assert exact([one["cost_usd"] for one in months]) == exact(
+        [one["cost_usd"] for one in (await house.told("spend", "--by", "project"))["rows"]]
+    )
+    per = await house.said("spend", "--by", "project", "--per", "month", "--from", "2001-02")
+    assert per.splitlines()[0].split()[:3] == ["month", "project", "requests"]
     nothing = await house.said("spend", "--to", "1999-01-01")
     assert nothing == "nothing has been charged in this time\n"
 

@@ -66,6 +66,10 @@ async def test_export(config: Path, tmp_path: Path) -> None:
         config, "export", "--format", "csv", "--from", "2026-02-17", "-o", file, "--json"
     )
     assert done.json == {"file": str(file), "rows": 2}
+    for zone, count in (("UTC", 1), ("America/New_York", 3)):
+        where = ("--from", "2026-02", "--to", "2026-02-17", "--timezone", zone)
+        done = await run(config, "export", "--format", "csv", *where, "-o", file, "--json")
+        assert done.json["rows"] == count
     parquet = tmp_path / "out.parquet"
     assert (await run(config, "export", "--format", "parquet", "-o", parquet)).code == 0
     assert pq.read_table(parquet).column("billed_usd").to_pylist() == [Decimal("0.00000002")] * 3
@@ -83,11 +87,12 @@ async def test_export(config: Path, tmp_path: Path) -> None:
         (("--format", "csv", "--focus-version", "1.2"), "it goes with --format focus"),
         (("--format", "csv", "--from", "2027-01-02", "--to", "2027-01-01"), "not after --from"),
         (("--format", "xml"), "'xml' is not one of"),
+        (("--format", "csv", "-o", "-"), "name a file"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], message: str, config: Path) -> None:
     """Exit code 2."""
-    done = run_here(config, "export", *words, "-o", "f")
+    done = run_here(config, "export", "-o", "f", *words)
     assert (done.code, done.out) == (2, "")
     assert message in " ".join(done.err.split())
 

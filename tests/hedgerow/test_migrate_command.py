@@ -47,6 +47,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         "dropped: 1 accounts that count no USD, with what is spent of them\n"
         f"version {NEWEST} → 6; the newest is {NEWEST}\n"
     )
+    assert "go on with the earlier one" in back.err
     assert run(*command, "--json").json["from"] == 6
     beyond = run(*command, "--to", "5")
     assert beyond.failed_in_one_line

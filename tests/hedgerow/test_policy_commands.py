@@ -106,8 +106,12 @@ def test_budgets_of_the_books(shell: Shell) -> None:
     }
     until = ("--until", LATER, "--name", "release week")
     raised = shell.told("budget", "raise", "all", "--by-usd", "50", "--member", "team=x", *until)
-    assert (raised["amount"], raised["member"]) == (50_000_000_000, "team=x")
+    assert (raised["by_usd"], raised["member"], raised["kept_in"]) == (50, "team=x", "books")
     assert shell.told("budget", "list")["increases"] == [raised]
+    assert "release week" in shell.run("budget", "list").stdout
+    shell.run("budget", "lower", raised["id"])
+    assert shell.told("budget", "list")["increases"] == []
+    assert "is not over" in shell.refused("budget", "lower", raised["id"])
     assert shell.run("budget", "remove", "mine").exit_code == 0
     assert "there is no budget mine" in shell.refused("budget", "remove", "mine")
     assert "kept in a policy file" in shell.refused("budget", "remove", "all")

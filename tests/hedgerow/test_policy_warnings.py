@@ -19,6 +19,7 @@ providers:
 models:
   llama: {offers: [{provider: groq, model: l, price: {input: 1, output: 1}}]}
   qwen: {offers: [{provider: mine, model: q, price: {input: 1, output: 1}}]}
+notify: {x: {kind: log}}
 policies: [policy.yaml]
 """
 NOW = datetime(2026, 12, 8, tzinfo=UTC)
@@ -156,9 +157,12 @@ def test_lists_that_leave_something_together(tmp_path: Path) -> None:
 
 
 def test_shadow(tmp_path: Path) -> None:
-    """A cap that is only tried is named, once."""
+    """A cap that is only tried is named, once, with whether anybody hears of it."""
     (found,) = warnings_of(tmp_path, budget(BLOCK, more=", mode: shadow"))
     assert found.startswith("2: budgets[0].mode: refuses nothing: what would be refused is let")
+    assert "nobody is told" in found
+    (found,) = warnings_of(tmp_path, budget("spent: 80%, notify: [x]", more=", mode: shadow"))
+    assert "and told; write mode: enforce when its cap is right" in found
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,15 @@ class Room:
     def __init__(self) -> None:
         self.holder: str | None = None
         self.is_down = False
+        self.asked = threading.Semaphore(0)
         self.guard = threading.Lock()
+
+    def asked_again(self, times: int) -> None:
+        """Wait until it has been asked so many times from now on."""
+        while self.asked.acquire(blocking=False):
+            pass
+        for _ in range(times):
+            assert self.asked.acquire(timeout=PATIENCE_S)
 
     def lock(self, name: str) -> RoomLock:
         return RoomLock(self, name)
@@ -51,6 +59,7 @@ class RoomLock:
                 self._room.holder = None
 
     def _look(self) -> None:
+        self._room.asked.release()
         if self._room.is_down:
             raise StoreUnavailable("down")
 
@@ -155,8 +164,10 @@ async def test_a_leader_that_loses_its_lock_ends_its_duties() -> None:
         assert room.holder == "a"
 
 
-async def test_nobody_leads_while_nobody_knows() -> None:
-    """A lock that cannot be asked is not ours, neither at the start nor later."""
+async def test_nobody_leads_while_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
+    """A lock that cannot be asked is not ours, neither at the start nor later. The log says it
+    once each time, however often it is asked, and when it can be asked again."""
+    caplog.set_level("INFO")
     room, work = Room(), Work()
     room.is_down = True
     async with worker(room, work, "a") as a:
@@ -165,8 +176,12 @@ async def test_nobody_leads_while_nobody_knows() -> None:
         await work.until(lambda: work.told == told(("a", BEGIN)))
         room.is_down = True
         await work.until(lambda: work.told == told(("a", BEGIN), ("a", END)))
+        await asyncio.to_thread(room.asked_again, 4)
         room.is_down = False
         await work.until(lambda: len(work.told) == 6)
+    known = [one for one in caplog.messages if one.startswith("who leads is")]
+    down, again = "who leads is not known now: down", "who leads is known again"
+    assert known == [down, again, down, again]
 
 
 async def test_a_duty_that_cannot_begin_is_left_to_another(

@@ -13,7 +13,17 @@ from ledger.budgets import EACH, Budget, Scope
 from ledger.measures import Measure
 from ledger.money import Money
 from ledger.sql import Sql
-from ledger.statements import Dimension, Head, SpendRow, charged, heads, spend, standing, tried
+from ledger.statements import (
+    Dimension,
+    Head,
+    SpendRow,
+    charged,
+    heads,
+    spend,
+    spend_per,
+    standing,
+    tried,
+)
 from ledger.tables import ENTRY
 from ledger.usage import TokenUsage
 from ledger.windows import Rolling, Window
@@ -124,6 +134,49 @@ def test_spend_by_day_in_a_zone(
         found = spend(sql, Dimension.DAY, since_ns, until_ns, zone)
         assert list(found.rows) == naive_rows(within, day)
         assert found.total == naive_row(None, within)
+
+
+@on_both
+@given(
+    st.lists(attempts, max_size=12),
+    st.none() | moments,
+    st.none() | moments,
+    st.sampled_from(ZONES).map(ZoneInfo),
+    st.sampled_from((Window.DAY, Window.WEEK, Window.MONTH)),
+    st.sampled_from((Dimension.TEAM, Dimension.TAG)),
+)
+def test_spend_per_window(
+    sql: Sql,
+    made: list[Made],
+    since_ns: int | None,
+    until_ns: int | None,
+    zone: ZoneInfo,
+    per: Window,
+    by: Dimension,
+) -> None:
+    """Each day, week or month in the zone is a statement of its own, oldest first; those without a
+    charge are left out."""
+
+    def name(one: Made) -> str:
+        day = datetime.fromtimestamp(one.at_ns // SECOND_NS, UTC).astimezone(zone).date()
+        if per is Window.WEEK:
+            day -= timedelta(days=day.weekday())
+        return day.isoformat()[:7] if per is Window.MONTH else day.isoformat()
+
+    within = [
+        one
+        for one in made
+        if one.is_charged
+        and (since_ns is None or since_ns <= one.at_ns)
+        and (until_ns is None or one.at_ns < until_ns)
+    ]
+    with books_of(sql, made):
+        periods, whole = spend_per(sql, by, per, since_ns, until_ns, zone)
+        assert whole == spend(sql, by, since_ns, until_ns, zone)
+        assert [(one.name, list(one.rows)) for one in periods] == [
+            (period, naive_rows([one for one in within if name(one) == period], NAMES[by]))
+            for period in sorted({name(one) for one in within})
+        ]
 
 
 def test_a_day_when_the_clocks_change(sql: Sql) -> None:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -375,6 +375,16 @@ def test_the_last_event_of_a_message_names_its_request() -> None:
         assert data["request_id"] == "req_1"
 
 
+@pytest.mark.parametrize(("needed", "passes"), [(9, True), (11, False)])
+def test_a_limit_that_no_waiting_helps(needed: int, passes: bool) -> None:
+    """A request that needs more than the whole limit is told so: clients do not try it again."""
+    resets = datetime.now(UTC) + timedelta(minutes=1)
+    exceeded = BudgetExceeded("few", "team=t", Measure.TOKENS, 10, 5, 0, needed, resets)
+    told = over_budget(exceeded, 0, datetime.now(UTC))
+    assert (("x-should-retry", "false") in told.headers) is not passes
+    assert ("more than it ever lets through" in told.message) is not passes
+
+
 def test_a_keys_own_budget_is_called_that() -> None:
     """Its owner need not know its id twice; the error has it all the same."""
     exceeded = BudgetExceeded("key key_01a", "key=key_01a", Measure.USD, 5, 5, 0, 9, None)
@@ -383,5 +393,8 @@ def test_a_keys_own_budget_is_called_that() -> None:
     named = over_budget(exceeded, 0, datetime.now(UTC), "ci")
     assert named.message.startswith("the own limit of key ci (key=key_01a) has 0 USD left")
     assert told.more["budget"] == "key key_01a"
+    its_team = replace(exceeded, budget="team qa usd", scope="team=qa")
+    told = over_budget(its_team, 0, datetime.now(UTC), "ci")
+    assert told.message.startswith("the own limit of team qa (team=qa) has 0 USD left")
     other = over_budget(replace(exceeded, budget="all", scope="everything"), 0, datetime.now(UTC))
     assert other.message.startswith("budget all (everything) has ")

@@ -439,6 +439,15 @@ async def test_spend_and_requests_in_our_words(script: Script) -> None:
         told = await script.get(f"/admin/api/spend?by={by}")
         assert [(one[by], one["requests"]) for one in told["rows"]] == [(name, 1)]
         assert told["rows"][0]["cost_usd"] == told["total"]["cost_usd"] == pytest.approx(cost)
+    where = "by=user&per=month&timezone=Asia/Kathmandu&from=2001-01-01"
+    told = await script.get(f"/admin/api/spend?{where}")
+    assert [(len(one["month"]), one["user"], one["requests"]) for one in told["rows"]] == [
+        (7, "ada", 1)
+    ]
+    assert (told["from"], told["to"]) == ("2000-12-31T18:15:00Z", None)
+    for wrong in ("timezone=Europe/Berln", "per=hour", "by=day&per=month", "zone=UTC"):
+        refused = await script.ask("GET", f"/admin/api/spend?{wrong}")
+        assert (refused.status, refused.error["param"]) == (400, wrong.split("&")[-1].split("=")[0])
     assert (await script.get("/admin/api/spend?to=2001-01-01"))["rows"] == []
     assert (await script.ask("GET", "/admin/api/spend?by=moon")).status == 400
     assert (await script.ask("GET", "/admin/api/spend?from=yesterday")).error["param"] == "from"

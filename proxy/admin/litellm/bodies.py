@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from proxy.admin.asked import Asked
+from proxy.admin.hints import decoded, nearest
 from proxy.errors import Invalid
 from proxy.wires import body as bodies
 
@@ -44,11 +45,12 @@ def body_of(asked: Asked, kind: type[T], what: str) -> T:
     for name, value in tree.items():
         if name not in known and bytes(value).replace(b" ", b"") not in _NOTHING:
             raise Invalid(
-                f"{name[:80]} is not honoured here: leave it out (docs/litellm.md says what is)",
+                f"{name[:80]} is not honoured here: leave it out (docs/litellm.md says what is)"
+                + ("" if (near := nearest(name, known)) is None else f", or write {near}"),
                 param=name[:80],
                 code="not_honoured",
             )
-    return bodies.read(msgspec.json.Decoder(kind).decode, content, what)
+    return decoded(kind, content, what)
 
 
 def with_notes(metadata: dict[str, Any], notes: dict[str, Any]) -> dict[str, Any]:
