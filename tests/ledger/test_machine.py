@@ -250,7 +250,8 @@ class Machine(RuleBasedStateMachine):
         self.policy = Rules(BUDGETS)
         self.model = Model()
         self.open: dict[str, Open] = {}
-        self.unsure: dict[str, naive.Try] = {}
+        self.unsure: dict[int, list[naive.Try]] = {}
+        """Of a slot: what was on its way in when its worker died. Perhaps it was held already."""
         self.skipped_ns = 0
         self.names = 0
         self.workers: dict[int, Worker] = {}
@@ -298,17 +299,14 @@ class Machine(RuleBasedStateMachine):
         """What the worker of a slot had under way is charged."""
         for name in [name for name, one in self.open.items() if one.slot == slot]:
             self.model.lost(self.open.pop(name).tried, self.now_ns())
-        if self.unsure:
-            with closing(self.books.open()) as sql:
-                for name, tried in self.unsure.items():
-                    rows = sql.execute(
-                        "SELECT kind FROM entries WHERE attempt_id = ?", (name,)
-                    ).fetchall()
-                    if rows:  # it was in the journal, though its caller was never told
-                        hold = self.hold_of(tried)
-                        self.model.held(tried, hold, stored=False)
-                        self.model.lost(tried, self.now_ns())
-            self.unsure.clear()
+        unsure = self.unsure.pop(slot, [])
+        with closing(self.books.open()) as sql:
+            for tried in unsure:
+                if sql.execute(
+                    "SELECT kind FROM entries WHERE attempt_id = ?", (tried.id,)
+                ).fetchall():
+                    self.model.held(tried, self.hold_of(tried), stored=False)
+                    self.model.lost(tried, self.now_ns())
 
     def hold_of(self, tried: naive.Try) -> Hold:
         now = datetime.fromtimestamp(tried.at_ns // 1_000_000_000, UTC)
@@ -548,7 +546,7 @@ class Machine(RuleBasedStateMachine):
             await killed(worker, tasks)
             for (one, tried), task, was_told in zip(asked, tasks, told, strict=True):
                 if not was_told:
-                    self.unsure[one.id] = tried
+                    self.unsure.setdefault(slot, []).append(tried)
                 elif task.exception() is None:
                     self.model.held(tried, task.result(), stored=False)
                     self.open[one.id] = Open(task.result(), tried, slot)
