@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -76,7 +76,9 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def container(annotation: Any) -> Literal["names", "items"] | None:
     """Whether an annotation holds values by name, items in a list, or one value (None)."""
-    origins = {get_origin(one) for one in (annotation, *get_args(annotation))}
+    inside = [annotation, *get_args(annotation)]
+    inside += [of for one in inside if get_origin(one) is Annotated for of in get_args(one)]
+    origins = {get_origin(one) for one in inside}
     if Mapping in origins:
         return "names"
     return "items" if origins & {tuple, frozenset} else None

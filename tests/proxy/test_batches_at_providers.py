@@ -522,6 +522,7 @@ def configured(folder: Path, url: str, given: dict[str, Any]) -> Config:
         server="{port: 0}",
         feeds="[]",
         more="",
+        more_models="",
         **usual | given,
     )
     return load_config(path, {})
