@@ -229,7 +229,7 @@ async def test_killed_under_load(config: Path) -> None:
     with closing(sqlite3.connect(config.parent / "hedgerow.db")) as books:
         rows = books.execute(
             "SELECT request_id, effective_nanos, completion_tokens, estimated, held_nanos"
-            " FROM usage"
+            " FROM entries WHERE kind = 'posted'"
         ).fetchall()
     charged = {row[0]: row for row in rows}
     assert len(rows) == len(charged) == audit["charges"]
@@ -260,7 +260,7 @@ async def test_killed_while_an_answer_is_awaited(tmp_path: Path) -> None:
                 await lost
         over.set()
         before = await told("ledger", "verify", "-c", config)
-        assert (before["verified"], before["open_holds"], before["charges"]) == (True, 1, 0)
+        assert (before["verified"], before["charges"]) == (True, 0)  # the journal has its hold
         async with serve(config):
             after = await told("ledger", "verify", "-c", config)
         assert (after["verified"], after["open_holds"], after["charges"]) == (True, 0, 1)
