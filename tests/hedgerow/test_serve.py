@@ -260,7 +260,7 @@ async def test_killed_while_an_answer_is_awaited(tmp_path: Path) -> None:
                 await lost
         over.set()
         before = await told("ledger", "verify", "-c", config)
-        assert (before["verified"], before["charges"]) == (True, 0)  # it is in the journal
+        assert (before["verified"], before["charges"]) == (True, 0)  # the journal has its hold
         async with serve(config):
             after = await told("ledger", "verify", "-c", config)
         assert (after["verified"], after["open_holds"], after["charges"]) == (True, 0, 1)
