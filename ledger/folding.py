@@ -22,7 +22,7 @@ from ledger.writer_table import AlreadyFolded, Posted
 
 log = logging.getLogger("hedgerow.ledger")
 
-FOLD_EVERY_S = 0.02
+FOLD_EVERY_S = 0.05
 """How long what was spent waits for company."""
 FOLD_AGAIN_S = 0.25
 LONGEST_AGAIN_S = 5.0

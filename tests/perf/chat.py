@@ -5,6 +5,7 @@ The proxy runs on core 0; the static upstream and the load on core 1.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import resource
@@ -63,7 +64,8 @@ def _serve(path: Path, port: int) -> tuple[subprocess.Popen[str], float]:
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=1).read()
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError):
+            # HTTPException: a port that is not served may be connected to itself
             if server.poll() is not None:
                 raise RuntimeError("the server ended before it was ready") from None
             time.sleep(0.01)
