@@ -56,6 +56,11 @@ class Scope:
                 return ()
         return tuple(found)
 
+    def one_of(self, dimension: str) -> tuple[str, str] | None:
+        """The dimension with the one member that it covers there; None if that is not one alone."""
+        value = getattr(self, dimension)
+        return None if value is None or value == EACH else (dimension, value)
+
     def __str__(self) -> str:
         named = [(name, getattr(self, name)) for name in DIMENSIONS]
         return ",".join(f"{name}={value}" for name, value in named if value) or "everything"

@@ -43,6 +43,7 @@ FORGET_EVERY_S = 60.0
 class _News:
     is_written_off: bool
     policy: Policy | None
+    changed: frozenset[str]
     recalled: list[AccountKey]
     standings: list[tuple[Account, Standing]]
 
@@ -128,12 +129,14 @@ class Following:
         is_written_off = is_alive and not self._store.writers.seen(
             self._writer_id, self._clock_ns()
         )
-        policy = None
+        policy, changed = None, frozenset[str]()
         if self._is_outdated or self._store.policy.version() != self._policy.version:
             policy = read_policy(self._store, self._rules, self._clock_ns())
+            changed = policy.changed_since(self._policy)
         return _News(
             is_written_off,
             policy,
+            changed,
             self._store.leases.recalled(self._writer_id),
             [(one, self._store.leases.standing(one)) for one in watched],
         )
@@ -143,10 +146,11 @@ class Following:
             log.error("this worker was written off while it lived: its slices are given up")
             self._grants.give_back(self._slices)  # they have returned: this returns nothing more
         if news.policy is not None:
-            changed = news.policy.changed_since(self._policy)
             self._policy, self._is_outdated = news.policy, False
             self._on_policy(news.policy)
-            self._grants.give_back(one for one in self._slices if one.account.budget in changed)
+            self._grants.give_back(
+                one for one in self._slices if one.account.budget in news.changed
+            )
         self._grants.return_recalled(news.recalled)
         for account, standing in news.standings:
             part = self._slices.get(account.key)

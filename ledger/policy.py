@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ledger.budgets import EACH, Account, Budget, Raise, Subject, accounts_of
+from ledger.budgets import Account, Budget, Raise, Subject, accounts_of
 from ledger.directives import Ladders
 from ledger.keys import KeyRecord
 from ledger.money import MAX_NANOS
@@ -14,6 +14,8 @@ from ledger.principals import Principal
 from ledger.slices import Slice
 
 SUBJECTS_REMEMBERED = 10_000
+_CROWDS = ("key", "user", "team", "project", "org", "tag")
+"""Dimensions that may have members by the ten thousand, those with the most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Drawing:
 class Policy:
     """Keys and budgets as of one version.
 
-    Budgets of one key alone are kept apart from the others: there may be one for every key.
+    Budgets of one key, user or team alone are kept apart from the others: there may be some for
+    each of them.
     """
 
     def __init__(
@@ -55,16 +58,15 @@ class Policy:
         self.raises = tuple(raises)
         self.by_name: dict[str, Budget] = {}
         self._key_by_id = {one.id: one for one in keys.values()}
-        self._common: list[Budget] = []
-        self._of_key: dict[str, list[Budget]] = {}
-        for budget in budgets:
+        self._common: list[tuple[int, Budget]] = []
+        self._own: dict[tuple[str, str], list[tuple[int, Budget]]] = {}
+        """Those of one member of a dimension. Each with its place among all."""
+        for place, budget in enumerate(budgets):
             if self.by_name.setdefault(budget.name, budget) is not budget:
                 continue  # of two by one name the first counts: they would draw on one account
-            key_id = budget.scope.key
-            if key_id is None or key_id == EACH:
-                self._common.append(budget)
-            else:
-                self._of_key.setdefault(key_id, []).append(budget)
+            own = next((one for one in map(budget.scope.one_of, _CROWDS) if one is not None), None)
+            of = self._common if own is None else self._own.setdefault(own, [])
+            of.append((place, budget))
         self._remembered: dict[tuple[str, tuple[str, ...], str, str], Drawing] = {}
 
     def key(self, key_id: str) -> KeyRecord | None:
@@ -94,9 +96,13 @@ class Policy:
         return self.drawing(subject, at_ns).accounts
 
     def _drawing(self, subject: Subject, at_ns: int) -> Drawing:
-        budgets = (*self._common, *self._of_key.get(subject.principal.key_id, ()))
+        placed = list(self._common)
+        for dimension in _CROWDS:
+            for value in set(subject.values(dimension)):
+                placed += self._own.get((dimension, value), ())
+        budgets = [one for _, one in sorted(placed, key=lambda one: one[0])]
         if not subject.provider:
-            budgets = tuple(one for one in budgets if one.scope.provider is None)
+            budgets = [one for one in budgets if one.scope.provider is None]
         accounts = accounts_of(budgets, subject, _instant(at_ns), self.raises)
         edges = [edge for one in self.raises for edge in (one.since_ns, one.until_ns)]
         since = [one.window_start_ns for one in accounts]

@@ -42,6 +42,7 @@ from proxy.batches.provider_desk import (
     read_lines,
 )
 from proxy.batches.rows import Job, JobState, Result, Row
+from proxy.chat import NO_PROVIDER, refuse_model, refuse_restricted
 from proxy.errors import ProxyError, UpstreamFailed, log, over_budget
 from proxy.house import House
 from proxy.providers import Account
@@ -121,15 +122,18 @@ class ProviderJob:
     async def _hold(self) -> None:
         """Hold the worst case of each line, in their order; those that do not fit fail."""
         await self._adopt()
+        now_ns = self._house.clock.now_ns()
         try:
             who = self._house.book.principal_of(self._batch.key_id)
-        except KeyRefused:  # each line is told so
+            subject = Subject(who, self._job.model, NO_PROVIDER)
+            refuse_model(self._job.model, self._house, who)
+            refuse_restricted(self._job.model, await self._house.book.directives(subject, now_ns))
+        except (KeyRefused, ProxyError):  # each line is told so
             await self._enter(JobState.RETURNING)
             return
         if not self._prices.is_known or (account := self._account()) is None:
             await self._enter(JobState.RETURNING)
             return
-        now_ns = self._house.clock.now_ns()
         subject = Subject(who, self._job.model, self._job.provider)
         left = await self._house.book.left(subject, now_ns)
         lines = await self._store.count_job(self._job, State.PLACED)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ledger.budgets import EACH, Budget, Scope, Threshold
+from ledger.budgets import EACH, Budget, Scope, Subject, Threshold, accounts_of
 from ledger.errors import BudgetExceeded, StoreUnavailable
 from ledger.following import WATCHED_AT_ONCE
+from ledger.policy import Policy
 from ledger.principals import Principal
 from ledger.windows import AnyWindow, Window, window_of
 from tests.ledger.entries import NOW_NS, attempt, settlement
@@ -160,3 +164,25 @@ async def test_the_crowd_of_a_template_keeps_nobody_waiting(tmp_path: Path) -> N
                 await asyncio.sleep(0.01)
         await book.run(lambda store: store.policy.version())
         assert await rows(tmp_path / "books.db", "SELECT sum(leased) FROM accounts") == leased
+
+
+members = st.none() | st.sampled_from([EACH, "a", "b"])
+scopes = st.builds(
+    Scope, org=members, team=members, user=members, key=members, tag=members, provider=members
+)
+
+
+@given(st.lists(scopes, max_size=12), st.lists(st.sampled_from("abc"), max_size=3), st.data())
+def test_budgets_kept_apart_are_those_that_match(
+    scopes_of: list[Scope], tags: list[str], data: st.DataObject
+) -> None:
+    """However budgets are looked up, a request draws on all that match, in their order."""
+    budgets = [replace(capped(), name=f"{at}", scope=one) for at, one in enumerate(scopes_of)]
+    one = st.none() | st.sampled_from("abc")
+    org, team, user = (data.draw(one) for _ in range(3))
+    key_id = data.draw(st.sampled_from("abc"))
+    who = Principal(key_id, org=org, team=team, user=user, tags=tuple(tags))
+    subject = Subject(who, "m", data.draw(st.sampled_from("abc")))
+    now = datetime.fromtimestamp(NOW_NS // 1_000_000_000, UTC)
+    found = Policy(1, {}, budgets).accounts(subject, NOW_NS)
+    assert found == accounts_of(budgets, subject, now)

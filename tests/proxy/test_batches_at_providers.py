@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from benchmarks.sandbox import Behaviour, Fault, SandboxProvider
 from hedgerow.config import Config, load_config
 from ledger.attempts import Charge, Hold, Settlement
 from ledger.audit import verify
+from ledger.budgets import Budget, Scope, Threshold
+from ledger.money import usd
 from ledger.statements import charged
 from ledger.usage import TokenUsage
+from ledger.windows import Window
 from tests.books import opened_book, opened_store
 from tests.hedgerow.processes import serve
 from tests.proxy.batch_clients import (
@@ -210,6 +214,25 @@ async def test_lines_without_a_limit_share_what_is_left(
             (limit,) = told
             assert limit >= 1024
             assert limit * 20 * 1000 <= budget * 1e9
+
+
+async def test_a_model_that_a_budget_no_longer_lets_through_goes_to_no_batch_api(
+    tmp_path: Path,
+) -> None:
+    """A threshold's list holds for batches, too: each line is told so, and nothing is sent."""
+    ladder = (Threshold(Decimal("0.000001"), only_models=frozenset()),)
+    budget = Budget("all", Scope(), Window.MONTH, "UTC", usd(1), thresholds=ladder)
+    async with serving(tmp_path, **CHEAP) as proxy:
+        assert (await proxy.ask()).status == 200
+        await proxy.server.house.book.run(lambda store: store.policy.add_budget(budget, 0))
+        async with asyncio.timeout(10):
+            while (await proxy.ask()).status == 200:
+                pass
+        client = proxy.client()
+        batch = await done(client, lines(3))
+        wrong = await results(client, batch.error_file_id)
+        assert [one["response"]["status_code"] for one in wrong.values()] == [403] * 3
+        assert proxy.a.tally.batch_lines == 0
 
 
 def said(number: int, status: int, body: Any) -> str:
