@@ -5,13 +5,13 @@ Every change of a row is a new `policy_version`, by triggers, which is how worke
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ledger.budgets import Budget, Raise
 from ledger.errors import NameTaken
 from ledger.keys import KeyRecord
-from ledger.limits import counted_by
+from ledger.limits import KINDS, counted_by
 from ledger.owners import Owner, OwnerKind, with_rights
 from ledger.plans import PlanTable
 from ledger.policy_rows import (
@@ -238,6 +238,21 @@ class PolicyTable:
         row = self.sql.execute("SELECT count(*) FROM owners WHERE kind = ?", (kind,)).fetchone()
         return 0 if row is None else int(row[0])
 
+    def names(self, whose: str, ids: Iterable[str | None]) -> dict[str, str]:
+        """What people call these keys or owners, where they were given names. whose: `key` or a
+        kind of owner; others have none."""
+        if whose not in KINDS:
+            return {}
+        found: dict[str, str] = {}
+        for one in ids:
+            if one is None:
+                continue
+            is_owner = whose in tuple(OwnerKind)
+            known = self.owner(OwnerKind(whose), one) if is_owner else self.key(one)
+            if known is not None and known.name is not None:
+                found[one] = known.name
+        return found
+
     def _owners(self, where: str, *values: Value) -> list[Owner]:
         rows = self.sql.execute(f"SELECT {OWNER} FROM owners {where}", values)
         return [owner_of(row) for row in rows]
@@ -361,3 +376,10 @@ def _where(wanted: KeyFilter) -> tuple[str, tuple[Value, ...]]:
     )
     given = [(text, value) for text, value in named if value is not None]
     return "".join(text for text, _ in given), tuple(value for _, value in given)
+
+
+def name_told(whose: str, id_: str | None, names: Mapping[str, str]) -> dict[str, str | None]:
+    """The name of a row of a statement, as every JSON has it; none for what cannot have one."""
+    if whose not in KINDS:
+        return {}
+    return {f"{whose}_name": None if id_ is None else names.get(id_)}

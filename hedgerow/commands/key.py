@@ -28,7 +28,7 @@ from hedgerow.arguments import (
 from hedgerow.books import books
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
-from hedgerow.printing import config_option, iso, json_option, moment, print_json, table
+from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json, table
 from ledger.budgets import Budget
 from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
 from ledger.limits import KEY, Limits, Whose, budgets_for, limits_in, with_limits
@@ -114,11 +114,16 @@ def create(
 
 @key.command("list")
 @config_option
+@click.option("--org", help="Those of this organisation alone.")
+@click.option("--team", help="The same, of a team.")
+@click.option("--user", help="The same, of a person or a service.")
 @json_option
-def list_keys(path: Path, as_json: bool) -> None:
+def list_keys(
+    path: Path, org: str | None, team: str | None, user: str | None, as_json: bool
+) -> None:
     """The keys that there are."""
     with books(load_config(path, os.environ), create=False) as store:
-        records = list(_all_keys(store.policy))
+        records = list(_all_keys(store.policy, KeyFilter(org=org, team=team, user=user)))
         limits = {one.id: store.policy.limits_of(KEY, one.id) for one in records}
     if as_json:
         told = [{"id": one.id, **_described(one, limits[one.id])} for one in records]
@@ -127,7 +132,7 @@ def list_keys(path: Path, as_json: bool) -> None:
     now_ns = time.time_ns()
     click.echo(
         table(
-            ("id", "key", "name", "team", "user", "models", "made", "state"),
+            ("id", "key", "name", "team", "user", "models", "limits", "made", "state"),
             [
                 (
                     one.id,
@@ -138,6 +143,7 @@ def list_keys(path: Path, as_json: bool) -> None:
                     "all"
                     if one.principal.models is None
                     else ",".join(sorted(one.principal.models)),
+                    _limits_text(limits_in(Whose(KEY, one.id), limits[one.id])),
                     moment(one.created_at_ns),
                     _state(one, now_ns),
                 )
@@ -288,9 +294,9 @@ def _channels(there: Iterable[Budget]) -> tuple[str, ...]:
     return next((notify for notify in told if notify), ())
 
 
-def _all_keys(table: PolicyTable) -> Iterator[KeyRecord]:
+def _all_keys(table: PolicyTable, wanted: KeyFilter) -> Iterator[KeyRecord]:
     after = ""
-    while page := table.key_page(KeyFilter(), after=after, limit=KEYS_AT_ONCE):
+    while page := table.key_page(wanted, after=after, limit=KEYS_AT_ONCE):
         yield from page
         after = page[-1].id
 
@@ -318,6 +324,14 @@ def _described(one: KeyRecord, budgets: tuple[Budget, ...]) -> dict[str, object]
             "parallel": limits.parallel,
         },
     }
+
+
+def _limits_text(limits: Limits) -> str:
+    """As in `$5.00 per day, 60 rpm`; empty without any."""
+    said = [] if limits.usd is None else [f"{dollars(limits.usd)} per {limits.window}"]
+    counts = (("rpm", limits.rpm), ("tpm", limits.tpm), ("at once", limits.parallel))
+    said += [f"{count:,} {name}" for name, count in counts if count is not None]
+    return ", ".join(said)
 
 
 def _state(one: KeyRecord, now_ns: int) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hedgerow.printing import dollars, moment, table
 from ledger.budgets import Budget
 from ledger.directives import percent
+from ledger.limits import is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.simulation import Effect, GroupBy, Simulation, Sums
@@ -64,7 +65,11 @@ def simulated_lines(found: Simulation) -> Iterator[str]:
                 "to the cheapest",
                 "saved",
             ),
-            [_effect_row(one) for one in found.effects.values()],
+            [
+                _effect_row(one)
+                for one in found.effects.values()
+                if one.peak or not is_reserved(one.budget.name)  # of keys there may be thousands
+            ],
         )
     for by, groups in found.groups.items():
         touched = sorted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from hedgerow.printing import config_option, dollars, json_option, limits_option
 from ledger.budgets import Balance
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
+from ledger.policy_tables import name_told
 from ledger.rollups import NANOS_PER_S
 from ledger.statements import Dimension, SpendRow, spend_per, standing
 from ledger.statements import spend as spent
@@ -76,12 +78,17 @@ def spend(
         else:
             periods, found = spend_per(store.sql, dimension, Window(per), first_ns, last_ns, zone)
             rows = [((period.name, row.name), row) for period in periods for row in period.rows]
+        called = store.policy.names(by, {row.name for _, row in rows})
     names = (by,) if per is None else (per, by)
     if as_json:
         print_json(
             {
                 "rows": [
-                    {**dict(zip(names, named, strict=True)), **_described(row)}
+                    {
+                        **dict(zip(names, named, strict=True)),
+                        **_described(row),
+                        **name_told(by, row.name, called),
+                    }
                     for named, row in rows
                 ],
                 "total": _described(found.total),
@@ -100,11 +107,17 @@ def spend(
     if not rows:
         click.echo("nothing has been charged in this time")
         return
-    lines = [(*(name or "(none)" for name in named), *_numbers(row)) for named, row in rows]
+    lines = [(*named[:-1], _called(row.name, called), *_numbers(row)) for named, row in rows]
     if len(rows) > 1:
         lines.append(("total", *[""] * (len(names) - 1), *_numbers(found.total)))
     headers = ("requests", "tokens in", "tokens out", "cost", "at the first offer", "estimated")
     click.echo(table((*names, *headers), lines))
+
+
+def _called(name: str | None, called: Mapping[str, str]) -> str:
+    if name is None:
+        return "(none)"
+    return f"{called[name]} ({name})" if name in called else name
 
 
 def _numbers(row: SpendRow) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from ledger.money import as_usd
+from ledger.policy_tables import PolicyTable, name_told
 from ledger.requests import RequestRecord
 from ledger.sql import Sql
 from ledger.statements import Charged, Dimension, Spend, SpendRow, charged, spend, spend_per
@@ -46,14 +47,18 @@ class ReportRoutes:
             raise invalid("rows of days are per day already: leave per out", "per")
 
         def look(sql: Sql) -> tuple[list[dict[str, Any]], Spend]:
+            told: list[tuple[dict[str, Any], SpendRow]]
             if per is None:
                 found = spend(sql, by, since_ns, until_ns, zone)
-                return [{str(by): row.name} | _told_sums(row) for row in found.rows], found
-            periods, found = spend_per(sql, by, Window(per), since_ns, until_ns, zone)
+                told = [({str(by): row.name}, row) for row in found.rows]
+            else:
+                periods, found = spend_per(sql, by, Window(per), since_ns, until_ns, zone)
+                told = [
+                    ({per: one.name, str(by): row.name}, row) for one in periods for row in one.rows
+                ]
+            names = PolicyTable(sql).names(by, {row.name for _, row in told})
             return [
-                {per: one.name, str(by): row.name} | _told_sums(row)
-                for one in periods
-                for row in one.rows
+                named | _told_sums(row) | name_told(by, row.name, names) for named, row in told
             ], found
 
         rows, found = await self.desk.books.read(look)

@@ -59,6 +59,12 @@ def test_a_key_is_made_with_limits_and_changed(shell: Shell) -> None:
     (listed,) = shell.told("key", "list")["keys"]
     assert listed == changed
     assert "blocked" in shell.run("key", "list").stdout
+    assert "$7.00 per rolling:7d, 1,000 tpm, 3 at once" in shell.run("key", "list").stdout
+    shell.told("key", "create", "--team", "other")
+    assert shell.told("key", "list", "--team", "none")["keys"] == []
+    assert [one["team"] for one in shell.told("key", "list", "--team", "other")["keys"]] == [
+        "other"
+    ]
     assert shell.told("key", "update", made["id"], "--budget", "none")["limits"]["window"] is None
     assert "--window" in shell.refused("key", "update", made["id"], "--window", "day")
 

@@ -445,7 +445,7 @@ async def test_the_answer_to_a_fold_is_lost(path: Path, lost: Lost) -> None:
         await eventually(lambda: not book._folding.is_behind)
     part = book._slices[held.accounts[0].key]
     await asyncio.sleep(2 * POLL_S)
-    ((leased,),) = await rows(path, "SELECT sum(amount) FROM leases")
+    ((leased,),) = await rows(path, "SELECT coalesce(sum(amount), 0) FROM leases")
     assert leased == part.free + part.held
     assert part.unfolded == 0
     await book.void(held, "no")
@@ -670,6 +670,6 @@ async def test_the_books_of_a_book_agree(path: Path) -> None:
                 book._grants.give_back(book._slices)
         await book.folded()
         await book.ready()
-        ((leased,),) = await rows(path, "SELECT sum(amount) FROM leases")
+        ((leased,),) = await rows(path, "SELECT coalesce(sum(amount), 0) FROM leases")
         assert leased == sum(one.free + one.held + one.unfolded for one in book._slices)
     assert (await audit(path)).verified
