@@ -559,31 +559,32 @@ class Machine(RuleBasedStateMachine):
         """What it had under way it has not ended: the next one finds it in the journal."""
         worker = self.worker(slot)
         if worker is not None:
-            del self.workers[slot]
-            self.workers[-1 - slot] = worker  # its threads work still
             self.run(worker.book.close())
-            del self.workers[-1 - slot]
+            del self.workers[slot]
 
-    @rule(slot=slots, adopted=st.booleans())
-    def come_back(self, slot: int, adopted: bool) -> None:
-        """A worker is started again; or somebody else brings in first what the dead have left."""
-        dead = set(range(WORKERS)) - self.workers.keys()
-        if slot not in dead:
+    @rule(slot=slots)
+    def outage(self, slot: int) -> None:
+        worker = self.worker(slot)
+        if worker is not None:
+            worker.sql.is_down = True
+
+    @rule(adopted=st.booleans())
+    def mend(self, adopted: bool) -> None:
+        """Every worker is there again, and reaches the store. Sometimes somebody else brings in
+        first what the dead have left."""
+        if self.is_well:
             return
+        dead = set(range(WORKERS)) - self.workers.keys()
         if adopted:
             with closing(Store(self.books.open())) as store:
                 adopt_dead(store, self.journals, node_of(self.journals), self.now_ns)
-            for one in dead:
-                self.recovered(one)
-        self.start(slot)
-
-    @rule(slot=slots, down=st.booleans())
-    def outage(self, slot: int, down: bool) -> None:
-        worker = self.worker(slot)
-        if worker is not None:
-            was_down, worker.sql.is_down = worker.sql.is_down, down
-            if was_down and not down:
-                self.rest(RESTED_S)
+            for slot in dead:
+                self.recovered(slot)
+        for worker in self.workers.values():
+            worker.sql.is_down = False
+        for slot in dead:
+            self.start(slot)
+        self.rest(RESTED_S)
 
     @rule(slot=slots, lost=st.sampled_from([Lost.WRITTEN, Lost.UNDONE]))
     def lose_a_commit(self, slot: int, lost: Lost) -> None:
@@ -626,12 +627,7 @@ class Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def finish(self) -> None:
-        for worker in self.workers.values():
-            worker.sql.is_down = False
-        self.rest(RESTED_S)
-        for slot in range(WORKERS):
-            if slot not in self.workers:
-                self.start(slot)
+        self.mend(adopted=False)
         for number, (name, one) in enumerate(sorted(self.open.items())):
             worker = self.workers[one.slot or 0]
             if number % 2:
@@ -695,8 +691,8 @@ def test_no_budget_is_overspent_and_nothing_is_lost(make_books: MakeBooks, books
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=int(os.environ.get("HEDGEROW_MACHINE_EXAMPLES", "20" if is_here else "3")),
-            stateful_step_count=30,
+            max_examples=int(os.environ.get("HEDGEROW_MACHINE_EXAMPLES", "25" if is_here else "3")),
+            stateful_step_count=40,
             phases=(Phase.generate,),  # smaller takes minutes: what it prints can be run again
         ),
     )
