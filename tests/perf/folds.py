@@ -38,9 +38,9 @@ def rows(requests: int = REQUESTS) -> Iterator[tuple[str, ...]]:
                 fold = asyncio.run(_folding(urls[0], folder / f"{store}-fold", requests))
                 yield (store, f"fold {requests:,} requests", *fold)
                 yield (store, "grant of 4 slices", *_granting(urls[1]))
-                each = _working(urls[2], folder / f"{store}-workers")
-                spread = f"{min(each):,.0f} to {max(each):,.0f} of each"
-                yield (store, f"{WORKERS} workers", f"{sum(each):,.0f} admissions/s", spread)
+                each, folded = _working(urls[2], folder / f"{store}-workers")
+                beside = f"{min(each):,.0f} to {max(each):,.0f} of each; {folded:,.0f}/s folded"
+                yield (store, f"{WORKERS} workers", f"{sum(each):,.0f} admissions/s", beside)
 
 
 async def _folding(url: str, journals: Path, requests: int) -> tuple[str, str]:
@@ -77,8 +77,8 @@ def _granting(url: str) -> tuple[str, str]:
         return (f"{statistics.median(each_us):,.0f} µs", f"p99 {p99_us:,.0f} µs")
 
 
-def _working(url: str, journals: Path) -> list[float]:
-    """Admissions/s of each of several processes."""
+def _working(url: str, journals: Path) -> tuple[list[float], float]:
+    """Admissions/s of each of several processes; and of all, until they are in the store."""
     opened_store(url).close()
     workers = [
         subprocess.Popen(
@@ -95,8 +95,11 @@ def _working(url: str, journals: Path) -> list[float]:
     for one in workers:
         assert one.stdout is not None
         one.stdout.readline()  # it is ready
+    began = time.perf_counter()
     for one in workers:
         assert one.stdin is not None
         one.stdin.write("go\n")
         one.stdin.flush()
-    return [int(one.communicate()[0]) / WORKERS_S for one in workers]
+    done = [int(one.communicate()[0]) for one in workers]
+    took_s = time.perf_counter() - began
+    return [one / WORKERS_S for one in done], sum(done) / took_s

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
 from benchmarks.quotes import Quote
-from ledger.attempts import Attempt, Charge, Settlement
-from ledger.budgets import Budget, Scope
 from ledger.money import usd
-from ledger.principals import Principal
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
-from ledger.windows import Window
 from proxy.providers import Account, Provider
 from proxy.relay import StreamRelay
 from proxy.tellers import ChunkTeller, ToldAsChunks
@@ -28,7 +21,6 @@ from proxy.wires.chat import ChatWire, ChunkReader
 from routing.breaker import Breakers
 from routing.decide import Limits, decide
 from routing.intent import RoutingIntent
-from tests.books import opened_book, opened_store
 from tests.perf.load import request
 from tests.perf.upstream import _stream
 
@@ -50,11 +42,7 @@ def measure() -> list[tuple[str, str]]:
         ("charge", _each(lambda: CARD.charge(usage))),
         ("relay a stream of 22 events", _each(_relaying())),
     ]
-    shown = [(name, f"{seconds * 1e6:.1f} µs") for name, seconds in rows]
-    for together in (1, 64):
-        each_s = asyncio.run(_holding(together))
-        shown.append((f"hold and post, 3 budgets, {together} at a time", f"{each_s * 1e6:.0f} µs"))
-    return shown
+    return [(name, f"{seconds * 1e6:.1f} µs") for name, seconds in rows]
 
 
 def _each(call: Callable[[], object], seconds: float = 0.3) -> float:
@@ -99,36 +87,3 @@ def _relaying() -> Callable[[], object]:
         one.close(usd("0.01"))
 
     return relay
-
-
-async def _holding(together: int, rounds: int = 2000) -> float:
-    budgets = tuple(
-        Budget(name, scope, Window.MONTH, "UTC", usd(1_000_000))
-        for name, scope in (
-            ("everyone", Scope()),
-            ("team", Scope(team="bench")),
-            ("user", Scope(user="bench")),
-        )
-    )
-    who = Principal("key_bench", team="bench", user="bench")
-    usage = TokenUsage(212, 20)
-    cost = CARD.charge(usage)
-    charge = Charge(cost, cost, cost, cost, cost, cost)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        path = Path(folder) / "b.db"
-        book = opened_book(opened_store(path), path, budgets)
-
-        async def one(number: int) -> None:
-            at_ns = time.time_ns()
-            attempt = Attempt(
-                f"r{number}.1", f"r{number}", at_ns, who, "m", "u0", "m", CARD, False, usd("0.001")
-            )
-            hold = await book.hold(attempt)
-            await book.post(hold, Settlement(at_ns, usage, CARD, charge, False, 1.0, 2.0))
-
-        began = time.perf_counter()
-        for start in range(0, rounds, together):
-            await asyncio.gather(*(one(start + n) for n in range(together)))
-        took = time.perf_counter() - began
-        await book.close()
-    return took / rounds

@@ -1,4 +1,5 @@
-"""One of several workers on one store: it holds and posts for a while, and says how often.
+"""One of several workers on one store: it holds and posts for a while, says how often, and folds
+that.
 
 `python -m tests.perf.worker URL JOURNALS NUMBER SECONDS`
 """
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from ledger.errors import StoreUnavailable
 from tests.perf.requests import attempt, opened_book, settlement
 
 TOGETHER = 16
@@ -27,6 +29,12 @@ async def _work(url: str, journals: Path, number: int, seconds: float) -> None:
             done += 1
         await asyncio.sleep(0)
     print(done, flush=True)
+    while True:
+        try:
+            await book.folded()
+        except StoreUnavailable:  # the others have it
+            continue
+        break
     await book.close()
 
 
