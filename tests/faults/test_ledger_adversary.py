@@ -128,6 +128,32 @@ async def test_a_journal_that_was_restored_from_a_copy_doubles_nothing(tmp_path:
     assert (await audit(path)).findings == ()
 
 
+async def test_a_journal_that_is_damaged_in_the_middle_is_kept_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What follows a damaged record cannot be trusted to be what it says; but charges that may be
+    there are not thrown away without a word. A last record that is half-written is no damage."""
+    path = tmp_path / "books.db"
+    for damaged in (False, True):
+        book = book_of(await file_of(path), path, capped())
+        first = await book.hold(attempt(f"first {damaged}", 10))
+        at = book._journal.tail.position
+        await book.post(first, settlement(10))
+        if damaged:
+            await book.hold(attempt("later", 10))
+        await abandon(book)
+        (segment,) = (tmp_path / "books.journal").glob("*/*.log")
+        with segment.open("r+b") as file:
+            file.seek(at + 20)
+            file.write(bytes(4))
+        async with opened(path, capped()):
+            pass
+        kept = list((tmp_path / "books.journal").glob("*/*.damaged"))
+        assert len(kept) == damaged
+        assert ("cannot be read" in caplog.text) == damaged
+    assert (await audit(path)).findings == ()
+
+
 async def test_who_finds_another_in_its_place_admits_nothing_more(tmp_path: Path) -> None:
     """A journal's folder was copied, and another process folds as this worker: what this one has
     in its journal can no longer be folded, so it takes nothing on, and says why."""
