@@ -42,6 +42,7 @@ FORGET_EVERY_S = 60.0
 @dataclass(frozen=True, slots=True)
 class _News:
     is_written_off: bool
+    rules: Rules
     policy: Policy | None
     changed: frozenset[str]
     recalled: list[AccountKey]
@@ -74,7 +75,8 @@ class Following:
         self._rules = rules
         self._policy = policy
         self._on_policy = on_policy
-        self._is_outdated = False
+        self._read = rules
+        """The rules of its policy."""
         self._watched_from = 0
         self._following = asyncio.create_task(self._follow())
         self._forgetting = asyncio.create_task(self._forget_claims())
@@ -85,7 +87,7 @@ class Following:
         return self._following.done()
 
     def set_rules(self, rules: Rules) -> None:
-        self._rules, self._is_outdated = rules, True
+        self._rules = rules
 
     async def stop(self) -> None:
         for task in (self._following, self._forgetting):
@@ -129,12 +131,13 @@ class Following:
         is_written_off = is_alive and not self._store.writers.seen(
             self._writer_id, self._clock_ns()
         )
-        policy, changed = None, frozenset[str]()
-        if self._is_outdated or self._store.policy.version() != self._policy.version:
-            policy = read_policy(self._store, self._rules, self._clock_ns())
+        policy, changed, rules = None, frozenset[str](), self._rules  # others may come meanwhile
+        if rules is not self._read or self._store.policy.version() != self._policy.version:
+            policy = read_policy(self._store, rules, self._clock_ns())
             changed = policy.changed_since(self._policy)
         return _News(
             is_written_off,
+            rules,
             policy,
             changed,
             self._store.leases.recalled(self._writer_id),
@@ -146,11 +149,10 @@ class Following:
             log.error("this worker was written off while it lived: its slices are given up")
             self._grants.give_back(self._slices)  # they have returned: this returns nothing more
         if news.policy is not None:
-            self._policy, self._is_outdated = news.policy, False
+            self._policy, self._read = news.policy, news.rules
             self._on_policy(news.policy)
-            self._grants.give_back(
-                one for one in self._slices if one.account.budget in news.changed
-            )
+            others = [one for one in self._slices if one.account.budget in news.changed]
+            self._grants.give_back(others)
         self._grants.return_recalled(news.recalled)
         for account, standing in news.standings:
             part = self._slices.get(account.key)

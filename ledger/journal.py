@@ -66,6 +66,7 @@ class Journal:
             self._files[int(path.stem)] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._spare: int | None = None
         """A file that has its room, and no number yet."""
+        self._damaged: Place | None = None
         self._is_sealed = False
         self._segment = self._synced = max(self._files, default=0)
         self._position = self._size = 0
@@ -199,10 +200,16 @@ class Journal:
     def _remove(self, number: int) -> None:
         with _translated(self.folder, "write"):
             os.close(self._files.pop(number))
-            self._path(number).unlink(missing_ok=True)
+            if self._damaged is not None and self._damaged.segment == number:
+                self._path(number).rename(self._kept_path(number))
+            else:
+                self._path(number).unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}{_SUFFIX}"
+
+    def _kept_path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.damaged"
 
     @property
     def _spare_path(self) -> Path:
@@ -213,8 +220,8 @@ class Journal:
     def records(self, since: Place = START, until: Place | None = None) -> Iterator[Record]:
         """Records from a place on, oldest first, up to `until` (of a writing journal: its tail).
 
-        A record that a dying machine left half-written ends the last segment; in an earlier one it
-        raises JournalDamaged.
+        A record that a dying machine left half-written ends the last segment, also where more
+        follows it: that is `damaged` then. In an earlier one it raises JournalDamaged.
         """
         last = max(self._files, default=0)
         for number in sorted(self._files):
@@ -237,7 +244,7 @@ class Journal:
                 if len(chunk) < _HEAD.size:
                     return
             size, crc = _HEAD.unpack_from(chunk, at)
-            if not size and not crc and (is_last or _is_blank(file, position)):
+            if not size and not crc and _is_blank(file, position):
                 return
             whole = min(_HEAD.size + size, length - position)
             if len(chunk) - at < whole:
@@ -245,6 +252,9 @@ class Journal:
             data = chunk[at + _HEAD.size : at + _HEAD.size + size]
             if not size or len(data) != size or zlib.crc32(data) != crc:
                 if is_last:
+                    after = position + _HEAD.size + size
+                    if after > length or not _is_blank(file, after):
+                        self._damaged = Place(number, position)
                     return
                 raise JournalDamaged(
                     f"{self._path(number)} is damaged at byte {position}: restore it, or write the"
@@ -253,6 +263,14 @@ class Journal:
             at += _HEAD.size + size
             position += _HEAD.size + size
             yield Record(data, Place(number, position))
+
+    @property
+    def damaged(self) -> str | None:
+        """Where records could not be read that are not the last; that file is kept for ever."""
+        if self._damaged is None:
+            return None
+        kept = self._kept_path(self._damaged.segment)
+        return f"byte {self._damaged.position} of {kept}"
 
     @property
     def last_segment(self) -> int:

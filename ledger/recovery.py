@@ -43,6 +43,12 @@ def recover(store: Store, journal: Journal, name: str, now_ns: int) -> tuple[int
         store.writers.move(writer_id, folder.folded, beyond, now_ns)
         store.writers.write(writer_id, [(one, lost(one, now_ns)) for one in left])
         store.leases.close(writer_id)
+    if journal.damaged is not None:
+        log.error(
+            "the journal of worker %s cannot be read from %s on: charges that follow there are in"
+            " no books; it is kept",
+            *(name, journal.damaged),
+        )
     if left:
         log.warning(
             "%d requests were under way when worker %s died: they are charged at their whole holds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,10 +17,13 @@ from hypothesis import strategies as st
 from ledger.budgets import EACH, Budget, Scope, Subject, Threshold, accounts_of
 from ledger.errors import BudgetExceeded, StoreUnavailable
 from ledger.following import WATCHED_AT_ONCE
-from ledger.policy import Policy
+from ledger.policy import Policy, Rules
 from ledger.principals import Principal
+from ledger.sql import Rows, Value
+from ledger.sqlite_file import SqliteFile
 from ledger.windows import AnyWindow, Window, window_of
 from tests.ledger.entries import NOW_NS, attempt, settlement
+from tests.ledger.faults import Faulty
 from tests.ledger.opened import PATIENCE_S, abandon, audit, book_of, file_of, opened, rows
 
 HOUR_NS = 3600 * 1_000_000_000
@@ -124,6 +128,32 @@ async def test_a_journal_that_was_restored_from_a_copy_doubles_nothing(tmp_path:
     assert (await audit(path)).findings == ()
 
 
+async def test_a_journal_that_is_damaged_in_the_middle_is_kept_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What follows a damaged record cannot be trusted to be what it says; but charges that may be
+    there are not thrown away without a word. A last record that is half-written is no damage."""
+    path = tmp_path / "books.db"
+    for damaged in (False, True):
+        book = book_of(await file_of(path), path, capped())
+        first = await book.hold(attempt(f"first {damaged}", 10))
+        at = book._journal.tail.position
+        await book.post(first, settlement(10))
+        if damaged:
+            await book.hold(attempt("later", 10))
+        await abandon(book)
+        (segment,) = (tmp_path / "books.journal").glob("*/*.log")
+        with segment.open("r+b") as file:
+            file.seek(at + 20)
+            file.write(bytes(4))
+        async with opened(path, capped()):
+            pass
+        kept = list((tmp_path / "books.journal").glob("*/*.damaged"))
+        assert len(kept) == damaged
+        assert ("cannot be read" in caplog.text) == damaged
+    assert (await audit(path)).findings == ()
+
+
 async def test_who_finds_another_in_its_place_admits_nothing_more(tmp_path: Path) -> None:
     """A journal's folder was copied, and another process folds as this worker: what this one has
     in its journal can no longer be folded, so it takes nothing on, and says why."""
@@ -164,6 +194,31 @@ async def test_the_crowd_of_a_template_keeps_nobody_waiting(tmp_path: Path) -> N
                 await asyncio.sleep(0.01)
         await book.run(lambda store: store.policy.version())
         assert await rows(tmp_path / "books.db", "SELECT sum(leased) FROM accounts") == leased
+
+
+class Told(Faulty):
+    """Calls `then` once, when keys are read: in the middle of reading a policy."""
+
+    then: Callable[[], None] | None = None
+
+    def execute(self, statement: str, values: Sequence[Value] = ()) -> Rows:
+        if self.then is not None and "earlier_hash" in statement:
+            then, self.then = self.then, None
+            then()
+        return super().execute(statement, values)
+
+
+async def test_files_that_change_while_they_are_read_act(tmp_path: Path) -> None:
+    """A policy is being read when the next one comes: that one acts, too."""
+    path = tmp_path / "books.db"
+    sql = Told(await asyncio.to_thread(SqliteFile.open, path))
+    book = book_of(sql, path, capped())
+    sql.then = lambda: book.set_rules(Rules((replace(capped(), cap=3 * CAP),)))
+    book.set_rules(Rules((replace(capped(), cap=2 * CAP),)))
+    async with asyncio.timeout(PATIENCE_S):
+        while book._policy.by_name["all"].cap != 3 * CAP:  # noqa: ASYNC110 - by one of the next polls
+            await asyncio.sleep(0.01)
+    await book.close()
 
 
 members = st.none() | st.sampled_from([EACH, "a", "b"])
