@@ -451,9 +451,9 @@ async def test_spend_and_requests_in_our_words(script: Script) -> None:
     team = await script.post("/team/new", team_alias="qa")
     its = (await script.post("/key/generate", team_id=team["team_id"], key_alias="ci"))["key"]
     await script.until(its, 200)
-    for by, name in (("team", "qa"), ("key", "ci"), ("user", None)):
+    for by, called in (("team", "qa"), ("key", "ci"), ("user", None)):
         rows = (await script.get(f"/admin/api/spend?by={by}"))["rows"]
-        assert name in [one[f"{by}_name"] for one in rows]
+        assert called in [one[f"{by}_name"] for one in rows]
     assert (await script.get("/admin/api/spend?to=2001-01-01"))["rows"] == []
     assert (await script.ask("GET", "/admin/api/spend?by=moon")).status == 400
     assert (await script.ask("GET", "/admin/api/spend?from=yesterday")).error["param"] == "from"
