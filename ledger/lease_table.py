@@ -82,7 +82,8 @@ class LeaseTable:
     def grant(self, writer_id: int, wants: Sequence[Want], now_ns: int) -> list[Granted]:
         """Give a writer slices, each by itself, as far as there is room."""
         others = self._sql.execute(
-            "SELECT count(*) FROM writers WHERE is_open = 1 AND id != ?", (writer_id,)
+            "SELECT count(*) FROM writers WHERE is_open = 1 AND id != ? AND seen_at_ns >= ?",
+            (writer_id, now_ns - SILENT_NS),
         ).fetchone()
         writers = 1 + (others[0] if others else 0)
         ids = {want.account.key: self._interned.account(want.account.key) for want in wants}

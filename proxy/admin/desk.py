@@ -64,6 +64,11 @@ class AdminDesk:
             raise NotAuthenticated(str(refused)) from None
         return key
 
+    async def refuse_strangers(self, request: web.BaseRequest) -> None:
+        """Look a key up, alone, before the books are read for it: who has none keeps nobody from
+        reading. Raises NotAuthenticated."""
+        await self.books.change(lambda table: self.own_key(table, request))
+
     def admin(self, story: Story) -> Handler:
         """A story as a handler, for the admin key alone."""
 

@@ -42,6 +42,7 @@ class OwnKey:
             return {"data": self._told(sql, key)}
 
         async def story(_asked: Asked) -> Told:
+            await self.desk.refuse_strangers(request)
             return await self.desk.books.read(look)
 
         return await self.desk.answered(request, story)
@@ -60,6 +61,7 @@ class OwnKey:
             return {"data": told}
 
         async def story(_asked: Asked) -> Told:
+            await self.desk.refuse_strangers(request)
             return await self.desk.books.read(look)
 
         return await self.desk.answered(request, story)

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from ledger.budgets import EACH, Budget, Scope, Subject, Threshold, accounts_of
 from ledger.errors import BudgetExceeded, StoreUnavailable
 from ledger.following import WATCHED_AT_ONCE
+from ledger.lease_table import SHARE, SILENT_NS
 from ledger.policy import Policy, Rules
 from ledger.principals import Principal
 from ledger.sql import Rows, Value
 from ledger.sqlite_file import SqliteFile
+from ledger.store import Store
 from ledger.windows import AnyWindow, Window, window_of
 from tests.ledger.entries import NOW_NS, attempt, settlement
 from tests.ledger.faults import Faulty
@@ -99,6 +101,22 @@ async def test_of_two_budgets_by_one_name_the_file_counts(tmp_path: Path) -> Non
             await book.hold(attempt("more", 1))
     assert await rows(path, LEASED) == [(CAP, 0, 0)]
     assert (await audit(path)).findings == ()
+
+
+async def test_the_dead_take_no_share(tmp_path: Path) -> None:
+    """Hosts come and go, and some never say goodbye: those that live share what is left, as if
+    the others had never been."""
+    path = tmp_path / "books.db"
+
+    def silent(store: Store) -> None:
+        for number in range(100):
+            store.writers.open(f"host {number}.0", NOW_NS - SILENT_NS - 1)
+
+    async with opened(path, capped()) as book:
+        await book.run(silent)
+        await book.void(await book.hold(attempt("one", 1)), "not connected")
+        await book.folded()
+        assert await rows(path, "SELECT amount FROM leases") == [(CAP // SHARE,)]
 
 
 async def test_a_slice_that_is_used_up_leaves_nothing(tmp_path: Path) -> None:

@@ -258,6 +258,8 @@ class KeyRoutes:
                 told = Look(sql, now_ns).key(key)
                 return {"key": name or told["token"], "info": told}
 
+            if not is_admin:
+                await self.desk.refuse_strangers(request)
             return await self.desk.books.read(look)
 
         return await self.desk.answered(request, story)
