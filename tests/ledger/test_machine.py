@@ -14,8 +14,8 @@ import os
 import random
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -197,10 +197,14 @@ class Model:
         tries: Sequence[naive.Try],
         budgets: Sequence[Budget],
         raises: Sequence[Raise],
+        ahead: Mapping[Measure, int],
         *,
         stored: bool = False,
     ) -> list[tuple[Budget, int]]:
-        """Budgets that do not have so much left for all of these together, and what they have."""
+        """Budgets that do not have so much left for all of these together, and what they have.
+
+        ahead: what was billed above holds, and other workers need not know yet.
+        """
         found = []
         for budget in budgets:
             if budget.mode is Mode.SHADOW or (stored and _limits_a_rate(budget)):
@@ -211,7 +215,7 @@ class Model:
                     needed[member] += one.amounts[budget.measure]
             for member, amount in needed.items():
                 free = naive.left(self.of(budget), budget, member, tries[0].at_ns, raises)
-                if free is not None and amount > max(0, free):
+                if free is not None and amount > max(0, free + ahead[budget.measure]):
                     found.append((budget, free))
         return found
 
@@ -260,6 +264,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self, durable: bool, seed: int) -> None:
         self.rng = random.Random(seed)
         self.is_quiet = False
+        self.ahead: Counter[Measure] = Counter()
         self.durability = "disk" if durable else "process"
         self.folder = tempfile.TemporaryDirectory()
         self.journals = Path(self.folder.name) / "journals"
@@ -289,6 +294,8 @@ class Machine(RuleBasedStateMachine):
     def rest(self, seconds: float) -> None:
         self.run(asyncio.sleep(seconds))
         self.is_quiet = True
+        if self.is_well:
+            self.ahead.clear()
 
     @property
     def is_fair(self) -> bool:
@@ -360,7 +367,9 @@ class Machine(RuleBasedStateMachine):
         return one, naive.Try(one.id, one.at_ns, one.subject, amounts)
 
     def narrow(self, *tries: naive.Try, stored: bool = False) -> list[tuple[Budget, int]]:
-        return self.model.narrow(tries, self.policy.budgets, self.policy.raises, stored=stored)
+        return self.model.narrow(
+            tries, self.policy.budgets, self.policy.raises, self.ahead, stored=stored
+        )
 
     def worker(self, slot: int) -> Worker | None:
         return self.workers.get(slot)
@@ -472,6 +481,8 @@ class Machine(RuleBasedStateMachine):
             self.run(worker.book.post(one.hold, end))
             amounts = dict(one.tried.amounts)
             amounts |= {Measure.USD: cost, Measure.TOKENS: cost + prompt}
+            for measure, most in one.tried.amounts.items():
+                self.ahead[measure] += max(0, amounts[measure] - most)
             self.model.ended(naive.Posted(self.now_ns(), name, amounts))
         with pytest.raises((HoldResolved, StoreUnavailable)):
             self.run(worker.book.post(one.hold, settlement(1)))
@@ -664,6 +675,9 @@ class Machine(RuleBasedStateMachine):
         try:
             if sys.exc_info()[0] is None:  # else a rule has failed: that is what is to be told
                 self.finish()
+            else:
+                for worker in self.workers.values():
+                    self.run(killed(worker, ()))
         finally:
             self.loop.close()
             self.folder.cleanup()
