@@ -106,7 +106,7 @@ class Book:
         )
         self._folding = Folding(
             *(store, self._writer, writer_id, journal, Folder(journal, folded)),
-            *(self._slices, self._grants, times.now_ns),
+            *(self._slices, self._grants, times.now_ns, self._carry),
         )
         store.writers.watch(
             Telling(store.leases, store.outbox, lambda: self._policy, times.now_ns).crossed
@@ -219,6 +219,7 @@ class Book:
         except BaseException:
             taken.release()
             raise
+        taken.segment = self._journal.tail.segment
         self._open[attempt.id], self._kept_free = taken, keep_free
         accounts = tuple([part.account for part in slices])
         hold = Hold(
@@ -272,6 +273,15 @@ class Book:
             self._journal.append(end)
             self._kept_free -= kept_free
             del self._unwritten[0]
+
+    def _carry(self, segment: int) -> None:
+        """Write holds anew that have been open for long: one stream that does not end would keep
+        all of the journal after it, until that is full."""
+        with suppress(StoreUnavailable):  # it is tried again
+            for one in self._open.values():
+                if one.segment <= segment:
+                    self._journal.append(encode(one.record()), keep_free=self._kept_free)
+                    one.segment = self._journal.tail.segment
 
     async def post_all(self, ends: Iterable[tuple[Hold, Settlement]]) -> Money | None:
         """Post many, as far as they go: one that is refused keeps no other from its charge.

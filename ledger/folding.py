@@ -24,6 +24,8 @@ log = logging.getLogger("hedgerow.ledger")
 
 FOLD_EVERY_S = 0.05
 """How long what was spent waits for company."""
+CARRIED_AFTER = 4
+"""How many segments a hold may keep the journal from giving up; then it is written anew."""
 FOLD_AGAIN_S = 0.25
 LONGEST_AGAIN_S = 5.0
 """How long until it is tried again, if the store could not be written: at first, and at last."""
@@ -42,7 +44,9 @@ class Folding:
         slices: Slices,
         grants: Grants,
         clock_ns: Callable[[], int],
+        carry: Callable[[int], None],
     ) -> None:
+        """carry: writes holds anew that stand in a segment or before it, and are open still."""
         self._store = store
         self._writer = writer
         self._writer_id = writer_id
@@ -51,6 +55,7 @@ class Folding:
         self._slices = slices
         self._grants = grants
         self._clock_ns = clock_ns
+        self._carry = carry
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._is_folding = self._is_over = False
@@ -131,6 +136,8 @@ class Folding:
         if folded is not None:
             batch, posts = folded
             self._needed_from = self._folder.done(batch)
+            if (old := self._journal.tail.segment - CARRIED_AFTER) >= self._needed_from.segment:
+                self._carry(old)
             self._slices.folded(posts, self._clock_ns())
             self._grants.return_surplus()
         self._wake(None)

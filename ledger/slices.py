@@ -103,12 +103,14 @@ class Open:
 
     amounts: what it holds of each slice. covered: whether that was taken out of what was free; not
     where its budget refuses nothing, or let it through while the store could not be asked.
+    segment: of the journal, in which it stands.
     """
 
     attempt: Attempt
     slices: tuple[Slice, ...]
     amounts: tuple[int, ...]
     covered: tuple[bool, ...]
+    segment: int = 0
 
     @property
     def end_bytes(self) -> int:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.budgets import EACH, Budget, Scope, Subject, Threshold, accounts_of
 from ledger.errors import BudgetExceeded, StoreUnavailable
+from ledger.folding import CARRIED_AFTER
 from ledger.following import WATCHED_AT_ONCE
 from ledger.lease_table import SHARE, SILENT_NS
 from ledger.policy import Policy, Rules
@@ -169,6 +170,33 @@ async def test_a_journal_that_is_damaged_in_the_middle_is_kept_and_told(
         kept = list((tmp_path / "books.journal").glob("*/*.damaged"))
         assert len(kept) == damaged
         assert ("cannot be read" in caplog.text) == damaged
+    assert (await audit(path)).findings == ()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_one_stream_that_does_not_end_does_not_fill_the_journal(
+    tmp_path: Path, is_killed: bool
+) -> None:
+    """What is folded goes, whatever is still open from before; and the one that was open for long
+    is charged once, at what it cost, or as lost with its worker."""
+    path = tmp_path / "books.db"
+    book = book_of(await file_of(path), path, capped())
+    book._journal._segment_bytes = book._journal._size = 16 << 10  # as if it were so short
+    long = await book.hold(attempt("long", 50))
+    for number in range(1000):
+        await book.void(await book.hold(attempt(f"{number}", 1)), "not connected")
+        if number % 10 == 0:
+            await book.folded()
+    assert book._journal.tail.segment > 10
+    assert len(book._journal._files) <= CARRIED_AFTER + 3
+    if is_killed:
+        await abandon(book)
+        async with opened(path, capped()):
+            pass
+    else:
+        await book.post(long, settlement(30))
+        await book.close()
+    assert await rows(path, LEASED) == [(50 if is_killed else 30, 0, 0)]
     assert (await audit(path)).findings == ()
 
 
