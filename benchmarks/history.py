@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from ledger.databases.schema import PRICES, later_migrations
 from ledger.errors import StoreTooNew
 from ledger.rates import RateCard
-from ledger.schema import PRICES, later_migrations
 
 migrations = Migrations("hedgerow.market")
 

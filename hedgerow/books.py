@@ -11,14 +11,14 @@ from sqlite_utils import Database
 
 from benchmarks.history import MarketHistory, PastQuote
 from hedgerow.config import Config, Ledger
+from ledger.databases.sql import Sql
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.leader import FileLock, LeaderLock
 from ledger.lock import sole_server
-from ledger.sql import Sql
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
 
 if TYPE_CHECKING:
-    from ledger.postgres import PostgresDatabase
+    from ledger.databases.postgres import PostgresDatabase
 
 
 def opened_sql(
@@ -34,7 +34,7 @@ def opened_sql(
             ledger.path, durability=ledger.durability, create=create, is_server=is_server
         )
     # psycopg loads libpq: only those pay for it who have a PostgreSQL.
-    from ledger.postgres import TIMEOUT_S, PostgresDatabase, Server
+    from ledger.databases.postgres import TIMEOUT_S, PostgresDatabase, Server
 
     limit_s = None if takes_long else TIMEOUT_S
     return PostgresDatabase.open(Server(ledger.url, statement_timeout_s=limit_s), create=create)
@@ -49,7 +49,7 @@ def resting(ledger: Ledger) -> Iterator[SqliteFile | PostgresDatabase]:
             with closing(SqliteFile.open(ledger.path, create=False, migrate=False)) as file:
                 yield file
             return
-        from ledger.postgres import PostgresDatabase, Server
+        from ledger.databases.postgres import PostgresDatabase, Server
 
         server = Server(ledger.url, statement_timeout_s=None)
         with closing(PostgresDatabase.open(server, create=False, migrate=False)) as database:
@@ -83,6 +83,6 @@ def leader_lock(ledger: Ledger) -> LeaderLock:
     """What one of all workers has that share these books, on however many hosts."""
     if ledger.path is not None:
         return FileLock(Path(f"{ledger.path}-leader.lock"))
-    from ledger.postgres import PostgresLeaderLock, Server
+    from ledger.databases.postgres import PostgresLeaderLock, Server
 
     return PostgresLeaderLock(Server(ledger.url))

@@ -14,8 +14,8 @@ from hedgerow.notifications.channels import channels, webhook_session
 from hedgerow.notifications.courier import Courier
 from hedgerow.notifications.outbox import StoredOutbox
 from ledger.book import Book
+from ledger.databases.partitions import drop_empty_partitions, ensure_partitions
 from ledger.errors import StoreUnavailable
-from ledger.partitions import drop_empty_partitions, ensure_partitions
 from ledger.retention import Keep, retiring
 from proxy.clock import Clock
 

@@ -11,10 +11,10 @@ from hedgerow.books import opened_sql
 from hedgerow.config import Config
 from ledger.book import Book
 from ledger.budgets import Raise
-from ledger.policy_tables import PolicyTable
-from ledger.request_table import RequestTable
+from ledger.databases.sql import Sql
 from ledger.requests import RequestRecord
-from ledger.sql import Sql
+from ledger.tables.policy import PolicyTable
+from ledger.tables.requests import RequestTable
 from proxy.admin.books import FileBudget
 
 T = TypeVar("T")

@@ -11,15 +11,15 @@ import msgspec
 from ledger.audit_entries import EntriesAudit, Taken, account_ids, audit_entries
 from ledger.audit_rollups import audit_rollups
 from ledger.budgets import is_rate
+from ledger.databases.sql import Dialect, Sql
 from ledger.errors import NotAPrice
 from ledger.findings import Finding, Findings
 from ledger.measures import Measure
 from ledger.money import Money, usd_text
 from ledger.rates import RateCard
-from ledger.rollups import ENTRIES_S, NANOS_PER_S
-from ledger.sql import Dialect, Sql
 from ledger.statements import Head
-from ledger.tables import PRICES, SUBJECT
+from ledger.tables.ddl import PRICES, SUBJECT
+from ledger.tables.rollups import ENTRIES_S, NANOS_PER_S
 
 
 @dataclass(frozen=True, slots=True)

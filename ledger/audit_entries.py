@@ -13,15 +13,15 @@ from typing import TypeVar
 
 import msgspec
 
-from ledger.chain import GENESIS, canonical, chained, drawn_text
+from ledger.databases.sql import Row, Sql, Value
 from ledger.entries import Kind
 from ledger.errors import NotAPrice, UsageUnknown
 from ledger.findings import Findings
 from ledger.money import Money, usd_text
 from ledger.rates import RateCard
-from ledger.sql import Row, Sql, Value
 from ledger.statements import Head
-from ledger.tables import ENTRY, PRICES
+from ledger.tables.chain import GENESIS, canonical, chained, drawn_text
+from ledger.tables.ddl import ENTRY, PRICES
 from ledger.usage import TokenUsage
 
 K = TypeVar("K", int, str)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ledger.databases.sql import Sql, Value
 from ledger.errors import StoreUnavailable
 from ledger.findings import Findings
-from ledger.rollups import (
+from ledger.tables.rollups import (
     DAY_NS,
     DAY_S,
     ENTRIES_S,
@@ -23,7 +24,6 @@ from ledger.rollups import (
     Kept,
     kept,
 )
-from ledger.sql import Sql, Value
 
 _COLUMNS = ", ".join(SUMMED)
 _DIFFERS = " OR ".join(f"sum({one}) <> 0" for one in SUMMED)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ledger.databases.sql import Sql
 from ledger.money import MAX_NANOS, Money
 from ledger.rates import RateCard
-from ledger.sql import Sql
-from ledger.tables import CHARGE, PRICES, USAGE
+from ledger.tables.ddl import CHARGE, PRICES, USAGE
 from ledger.usage import TokenUsage
 
 _REMEMBERED = 10_000

@@ -17,8 +17,8 @@ from ledger.grants import Grants
 from ledger.journal import START, Journal, Place
 from ledger.slices import Slices
 from ledger.store import Store
+from ledger.tables.writers import AlreadyFolded, Posted
 from ledger.writer import Writer
-from ledger.writer_table import AlreadyFolded, Posted
 
 log = logging.getLogger("hedgerow.ledger")
 

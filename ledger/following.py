@@ -17,10 +17,10 @@ from ledger.budgets import Account, AccountKey
 from ledger.errors import StoreUnavailable
 from ledger.grants import Grants
 from ledger.idempotency import FORGOTTEN_AT_ONCE
-from ledger.lease_table import Standing
 from ledger.policy import Policy, Rules
 from ledger.slices import Slices
 from ledger.store import Store
+from ledger.tables.leases import Standing
 from ledger.writer import Writer
 
 log = logging.getLogger("hedgerow.ledger")

@@ -15,9 +15,9 @@ from functools import partial
 
 from ledger.budgets import AccountKey
 from ledger.errors import BudgetExceeded, StoreUnavailable
-from ledger.lease_table import Granted, Want
 from ledger.slices import Slice, Slices
 from ledger.store import Store
+from ledger.tables.leases import Granted, Want
 from ledger.writer import Writer
 
 ANSWER_S = 2.0

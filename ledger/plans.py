@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ledger.databases.sql import Sql
 from ledger.errors import NameTaken
-from ledger.sql import Sql
 
 
 @dataclass(frozen=True, slots=True)

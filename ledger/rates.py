@@ -29,7 +29,7 @@ class RateCard:
     (`per`) may have tokens for nothing: a second of audio costs, the words in it do not.
 
     version: twelve hex digits that name this card in ledger rows. row: every price as exact text,
-    in the order of `ledger.tables.PRICES`.
+    in the order of `ledger.tables.ddl.PRICES`.
     """
 
     input: Decimal

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 
+from ledger.databases.sql import Sql
 from ledger.errors import StoreUnavailable
-from ledger.rollups import DAY_NS, ENTRIES_S, QUARTER_S
-from ledger.sql import Sql
+from ledger.tables.rollups import DAY_NS, ENTRIES_S, QUARTER_S
 from ledger.windows import Window
 
 BATCH_ROWS = 1_000

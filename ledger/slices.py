@@ -15,10 +15,10 @@ from ledger.attempts import Attempt, Settlement
 from ledger.budgets import Account, AccountKey
 from ledger.journal import END_BYTES, END_BYTES_OF_ACCOUNT
 from ledger.journal_records import Ended, Held, held_in, posted_as
-from ledger.lease_table import Standing
 from ledger.measures import Measure
 from ledger.money import Money
-from ledger.writer_table import Posted
+from ledger.tables.leases import Standing
+from ledger.tables.writers import Posted
 
 IDLE_S = 30.0
 """How long a slice that nobody draws on is kept."""

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ledger.databases.sql import Sql, Value
 from ledger.money import Money
-from ledger.sql import Sql, Value
 
 DAY_S = 86_400
 DAY_NS = DAY_S * 1_000_000_000

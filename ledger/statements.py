@@ -9,11 +9,11 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from ledger.budgets import Balance, Budget, Raise
+from ledger.databases.sql import Row, Sql, Value, each_of
 from ledger.money import MAX_NANOS, ZERO, Money
 from ledger.rates import RateCard
-from ledger.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan, source
-from ledger.sql import Row, Sql, Value, each_of
-from ledger.tables import PRICES, USAGE
+from ledger.tables.ddl import PRICES, USAGE
+from ledger.tables.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan, source
 from ledger.usage import TokenUsage
 from ledger.windows import Window, span_of
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ledger.claim_table import ClaimTable
-from ledger.hold_table import HoldTable
-from ledger.interned import Interned
-from ledger.lease_table import LeaseTable
-from ledger.outbox_table import OutboxTable
-from ledger.policy_tables import PolicyTable
-from ledger.request_table import RequestTable
-from ledger.sql import Sql
-from ledger.write_off_table import WriteOffTable
-from ledger.writer_table import WriterTable
+from ledger.databases.sql import Sql
+from ledger.tables.claims import ClaimTable
+from ledger.tables.holds import HoldTable
+from ledger.tables.interned import Interned
+from ledger.tables.leases import LeaseTable
+from ledger.tables.outbox import OutboxTable
+from ledger.tables.policy import PolicyTable
+from ledger.tables.requests import RequestTable
+from ledger.tables.write_offs import WriteOffTable
+from ledger.tables.writers import WriterTable
 
 
 class Store:

@@ -10,10 +10,10 @@ from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import Account
 from ledger.errors import BudgetExceeded
 from ledger.grants import RECALL_POLL_S, RECALL_S, Grants
-from ledger.hold_table import OpenHold
 from ledger.money import Money
 from ledger.slices import Slices
 from ledger.store import Store
+from ledger.tables.holds import OpenHold
 from ledger.writer import Writer
 
 HOLDS_AT_ONCE = 500

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from ledger.budgets import Budget, Threshold
 from ledger.directives import amount_at
-from ledger.lease_table import LeaseTable
 from ledger.notices import Notice, NoticeKind
-from ledger.outbox_table import OutboxTable
 from ledger.policy import Policy
-from ledger.writer_table import Posted
+from ledger.tables.leases import LeaseTable
+from ledger.tables.outbox import OutboxTable
+from ledger.tables.writers import Posted
 
 
 class Telling:

@@ -33,7 +33,7 @@ from ledger.budgets import Budget
 from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
 from ledger.limits import KEY, Limits, Whose, budgets_for, limits_in, with_limits
 from ledger.money import Money, as_usd
-from ledger.policy_tables import KeyFilter, PolicyTable
+from ledger.tables.policy import KeyFilter, PolicyTable
 from ledger.windows import AnyWindow
 
 N = TypeVar("N", bound=int)

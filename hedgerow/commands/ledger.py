@@ -18,14 +18,14 @@ from hedgerow.errors import NotFound
 from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json, table
 from ledger.audit import Audit
 from ledger.audit import verify as audit
-from ledger.migrations.history import NEWEST
+from ledger.databases.migrations.history import NEWEST
+from ledger.databases.partitions import drop_empty_partitions
 from ledger.money import as_usd
-from ledger.partitions import drop_empty_partitions
 from ledger.retention import Keep, Limits
 from ledger.retention import retire as retire_rows
 from ledger.statements import Head
 from ledger.statements import heads as heads_now
-from ledger.write_off_table import WriterState
+from ledger.tables.write_offs import WriterState
 
 _PAUSE_S = 0.01
 """Between two batches: a server that waits to write comes first."""

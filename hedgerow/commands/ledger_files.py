@@ -21,9 +21,9 @@ from ledger.charges import ChargeRow, charge_rows
 from ledger.exports.export import Format, export_csv, export_focus, export_parquet
 from ledger.exports.focus_row import FocusVersion
 from ledger.invoices.invoice_csv import read_invoice
+from ledger.invoices.reconcile import Reading, span_ns
+from ledger.invoices.reconcile import reconcile as compare
 from ledger.money import Money, as_usd
-from ledger.reconcile import Reading, span_ns
-from ledger.reconcile import reconcile as compare
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 from hedgerow.printing import table
 from ledger.charges import ChargeRow
 from ledger.invoices.causes import PriceGap
-from ledger.reconcile import Explained, ReconciledRow, Reconciliation
+from ledger.invoices.reconcile import Explained, ReconciledRow, Reconciliation
 
 _MICRO = Decimal("0.000001")
 _SHOWN_EVERY = 10_000

@@ -25,9 +25,9 @@ from hedgerow.loops import run
 from hedgerow.printing import config_option, json_option, print_json
 from hedgerow.rehearsal import Rehearsed, rehearse, sandbox_instead, team_key
 from ledger.money import MAX_NANOS
-from ledger.past import PastAttempt, past_attempts
-from ledger.simulation import Simulation, counted_since_ns
-from ledger.simulation import simulate as simulate_past
+from ledger.simulation.past import PastAttempt, past_attempts
+from ledger.simulation.simulate import Simulation, counted_since_ns
+from ledger.simulation.simulate import simulate as simulate_past
 from proxy.clock import SystemClock
 
 SHOWN_EVERY = 10_000

@@ -11,7 +11,7 @@ from ledger.directives import percent
 from ledger.limits import is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
-from ledger.simulation import Effect, GroupBy, Simulation, Sums
+from ledger.simulation.simulate import Effect, GroupBy, Simulation, Sums
 
 GROUPS_SHOWN = 10
 NOTICES_SHOWN = 10

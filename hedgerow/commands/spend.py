@@ -20,10 +20,10 @@ from hedgerow.printing import config_option, dollars, json_option, limits_option
 from ledger.budgets import Balance
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
-from ledger.policy_tables import name_told
-from ledger.rollups import NANOS_PER_S
 from ledger.statements import Dimension, SpendRow, spend_per, standing
 from ledger.statements import spend as spent
+from ledger.tables.policy import name_told
+from ledger.tables.rollups import NANOS_PER_S
 from ledger.windows import Window
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from ledger.notices import Delivery
-from ledger.outbox_table import OutboxTable
+from ledger.tables.outbox import OutboxTable
 
 T = TypeVar("T")
 

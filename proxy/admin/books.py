@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from ledger.budgets import Budget, Raise
-from ledger.policy_tables import PolicyTable
+from ledger.databases.sql import Sql
 from ledger.requests import RequestRecord
-from ledger.sql import Sql
+from ledger.tables.policy import PolicyTable
 
 T = TypeVar("T")
 

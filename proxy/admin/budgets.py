@@ -13,11 +13,11 @@ import msgspec
 from aiohttp import web
 
 from ledger.budgets import Balance, Budget, Raise
+from ledger.databases.sql import Sql
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
-from ledger.policy_tables import PolicyTable
-from ledger.sql import Sql
 from ledger.statements import standing
+from ledger.tables.policy import PolicyTable
 from proxy.admin.asked import (
     LISTED,
     MOST_LISTED,

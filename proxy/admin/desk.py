@@ -13,7 +13,7 @@ from benchmarks.snapshot import MarketSnapshot
 from ledger.errors import KeyRefused, NameTaken
 from ledger.ids import new_id
 from ledger.keys import KeyRecord, hash_of
-from ledger.policy_tables import PolicyTable
+from ledger.tables.policy import PolicyTable
 from proxy.admin.asked import Asked, Story, content_of
 from proxy.admin.books import PolicyBooks
 from proxy.auth import key_sent

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from ledger.budgets import Budget
 from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
 from ledger.limits import KEY, Limits, Whose, limits_in, with_limits
-from ledger.policy_tables import KeyFilter, PolicyTable
+from ledger.tables.policy import KeyFilter, PolicyTable
 from proxy.admin.asked import (
     LISTED,
     MOST_LISTED,

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from ledger.budgets import Balance
+from ledger.databases.sql import Sql
 from ledger.keys import KeyRecord
 from ledger.limits import KEY, Whose, limits_in, money_budget
 from ledger.money import Money, as_usd
-from ledger.policy_tables import PolicyTable
 from ledger.spend_logs import LogFilter, day_sums
-from ledger.sql import Sql
 from ledger.statements import standing
+from ledger.tables.policy import PolicyTable
 from ledger.windows import Window, span_of
 from proxy.admin.asked import Asked, Told, time_text
 from proxy.admin.desk import AdminDesk

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from ledger.limits import Whose, limits_in
 from ledger.owners import Owner, OwnerKind
-from ledger.policy_tables import PolicyTable
+from ledger.tables.policy import PolicyTable
 from proxy.admin.asked import (
     LISTED,
     MOST_LISTED,

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ledger.databases.sql import Sql
 from ledger.money import as_usd
-from ledger.policy_tables import PolicyTable, name_told
 from ledger.requests import RequestRecord
-from ledger.sql import Sql
 from ledger.statements import Charged, Dimension, Spend, SpendRow, charged, spend, spend_per
+from ledger.tables.policy import PolicyTable, name_told
 from ledger.windows import Window
 from proxy.admin.asked import Asked, Told, invalid, time_text, zone_named
 from proxy.admin.desk import AdminDesk

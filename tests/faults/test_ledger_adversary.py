@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.budgets import EACH, Budget, Scope, Subject, Threshold, accounts_of
+from ledger.databases.sql import Rows, Value
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import BudgetExceeded, StoreUnavailable
 from ledger.folding import CARRIED_AFTER
 from ledger.following import WATCHED_AT_ONCE
-from ledger.lease_table import SHARE, SILENT_NS
 from ledger.policy import Policy, Rules
 from ledger.principals import Principal
-from ledger.sql import Rows, Value
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
+from ledger.tables.leases import SHARE, SILENT_NS
 from ledger.windows import AnyWindow, Window, window_of
 from tests.ledger.entries import NOW_NS, attempt, settlement
 from tests.ledger.faults import Faulty

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.sqlite_file import SqliteFile
+from ledger.databases.sqlite_file import SqliteFile
 from tests.hedgerow.processes import NOWHERE, hedgerow, told, write_config
 from tests.ledger.entries_of import DAY_0_NS, DAY_NS, HOUR_NS, Made, Who, write
 

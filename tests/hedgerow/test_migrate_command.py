@@ -7,10 +7,10 @@ import random
 from contextlib import closing
 from pathlib import Path
 
+from ledger.databases.migrations.history import NEWEST
+from ledger.databases.postgres import PostgresDatabase, PostgresLeaderLock, Server
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.lock import sole_server
-from ledger.migrations.history import NEWEST
-from ledger.postgres import PostgresDatabase, PostgresLeaderLock, Server
-from ledger.sqlite_file import SqliteFile
 from tests.hedgerow.processes import NOWHERE, Done, hedgerow, write_config
 from tests.ledger.databases import Postgres
 from tests.ledger.old_books import make_old_books

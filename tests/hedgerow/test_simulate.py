@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.feeds.litellm import read_installed
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.journal_records import held_of, posted_of
 from ledger.money import Money
 from ledger.requests import RequestRecord
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
 from tests.hedgerow.processes import NOWHERE, hedgerow, told, write_config
 from tests.ledger.entries import NOW_NS, attempt, settlement

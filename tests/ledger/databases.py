@@ -16,9 +16,9 @@ from typing import TypeAlias
 import psycopg
 import pytest
 
-from ledger.postgres import PostgresDatabase, Server
-from ledger.sql import Dialect, Sql
-from ledger.sqlite_file import SqliteFile
+from ledger.databases.postgres import PostgresDatabase, Server
+from ledger.databases.sql import Dialect, Sql
+from ledger.databases.sqlite_file import SqliteFile
 
 TEMPLATE = "books"
 """Has all tables, and no rows."""

@@ -17,9 +17,9 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from ledger.databases.sql import Sql, Value
 from ledger.rates import RateCard
-from ledger.sql import Sql, Value
-from ledger.tables import ENTRY, ROLLUP, ROLLUP_STEPS_S, SUBJECT
+from ledger.tables.ddl import ENTRY, ROLLUP, ROLLUP_STEPS_S, SUBJECT
 from ledger.usage import TokenUsage
 
 SECOND_NS = 1_000_000_000

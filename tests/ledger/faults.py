@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
+from ledger.databases.sql import Dialect, Row, Rows, Sql, Value
 from ledger.errors import CommitUnknown, StoreUnavailable
-from ledger.sql import Dialect, Row, Rows, Sql, Value
 
 
 class Lost(Enum):

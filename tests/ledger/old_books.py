@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from ledger.databases.schema import APPLICATION_ID, PRICES, migrations
 from ledger.errors import UsageUnknown
 from ledger.rates import RateCard
-from ledger.schema import APPLICATION_ID, PRICES, migrations
 from ledger.usage import TokenUsage, Unit
 
 NOW_NS = 1_773_500_966_000_000_000

@@ -12,10 +12,10 @@ from pathlib import Path
 from ledger.audit import Audit, verify
 from ledger.book import Book, Durability, Times
 from ledger.budgets import Budget
+from ledger.databases.sql import Sql
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.opening import Slot, open_book
 from ledger.policy import Rules
-from ledger.sql import Sql
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
 from tests.ledger.entries import clock_ns, room_in
 from tests.ledger.faults import Faulty

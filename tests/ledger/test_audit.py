@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.audit import verify
-from ledger.chain import GENESIS, canonical, chained
+from ledger.databases.sql import Dialect, Row, Sql, Value
 from ledger.entries import Kind
 from ledger.errors import RowRefused
 from ledger.findings import FINDINGS_KEPT
 from ledger.journal_records import Ended, Held
-from ledger.sql import Dialect, Row, Sql, Value
 from ledger.statements import Head, heads
 from ledger.store import Store
-from ledger.tables import ENTRY, NEVER_EDITED, ROLLUP, SUBJECT
+from ledger.tables.chain import GENESIS, canonical, chained
+from ledger.tables.ddl import ENTRY, NEVER_EDITED, ROLLUP, SUBJECT
 from ledger.usage import TokenUsage
 from tests.ledger.databases import Books
 from tests.ledger.entries_of import (

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ledger.attempts import Attempt, Hold
 from ledger.budgets import EACH, Budget, Mode, OnLedgerError, Scope
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import BudgetExceeded, HoldResolved, RowRefused, StoreUnavailable
 from ledger.folder import ENDS_AT_ONCE, Batch, Folder
 from ledger.following import POLL_S
@@ -26,7 +27,6 @@ from ledger.journal_records import Held, encode, held_of, lost
 from ledger.measures import Measure
 from ledger.money import Money
 from ledger.requests import RequestRecord
-from ledger.sqlite_file import SqliteFile
 from ledger.windows import Window, window_of
 from tests.ledger.entries import NOW_NS, attempt, budget, hold_of, settlement
 from tests.ledger.faults import Lost

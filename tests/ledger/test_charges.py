@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.charges import ChargeRow, charge_rows
+from ledger.databases.sql import Sql
 from ledger.meters import metering
 from ledger.money import as_usd
-from ledger.sql import Sql
 from tests.ledger.entries_of import CARDS, Made, attempt_id, attempts, books_of, open_holds
 
 on_both = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

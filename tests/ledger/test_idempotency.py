@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.attempts import Hold
+from ledger.databases.sql import Dialect, Sql
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import StoreUnavailable
 from ledger.idempotency import CLAIM_NS, FORGOTTEN_AT_ONCE, Claim
-from ledger.sql import Dialect, Sql
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
 from tests.books import opened_store
 from tests.ledger.entries import NOW_NS, attempt, budget, charge, settlement, take, writer_of

@@ -16,14 +16,14 @@ import pytest
 from sqlite_utils import Database
 
 from ledger.audit import verify
+from ledger.databases.migrations.history import MIGRATIONS, NEWEST, OLDEST, migrate, version
+from ledger.databases.migrations.migration import Migration
+from ledger.databases.postgres import PostgresDatabase, Server
+from ledger.databases.schema import migrations as of_version_6
+from ledger.databases.sql import Dialect, Sql
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import CannotMigrate, NotOurStore, StoreInUse, StoreTooNew
 from ledger.lock import sole_server
-from ledger.migrations.history import MIGRATIONS, NEWEST, OLDEST, migrate, version
-from ledger.migrations.migration import Migration
-from ledger.postgres import PostgresDatabase, Server
-from ledger.schema import migrations as of_version_6
-from ledger.sql import Dialect, Sql
-from ledger.sqlite_file import SqliteFile
 from tests.ledger.databases import Books, Postgres
 from tests.ledger.old_books import OLD_TABLES, make_old_books
 

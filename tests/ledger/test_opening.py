@@ -19,18 +19,18 @@ import pytest
 
 from ledger.audit import verify
 from ledger.budgets import EACH, Mode, Scope
+from ledger.databases.sql import Dialect, Sql
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import NotOurStore, RowRefused, StoreInUse, StoreTooNew, StoreUnavailable
 from ledger.journal import Journal
-from ledger.lease_table import Want
 from ledger.lock import sole_server
 from ledger.money import Money
 from ledger.opening import node_of
 from ledger.recovery import adopt_dead, recover
 from ledger.requests import FailedAttempt, RequestRecord
-from ledger.sql import Dialect, Sql
-from ledger.sqlite_file import SqliteFile
 from ledger.statements import charged, tried
 from ledger.store import Store
+from ledger.tables.leases import Want
 from tests.books import opened_store
 from tests.ledger.databases import Books, MakeBooks
 from tests.ledger.entries import (
@@ -215,7 +215,7 @@ def test_books_of_another_user() -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "from ledger.errors import StoreUnavailable\n"
-        "from ledger.sqlite_file import SqliteFile\n"
+        "from ledger.databases.sqlite_file import SqliteFile\n"
         "os.getuid() or os.setuid(int(sys.argv[2]))\n"
         "try:\n"
         "    store = SqliteFile.open(Path(sys.argv[1]))\n"
@@ -241,7 +241,7 @@ def test_new_books_opened_by_many_at_once(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from ledger.sqlite_file import SqliteFile\n"
+        "from ledger.databases.sqlite_file import SqliteFile\n"
         "stores = []\n"
         "for path in sys.argv[1:]:\n"
         "    print('ready', flush=True)\n"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlite_utils import Database
 
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.money import MAX_NANOS
 from ledger.notices import Delivery
-from ledger.outbox_table import DELIVERIES, KEPT_NS, OutboxTable
-from ledger.sqlite_file import SqliteFile
-from ledger.tables import ddl
+from ledger.tables.ddl import ddl
+from ledger.tables.outbox import DELIVERIES, KEPT_NS, OutboxTable
 from tests.ledger.entries import NOW_NS
 from tests.ledger.test_notices import MARCH_ENDS, notice
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import GENESIS
+from ledger.databases.partitions import bound, drop_empty_partitions, ensure_partitions
+from ledger.databases.postgres import PostgresDatabase, Server
+from ledger.databases.sql import Sql, marks
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.ids import new_id
-from ledger.partitions import bound, drop_empty_partitions, ensure_partitions
-from ledger.postgres import PostgresDatabase, Server
-from ledger.sql import Sql, marks
-from ledger.sqlite_file import SqliteFile
-from ledger.tables import ENTRY
+from ledger.tables.chain import GENESIS
+from ledger.tables.ddl import ENTRY
 from tests.ledger.databases import Postgres
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -11,16 +11,16 @@ from decimal import Decimal
 import pytest
 
 from ledger.budgets import Budget, Mode, Raise, Scope, Threshold, Throttle
+from ledger.databases.migrations.history import steps
+from ledger.databases.sql import Sql
 from ledger.errors import KeyRefused, NameTaken
 from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
 from ledger.limits import Limits, Whose, budgets_for, limits_in
 from ledger.measures import Measure
-from ledger.migrations.history import steps
 from ledger.money import Money, usd
 from ledger.owners import Owner, OwnerKind
 from ledger.plans import Plan
-from ledger.policy_tables import KeyFilter, PolicyTable
-from ledger.sql import Sql
+from ledger.tables.policy import KeyFilter, PolicyTable
 from ledger.windows import Window, window_of
 from tests.ledger.databases import MakeBooks
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ledger.databases.migrations.history import NEWEST, version
+from ledger.databases.partitions import ensure_partitions
+from ledger.databases.postgres import PostgresDatabase, PostgresLeaderLock, Server
 from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreUnavailable
-from ledger.migrations.history import NEWEST, version
-from ledger.partitions import ensure_partitions
-from ledger.postgres import PostgresDatabase, PostgresLeaderLock, Server
 from tests.ledger.databases import Postgres
 from tests.ledger.test_partitions import NOW
 
@@ -489,7 +489,7 @@ def test_names(url: str, name: str) -> None:
 
 def test_sqlite_pays_nothing() -> None:
     """Whoever keeps books in SQLite does not load the driver."""
-    script = "import sys, ledger.sqlite_file; sys.exit('psycopg' in sys.modules)"
+    script = "import sys, ledger.databases.sqlite_file; sys.exit('psycopg' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 

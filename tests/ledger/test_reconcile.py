@@ -17,10 +17,10 @@ from ledger.charges import ChargeRow
 from ledger.errors import NotAnInvoice
 from ledger.invoices.causes import Cause
 from ledger.invoices.invoice import Invoice, InvoiceLine, LineKind, Period
+from ledger.invoices.reconcile import Explained, Reading, Reconciliation, reconcile, span_ns
 from ledger.meters import Meter, price_at
 from ledger.money import as_usd
 from ledger.rates import RateCard
-from ledger.reconcile import Explained, Reading, Reconciliation, reconcile, span_ns
 from ledger.usage import TokenUsage
 from tests.ledger.charges import DAY_NS, MINUTE_NS, charge_row, charges
 

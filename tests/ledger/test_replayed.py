@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from ledger.budgets import EACH, Budget, Mode, Raise, Scope, Subject, Threshold, Throttle
 from ledger.measures import Measure
 from ledger.money import MAX_NANOS, Money
-from ledger.past import PastAttempt
 from ledger.principals import Principal
-from ledger.replayed import Notice, Outcome, Refusal, Replay, Verdict
+from ledger.simulation.past import PastAttempt
+from ledger.simulation.replayed import Notice, Outcome, Refusal, Replay, Verdict
 from ledger.windows import Rolling, Window
 from tests.faults.naive_budget import (
     Event,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ledger.databases.sql import Sql
 from ledger.requests import (
     FAILURES_KEPT,
     WHY_LIMIT,
@@ -15,7 +16,6 @@ from ledger.requests import (
     failures_from_text,
     failures_to_text,
 )
-from ledger.sql import Sql
 from ledger.store import Store
 from tests.ledger.entries import NOW_NS
 

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.audit import verify
+from ledger.databases.sql import Sql
 from ledger.errors import StoreUnavailable
 from ledger.retention import BATCH_ROWS, RETIRE_EVERY_S, Keep, Limits, Retired, retire, retire_some
 from ledger.retention import retiring as retention_duty
-from ledger.rollups import QUARTER_NS
-from ledger.sql import Sql
 from ledger.statements import Dimension, heads, spend
+from ledger.tables.rollups import QUARTER_NS
 from tests.ledger.databases import Books
 from tests.ledger.entries_of import (
     DAY_0_NS,

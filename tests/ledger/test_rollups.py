@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ledger.databases.sql import Sql
 from ledger.money import MAX_NANOS
-from ledger.rollups import (
+from ledger.tables.ddl import ROLLUP, ROLLUP_STEPS_S
+from ledger.tables.rollups import (
     DAY_NS,
     ENTRIES_S,
     NANOS_PER_S,
@@ -18,8 +20,6 @@ from ledger.rollups import (
     plan,
     upsert,
 )
-from ledger.sql import Sql
-from ledger.tables import ROLLUP, ROLLUP_STEPS_S
 from tests.ledger.entries_of import DAY_0_NS, HOUR_NS
 
 days = st.integers(0, 80).map(lambda day: day * DAY_NS)

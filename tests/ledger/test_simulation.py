@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import EACH, Budget, Mode, Scope, Subject, Threshold
+from ledger.databases.sql import Sql
 from ledger.entries import Kind
 from ledger.journal_records import Ended, held_of, posted_of
 from ledger.keys import KeyRecord
 from ledger.measures import Measure
 from ledger.money import MAX_NANOS, Money
-from ledger.past import PastAttempt, past_attempts
 from ledger.principals import Principal
-from ledger.replayed import Outcome, Peak, Replay
 from ledger.requests import RequestRecord
-from ledger.simulation import counted_since_ns, simulate
-from ledger.sql import Sql
+from ledger.simulation.past import PastAttempt, past_attempts
+from ledger.simulation.replayed import Outcome, Peak, Replay
+from ledger.simulation.simulate import counted_since_ns, simulate
 from ledger.store import Store
 from ledger.windows import Rolling, Window
 from tests.ledger.entries import NOW_NS, SOMEBODY, attempt, budget, settlement

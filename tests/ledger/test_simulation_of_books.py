@@ -17,10 +17,10 @@ from ledger.budgets import EACH, Budget, Scope
 from ledger.errors import BudgetExceeded
 from ledger.measures import Measure
 from ledger.money import Money
-from ledger.past import PastAttempt, past_attempts
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
-from ledger.simulation import simulate
+from ledger.simulation.past import PastAttempt, past_attempts
+from ledger.simulation.simulate import simulate
 from ledger.windows import Window
 from tests.books import opened_book, opened_store
 from tests.ledger.entries import NOW_NS, attempt, settlement

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.databases.sql import Sql
 from ledger.spend_logs import DAY_NS, DaySum, LogFilter, day_sums, logs, spent_by
-from ledger.sql import Sql
 from tests.ledger.entries_of import Made, attempt_id, attempts, books_of, moments, open_holds
 
 on_both = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.databases.postgres_values import numbered
+from ledger.databases.sql import Dialect, Row, Sql, Value, each_of
 from ledger.errors import RowRefused, StoreUnavailable
-from ledger.postgres_values import numbered
-from ledger.sql import Dialect, Row, Sql, Value, each_of
 from tests.ledger.databases import Books
 
 SAMPLE = "n, t, b, x"

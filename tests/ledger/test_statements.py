@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.budgets import EACH, Budget, Scope
+from ledger.databases.sql import Sql
 from ledger.measures import Measure
 from ledger.money import Money
-from ledger.sql import Sql
 from ledger.statements import (
     Dimension,
     Head,
@@ -24,7 +24,7 @@ from ledger.statements import (
     standing,
     tried,
 )
-from ledger.tables import ENTRY
+from ledger.tables.ddl import ENTRY
 from ledger.usage import TokenUsage
 from ledger.windows import Rolling, Window
 from tests.ledger.entries_of import (

@@ -25,18 +25,18 @@ from hypothesis.stateful import (
 from ledger.attempts import Hold
 from ledger.audit import verify
 from ledger.budgets import EACH, Budget, Scope
+from ledger.databases.sql import Dialect, Sql
 from ledger.entries import Drawn, Kind
 from ledger.errors import BudgetExceeded, HoldResolved, RowRefused
 from ledger.journal import START, Place
 from ledger.journal_records import Ended, held_of, lost, posted_of
-from ledger.lease_table import Want
 from ledger.measures import Measure
 from ledger.money import Money
 from ledger.principals import Principal
-from ledger.sql import Dialect, Sql
 from ledger.store import Store
+from ledger.tables.leases import Want
+from ledger.tables.writers import AlreadyFolded, Posted
 from ledger.windows import Window, window_of
-from ledger.writer_table import AlreadyFolded, Posted
 from tests.ledger.databases import Books, MakeBooks
 from tests.ledger.entries import (
     NOW,

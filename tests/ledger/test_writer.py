@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import CommitUnknown, HoldResolved, LedgerError, StoreUnavailable
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
 from ledger.writer import BATCH_LIMIT, QUEUE_LIMIT, TRIES, Writer
 from tests.ledger.faults import Faulty, Lost

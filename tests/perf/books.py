@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ledger.audit import verify
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.rates import RateCard
 from ledger.retention import Limits, retire
-from ledger.sqlite_file import SqliteFile
 from ledger.statements import Dimension, spend
-from ledger.tables import ROLLUP_STEPS_S
+from ledger.tables.ddl import ROLLUP_STEPS_S
 from tests.perf.meter import Meter
 
 TEAMS, KEYS, MODELS, PROVIDERS, WRITERS, DAYS = 50, 500, 20, 5, 4, 90

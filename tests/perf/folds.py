@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger.budgets import accounts_of
-from ledger.lease_table import Want
+from ledger.tables.leases import Want
 from tests.ledger.databases import Postgres
 from tests.perf.meter import Meter, resident_mib
 from tests.perf.requests import BUDGETS, attempt, opened_book, opened_store, settlement

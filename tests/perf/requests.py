@@ -10,14 +10,14 @@ from pathlib import Path
 from ledger.attempts import Attempt, Charge, Settlement
 from ledger.book import Book, Durability, Times
 from ledger.budgets import Budget, Scope
+from ledger.databases.postgres import PostgresDatabase, Server
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.measures import Measure
 from ledger.money import usd
 from ledger.opening import Slot, open_book
 from ledger.policy import Rules
-from ledger.postgres import PostgresDatabase, Server
 from ledger.principals import Principal
 from ledger.rates import RateCard
-from ledger.sqlite_file import SqliteFile
 from ledger.store import Store
 from ledger.usage import TokenUsage
 from ledger.windows import Window

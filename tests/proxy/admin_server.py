@@ -18,11 +18,11 @@ from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer
 from benchmarks.snapshot import Listing, MarketSnapshot
 from ledger.budgets import Raise
+from ledger.databases.sql import Sql
 from ledger.keys import hash_of
-from ledger.policy_tables import PolicyTable
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
-from ledger.sql import Sql
+from ledger.tables.policy import PolicyTable
 from proxy.admin.books import FileBudget
 from proxy.admin.desk import AdminDesk
 from proxy.admin.routes import admin_routes

@@ -9,10 +9,10 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from ledger.databases.sql import Sql
 from ledger.owners import OwnerKind
 from ledger.plans import Plan
-from ledger.policy_tables import PolicyTable
-from ledger.sql import Sql
+from ledger.tables.policy import PolicyTable
 from proxy.admin.asked import Asked, Told, label, time_text
 from proxy.admin.desk import AdminDesk
 from proxy.admin.litellm.bodies import body_of

@@ -13,11 +13,11 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from ledger.budgets import Raise
+from ledger.databases.sql import Sql
 from ledger.keys import KeyRecord, hash_of, label_of, mint
 from ledger.limits import KEY, Whose, money_budget
 from ledger.owners import OwnerKind
-from ledger.policy_tables import KeyFilter, PolicyTable
-from ledger.sql import Sql
+from ledger.tables.policy import KeyFilter, PolicyTable
 from proxy.admin.asked import (
     LABEL_LIMIT,
     Asked,

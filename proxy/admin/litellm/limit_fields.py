@@ -15,7 +15,7 @@ from ledger.budgets import Balance, Budget
 from ledger.limits import Limits, Whose, counted_by, further, limits_in, money_budget, with_limits
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
-from ledger.policy_tables import PolicyTable
+from ledger.tables.policy import PolicyTable
 from proxy.admin.asked import invalid, models_of, money_of
 from proxy.admin.desk import AdminDesk
 from proxy.admin.limits_body import Amount, check_limits

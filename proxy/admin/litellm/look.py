@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger.budgets import Balance, Budget
+from ledger.databases.sql import Sql
 from ledger.keys import KeyRecord
 from ledger.limits import KEY, Whose, money_budget
 from ledger.money import Money, as_usd
 from ledger.owners import Owner, OwnerKind
-from ledger.policy_tables import KeyFilter, PolicyTable
 from ledger.spend_logs import LogFilter, spent_by
-from ledger.sql import Sql
 from ledger.statements import standing
+from ledger.tables.policy import KeyFilter, PolicyTable
 from proxy.admin.asked import time_text
 from proxy.admin.litellm.bodies import apart
 from proxy.admin.litellm.limit_fields import told_limits

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from ledger.owners import Owner, OwnerKind
-from ledger.policy_tables import KeyFilter, PolicyTable
+from ledger.tables.policy import KeyFilter, PolicyTable
 from proxy.admin.asked import given_or, label, maybe_label, metadata_of
 from proxy.admin.desk import AdminDesk
 from proxy.admin.litellm.bodies import apart, with_notes

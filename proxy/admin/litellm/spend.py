@@ -11,11 +11,11 @@ from typing import Any
 
 from aiohttp import web
 
+from ledger.databases.sql import Sql
 from ledger.money import ZERO, Money, as_usd
 from ledger.owners import OwnerKind
-from ledger.policy_tables import PolicyTable
 from ledger.spend_logs import DAY_NS, DaySum, Log, LogFilter, day_sums, logs, spent_by
-from ledger.sql import Sql
+from ledger.tables.policy import PolicyTable
 from proxy.admin.asked import Asked, Told, invalid, time_text
 from proxy.admin.desk import AdminDesk
 from proxy.admin.litellm.keys import key_named

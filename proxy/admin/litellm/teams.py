@@ -11,10 +11,10 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from ledger.budgets import EACH, Budget
+from ledger.databases.sql import Sql
 from ledger.limits import Whose
 from ledger.owners import Owner, OwnerKind
-from ledger.policy_tables import KeyFilter, PolicyTable
-from ledger.sql import Sql
+from ledger.tables.policy import KeyFilter, PolicyTable
 from proxy.admin.asked import Asked, Story, Told, invalid, label, metadata_of
 from proxy.admin.desk import AdminDesk
 from proxy.admin.limits_body import Amount

@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from ledger.databases.sql import Sql
 from ledger.owners import Owner, OwnerKind
-from ledger.policy_tables import KeyFilter, PolicyTable
-from ledger.sql import Sql
+from ledger.tables.policy import KeyFilter, PolicyTable
 from proxy.admin.asked import Asked, Told, given_or, invalid
 from proxy.admin.desk import AdminDesk
 from proxy.admin.litellm.bodies import apart, body_of

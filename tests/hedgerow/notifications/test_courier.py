@@ -35,11 +35,11 @@ from hedgerow.notifications.courier import (
 from hedgerow.notifications.journal import Journal
 from hedgerow.notifications.outbox import StoredOutbox
 from hedgerow.notifications.webhook import Webhook
+from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import StoreUnavailable
 from ledger.notices import Delivery, Notice
-from ledger.outbox_table import DELIVERIES, OutboxTable
-from ledger.sqlite_file import SqliteFile
-from ledger.tables import ddl
+from ledger.tables.ddl import ddl
+from ledger.tables.outbox import DELIVERIES, OutboxTable
 from tests.hedgerow.notifications.receivers import hook
 from tests.ledger.entries import NOW_NS
 from tests.ledger.test_notices import notice

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
+from ledger.databases.sql import Row, Sql, marks
 from ledger.money import MAX_NANOS
 from ledger.notices import Delivery, Notice, from_json, to_json
-from ledger.sql import Row, Sql, marks
 
 DELIVERIES = (
     # keep_until_ns: a finished row is what keeps its notice from being told again, so it stays
@@ -28,7 +28,7 @@ DELIVERIES = (
         WHERE state = 'due'""",
     "CREATE INDEX deliveries_done ON deliveries (keep_until_ns) WHERE state <> 'due'",
 )
-"""The statements that make it, as those in `ledger.tables`."""
+"""The statements that make it, as those in `ledger.tables.ddl`."""
 
 KEPT_NS = 30 * 86_400 * 1_000_000_000
 """How long a finished delivery is kept beyond its window, for those who ask what was told."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ledger.databases.sql import Sql, marks
 from ledger.money import Money
 from ledger.requests import RequestRecord, failures_from_text, failures_to_text
-from ledger.sql import Sql, marks
 
 _COLUMNS = (
     "id, at_ns, key_id, team, user_id, model, outcome, status, attempts, would_have_cost_nanos,"

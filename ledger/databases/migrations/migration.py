@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.sql import Sql
+from ledger.databases.sql import Sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,18 @@
 """Version 7: entries on hash chains, accounts of every measure, leases, rollups.
 
 PostgreSQL begins here. In SQLite the rows of version 6 are brought over, and back. What
-`ledger.tables` has is this version, until one is released: what changes then is a step of its own.
+`ledger.tables.ddl` has is this version, until one is released: what changes then is a step of its
+own.
 """
 
 from __future__ import annotations
 
+from ledger.databases.migrations.m007_rows import bring_back, bring_over
+from ledger.databases.migrations.migration import Migration
+from ledger.databases.migrations.triggers import never_edited, news
+from ledger.databases.sql import Dialect, Sql
 from ledger.errors import CannotMigrate
-from ledger.migrations.m007_rows import bring_back, bring_over
-from ledger.migrations.migration import Migration
-from ledger.migrations.triggers import never_edited, news
-from ledger.sql import Dialect, Sql
-from ledger.tables import MONEY, NEVER_EDITED, ddl
+from ledger.tables.ddl import MONEY, NEVER_EDITED, ddl
 
 _WITH_SQLITE = (
     """CREATE TABLE rate_cards (

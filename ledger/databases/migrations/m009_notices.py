@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.migrations.migration import Migration
-from ledger.outbox_table import DELIVERIES
-from ledger.sql import Sql
-from ledger.tables import ddl
+from ledger.databases.migrations.migration import Migration
+from ledger.databases.sql import Sql
+from ledger.tables.ddl import ddl
+from ledger.tables.outbox import DELIVERIES
 
 
 def forward(sql: Sql) -> None:

@@ -13,11 +13,11 @@ from typing import Literal, Self
 
 from sqlite_utils import Database
 
+from ledger.databases.migrations.history import NEWEST, refuse_later, steps, version
+from ledger.databases.schema import APPLICATION_ID, migrations
+from ledger.databases.sql import Dialect, Row, Value, marks
 from ledger.errors import NotOurStore, RowRefused, StoreUnavailable
 from ledger.lock import sole_server
-from ledger.migrations.history import NEWEST, refuse_later, steps, version
-from ledger.schema import APPLICATION_ID, migrations
-from ledger.sql import Dialect, Row, Value, marks
 
 Durability = Literal["process", "disk"]
 BUSY_TIMEOUT_S = 5.0

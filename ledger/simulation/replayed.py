@@ -17,8 +17,8 @@ from typing import NamedTuple, TypeAlias
 
 from ledger.budgets import EACH, Budget, Raise, Subject, Threshold
 from ledger.money import ZERO, Money
-from ledger.past import PastAttempt
-from ledger.tallies import Bucket, Tally
+from ledger.simulation.past import PastAttempt
+from ledger.simulation.tallies import Bucket, Tally
 
 SUBJECTS_REMEMBERED = 100_000
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from operator import add
 from typing import TypeAlias
 
+from ledger.databases.sql import Sql, Value, marks
 from ledger.money import MAX_NANOS
-from ledger.sql import Sql, Value, marks
-from ledger.tables import ROLLUP, ROLLUP_STEPS_S
+from ledger.tables.ddl import ROLLUP, ROLLUP_STEPS_S
 
 NANOS_PER_S = 1_000_000_000
 STEPS_S = tuple(sorted(ROLLUP_STEPS_S))

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ledger.budgets import Account, AccountKey
-from ledger.interned import Interned
+from ledger.databases.sql import Dialect, Sql, Value, marks
 from ledger.money import MAX_NANOS
-from ledger.sql import Dialect, Sql, Value, marks
+from ledger.tables.interned import Interned
 
 SHARE = 2
 """A slice is at most this part of what is left, for each writer: it shrinks as the budget does."""

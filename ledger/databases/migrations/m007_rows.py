@@ -15,12 +15,12 @@ from contextlib import closing
 import msgspec
 from sqlite_utils import Database
 
-from ledger.chain import GENESIS, canonical, chained, drawn_text
+from ledger.databases.migrations.triggers import never_edited
+from ledger.databases.schema import migrations as of_version_6
+from ledger.databases.sql import Row, Sql, Value, marks
 from ledger.errors import CannotMigrate
-from ledger.migrations.triggers import never_edited
-from ledger.schema import migrations as of_version_6
-from ledger.sql import Row, Sql, Value, marks
-from ledger.tables import ENTRY, MONEY, NEVER_EDITED, ROLLUP, ROLLUP_STEPS_S, SUBJECT, USAGE
+from ledger.tables.chain import GENESIS, canonical, chained, drawn_text
+from ledger.tables.ddl import ENTRY, MONEY, NEVER_EDITED, ROLLUP, ROLLUP_STEPS_S, SUBJECT, USAGE
 
 WRITER, WRITER_ID = "migrated", 1
 

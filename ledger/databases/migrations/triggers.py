@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.sql import Dialect, Sql
+from ledger.databases.sql import Dialect, Sql
 
 
 def never_edited(sql: Sql, table: str) -> None:

@@ -9,11 +9,11 @@ from functools import lru_cache
 import msgspec
 
 from ledger.budgets import Budget, Mode, Scope, Threshold
+from ledger.databases.sql import Row, Value
 from ledger.keys import KeyRecord
 from ledger.measures import Measure
 from ledger.owners import Owner, OwnerKind
 from ledger.principals import Principal
-from ledger.sql import Row, Value
 from ledger.windows import window_of
 
 KEY = (

@@ -14,18 +14,18 @@ import msgspec
 
 from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import Account, AccountKey, is_rate
+from ledger.databases.sql import Row, Sql, marks
 from ledger.entries import Drawn, Kind
 from ledger.errors import BudgetExceeded, HoldResolved
-from ledger.interned import Interned
 from ledger.journal_records import Ended, Held, held_of, posted_of
-from ledger.lease_table import LeaseTable
 from ledger.measures import Measure
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.rates import RateCard
-from ledger.sql import Row, Sql, marks
-from ledger.tables import PRICES, SUBJECT
-from ledger.writer_table import WriterTable
+from ledger.tables.ddl import PRICES, SUBJECT
+from ledger.tables.interned import Interned
+from ledger.tables.leases import LeaseTable
+from ledger.tables.writers import WriterTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from ledger.budgets import Budget, Raise
 from ledger.money import ZERO, Money
-from ledger.past import PastAttempt
-from ledger.replayed import Notice, Outcome, Peak, Replay, Verdict
+from ledger.simulation.past import PastAttempt
+from ledger.simulation.replayed import Notice, Outcome, Peak, Replay, Verdict
 
 NOTICES_KEPT = 1000
 """Of one simulation, the first ones; the others are counted."""

@@ -1,18 +1,18 @@
 """History: every version of the tables since the books have entries, and the way between them.
 
-Before them are versions 1 to 6, which only SQLite had: `ledger.schema`.
+Before them are versions 1 to 6, which only SQLite had: `ledger.databases.schema`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ledger.databases.migrations.m007_entries import ENTRIES
+from ledger.databases.migrations.m008_policy import POLICY_8
+from ledger.databases.migrations.m009_notices import NOTICES
+from ledger.databases.migrations.migration import Migration
+from ledger.databases.sql import Dialect, Sql
 from ledger.errors import CannotMigrate, StoreTooNew
-from ledger.migrations.m007_entries import ENTRIES
-from ledger.migrations.m008_policy import POLICY_8
-from ledger.migrations.m009_notices import NOTICES
-from ledger.migrations.migration import Migration
-from ledger.sql import Dialect, Sql
 
 MIGRATIONS: tuple[Migration, ...] = (ENTRIES, POLICY_8, NOTICES)
 """In their order, without a gap. A new one is added at the end, with a module of its own."""

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ledger.budgets import Budget, Raise
+from ledger.databases.sql import Sql, Value, marks
 from ledger.errors import NameTaken
 from ledger.keys import KeyRecord
 from ledger.limits import KINDS, counted_by
 from ledger.owners import Owner, OwnerKind, with_rights
 from ledger.plans import PlanTable
-from ledger.policy_rows import (
+from ledger.tables.policy_rows import (
     BUDGET,
     KEY,
     OWNER,
@@ -26,7 +27,6 @@ from ledger.policy_rows import (
     owner_of,
     owner_row,
 )
-from ledger.sql import Sql, Value, marks
 
 POLICY = (
     # What a key can do beside being there: be blocked, and have had another secret until a moment.

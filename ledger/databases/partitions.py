@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from ledger.sql import Dialect, Sql
+from ledger.databases.sql import Dialect, Sql
 
 MONTHS = 3
 """This one and the next two."""

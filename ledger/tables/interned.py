@@ -13,11 +13,11 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ledger.budgets import AccountKey
-from ledger.chain import drawn_text
+from ledger.databases.sql import Sql, Value, marks
 from ledger.journal_records import SubjectKey
 from ledger.rates import CardRow, RateCard
-from ledger.sql import Sql, Value, marks
-from ledger.tables import PRICES, SUBJECT
+from ledger.tables.chain import drawn_text
+from ledger.tables.ddl import PRICES, SUBJECT
 
 REMEMBERED = 50_000
 

@@ -10,11 +10,11 @@ from functools import lru_cache
 from operator import attrgetter
 
 from ledger.budgets import Subject
+from ledger.databases.sql import Sql
 from ledger.entries import Kind
 from ledger.measures import Measure
 from ledger.money import MAX_NANOS, ZERO, Money
 from ledger.principals import Principal
-from ledger.sql import Sql
 
 UNKNOWN_PROVIDER = ""
 """Of a request that was refused before it went anywhere."""

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from ledger.attempts import overrun
 from ledger.budgets import AccountKey, is_rate
-from ledger.chain import GENESIS, canonical, chained
+from ledger.databases.sql import Dialect, Sql, Value, marks
 from ledger.entries import Kind
 from ledger.errors import LedgerError
-from ledger.interned import Interned
 from ledger.journal import Place
 from ledger.journal_records import Ended, Held
-from ledger.lease_table import LeaseTable, Take
 from ledger.money import Money
-from ledger.rollups import Sums, added, in_steps, quarter_of, upsert
-from ledger.sql import Dialect, Sql, Value, marks
-from ledger.tables import ENTRY
+from ledger.tables.chain import GENESIS, canonical, chained
+from ledger.tables.ddl import ENTRY
+from ledger.tables.interned import Interned
+from ledger.tables.leases import LeaseTable, Take
+from ledger.tables.rollups import Sums, added, in_steps, quarter_of, upsert
 
 _NO_USAGE = (None,) * 6
 _NO_CHARGE = (0, 0, 0, 0, None, None)

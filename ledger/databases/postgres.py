@@ -21,10 +21,10 @@ from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
+from ledger.databases.migrations.history import NEWEST, is_ours, migrate, version
+from ledger.databases.postgres_values import AS_SQLITE, numbered
+from ledger.databases.sql import Dialect, Row, Rows, Value
 from ledger.errors import CommitUnknown, NotOurStore, RowRefused, StoreInUse, StoreUnavailable
-from ledger.migrations.history import NEWEST, is_ours, migrate, version
-from ledger.postgres_values import AS_SQLITE, numbered
-from ledger.sql import Dialect, Row, Rows, Value
 
 TIMEOUT_S = 5.0
 """How long a connection, a statement, a lock may take."""

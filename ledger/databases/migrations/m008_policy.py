@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.migrations.migration import Migration
-from ledger.migrations.triggers import news
-from ledger.policy_tables import OWN, POLICY, POLICY_BACK
-from ledger.sql import Sql
-from ledger.tables import ddl
+from ledger.databases.migrations.migration import Migration
+from ledger.databases.migrations.triggers import news
+from ledger.databases.sql import Sql
+from ledger.tables.ddl import ddl
+from ledger.tables.policy import OWN, POLICY, POLICY_BACK
 
 _NO_PLACE = (
     "measure <> 'usd' OR mode <> 'enforce' OR time_window LIKE 'rolling:%'"

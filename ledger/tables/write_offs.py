@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.lease_table import SILENT_NS
+from ledger.databases.sql import Sql
 from ledger.measures import Measure
 from ledger.money import ZERO, Money
-from ledger.sql import Sql
+from ledger.tables.leases import SILENT_NS
 
 
 @dataclass(frozen=True, slots=True)

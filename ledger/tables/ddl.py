@@ -8,7 +8,7 @@ sums in `retired`, the end of its writer's chain in `checkpoints`, and up to whe
 
 from __future__ import annotations
 
-from ledger.sql import Dialect
+from ledger.databases.sql import Dialect
 
 SUBJECT = "org, team, project, user_id, key_id, tags, model, provider, upstream_model, account"
 """The columns that say whose an attempt was and where it went."""

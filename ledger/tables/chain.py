@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ledger.sql import Value
-from ledger.tables import ENTRY
+from ledger.databases.sql import Value
+from ledger.tables.ddl import ENTRY
 
 GENESIS = bytes(32)
 """What stands before a writer's first entry."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ledger.databases.sql import Sql, marks
 from ledger.idempotency import CLAIM_NS, Claim
-from ledger.sql import Sql, marks
 
 
 class ClaimTable:

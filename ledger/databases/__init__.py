@@ -1,0 +1,1 @@
+"""Databases that keep the books: SQLite and PostgreSQL, behind one `Sql`; and their versions."""

@@ -1,0 +1,1 @@
+"""What other budgets would have done to what has happened."""
