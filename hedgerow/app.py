@@ -25,7 +25,8 @@ from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
-from ledger.book import Book, Times
+from ledger.book import Book
+from ledger.desk import Times
 from ledger.leader import FileLock, leading
 from ledger.lock import sole_server
 from ledger.opening import Slot, node_of, open_book

@@ -13,12 +13,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar
 
 from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import Account, Subject
+from ledger.desk import Desk, Times
 from ledger.directives import NOTHING, Directives
 from ledger.entries import Kind
 from ledger.errors import KeyRefused, RowRefused, StoreUnavailable
@@ -60,15 +60,6 @@ CLOSE_S = 5.0
 """How long what is left of the journal may take at the end; the next start folds the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """The clocks of a worker: ns since 1970, and seconds that never go back."""
-
-    now_ns: Callable[[], int]
-    monotonic_s: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-
-
 class Book:
     """Open books. Made by `open_book`; `close` them last.
 
@@ -101,24 +92,14 @@ class Book:
         """Room in the journal for the end of every hold: a full disk refuses holds, no charges."""
         self._told: set[str] = set()
         self._syncing = Syncing(journal) if durability == "disk" else None
-        self._grants = Grants(
-            store, self._writer, writer_id, self._slices, times.now_ns, times.sleep
-        )
-        self._folding = Folding(
-            *(store, self._writer, writer_id, journal, Folder(journal, folded)),
-            *(self._slices, self._grants, times.now_ns, self._carry),
-        )
+        desk = Desk(store, self._writer, writer_id, self._slices, times)
+        self._grants = Grants(desk)
+        self._folding = Folding(desk, self._grants, journal, Folder(journal, folded), self._carry)
         store.writers.watch(
             Telling(store.leases, store.outbox, lambda: self._policy, times.now_ns).crossed
         )
-        self._following = Following(
-            *(store, self._writer, writer_id, self._slices, self._grants),
-            *(times.now_ns, times.monotonic_s, rules, policy, self._follow),
-        )
-        self.stored = StoredHolds(
-            *(store, self._writer, writer_id, self._slices, self._grants, self._accounts_of),
-            *(times.now_ns, times.sleep),
-        )
+        self._following = Following(desk, self._grants, rules, policy, self._follow)
+        self.stored = StoredHolds(desk, self._grants, self._accounts_of)
 
     def _follow(self, policy: Policy) -> None:
         self._policy = policy

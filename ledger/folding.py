@@ -11,14 +11,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from ledger.desk import Desk
 from ledger.errors import StoreUnavailable
 from ledger.folder import Batch, Folder
 from ledger.grants import Grants
 from ledger.journal import START, Journal, Place
-from ledger.slices import Slices
-from ledger.store import Store
 from ledger.tables.writers import AlreadyFolded, Posted
-from ledger.writer import Writer
 
 log = logging.getLogger("hedgerow.ledger")
 
@@ -36,25 +34,21 @@ class Folding:
 
     def __init__(
         self,
-        store: Store,
-        writer: Writer,
-        writer_id: int,
+        desk: Desk,
+        grants: Grants,
         journal: Journal,
         folder: Folder,
-        slices: Slices,
-        grants: Grants,
-        clock_ns: Callable[[], int],
         carry: Callable[[int], None],
     ) -> None:
         """carry: writes holds anew that stand in a segment or before it, and are open still."""
-        self._store = store
-        self._writer = writer
-        self._writer_id = writer_id
+        self._store = desk.store
+        self._writer = desk.writer
+        self._writer_id = desk.writer_id
+        self._slices = desk.slices
+        self._clock_ns = desk.times.now_ns
+        self._grants = grants
         self._journal = journal
         self._folder = folder
-        self._slices = slices
-        self._grants = grants
-        self._clock_ns = clock_ns
         self._carry = carry
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from ledger.budgets import Account, AccountKey
+from ledger.desk import Desk
 from ledger.errors import StoreUnavailable
 from ledger.grants import Grants
 from ledger.idempotency import FORGOTTEN_AT_ONCE
 from ledger.policy import Policy, Rules
-from ledger.slices import Slices
 from ledger.store import Store
 from ledger.tables.leases import Standing
-from ledger.writer import Writer
 
 log = logging.getLogger("hedgerow.ledger")
 
@@ -54,24 +53,19 @@ class Following:
 
     def __init__(
         self,
-        store: Store,
-        writer: Writer,
-        writer_id: int,
-        slices: Slices,
+        desk: Desk,
         grants: Grants,
-        clock_ns: Callable[[], int],
-        monotonic_s: Callable[[], float],
         rules: Rules,
         policy: Policy,
         on_policy: Callable[[Policy], None],
     ) -> None:
-        self._store = store
-        self._writer = writer
-        self._writer_id = writer_id
-        self._slices = slices
+        self._store = desk.store
+        self._writer = desk.writer
+        self._writer_id = desk.writer_id
+        self._slices = desk.slices
+        self._clock_ns = desk.times.now_ns
+        self._monotonic_s = desk.times.monotonic_s
         self._grants = grants
-        self._clock_ns = clock_ns
-        self._monotonic_s = monotonic_s
         self._rules = rules
         self._policy = policy
         self._on_policy = on_policy

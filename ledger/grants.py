@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from ledger.budgets import AccountKey
+from ledger.desk import Desk
 from ledger.errors import BudgetExceeded, StoreUnavailable
-from ledger.slices import Slice, Slices
-from ledger.store import Store
+from ledger.slices import Slice
 from ledger.tables.leases import Granted, Want
-from ledger.writer import Writer
 
 ANSWER_S = 2.0
 """How long a request waits for the store."""
@@ -46,21 +45,13 @@ class _Asked:
 class Grants:
     """What a worker asks the store for."""
 
-    def __init__(
-        self,
-        store: Store,
-        writer: Writer,
-        writer_id: int,
-        slices: Slices,
-        clock_ns: Callable[[], int],
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._store = store
-        self._writer = writer
-        self._writer_id = writer_id
-        self._slices = slices
-        self._clock_ns = clock_ns
-        self._sleep = sleep
+    def __init__(self, desk: Desk) -> None:
+        self._store = desk.store
+        self._writer = desk.writer
+        self._writer_id = desk.writer_id
+        self._slices = desk.slices
+        self._clock_ns = desk.times.now_ns
+        self._sleep = desk.times.sleep
         self._asked: dict[AccountKey, _Asked] = {}
         self._next: asyncio.Future[Mapping[AccountKey, Granted]] | None = None
         self._is_asking = False

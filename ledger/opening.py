@@ -6,7 +6,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.book import Book, Durability, Times
+from ledger.book import Book, Durability
+from ledger.desk import Times
 from ledger.errors import StoreUnavailable
 from ledger.following import read_policy
 from ledger.journal import Journal

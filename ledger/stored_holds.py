@@ -4,17 +4,15 @@ for they outlive the process that took them."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from ledger.attempts import Attempt, Hold, Settlement
 from ledger.budgets import Account
+from ledger.desk import Desk
 from ledger.errors import BudgetExceeded
 from ledger.grants import RECALL_POLL_S, RECALL_S, Grants
 from ledger.money import Money
-from ledger.slices import Slices
-from ledger.store import Store
 from ledger.tables.holds import OpenHold
-from ledger.writer import Writer
 
 HOLDS_AT_ONCE = 500
 """How many of a batch go into one turn of the writer: some ms, then it is somebody else's turn."""
@@ -25,25 +23,15 @@ Accounts = Callable[[Attempt], tuple[Account, ...]]
 class StoredHolds:
     """accounts_of: what an attempt draws on today."""
 
-    def __init__(
-        self,
-        store: Store,
-        writer: Writer,
-        writer_id: int,
-        slices: Slices,
-        grants: Grants,
-        accounts_of: Accounts,
-        clock_ns: Callable[[], int],
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._store = store
-        self._writer = writer
-        self._writer_id = writer_id
-        self._slices = slices
+    def __init__(self, desk: Desk, grants: Grants, accounts_of: Accounts) -> None:
+        self._store = desk.store
+        self._writer = desk.writer
+        self._writer_id = desk.writer_id
+        self._slices = desk.slices
+        self._clock_ns = desk.times.now_ns
+        self._sleep = desk.times.sleep
         self._grants = grants
         self._accounts_of = accounts_of
-        self._clock_ns = clock_ns
-        self._sleep = sleep
 
     async def hold_all(self, attempts: Sequence[Attempt]) -> tuple[Hold, ...]:
         """Reserve the worst case of each, in one transaction: of all, or of none.

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ledger.attempts import Attempt, Hold, Settlement
-from ledger.book import Book, Times
+from ledger.book import Book
 from ledger.budgets import Account, Budget
 from ledger.databases.sqlite_file import BUSY_TIMEOUT_S, SqliteFile
+from ledger.desk import Times
 from ledger.entries import Drawn, Kind
 from ledger.journal_records import Ended, held_of, lost, posted_of
 from ledger.opening import Slot, open_book

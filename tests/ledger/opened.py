@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 from ledger.audit import Audit, verify
-from ledger.book import Book, Durability, Times
+from ledger.book import Book, Durability
 from ledger.budgets import Budget
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile
+from ledger.desk import Times
 from ledger.opening import Slot, open_book
 from ledger.policy import Rules
 from ledger.store import Store

@@ -10,8 +10,9 @@ from pathlib import Path
 from random import Random
 
 from ledger.audit import Audit, verify
-from ledger.book import Book, Times
+from ledger.book import Book
 from ledger.budgets import EACH, Budget, Scope
+from ledger.desk import Times
 from ledger.measures import Measure
 from ledger.opening import Slot, open_book
 from ledger.policy import Rules

@@ -36,7 +36,7 @@ from hypothesis.stateful import (
 
 from ledger.attempts import Attempt, Hold
 from ledger.audit import verify
-from ledger.book import Book, Times
+from ledger.book import Book
 from ledger.budgets import (
     EACH,
     AccountKey,
@@ -47,6 +47,7 @@ from ledger.budgets import (
     Threshold,
     accounts_of,
 )
+from ledger.desk import Times
 from ledger.errors import BudgetExceeded, HoldResolved, StoreUnavailable
 from ledger.measures import Measure
 from ledger.opening import Slot, node_of, open_book

@@ -29,8 +29,9 @@ from hypothesis.stateful import (
 
 from ledger.attempts import Hold
 from ledger.audit import verify
-from ledger.book import Book, Times
+from ledger.book import Book
 from ledger.budgets import EACH, Account, Budget, Mode, Scope, accounts_of
+from ledger.desk import Times
 from ledger.errors import BudgetExceeded, HoldResolved, StoreUnavailable
 from ledger.measures import Measure
 from ledger.opening import Slot, open_book

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger.attempts import Attempt, Settlement
-from ledger.book import Book, Times
+from ledger.book import Book
 from ledger.budgets import accounts_of
+from ledger.desk import Times
 from ledger.entries import Drawn
 from ledger.following import read_policy
 from ledger.journal import START, Journal

@@ -8,10 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from ledger.attempts import Attempt, Charge, Settlement
-from ledger.book import Book, Durability, Times
+from ledger.book import Book, Durability
 from ledger.budgets import Budget, Scope
 from ledger.databases.postgres import PostgresDatabase, Server
 from ledger.databases.sqlite_file import SqliteFile
+from ledger.desk import Times
 from ledger.measures import Measure
 from ledger.money import usd
 from ledger.opening import Slot, open_book
