@@ -59,18 +59,30 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How a limit by the minute stands with a hold in it: so much of `cap` is left."""
+
+    measure: Measure
+    cap: int
+    left: int
+    resets_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Money reserved for an attempt in all of its accounts. Resolved exactly once.
 
     left: the least USD that any of the accounts had left after it; None without any that caps USD,
     and for one that was found again in the books.
-    would_block: names of budgets in shadow mode that it does not fit into.
+    would_block: names of budgets in shadow mode that it does not fit into. rates: of limits by the
+    minute, for each measure the tightest.
     """
 
     attempt: Attempt
     accounts: tuple[Account, ...]
     left: Money | None = None
     would_block: tuple[str, ...] = ()
+    rates: tuple[Rate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from ledger.notices import Notice, NoticeKind
 from ledger.policy import Drawing, Policy, Rules
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
-from ledger.slices import Open, Slice, Slices, amounts_of, least_usd
+from ledger.slices import Open, Slice, Slices, amounts_of, least_usd, rates_of
 from ledger.store import Store
 from ledger.stored_holds import StoredHolds
 from ledger.syncing import Syncing
@@ -204,7 +204,9 @@ class Book:
         self._open[attempt.id], self._kept_free = taken, keep_free
         accounts = tuple([part.account for part in slices])
         hold = Hold(
-            attempt, accounts, least_usd(slices), tuple([part.account.budget for part in over])
+            *(attempt, accounts, least_usd(slices)),
+            would_block=tuple([part.account.budget for part in over]) if over else (),
+            rates=rates_of(slices),
         )
         for part in over:
             self._tell_shadow(part)

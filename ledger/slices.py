@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ledger.attempts import Attempt, Settlement
+from ledger.attempts import Attempt, Rate, Settlement
 from ledger.budgets import Account, AccountKey
 from ledger.journal import END_BYTES, END_BYTES_OF_ACCOUNT
 from ledger.journal_records import Ended, Held, held_in, posted_as
@@ -19,6 +19,7 @@ from ledger.measures import Measure
 from ledger.money import Money
 from ledger.tables.leases import Standing
 from ledger.tables.writers import Posted
+from ledger.windows import Window
 
 IDLE_S = 30.0
 """How long a slice that nobody draws on is kept."""
@@ -38,6 +39,7 @@ class Slice:
         "account",
         "free",
         "held",
+        "is_rate",
         "is_usd",
         "key",
         "measure",
@@ -54,6 +56,7 @@ class Slice:
         self.key = account.key
         self.measure = account.measure
         self.is_usd = account.measure is Measure.USD
+        self.is_rate = account.window == Window.MINUTE and account.measure is not Measure.USD
         self.use(account)
         self.free = self.held = self.unfolded = self.posted = 0
         self.room: int | None = None
@@ -298,6 +301,19 @@ def amounts_of(slices: Sequence[Slice], attempt: Attempt) -> tuple[int, ...]:
     """What an attempt reserves in each of them."""
     usd = attempt.worst_case
     return tuple([usd if one.is_usd else attempt.reserves(one.measure) for one in slices])
+
+
+def rates_of(slices: Iterable[Slice]) -> tuple[Rate, ...]:
+    """How the limits by the minute stand, the tightest of each measure."""
+    rates = [
+        Rate(one.measure, cap, max(0, one.free + one.room), one.account.resets_at_ns)
+        for one in slices
+        if one.is_rate and (cap := one.account.cap) is not None and one.room is not None
+    ]
+    if len(rates) > 1:  # the last of a measure stays
+        rates.sort(key=lambda one: -one.left)
+        return tuple({one.measure: one for one in rates}.values())
+    return tuple(rates)
 
 
 def least_usd(slices: Iterable[Slice]) -> Money | None:

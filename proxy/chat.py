@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from functools import partial
 
+from ledger.attempts import Hold
 from ledger.budgets import Subject
 from ledger.directives import Directives
 from ledger.ids import new_id
@@ -113,6 +114,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
                 ("Content-Type", trial.leg.answer_type(opened.answer.headers)),
                 ("x-hedgerow-cost-usd", usd_text(cost)),
                 *_remaining(left),
+                *_rates(trial.hold, at_ns),
                 _overhead(house, began_s, waited_s),
             ]
             await x.answer(200, headers, told)
@@ -123,6 +125,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
                 EVENTS,
                 ("Cache-Control", "no-cache"),
                 *_remaining(trial.hold.left),
+                *_rates(trial.hold, at_ns),
                 _overhead(house, began_s, waited_s),
             ]
             fault = await StreamDelivery(x, house, pursuit).pass_on(opened, headers)
@@ -235,6 +238,19 @@ def _nothing_eligible(decision: RouteDecision) -> Invalid:
 
 def _remaining(left: Money | None) -> Headers:
     return [] if left is None else [("x-hedgerow-budget-remaining-usd", usd_text(left))]
+
+
+def _rates(hold: Hold, at_ns: int) -> Headers:
+    """How the limits by the minute stand, as clients of OpenAI read it."""
+    headers: Headers = []
+    for one in hold.rates:
+        reset_s = max(0, one.resets_at_ns - at_ns) / 1e9
+        headers += [
+            (f"x-ratelimit-limit-{one.measure}", str(one.cap)),
+            (f"x-ratelimit-remaining-{one.measure}", str(one.left)),
+            (f"x-ratelimit-reset-{one.measure}", f"{reset_s:.0f}s"),
+        ]
+    return headers
 
 
 def _overhead(house: House, began_s: float, waited_s: float) -> tuple[str, str]:

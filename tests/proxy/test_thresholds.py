@@ -234,3 +234,38 @@ async def test_a_cap_at_once(tmp_path: Path) -> None:
             assert set(statuses) <= {200, 429}
             late += [one for one in replies if one.status == 429]
         assert all(one.error["code"] == "concurrency_limit_exceeded" for one in late)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_answers_say_how_limits_by_the_minute_stand(tmp_path: Path, streamed: bool) -> None:
+    """As OpenAI's clients read it: of each measure the tightest limit, with this request in it."""
+    budgets = (
+        "{name: all, scope: {}, window: minute, cap_requests: 1000}\n"
+        "  - {name: each, scope: {user: '*'}, window: minute, cap_requests: 900}\n"
+        "  - {name: words, scope: {}, window: minute, cap_tokens: 50000}\n"
+        "  - {name: month, scope: {}, window: month, cap_requests: 7}"
+    )
+    async with serving(tmp_path, budgets=budgets) as proxy:
+        reply = await proxy.ask(stream=streamed)
+        assert reply.status == 200
+        told = {name: reply.headers[f"x-ratelimit-{name}"] for name in RATES}
+        assert told["limit-requests"] == "900"
+        assert told["remaining-requests"] == "899"
+        assert told["limit-tokens"] == "50000"
+        assert 49_000 < int(told["remaining-tokens"]) < 50_000
+        assert 0 <= int(told["reset-requests"].removesuffix("s")) <= 60
+
+
+RATES = [
+    f"{what}-{measure}"
+    for what in ("limit", "remaining", "reset")
+    for measure in ("requests", "tokens")
+]
+
+
+async def test_without_such_limits_nothing_is_said(tmp_path: Path) -> None:
+    """A budget of money by the month is no rate."""
+    budgets = "{name: all, scope: {}, window: month, cap_usd: 1}"
+    async with serving(tmp_path, budgets=budgets) as proxy:
+        reply = await proxy.ask()
+        assert not [name for name in reply.headers if name.lower().startswith("x-ratelimit")]
