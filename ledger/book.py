@@ -78,7 +78,7 @@ class Book:
         durability: Durability,
         times: Times,
     ) -> None:
-        self._store = self.store = store
+        self.store = store
         self._journal = journal
         self._writer_id = writer_id
         self._times = times
@@ -318,11 +318,11 @@ class Book:
 
         If the caller is cancelled while it waits, the key is given back right after it is taken.
         """
-        taken = self._writer.submit(lambda: self._store.claims.claim(claim))
+        taken = self._writer.submit(lambda: self.store.claims.claim(claim))
         try:
             return await asyncio.shield(taken)
         except asyncio.CancelledError:
-            self._writer.tell(lambda: self._store.claims.release(claim), must=True)
+            self._writer.tell(lambda: self.store.claims.release(claim), must=True)
             raise
 
     async def release(self, claim: Claim) -> bool:
@@ -334,7 +334,7 @@ class Book:
         if any(one.attempt.request_id == claim.request_id for one in self._open.values()):
             return False
         return await asyncio.shield(
-            self._writer.submit(lambda: self._store.claims.release(claim), must=True)
+            self._writer.submit(lambda: self.store.claims.release(claim), must=True)
         )
 
     # -- what is remembered beside the money
@@ -366,18 +366,18 @@ class Book:
         if notice.id not in self._told:
             self._told.add(notice.id)
             at_ns = notice.at_ns
-            self._writer.tell(lambda: self._store.outbox.add(notice, at_ns))
+            self._writer.tell(lambda: self.store.outbox.add(notice, at_ns))
 
     def remember(self, record: RequestRecord) -> None:
         """Keep what was decided for a request. Nobody waits for it, and no money hangs on it:
         when the writer is far behind, it is let go."""
-        self._writer.tell(lambda: self._store.requests.add(record))
+        self._writer.tell(lambda: self.store.requests.add(record))
 
     # -- the store, for whoever reads or changes it besides requests
 
     async def run(self, call: Callable[[Store], T]) -> T:
         """Run `call` in a transaction of the store. Raises StoreUnavailable."""
-        return await self.submit(lambda: call(self._store))
+        return await self.submit(lambda: call(self.store))
 
     async def submit(self, call: Callable[[], T]) -> T:
         """The same for a call that has its part of `store` already."""
@@ -400,7 +400,7 @@ class Book:
                 "changes of keys and budgets can no longer be read: were they made by a later"
                 " version of Hedgerow? Update this one, and start it again"
             )
-        await self._writer.submit(self._store.policy.version)
+        await self._writer.submit(self.store.policy.version)
 
     async def close(self) -> None:
         """Finish every write, return every slice, then close the store.
@@ -423,12 +423,12 @@ class Book:
         await self._writer.stop()
         if self._syncing is not None:
             await asyncio.to_thread(self._syncing.close)
-        self._store.close()
+        self.store.close()
         await asyncio.to_thread(self._journal.close, remove=is_done)
 
     def _sign_off(self) -> None:
-        self._store.leases.close(self._writer_id)
-        self._store.writers.close(self._writer_id, self._times.now_ns())
+        self.store.leases.close(self._writer_id)
+        self.store.writers.close(self._writer_id, self._times.now_ns())
 
 
 async def _in_turns(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

@@ -1,13 +1,11 @@
-"""Entry: how an attempt ended. It is written once, and never edited."""
+"""How an attempt ended, and what it took: what an entry of the books says, for good."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.attempts import Attempt, Settlement
 from ledger.budgets import AccountKey
-from ledger.measures import Measure
 
 
 class Kind(StrEnum):
@@ -31,22 +29,3 @@ class Drawn:
     held: int
     spent: int
     uncovered: int = 0
-
-    @property
-    def measure(self) -> Measure:
-        return Measure(self.account[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An attempt that has ended. settlement: what it cost; None unless it was posted.
-
-    ended_at_ns: by the clock of whoever ended it. reason: why nothing was charged, or an estimate.
-    """
-
-    attempt: Attempt
-    kind: Kind
-    ended_at_ns: int
-    reason: str
-    settlement: Settlement | None
-    drawn: tuple[Drawn, ...]

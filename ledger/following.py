@@ -101,10 +101,9 @@ class Following:
                 self._grants.give_back(self._slices.idle(now_ns, self._monotonic_s()))
             watched = self._watched() if polls % WATCH_EVERY == 0 else []
             is_alive = polls % SEEN_EVERY == 0
-            with suppress(
-                StoreUnavailable
-            ):  # what is known holds; the next hold says what is wrong
-                asking = partial(self._asked, watched, is_alive=is_alive)
+            asking = partial(self._asked, watched, is_alive=is_alive)
+            # What is known holds; the next hold says what is wrong.
+            with suppress(StoreUnavailable):
                 self._heard(await self._writer.submit(asking))
 
     def _watched(self) -> list[Account]:

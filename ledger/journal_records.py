@@ -95,12 +95,14 @@ def subject_key(attempt: Attempt) -> SubjectKey:
 
 
 def held_of(attempt: Attempt, accounts: tuple[Account, ...]) -> Held:
+    """A hold of all that an attempt reserves."""
     return held_in(attempt, tuple([(one.key, attempt.reserves(one.measure)) for one in accounts]))
 
 
 def held_in(
     attempt: Attempt, accounts: tuple[tuple[AccountKey, int], ...], covered: tuple[bool, ...] = ()
 ) -> Held:
+    """A hold of so much in each account."""
     return Held(
         attempt.id,
         attempt.request_id,
@@ -118,6 +120,7 @@ def held_in(
 
 
 def posted_of(attempt: Attempt, end: Settlement, drawn: Sequence[Drawn]) -> Ended:
+    """The end of a hold that was charged, with what it took of each of its accounts."""
     spent, uncovered = [one.spent for one in drawn], [one.uncovered for one in drawn]
     return posted_as(attempt, end, tuple(spent), tuple(uncovered))
 
@@ -125,6 +128,7 @@ def posted_of(attempt: Attempt, end: Settlement, drawn: Sequence[Drawn]) -> Ende
 def posted_as(
     attempt: Attempt, end: Settlement, spent: tuple[int, ...], uncovered: tuple[int, ...]
 ) -> Ended:
+    """The same, by numbers alone: one of each for each account."""
     usage, charge = end.usage, end.charge
     return Ended(
         attempt.id,

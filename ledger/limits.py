@@ -63,10 +63,6 @@ class Limits:
     tpm: int | None = None
     parallel: int | None = None
 
-    @property
-    def is_none(self) -> bool:
-        return all(one is None for one in (self.usd, self.soft, self.rpm, self.tpm, self.parallel))
-
 
 def budgets_for(whose: Whose, limits: Limits, channels: tuple[str, ...] = ()) -> tuple[Budget, ...]:
     """The budgets by which limits are kept. channels: who is told of `soft`."""

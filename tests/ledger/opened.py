@@ -67,13 +67,13 @@ async def opened(
 
 async def abandon(book: Book) -> None:
     """All that a killed worker leaves: its files. Nothing that waits is written."""
-    faulty = book._store.sql
+    faulty = book.store.sql
     if isinstance(faulty, Faulty):
         faulty.is_down = True
     await book._following.stop()
     book._folding.stop()
     await book._writer.stop()
-    await asyncio.to_thread(book._store.close)
+    await asyncio.to_thread(book.store.close)
     await asyncio.to_thread(book._journal.close)
 
 

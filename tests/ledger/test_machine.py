@@ -725,7 +725,7 @@ async def killed(worker: Worker, tasks: Sequence[asyncio.Task[Hold]]) -> None:
     await book._writer.stop()
     if book._syncing is not None:
         await asyncio.to_thread(book._syncing.close)
-    await asyncio.to_thread(book._store.close)
+    await asyncio.to_thread(book.store.close)
 
 
 def _cut_off(book: Book) -> None:
