@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from ledger.usage import Unit
@@ -65,6 +66,10 @@ class Offer:
     tasks: the kinds of work that it does.
     speaks_chat: it can be asked by a chat completion, as nearly all that write can; else by a
     response alone.
+    parameters: the fields of a request that it takes, as `tools` or `seed`.
+    may_train: whether its provider may keep or train on what it is sent; keeps_nothing: whether it
+    is known to keep none of it (zero data retention).
+    ends_at: from when on its provider no longer sells it.
     """
 
     provider: str
@@ -77,6 +82,10 @@ class Offer:
     features: frozenset[Feature] | None = None
     tasks: frozenset[Task] | None = None
     speaks_chat: bool = True
+    parameters: frozenset[str] | None = None
+    may_train: bool | None = None
+    keeps_nothing: bool | None = None
+    ends_at: datetime | None = None
     id: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from benchmarks.observations import Seen
 from benchmarks.offers import Offer
+from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
 
 
@@ -15,12 +16,13 @@ from benchmarks.quotes import Quote
 class Listing:
     """An offer as the market shows it.
 
-    quote: None if nobody knows its price; it is then for sale to nobody.
+    quote: None if nobody knows its price; it is then for sale to nobody. quality: by benchmark.
     """
 
     offer: Offer
     quote: Quote | None
     seen: Seen
+    quality: Mapping[str, Quality] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

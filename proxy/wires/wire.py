@@ -16,6 +16,7 @@ from ledger.money import Money
 from ledger.usage import TokenUsage
 from proxy.endpoints import Endpoint
 from proxy.providers import Provider
+from routing.preferences import NO_PREFERENCES, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Ask:
     features: frozenset[Feature] = frozenset()
     wants_usage: bool = True
     is_greedy: bool = False
+    fallbacks: tuple[str, ...] = ()
+    preferences: Preferences = NO_PREFERENCES
+    service_tier: str | None = None
+    parameters: frozenset[str] = frozenset()
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

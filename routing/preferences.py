@@ -1,0 +1,93 @@
+"""Preferences: what a request asks of its offers, in OpenRouter's words and with their meaning.
+
+https://openrouter.ai/docs/guides/routing/provider-selection
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from benchmarks.offers import Offer
+
+
+class Sort(StrEnum):
+    """An order that replaces ours: no load is spread, and no other number counts."""
+
+    PRICE = "price"
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPrice:
+    """Prices above which an offer is refused: USD per million tokens, per request and per image.
+    None: no limit."""
+
+    prompt: Decimal | None = None
+    completion: Decimal | None = None
+    request: Decimal | None = None
+    image: Decimal | None = None
+    audio: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A percentile that an offer should keep; it orders offers, and refuses none.
+
+    share: of the attempts, as 0.9 for p90. limit: ms to the first token, or tokens per second.
+    """
+
+    share: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """order: providers to try first, in this order; with it, no load is spread. only, ignore:
+    providers. A name matches a provider and all of its offers, or, as `provider/region`, one part
+    of them. allow_fallbacks: whether others may be tried after those in `order`, or after the
+    first.
+
+    require_parameters: only offers that are known to take every parameter of the request.
+    data_collection: False refuses providers that may keep or train on what they are sent. zdr:
+    only those known to keep nothing.
+
+    sort: an order in place of ours; by_model: within each of the models that were asked for, in
+    their order, or (False) among all of them.
+
+    offer_id: this offer and no other: how probes and evals ask.
+    """
+
+    order: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
+    ignore: frozenset[str] = frozenset()
+    allow_fallbacks: bool = True
+    require_parameters: bool = False
+    data_collection: bool = True
+    zdr: bool = False
+    quantizations: frozenset[str] | None = None
+    sort: Sort | None = None
+    by_model: bool = True
+    max_latency: tuple[Wish, ...] = ()
+    min_throughput: tuple[Wish, ...] = ()
+    max_price: MaxPrice | None = None
+    offer_id: str | None = None
+
+
+NO_PREFERENCES = Preferences()
+
+
+def matches(name: str, offer: Offer) -> bool:
+    """Whether a provider's name in `order`, `only` or `ignore` means this offer.
+
+    A bare name means all of a provider's offers but those of a paid service tier, which are only
+    meant by name: `openai/priority`.
+    """
+    provider, _, part = name.partition("/")
+    if provider != offer.provider:
+        return False
+    if not part:
+        return offer.service_tier is None
+    return part in (offer.region, offer.service_tier, offer.quantization)
