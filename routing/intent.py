@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.offers import Feature, Task
+from routing.preferences import NO_PREFERENCES, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,9 @@ class RoutingIntent:
     (`Task.is_writing`) it is a bound of our own.
     task: the kind of work. units: how many it takes at most of what such work can be counted in
     beside tokens (`Task.unit`), as images or seconds of audio; 0 if that cannot be told.
+    preferences: what it says of the offers that it wants. service_tier: the tier that it asks for;
+    None: any that costs the usual price. parameters: the fields that it uses, where it asks for
+    offers that take all of them.
     """
 
     model: str
@@ -28,3 +32,6 @@ class RoutingIntent:
     features: frozenset[Feature] = frozenset()
     task: Task = Task.CHAT
     units: int = 0
+    preferences: Preferences = NO_PREFERENCES
+    service_tier: str | None = None
+    parameters: frozenset[str] = frozenset()
