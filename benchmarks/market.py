@@ -2,50 +2,93 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from benchmarks.observations import Observation, Observations
+from benchmarks.observations import MINUTE_S, Observation, Observations
 from benchmarks.offers import Offer
+from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing, MarketSnapshot
+from benchmarks.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """An offer and its price, or why it has none."""
+    """An offer, its price if anybody knows it, and what is said of it: by feeds, and by evals."""
 
     offer: Offer
     quote: Quote | None
+    stats: Stats | None = None
+    quality: Mapping[str, Quality] = field(default_factory=dict)
 
 
 class Market:
-    """What is for sale. `snapshot` is replaced as a whole, a few times a second."""
+    """What is for sale. `snapshot` is replaced as a whole, a few times a second.
+
+    ttft_limits_ms: of each model, how long a first token may take to be in time; without one, any
+    is.
+    """
 
     def __init__(
-        self, models: Mapping[str, tuple[Quoted, ...]], at: datetime, now_s: float
+        self,
+        models: Mapping[str, tuple[Quoted, ...]],
+        at: datetime,
+        ttft_limits_ms: Mapping[str, float] | None = None,
     ) -> None:
+        self._limits = dict(ttft_limits_ms or {})
         self._models = dict(models)
-        self._observations = Observations()
+        self.observations = Observations(self._limits_of_offers())
         self._version = 0
-        self.snapshot = self._build(at, now_s)
+        self._minute = 0
+        self._listings: dict[str, tuple[Listing, ...]] = {}
+        self.snapshot = self._build(at)
 
     def note(self, offer_id: str, observation: Observation) -> None:
         """Tell the market what an attempt saw; the next snapshot knows."""
-        self._observations.note(offer_id, observation)
+        self.observations.note(offer_id, observation)
 
-    def rebuild(self, at: datetime, now_s: float) -> None:
-        self.snapshot = self._build(at, now_s)
+    def requote(self, models: Mapping[str, tuple[Quoted, ...]]) -> None:
+        """Other prices, and what else is said of the offers; the next snapshot has them."""
+        self._models, self._listings = dict(models), {}
+        self.observations.hold_to(self._limits_of_offers())
 
-    def _build(self, at: datetime, now_s: float) -> MarketSnapshot:
+    def rebuild(self, at: datetime) -> None:
+        self.snapshot = self._build(at)
+
+    def _build(self, at: datetime) -> MarketSnapshot:
+        """A model's listings stay the very same while nothing new is known of them, and the minute
+        is the same: what was worked out for them holds."""
         self._version += 1
-        models = {
-            name: tuple(
-                Listing(one.offer, one.quote, self._observations.seen(one.offer.id, now_s))
-                for one in quoted
-            )
+        now_s = at.timestamp()
+        changed, minute = self.observations.changed(), int(now_s // MINUTE_S)
+        before = self._listings if minute == self._minute else {}
+        self._minute = minute
+        self._listings = {
+            name: before[name]
+            if name in before and not any(one.offer.id in changed for one in quoted)
+            else tuple(self._listing(name, one, now_s) for one in quoted)
             for name, quoted in self._models.items()
         }
-        return MarketSnapshot(self._version, at, MappingProxyType(models))
+        return MarketSnapshot(self._version, at, MappingProxyType(self._listings))
+
+    def _listing(self, model: str, one: Quoted, now_s: float) -> Listing:
+        offer_id, limit_ms = one.offer.id, self._limits.get(model, math.inf)
+        return Listing(
+            one.offer,
+            one.quote,
+            self.observations.seen(offer_id, now_s),
+            self.observations.chances(offer_id, limit_ms, now_s, one.stats),
+            one.quality,
+            one.stats,
+        )
+
+    def _limits_of_offers(self) -> dict[str, set[float]]:
+        found: dict[str, set[float]] = {}
+        for name, quoted in self._models.items():
+            for one in quoted:
+                found.setdefault(one.offer.id, set()).add(self._limits.get(name, math.inf))
+        return found

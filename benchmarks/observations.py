@@ -147,8 +147,19 @@ class Observations:
     """What was seen of all offers. ttft_limits_ms: of each offer, those that it is held to."""
 
     def __init__(self, ttft_limits_ms: Mapping[str, Iterable[float]] | None = None) -> None:
-        self._limits = {key: tuple(each) for key, each in (ttft_limits_ms or {}).items()}
+        self._limits: dict[str, tuple[float, ...]] = {}
         self._logs: dict[str, _Log] = {}
+        self._changed: set[str] = set()
+        self.hold_to(ttft_limits_ms or {})
+
+    def hold_to(self, ttft_limits_ms: Mapping[str, Iterable[float]]) -> None:
+        """Other limits; what was seen of offers stays, and what was seen of limits that stay."""
+        self._limits = {key: tuple(each) for key, each in ttft_limits_ms.items()}
+
+    def changed(self) -> set[str]:
+        """The offers of which something was seen since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def note(self, offer_id: str, one: Observation) -> None:
         log = self._log(offer_id)
@@ -158,6 +169,7 @@ class Observations:
             own.append(Minute(number))
         own[-1].add(one)
         log.unpublished.add(own[-1].number)
+        self._changed.add(offer_id)
         for luck in log.lucks.values():
             luck.note(one.at_s, one.outcome is Outcome.ANSWERED, one.ttft_ms)
 
@@ -176,9 +188,9 @@ class Observations:
             attempts,
             *_quantiles(ttft),
             *_quantiles(gaps),
-            error_rate=(sum(one.failed for one in recent) + truncated) / attempts,
-            rate_limited_rate=sum(one.rate_limited for one in recent) / attempts,
-            truncated_rate=truncated / attempts,
+            (sum(one.failed for one in recent) + truncated) / attempts,
+            sum(one.rate_limited for one in recent) / attempts,
+            truncated / attempts,
         )
 
     def chances(
@@ -221,6 +233,7 @@ class Observations:
         if before is not None:
             minutes.remove(before)
         minutes.append(now)
+        self._changed.add(told.offer_id)
         at_s = float(now.number * MINUTE_S)
         for luck in log.lucks.values():
             luck.absorb(at_s, now, before)
@@ -237,4 +250,4 @@ class Observations:
 def _quantiles(sketch: Sketch) -> list[float | None]:
     if sketch.is_empty():
         return [None] * len(SHARES)
-    return [float(one) for one in sketch.get_quantiles(list(SHARES))]
+    return [float(one) for one in sketch.get_quantiles(list(SHARES), inclusive=True)]

@@ -6,23 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from benchmarks.chances import ASSUMED, Chances
 from benchmarks.observations import Seen
 from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
+from benchmarks.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """An offer as the market shows it.
 
-    quote: None if nobody knows its price; it is then for sale to nobody. quality: by benchmark.
+    quote: None if nobody knows its price; it is then for sale to nobody. chances: with the limit on
+    time that this model has. quality: by benchmark. stats: what a feed says of it.
     """
 
     offer: Offer
     quote: Quote | None
     seen: Seen
+    chances: Chances = ASSUMED
     quality: Mapping[str, Quality] = field(default_factory=dict)
+    stats: Stats | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ It acts on the very next request, not on the next snapshot. A caller's own mista
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,6 +38,11 @@ class Breakers:
 
     def __init__(self) -> None:
         self._by_offer: dict[str, _Breaker] = {}
+
+    @property
+    def troubled(self) -> Iterable[str]:
+        """Offers that have failed lately: the others are all well."""
+        return self._by_offer.keys()
 
     def health(self, offer_id: str, now_s: float) -> Health:
         breaker = self._by_offer.get(offer_id)

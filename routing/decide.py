@@ -1,99 +1,98 @@
-"""decide: put the offers of a model in order for one request."""
+"""decide: put the offers of a model, or of several, in order for one request."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.snapshot import Listing, MarketSnapshot
+from benchmarks.snapshot import MarketSnapshot
 from ledger.money import Money
-from ledger.usage import TokenUsage
-from routing.breaker import Breakers, Health
-from routing.decision import Candidate, Place, RouteDecision
-from routing.eligibility import refusal
+from routing.candidates import Candidate, First
+from routing.costed import Costed, costed
+from routing.decision import RouteDecision
 from routing.intent import RoutingIntent
-
-NEAR_TIE = 0.02
-"""Offers within this share of the cheapest are one tie: the draw spreads load among them."""
+from routing.limits import Limits
+from routing.preference_order import arranged
+from routing.preferences import NO_PREFERENCES
+from routing.ranking import Ranking
+from routing.state import State
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the operator wants of every request. The TTFT limit orders offers, it refuses none."""
+class Wanted:
+    """A model that may serve the request: what the request is to it, and how its offers are to be
+    put in order."""
 
-    ttft_ms_p95_max: float = 2000.0
+    intent: RoutingIntent
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """at_ns: since 1970, for prices. monotonic_s: for what rests. draw: uniform in [0, 1)."""
+
+    at_ns: int
+    monotonic_s: float
+    draw: float = 0.0
+
+
+NOTHING_WARM: Mapping[str, int] = {}
 
 
 def decide(
-    intent: RoutingIntent,
+    wanted: Sequence[Wanted],
     snapshot: MarketSnapshot,
-    breakers: Breakers,
-    limits: Limits,
-    draw: float,
-    now_s: float,
+    state: State,
+    now: Moment,
+    warm: Mapping[str, int] = NOTHING_WARM,
 ) -> RouteDecision:
-    """Candidates, best first, and refusals. `draw` is uniform in [0, 1).
+    """Candidates, best first, and refusals.
+
+    wanted: the models that may serve it, at least one. The best offers of all of them come first;
+    but if the request names models in an order (`Preferences.by_model`), all offers of one come
+    before those of the next. warm: by offer, how many tokens of the prompt are likely in its
+    provider's cache.
 
     Raises KeyError for a model that the snapshot does not have.
     """
-    refused = []
-    ready: list[Candidate] = []
-    usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
-    listings = snapshot.models[intent.model]
-    for listing in listings:
-        why_not = refusal(listing, intent)
-        if why_not is not None:
-            refused.append(why_not)
-        else:
-            ready.append(_candidate(listing, usage, breakers, limits, now_s))
-    order = sorted(ready, key=lambda one: _standing(one, breakers, now_s))
+    parts = [_costed(one, snapshot, state, now, warm) for one in wanted]
+    preferences, limits = wanted[0].intent.preferences, wanted[0].limits
+    candidates: Sequence[Candidate]
+    if len(parts) == 1 or not preferences.by_model:
+        leading = Ranking(parts, limits, now.draw, state.purse.left)
+        candidates = leading.candidates()
+    else:
+        rankings = [
+            Ranking([part], one.limits, now.draw, state.purse.left)
+            for part, one in zip(parts, wanted, strict=True)
+        ]
+        leading = next((one for one in rankings if one.order), rankings[0])
+        candidates = [candidate for one in rankings for candidate in one.candidates()]
+    first, exploring_nanos = leading.first, leading.exploring_nanos
+    if preferences is not NO_PREFERENCES:
+        before = candidates[0] if candidates else None
+        candidates = arranged(candidates, preferences)
+        if candidates and candidates[0] is not before:
+            first, exploring_nanos = First.ASKED, 0.0
+    listings = snapshot.models[wanted[0].intent.model]
     return RouteDecision(
-        intent=intent,
+        intent=wanted[0].intent,
         snapshot_version=snapshot.version,
         first_listed=listings[0] if listings else None,
-        candidates=_spread(order, draw),
-        refused=tuple(refused),
+        candidates=candidates,
+        parts=parts,
+        first=first,
+        exploring_cost=Money(math.ceil(exploring_nanos)),
     )
 
 
-def _standing(one: Candidate, breakers: Breakers, now_s: float) -> tuple[int, float, Money]:
-    """Groups before costs. Of those that rest the least bad comes first: it is soonest back."""
-    rests_s = 0.0
-    if one.place is Place.RESTING:
-        rests_s = breakers.rests_for_s(one.listing.offer.id, now_s)
-    return _GROUPS[one.place], rests_s, one.expected_cost
-
-
-_GROUPS = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
-
-
-def expected_cost(listing: Listing, usage: TokenUsage) -> Money:
-    """What a request of this size costs at an offer that has a quote."""
-    if listing.quote is None:
-        raise ValueError(f"{listing.offer.id} has no quote: ask `refusal` first")
-    return listing.quote.card(usage.prompt or 0).charge(usage)
-
-
-def _candidate(
-    listing: Listing, usage: TokenUsage, breakers: Breakers, limits: Limits, now_s: float
-) -> Candidate:
-    health = breakers.health(listing.offer.id, now_s)
-    ttft_ms = listing.seen.ttft_ms_p95
-    place = Place.READY
-    if health is Health.OPEN:
-        place = Place.RESTING
-    elif ttft_ms is not None and ttft_ms > limits.ttft_ms_p95_max:
-        place = Place.SLOW
-    return Candidate(listing, expected_cost(listing, usage), place, health is Health.HALF_OPEN)
-
-
-def _spread(order: list[Candidate], draw: float) -> tuple[Candidate, ...]:
-    """Move one of those tied with the first to the front."""
-    if not order:
-        return ()
-    best = order[0]
-    if best.place is Place.RESTING:
-        return tuple(order)
-    most = best.expected_cost * (1 + NEAR_TIE)
-    tied = [one for one in order if one.place is best.place and one.expected_cost <= most]
-    chosen = tied[int(draw * len(tied))]
-    return (chosen, *(one for one in order if one is not chosen))
+def _costed(
+    one: Wanted, snapshot: MarketSnapshot, state: State, now: Moment, warm: Mapping[str, int]
+) -> Costed:
+    table = state.tables.of(snapshot, one.intent.model, one.limits, now.at_ns)
+    return costed(
+        *(table, one.intent, state.breakers, state.owned, warm),
+        at_ns=now.at_ns,
+        now_s=now.monotonic_s,
+    )

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from benchmarks.snapshot import Listing
-from ledger.money import Money
+from ledger.money import ZERO, Money
+from ledger.usage import TokenUsage
+from routing.candidates import Candidate, First
+from routing.costed import Costed
 from routing.eligibility import Refusal
 from routing.intent import RoutingIntent
-
-
-class Place(StrEnum):
-    """Which group of the order a candidate stands in; groups before costs."""
-
-    READY = "ready"
-    SLOW = "slow"
-    RESTING = "resting"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An offer that can serve the request, and the numbers that say where it stands.
-
-    is_probe: it rested after failures, and this request is the one that tries it again.
-    """
-
-    listing: Listing
-    expected_cost: Money
-    place: Place
-    is_probe: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
     """What to try, in order, and what not to try. Holds all that `explain` needs.
 
-    first_listed: what would have been asked without a router.
+    intent: of the model that was asked for; of several, of the first. first_listed: what would have
+    been asked without a router. parts: what each model would cost. first: why the first candidate
+    is the first. exploring_cost: how much worse it is expected to be than the best, because it is
+    not known well.
     """
 
     intent: RoutingIntent
     snapshot_version: int
     first_listed: Listing | None
-    candidates: tuple[Candidate, ...]
-    refused: tuple[Refusal, ...]
+    candidates: Sequence[Candidate]
+    parts: Sequence[Costed]
+    first: First = First.VALUE
+    exploring_cost: Money = ZERO
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        return tuple(one for part in self.parts for one in part.refused)
+
+    @property
+    def usual_cost(self) -> Money:
+        """What a request of this size costs in the middle of the market."""
+        return Money(round(self.parts[0].usual))
+
+    def cheapest(self, usage: TokenUsage) -> Money | None:
+        """What the same work would have cost at the cheapest of all that could have served it; None
+        where none could have counted it."""
+        costs = [part.cheapest(usage) for part in self.parts]
+        return min((one for one in costs if one is not None), default=None)

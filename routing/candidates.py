@@ -1,0 +1,86 @@
+"""Candidate: an offer that can serve a request, with its expected cost and its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import overload
+
+from benchmarks.snapshot import Listing
+from ledger.money import Money
+from routing.intent import RoutingIntent
+
+
+class Place(StrEnum):
+    """Which group of the order a candidate stands in; groups before costs."""
+
+    READY = "ready"
+    SLOW = "slow"
+    UNPROVEN = "unproven"
+    """A quality is wanted, and nobody has measured its."""
+    RESTING = "resting"
+
+
+class First(StrEnum):
+    """Why the first candidate is the first."""
+
+    VALUE = "value"
+    """Of its cost, and of what its luck is worth."""
+    TIE = "tie"
+    """It was drawn from those that are as good."""
+    EXPLORED = "explored"
+    """It may be better than the best, and is not known well."""
+    ASKED = "asked"
+    """The request says which come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offer that can serve the request, and the numbers that say where it stands.
+
+    intent: the request, as this offer's model would have it. cached_tokens: of the prompt, those
+    that are likely in its provider's cache: they are in the expected cost. is_probe: it rested after
+    failures, and this request is the one that tries it again. is_owned: capacity that we own would serve it, and its cost is what
+    that is worth to later requests.
+    """
+
+    listing: Listing
+    intent: RoutingIntent
+    expected_cost: Money
+    place: Place
+    cached_tokens: int = 0
+    is_probe: bool = False
+    is_owned: bool = False
+
+
+class Candidates(Sequence[Candidate]):
+    """Candidates in order, each made when it is looked at: most requests need the first alone."""
+
+    __slots__ = ("_count", "_make", "_made")
+
+    def __init__(self, count: int, make: Callable[[int], Candidate]) -> None:
+        self._count = count
+        self._make = make
+        self._made: dict[int, Candidate] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Candidate, ...]: ...
+    def __getitem__(self, at: int | slice) -> Candidate | tuple[Candidate, ...]:
+        if isinstance(at, slice):
+            return tuple(self[one] for one in range(*at.indices(self._count)))
+        if not -self._count <= at < self._count:
+            raise IndexError(at)
+        at %= self._count
+        found = self._made.get(at)
+        if found is None:
+            found = self._made[at] = self._make(at)
+        return found
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return (self[at] for at in range(self._count))

@@ -1,0 +1,127 @@
+"""Costed: what one request is expected to cost at each offer of a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+import dataclasses
+from dataclasses import dataclass
+
+from ledger.bid_prices import BidPrice
+from ledger.money import Money
+from ledger.usage import TokenUsage
+from routing.breaker import Breakers, Health
+from routing.candidates import Candidate, Place
+from routing.eligibility import SIZES, Refusal, refusal
+from routing.intent import RoutingIntent
+from routing.table import Field, Floats, Table
+
+
+@dataclass(slots=True)
+class Costed:
+    """The offers of a model that can serve a request, by their position in `field`.
+
+    costs: nano-USD, as floats: they only put in order. usual: what such a request costs in the
+    middle of the market.
+
+    What holds for few of them: cached, tokens of the prompt that are likely in a provider's cache;
+    owned, where capacity that we own would serve it; late, where the whole answer comes too late;
+    resting, those that failed lately, and for how many more seconds; on_trial, those whose rest is
+    over.
+    """
+
+    intent: RoutingIntent
+    field: Field
+    costs: Floats
+    usual: float
+    at_ns: int
+    cached: dict[int, int] = dataclasses.field(default_factory=dict)
+    owned: set[int] = dataclasses.field(default_factory=set)
+    late: set[int] = dataclasses.field(default_factory=set)
+    resting: dict[int, float] = dataclasses.field(default_factory=dict)
+    on_trial: set[int] = dataclasses.field(default_factory=set)
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """Those that cannot serve it. What is remembered of sizes is of another request."""
+        return tuple(self._of_this(one) for one in self.field.refused)
+
+    def _of_this(self, one: Refusal) -> Refusal:
+        if one.reason not in SIZES:
+            return one
+        return refusal(one.listing, self.intent) or one
+
+    def place(self, at: int) -> Place:
+        if at in self.resting:
+            return Place.RESTING
+        place = self.field.places[at]
+        return Place.SLOW if place is Place.READY and at in self.late else place
+
+    def candidate(self, at: int) -> Candidate:
+        return Candidate(
+            listing=self.field.listings[at],
+            intent=self.intent,
+            expected_cost=Money(math.ceil(self.costs[at] - ROUNDING)),
+            place=self.place(at),
+            cached_tokens=self.cached.get(at, 0),
+            is_probe=at in self.on_trial,
+            is_owned=at in self.owned,
+        )
+
+    def cheapest(self, usage: TokenUsage) -> Money | None:
+        """What the same work would have cost at the cheapest of them; None where none could have
+        counted it."""
+        cached, written = usage.cached or 0, usage.cache_write or 0
+        prompt, completion, units = usage.prompt or 0, usage.completion or 0, usage.units or 0
+        rates = self.field.rates(prompt, self.at_ns)
+        costs = rates.costs((prompt, completion, 1, units, cached, written))
+        for at in costs.argsort().tolist():
+            cost = self.field.quotes[at].would_cost(usage, self.at_ns)
+            if cost is not None:
+                return cost
+        return None
+
+
+ROUNDING = 1e-3
+"""Of a nano-USD: what sums of floats are wrong by, at most."""
+
+
+def costed(
+    table: Table,
+    intent: RoutingIntent,
+    breakers: Breakers,
+    owned: Mapping[str, BidPrice],
+    warm: Mapping[str, int],
+    at_ns: int,
+    now_s: float,
+) -> Costed:
+    """warm: by offer, how many tokens of the prompt are likely in its provider's cache."""
+    able = table.field(intent)
+    prompt, completion = intent.prompt_tokens, intent.completion_tokens
+    rates = able.rates(prompt, at_ns)
+    sizes = (prompt, completion, 1, intent.units, 0, 0)
+    found = Costed(intent, able, rates.costs(sizes), rates.usual_cost(sizes), at_ns)
+    for offer_id, tokens in warm.items():
+        at = able.position.get(offer_id)
+        if at is not None:
+            tokens = min(tokens, prompt)
+            found.cached[at] = tokens
+            found.costs[at] += tokens * rates.per_cached(at)
+    for offer_id, bid in owned.items():
+        at = able.position.get(offer_id)
+        cost = None if at is None else bid.cost_nanos(prompt, completion)
+        if at is not None and cost is not None:
+            found.owned.add(at)
+            found.costs[at] = cost
+    for offer_id in breakers.troubled:
+        at = able.position.get(offer_id)
+        health = breakers.health(offer_id, now_s)
+        if at is not None and health is Health.OPEN:
+            found.resting[at] = breakers.rests_for_s(offer_id, now_s)
+        elif at is not None and health is Health.HALF_OPEN:
+            found.on_trial.add(at)
+    most_ms = table.limits.total_ms_p95_max
+    if most_ms is not None:
+        total_ms = able.ttft_ms_p95 + able.inter_token_ms_p95 * completion
+        found.late.update((total_ms > most_ms).nonzero()[0].tolist())
+    return found

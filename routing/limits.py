@@ -1,0 +1,52 @@
+"""Limits: what the operator wants of every request."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The least quality: of a benchmark's score the lower end of its interval must reach it."""
+
+    benchmark: str
+    at_least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How the offers of a model are put in order. None of the limits on time refuses an offer.
+
+    ttft_ms_p95_max: offers whose first token comes in time less often than in 95% of attempts come
+    after the others. total_ms_p95_max: the same of the whole answer to this request.
+
+    miss_cost: what an answer that comes late, or not at all, is worth avoiding, as a multiple of
+    what the request usually costs; with 0 only money counts, and offers that answer at all.
+
+    attempts: offers that are tried for one request; the best row of so many comes first.
+    quality: offers below it are refused, and those of unknown quality come after the others.
+
+    explore: the share of what is spent that may be spent besides on offers that are not known well.
+    spread: offers that are dearer by no more than this share of the cost tie with the best.
+    """
+
+    ttft_ms_p95_max: float = 2000.0
+    total_ms_p95_max: float | None = None
+    miss_cost: float = 1.0
+    attempts: int = 3
+    quality: Floor | None = None
+    explore: float = 0.01
+    spread: float = 0.02
+
+    def cheapest(self) -> Limits:
+        """As a budget that runs out wants it: whatever the latency, and without spreading load. The
+        quality floor holds."""
+        return replace(
+            self,
+            ttft_ms_p95_max=math.inf,
+            total_ms_p95_max=None,
+            miss_cost=0.0,
+            explore=0.0,
+            spread=0.0,
+        )

@@ -1,0 +1,150 @@
+"""Ranking: the offers of one or more models in order, and which of the best goes first."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, chain
+
+import numpy as np
+
+from routing.costed import Costed
+from routing.candidates import Candidate, Candidates, First, Place
+from routing.limits import Limits
+from routing.ordering import Odds, Stakes, order
+
+EXPLORE_OFTEN = 0.02
+"""Of the requests, those that may try what is not known well, if the purse has it."""
+WELL_KNOWN = 20.0
+"""Attempts of the last half hour or so after which there is nothing to find out."""
+TIED_AT_MOST = 8
+_LATER = (Place.SLOW, Place.UNPROVEN)
+
+
+class Ranking:
+    """Offers in order. order: numbers of offers, counted through all parts.
+
+    first: why the first is the first. exploring_nanos: how much worse it is expected to be than
+    the best, where it is not known well.
+    """
+
+    def __init__(
+        self, parts: Sequence[Costed], limits: Limits, draw: float, purse_nanos: float
+    ) -> None:
+        self._parts = parts
+        self._starts = list(accumulate((len(one.costs) for one in parts), initial=0))
+        if len(parts) == 1:
+            self._costs, self._odds, usual = parts[0].costs, parts[0].field.odds, parts[0].usual
+        else:
+            self._costs = np.concatenate([one.costs for one in parts])
+            self._odds = Odds.joined([one.field.odds for one in parts])
+            usual = float(np.median([one.usual for one in parts]))
+        self._stakes = Stakes.of(usual, limits.miss_cost)
+        self.first, self.exploring_nanos = First.VALUE, 0.0
+        self.order = self._in_order(limits.attempts)
+        if len(self.order) > 1:
+            self._choose_first(limits, draw, purse_nanos)
+
+    def candidates(self) -> Candidates:
+        return Candidates(len(self.order), lambda at: self._candidate(self.order[at]))
+
+    def _candidate(self, number: int) -> Candidate:
+        part, at = self._where(number)
+        return part.candidate(at)
+
+    def _where(self, number: int) -> tuple[Costed, int]:
+        if len(self._parts) == 1:
+            return self._parts[0], number
+        which = bisect_right(self._starts, number) - 1
+        return self._parts[which], number - self._starts[which]
+
+    def _place(self, number: int) -> Place:
+        part, at = self._where(number)
+        return part.place(at)
+
+    # -- the order
+
+    def _in_order(self, attempts: int) -> list[int]:
+        """Groups before costs. Of those that rest the least bad comes first: it is soonest back."""
+        if all(one.field.all_ready and not one.resting and not one.late for one in self._parts):
+            return order(self._costs, self._odds, self._stakes, attempts)
+        groups: dict[Place, list[int]] = {}
+        for number in range(len(self._costs)):
+            groups.setdefault(self._place(number), []).append(number)
+        ready = self._best_of(groups.get(Place.READY, []), attempts)
+        later = [self._best_of(groups.get(place, []), attempts) for place in _LATER]
+        resting = sorted(groups.get(Place.RESTING, []), key=self._back_after)
+        return [*ready, *chain.from_iterable(later), *resting]
+
+    def _best_of(self, numbers: list[int], attempts: int) -> list[int]:
+        if len(numbers) < 2:
+            return numbers
+        places = np.array(numbers)
+        best = order(self._costs[places], self._odds.at(places), self._stakes, attempts)
+        return [numbers[one] for one in best]
+
+    def _back_after(self, number: int) -> tuple[float, float]:
+        part, at = self._where(number)
+        return part.resting[at], float(self._costs[number])
+
+    # -- which of the best goes first
+
+    def _choose_first(self, limits: Limits, draw: float, purse_nanos: float) -> None:
+        best = self.order[0]
+        if self._place(best) is Place.RESTING:
+            return
+        if draw >= 1 - EXPLORE_OFTEN and limits.explore > 0:
+            self._explore(best, purse_nanos)
+            return
+        tied = self._tied_with(best, limits.spread)
+        chosen = tied[int(draw / (1 - EXPLORE_OFTEN) * len(tied)) % len(tied)]
+        if chosen != best:
+            self._put_first(chosen)
+            self.first = First.TIE
+
+    def _tied_with(self, best: int, spread: float) -> list[int]:
+        """Those that are as good as the best, but for `spread` of its cost, the best among them."""
+        most = self._value(best) + spread * float(self._costs[best])
+        place = self._place(best)
+        return [best] + [
+            one
+            for one in self.order[1:TIED_AT_MOST]
+            if self._value(one) <= most and self._place(one) is place
+        ]
+
+    def _value(self, number: int) -> float:
+        """What a request costs in expectation that goes there first, its misses among it; after a
+        failure it goes where the best, or the next best, is."""
+        next_best = self.order[1] if number == self.order[0] else self.order[0]
+        success, after = float(self._odds.success[number]), self._burden(next_best)
+        return success * self._burden(number) + (1 - success) * after
+
+    def _burden(self, number: int) -> float:
+        return float(self._costs[number]) + float(self._odds.late[number]) * self._stakes.miss
+
+    def _explore(self, best: int, purse_nanos: float) -> None:
+        """Try one that is not known well, if it could be the best, and the purse has what it may
+        cost besides."""
+        value = self._value(best)
+        unknown = [
+            (weight, number)
+            for number in self.order[1:]
+            if (weight := self._weight(number)) < WELL_KNOWN
+            and float(self._costs[number]) < value
+            and self._place(number) in (Place.READY, Place.SLOW)
+        ]
+        if not unknown:
+            return
+        _, chosen = min(unknown)
+        worse = max(0.0, self._value(chosen) - value)
+        if worse <= purse_nanos:
+            self._put_first(chosen)
+            self.first, self.exploring_nanos = First.EXPLORED, worse
+
+    def _weight(self, number: int) -> float:
+        part, at = self._where(number)
+        return part.field.weights[at]
+
+    def _put_first(self, number: int) -> None:
+        self.order.remove(number)
+        self.order.insert(0, number)
