@@ -39,12 +39,14 @@ def decide(
     ready: list[Candidate] = []
     usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
     listings = snapshot.models[intent.model]
+    at_ns = int(snapshot.taken_at.timestamp()) * 1_000_000_000
     for listing in listings:
-        why_not = refusal(listing, intent)
+        why_not = refusal(listing, intent, at_ns)
         if why_not is not None:
             refused.append(why_not)
         else:
-            ready.append(_candidate(listing, usage, breakers, limits, now_s))
+            cost = expected_cost(listing, usage, at_ns)
+            ready.append(_candidate(listing, cost, breakers, limits, now_s))
     order = sorted(ready, key=lambda one: _standing(one, breakers, now_s))
     return RouteDecision(
         intent=intent,
@@ -66,15 +68,15 @@ def _standing(one: Candidate, breakers: Breakers, now_s: float) -> tuple[int, fl
 _GROUPS = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
 
 
-def expected_cost(listing: Listing, usage: TokenUsage) -> Money:
-    """What a request of this size costs at an offer that has a quote."""
+def expected_cost(listing: Listing, usage: TokenUsage, at_ns: int) -> Money:
+    """What a request of this size costs at an offer that has a quote, if it is made at `at_ns`."""
     if listing.quote is None:
         raise ValueError(f"{listing.offer.id} has no quote: ask `refusal` first")
-    return listing.quote.card(usage.prompt or 0).charge(usage)
+    return listing.quote.card(usage.prompt or 0, at_ns).charge(usage)
 
 
 def _candidate(
-    listing: Listing, usage: TokenUsage, breakers: Breakers, limits: Limits, now_s: float
+    listing: Listing, cost: Money, breakers: Breakers, limits: Limits, now_s: float
 ) -> Candidate:
     health = breakers.health(listing.offer.id, now_s)
     ttft_ms = listing.seen.ttft_ms_p95
@@ -83,7 +85,7 @@ def _candidate(
         place = Place.RESTING
     elif ttft_ms is not None and ttft_ms > limits.ttft_ms_p95_max:
         place = Place.SLOW
-    return Candidate(listing, expected_cost(listing, usage), place, health is Health.HALF_OPEN)
+    return Candidate(listing, cost, place, health is Health.HALF_OPEN)
 
 
 def _spread(order: list[Candidate], draw: float) -> tuple[Candidate, ...]:
