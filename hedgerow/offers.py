@@ -92,11 +92,11 @@ def _quote(
     return Quote(
         listed,
         listed,
-        known.long_context,
+        known.overrides,
         prices.source,
         at,
         known.batch_rates,
-        known.batch_long_context,
+        known.batch_overrides,
     )
 
 

@@ -193,7 +193,7 @@ def _or(amount: Money | None, one: Charged) -> Money:
 
 
 def _at(quote: Quote, one: Charged) -> Money:
-    return quote.card(one.usage.prompt or 0).charge(one.usage)
+    return quote.card(one.usage.prompt or 0, one.at_ns).charge(one.usage)
 
 
 def _dearest(one: Charged, quoted: Sequence[Quoted]) -> Money:

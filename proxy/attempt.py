@@ -137,7 +137,7 @@ async def _held(
             model=ask.model,
             provider=offer.provider,
             upstream_model=offer.model,
-            rates=quote.card(intent.prompt_tokens),
+            rates=quote.card(intent.prompt_tokens, at_ns),
             streamed=ask.stream,
             worst_case=quote.worst_case(bound, limit.tokens * ask.choices, ask.units),
             most_tokens=bound + limit.tokens * ask.choices,

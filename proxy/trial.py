@@ -102,7 +102,7 @@ class Trial:
         end = Settlement(
             at_ns=house.clock.now_ns(),
             usage=usage,
-            rates=quote.card(prompt),
+            rates=quote.card(prompt, self.hold.attempt.at_ns),
             charge=self._charge(quote, prompt, usage),
             estimated=estimated,
             ttft_ms=None if self.first_byte_s is None else _ms(self.first_byte_s - self.began_s),
@@ -122,17 +122,22 @@ class Trial:
         return bill.posted, left
 
     def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:
-        effective = quote.card(prompt).charge(usage)
+        at_ns = self.hold.attempt.at_ns
+        effective = quote.card(prompt, at_ns).charge(usage)
         listed = self.request.decision.first_listed
         first = None if listed is None else listed.quote
+        if first is not None and first.has_lapsed(at_ns):
+            first = None
         eligible = [quote_of(one.listing) for one in self.request.decision.candidates]
         return Charge(
             billed=effective,
             effective=effective,
             contracted=effective,
-            list=quote.listed(usage),
-            first_offer=None if first is None else first.would_cost(usage),
-            cheapest=min(cost for one in eligible if (cost := one.would_cost(usage)) is not None),
+            list=quote.listed(usage, at_ns),
+            first_offer=None if first is None else first.would_cost(usage, at_ns),
+            cheapest=min(
+                cost for one in eligible if (cost := one.would_cost(usage, at_ns)) is not None
+            ),
         )
 
     def _know_prompt(self, tokens: int) -> None:
@@ -190,7 +195,7 @@ class Trial:
         """What was said, with what is missing for the offer's prices by what was seen."""
         ask, prompt = self.request.ask, seen.prompt
         try:
-            quote_of(self.listing).card(said.prompt or 0).charge(said)
+            quote_of(self.listing).card(said.prompt or 0, self.hold.attempt.at_ns).charge(said)
         except UsageUnknown:
             written = 0 if ask.most_completion_tokens == 0 else seen.completion
             guess = replace(

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     """Why an offer was refused; part of what `explain` prints."""
 
     NO_PRICE = "no_price"
+    PRICE_LAPSED = "price_lapsed"
     WRONG_TASK = "wrong_task"
     LACKS_FEATURE = "lacks_feature"
     CONTEXT_TOO_SHORT = "context_too_short"
@@ -44,14 +45,23 @@ SURELY_TOO_LONG = 2
 """Prompt estimates may be wrong; only one this many times too long for an offer refuses it."""
 
 
-def refusal(listing: Listing, intent: RoutingIntent) -> Refusal | None:
-    """The first reason against an offer, or None. What is unknown of an offer is no reason."""
+def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | None:
+    """The first reason against an offer, or None. What is unknown of an offer is no reason.
+
+    at_ns: when the request is made, in nanoseconds since 1970."""
     offer = listing.offer
     if listing.quote is None:
         return Refusal(
             listing,
             Reason.NO_PRICE,
             "no feed knows its price; give it one in the configuration (an unknown price is not 0)",
+        )
+    until = listing.quote.valid_until
+    if until is not None and listing.quote.has_lapsed(at_ns):
+        return Refusal(
+            offer,
+            Reason.PRICE_LAPSED,
+            f"its price held until {until.isoformat()}, and nobody has named another since",
         )
     if offer.tasks is not None and intent.task not in offer.tasks:
         does = ", ".join(sorted(offer.tasks)) or "nothing"

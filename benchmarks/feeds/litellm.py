@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.errors import FeedUnreadable
 from benchmarks.feeds.litellm_cards import cards, is_blind
 from benchmarks.offers import Feature, Task
-from benchmarks.quotes import LongContext
+from benchmarks.quotes import Override
 from ledger.rates import RateCard
 
 FILE = "litellm/model_prices_and_context_window_backup.json"
@@ -68,16 +68,16 @@ class PricedModel:
     """One entry of the file: a model and the kind of work that it does.
 
     rates: None where the file names no believable price that a card can hold. batch_rates,
-    batch_long_context: through the provider's batch API; None where the file names no price of it.
+    batch_overrides: through the provider's batch API; None where the file names no price of it.
     """
 
     provider: str
     model: str
     task: Task
     rates: RateCard | None
-    long_context: tuple[LongContext, ...]
+    overrides: tuple[Override, ...]
     batch_rates: RateCard | None
-    batch_long_context: tuple[LongContext, ...]
+    batch_overrides: tuple[Override, ...]
     context_tokens: int | None
     max_output_tokens: int | None
     features: frozenset[Feature]
@@ -186,9 +186,9 @@ def _model(
         model=model,
         task=task,
         rates=found.rates,
-        long_context=found.long_context,
+        overrides=found.overrides,
         batch_rates=found.batch_rates,
-        batch_long_context=found.batch_long_context,
+        batch_overrides=found.batch_overrides,
         context_tokens=_count(entry, "max_input_tokens") or _count(entry, "max_tokens"),
         max_output_tokens=_count(entry, "max_output_tokens"),
         features=frozenset(features),

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from benchmarks.offers import Task
-from benchmarks.quotes import LongContext
+from benchmarks.quotes import Override
 from ledger.errors import NotAPrice
 from ledger.rates import RateCard
 from ledger.usage import Unit
@@ -50,9 +50,9 @@ class Cards:
     """
 
     rates: RateCard | None = None
-    long_context: tuple[LongContext, ...] = ()
+    overrides: tuple[Override, ...] = ()
     batch_rates: RateCard | None = None
-    batch_long_context: tuple[LongContext, ...] = ()
+    batch_overrides: tuple[Override, ...] = ()
 
 
 def cards(task: Task, provider: str, model: str, entry: Entry, *, is_sized: bool) -> Cards:
@@ -169,13 +169,13 @@ def _by_tokens(entry: Entry, *, free_output: bool) -> Cards:
     if rates is None:
         return Cards()
     batch = _in_a_batch(entry, "", free_output=free_output)
-    tiers: list[LongContext] = []
-    batch_tiers: list[LongContext] = []
+    tiers: list[Override] = []
+    batch_tiers: list[Override] = []
     for above, suffix in _thresholds(entry):
         if card := _tokens(_with(entry, suffix), free_output=free_output):
-            tiers.append(LongContext(above, card))
+            tiers.append(Override(card, above))
         if batch and (card := _in_a_batch(entry, suffix, free_output=free_output)):
-            batch_tiers.append(LongContext(above, card))
+            batch_tiers.append(Override(card, above))
     return Cards(rates, tuple(tiers), batch, tuple(batch_tiers))
 
 

@@ -58,7 +58,7 @@ def _row(one: Quoted) -> tuple[str, ...]:
     if quote is None:
         return (offer.id, "?", "?", "?", "", *sizes, "nobody: it gets no requests")
     rates = quote.rates
-    source = quote.source + (" (more for long prompts)" if quote.long_context else "")
+    source = quote.source + (" (other prices for long prompts or hours)" if quote.overrides else "")
     return (
         offer.id,
         f"{rates.input:f}",

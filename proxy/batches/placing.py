@@ -78,23 +78,26 @@ class Placer:
 
     def _cheapest(self, intent: RoutingIntent) -> Listing | None:
         """The cheapest batch API, if it is cheaper than every way to run it as a request."""
+        at_ns = self._house.clock.now_ns()
         usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
         listings = [
             one
             for one in self._house.market.snapshot.models[intent.model]
-            if refusal(one, intent) is None
+            if refusal(one, intent, at_ns) is None
         ]
-        there = [(cost, one) for one in listings if (cost := self._cost(one, usage)) is not None]
+        there = [
+            (cost, one) for one in listings if (cost := self._cost(one, usage, at_ns)) is not None
+        ]
         if not there:
             return None
         cost, best = min(there, key=lambda one: one[0])
-        return best if all(cost < expected_cost(one, usage) for one in listings) else None
+        return best if all(cost < expected_cost(one, usage, at_ns) for one in listings) else None
 
-    def _cost(self, listing: Listing, usage: TokenUsage) -> int | None:
+    def _cost(self, listing: Listing, usage: TokenUsage, at_ns: int) -> int | None:
         """In the provider's batch API; None where it has none for this."""
         provider = self._house.providers[listing.offer.provider]
         needs = {Endpoint.FILES, Endpoint.BATCHES, self._batch.asks}
         if not needs <= provider.endpoints or provider.base_url.startswith(f"{SCHEME}://"):
             return None
         quote = listing.quote and listing.quote.in_batches()
-        return quote.would_cost(usage) if quote else None
+        return quote.would_cost(usage, at_ns) if quote else None

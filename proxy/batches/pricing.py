@@ -106,7 +106,7 @@ class BatchPrices:
         bound = prompt_bound(ask.prompt_bytes, intent, offer)
         limit = self._limit(ask, bound, share)
         usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
-        card = self._quote.card(intent.prompt_tokens)
+        card = self._quote.card(intent.prompt_tokens, self._house.clock.now_ns())
         return Priced(
             line=line,
             limit=limit,
@@ -159,7 +159,7 @@ class BatchPrices:
         if teaches and usage.completion is not None and ask.most_completion_tokens != 0:
             per_choice = usage.completion // ask.choices
             self._house.learned.note(ask.model, ask.prompt_bytes, usage.prompt or 0, per_choice)
-        charge = self._charge(card.charge(usage), usage)
+        charge = self._charge(card.charge(usage), usage, hold.attempt.at_ns)
         return self._ended(hold, usage, card, charge, estimated=estimated)
 
     def most(self, hold: Hold) -> Settlement:
@@ -169,16 +169,18 @@ class BatchPrices:
         return self._ended(hold, usage, hold.attempt.rates, charge, estimated=True)
 
     def _card(self, hold: Hold, prompt: int) -> RateCard:
-        """The prices at which it was held; above a threshold, those that belong to them."""
+        """The prices at which it was held; above a threshold or at a time, those that belong to
+        them."""
         quote = self._quote
         if quote is None:
             return hold.attempt.rates
-        cards = (quote.rates, *(one.rates for one in quote.long_context))
-        return quote.card(prompt) if hold.attempt.rates in cards else hold.attempt.rates
+        if hold.attempt.rates not in quote.cards:
+            return hold.attempt.rates
+        return quote.card(prompt, hold.attempt.at_ns)
 
-    def _charge(self, effective: Money, usage: TokenUsage) -> Charge:
+    def _charge(self, effective: Money, usage: TokenUsage, at_ns: int) -> Charge:
         listings = self._house.market.snapshot.models.get(self._job.model, ())
-        costs = [one.quote.would_cost(usage) if one.quote else None for one in listings]
+        costs = [one.quote.would_cost(usage, at_ns) if one.quote else None for one in listings]
         return Charge(
             billed=effective,
             effective=effective,

@@ -244,15 +244,15 @@ def test_long_prompts(write: Write) -> None:
             input_cost_per_token_above_272k_tokens_priority=9e-06,
         )
     )
-    assert [one.above_prompt_tokens for one in found.long_context] == [128_000, 272_000]
-    assert found.long_context[1].rates == RateCard.of(
+    assert [one.above_prompt_tokens for one in found.overrides] == [128_000, 272_000]
+    assert found.overrides[1].rates == RateCard.of(
         Decimal("0.4"), Decimal("0.8"), cache_read=Decimal("0.1")
     )
 
 
 def test_a_long_prompt_keeps_the_prices_that_its_tier_does_not_name(write: Write) -> None:
     """A tier that names its input price only leaves the output price as it was."""
-    (tier,) = only(write(input_cost_per_token_above_128k_tokens=3e-07)).long_context
+    (tier,) = only(write(input_cost_per_token_above_128k_tokens=3e-07)).overrides
     assert tier.rates == RateCard.of(Decimal("0.3"), Decimal("0.6"))
 
 
@@ -548,11 +548,11 @@ def test_long_prompts_in_batches(write: Write) -> None:
     }
     named = batch({"input_cost_per_token_above_200k_tokens": 1.5e-07})
     found = only(write(**HALF, **above, **named))
-    (tier,) = found.batch_long_context
+    (tier,) = found.batch_overrides
     assert (tier.above_prompt_tokens, tier.rates) == (200_000, tokens("0.15", "0.9"))
-    (usual,) = only(write(**HALF, **above)).batch_long_context
+    (usual,) = only(write(**HALF, **above)).batch_overrides
     assert usual.rates == tokens("0.3", "0.9")
-    assert only(write(**above)).batch_long_context == ()
+    assert only(write(**above)).batch_overrides == ()
 
 
 # -- names of providers

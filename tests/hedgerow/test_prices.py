@@ -200,7 +200,7 @@ def test_prices_of_the_feed() -> None:
 
 def with_long_prompts(prices: PriceFile) -> Iterator[str]:
     for one in prices:
-        if one.provider == "openai" and one.batch_long_context:
+        if one.provider == "openai" and one.batch_overrides:
             yield one.model
 
 
@@ -209,10 +209,10 @@ def test_an_operator_s_prices_are_all_there_are() -> None:
     model = next(with_long_prompts(installed()))
     from_feed = sold(f"model: {model}", installed()).quote
     assert from_feed is not None
-    assert from_feed.batch_long_context
+    assert from_feed.batch_overrides
     own = sold(f"model: {model}, price: {{input: 1, output: 1}}", installed()).quote
     assert own is not None
-    assert (own.long_context, own.batch_rates, own.batch_long_context) == ((), None, ())
+    assert (own.overrides, own.batch_rates, own.batch_overrides) == ((), None, ())
     assert own.list_rates == from_feed.rates
     batch = "batch: {input: 0.5, output: 0.5}"
     both = sold(f"model: {model}, price: {{input: 1, output: 1, {batch}}}", installed()).quote

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from benchmarks.observations import UNSEEN, Seen
 from benchmarks.offers import Feature, Offer, Task
-from benchmarks.quotes import LongContext, Quote
+from benchmarks.quotes import Override, Quote
 from benchmarks.snapshot import Listing, MarketSnapshot
 from ledger.rates import RateCard
 from ledger.usage import Unit
 from routing.intent import RoutingIntent
 
 AT = datetime(2026, 3, 14, tzinfo=UTC)
+AT_NS = int(AT.timestamp()) * 10**9
 MODEL = "llama"
 
 
@@ -70,9 +71,9 @@ def quotes(draw: st.DrawFn) -> Quote:
     if draw(st.integers(0, 3)) == 0:  # tokens may cost something besides
         unit, usd = draw(st.sampled_from(Unit)), draw(st.sampled_from(["0.001", "0.0001"]))
         card = replace(card, unit=Decimal(usd), per=unit)
-    long: tuple[LongContext, ...] = ()
+    long: tuple[Override, ...] = ()
     if draw(st.booleans()):
-        long = (LongContext(draw(st.integers(1, 3000)), RateCard.of(draw(prices), draw(prices))),)
+        long = (Override(RateCard.of(draw(prices), draw(prices)), draw(st.integers(1, 3000))),)
     return Quote(card, None, long, "test", AT)
 
 

@@ -21,6 +21,7 @@ from routing.eligibility import refusal
 from routing.explanation import explain, from_text, to_text
 from routing.intent import RoutingIntent
 from tests.routing.market import (
+    AT_NS,
     MODEL,
     intent,
     intents,
@@ -50,7 +51,7 @@ def breakers_with(troubled: dict[int, str]) -> Breakers:
 def naive_cost(listing: Listing, wanted: RoutingIntent) -> int:
     assert listing.quote is not None
     card = listing.quote.rates
-    for one in listing.quote.long_context:
+    for one in listing.quote.overrides:
         if wanted.prompt_tokens > one.above_prompt_tokens:
             card = one.rates
     exact = wanted.prompt_tokens * Fraction(card.input) + wanted.completion_tokens * Fraction(
@@ -76,10 +77,10 @@ def test_the_order_against_brute_force(
     """Every offer is a candidate or refused, once; groups before costs; only ties are drawn."""
     breakers = breakers_with(troubled)
     decision = decide(wanted, snapshot(*found), breakers, LIMITS, draw, NOW_S)
-    fit = [one for one in found if refusal(one, wanted) is None]
+    fit = [one for one in found if refusal(one, wanted, AT_NS) is None]
     assert sorted(id(one.listing) for one in decision.candidates) == sorted(map(id, fit))
     assert [one.offer for one in decision.refused] == [
-        one.offer for one in found if refusal(one, wanted) is not None
+        one.offer for one in found if refusal(one, wanted, AT_NS) is not None
     ]
     for one in decision.candidates:
         assert one.expected_cost == naive_cost(one.listing, wanted)

@@ -13,7 +13,7 @@ from benchmarks.snapshot import Listing
 from ledger.usage import Unit
 from routing.eligibility import SURELY_TOO_LONG, Reason, refusal
 from routing.intent import RoutingIntent
-from tests.routing.market import MODEL, intent, intents, listings, quote, quote_per
+from tests.routing.market import AT, AT_NS, MODEL, intent, intents, listings, quote, quote_per
 
 TOOLS, VISION = frozenset({Feature.TOOLS}), frozenset({Feature.VISION})
 CHATS = frozenset({Task.CHAT})
@@ -61,7 +61,7 @@ ANY = Offer("acme", MODEL)
 )
 def test_each_reason(offer: Offer, wanted: RoutingIntent, reason: Reason | None) -> None:
     """An offer is refused for the reason named, at the very limit and not before it."""
-    refused = refusal(listing(offer), wanted)
+    refused = refusal(listing(offer), wanted, AT_NS)
     assert (refused.reason if refused else None) is reason
     if refused is not None:
         assert refused.offer == offer
@@ -74,7 +74,7 @@ def test_what_is_priced_by_units_needs_their_count(per: Unit, task: Task) -> Non
     """An offer priced by a unit serves work that is counted in that unit, once it is counted."""
     offer = Listing(ANY, quote_per(per, "0.01"), UNSEEN)
     for units in (0, 1, 50):
-        refused = refusal(offer, intent(task=task, units=units))
+        refused = refusal(offer, intent(task=task, units=units), AT_NS)
         if task.unit is per and units:
             assert refused is None
         else:
@@ -96,27 +96,39 @@ def test_limits_of_a_text_refuse_no_list_of_texts(task: Task) -> None:
     tasks = frozenset({task, Task.COMPLETION})
     short = replace(ANY, context_tokens=100, max_output_tokens=10, tasks=tasks)
     wanted = intent(10**6, longest=10**6, task=task)
-    assert refusal(listing(short), wanted) is None
-    assert refusal(listing(short), replace(wanted, task=Task.COMPLETION)) is not None
+    assert refusal(listing(short), wanted, AT_NS) is None
+    assert refusal(listing(short), replace(wanted, task=Task.COMPLETION), AT_NS) is not None
 
 
 def test_an_unknown_price_is_not_free() -> None:
     """An offer without a quote is refused before anything else is looked at."""
-    refused = refusal(listing(ANY, priced=False), intent())
+    refused = refusal(listing(ANY, priced=False), intent(), AT_NS)
     assert refused is not None
     assert refused.reason is Reason.NO_PRICE
 
 
+def test_a_price_that_has_lapsed_is_unknown() -> None:
+    """A quote refuses its offer from the moment on until which it was valid, and says so."""
+    one = listing(ANY)
+    assert one.quote is not None
+    until = replace(one, quote=replace(one.quote, valid_until=AT))
+    assert refusal(until, intent(), AT_NS - 10**9) is None
+    refused = refusal(until, intent(), AT_NS)
+    assert refused is not None
+    assert refused.reason is Reason.PRICE_LAPSED
+    assert AT.isoformat() in refused.why
+
+
 def test_the_sentence_has_the_numbers() -> None:
     """What is missing is named, with how much there is and how much was asked for."""
-    short = refusal(listing(replace(ANY, context_tokens=1000)), intent(5000))
+    short = refusal(listing(replace(ANY, context_tokens=1000)), intent(5000), AT_NS)
     assert short is not None
     assert "1000" in short.why
     assert "5000" in short.why
-    bare = refusal(listing(replace(ANY, features=frozenset())), intent(features=TOOLS))
+    bare = refusal(listing(replace(ANY, features=frozenset())), intent(features=TOOLS), AT_NS)
     assert bare is not None
     assert "tools" in bare.why
-    other = refusal(listing(replace(ANY, tasks=CHATS)), intent(task=Task.EMBEDDING))
+    other = refusal(listing(replace(ANY, tasks=CHATS)), intent(task=Task.EMBEDDING), AT_NS)
     assert other is not None
     assert other.why.startswith("does chat, not embedding;")
 
@@ -125,12 +137,12 @@ def test_the_sentence_has_the_numbers() -> None:
 def test_what_is_unknown_refuses_nothing(found: tuple[Listing, ...], wanted: RoutingIntent) -> None:
     """Forgetting a limit of an offer never makes it refused, except where its cost is unbounded."""
     for one in found:
-        if refusal(one, wanted) is None:
+        if refusal(one, wanted, AT_NS) is None:
             for vaguer in (
                 replace(one.offer, max_output_tokens=None),
                 replace(one.offer, context_tokens=None),
                 replace(one.offer, features=None),
                 replace(one.offer, tasks=None),
             ):
-                refused = refusal(replace(one, offer=vaguer), wanted)
+                refused = refusal(replace(one, offer=vaguer), wanted, AT_NS)
                 assert refused is None or refused.reason is Reason.COST_UNBOUNDED
