@@ -184,14 +184,10 @@ class Observations:
             ttft.merge(one.ttft_ms)
             gaps.merge(one.inter_token_ms)
         truncated = sum(one.truncated for one in recent)
-        return Seen(
-            attempts,
-            *_quantiles(ttft),
-            *_quantiles(gaps),
-            (sum(one.failed for one in recent) + truncated) / attempts,
-            sum(one.rate_limited for one in recent) / attempts,
-            truncated / attempts,
-        )
+        failed = truncated + sum(one.failed for one in recent)
+        limited = sum(one.rate_limited for one in recent)
+        rates = (failed / attempts, limited / attempts, truncated / attempts)
+        return Seen(attempts, *_quantiles(ttft), *_quantiles(gaps), *rates)
 
     def chances(
         self, offer_id: str, limit_ms: float, now_s: float, stats: Stats | None = None
@@ -205,18 +201,13 @@ class Observations:
 
     def published(self) -> list[Published]:
         """The minutes in which something was seen since the last call."""
-        told = []
-        for offer_id, log in self._logs.items():
-            for one in log.own:
-                if one.number in log.unpublished:
-                    told.append(
-                        Published(
-                            *(offer_id, one.number),
-                            *(one.answered, one.failed, one.rate_limited, one.truncated),
-                            one.ttft_ms.serialize(),
-                            one.inter_token_ms.serialize(),
-                        )
-                    )
+        told = [
+            _published(offer_id, one)
+            for offer_id, log in self._logs.items()
+            for one in log.own
+            if one.number in log.unpublished
+        ]
+        for log in self._logs.values():
             log.unpublished.clear()
         return told
 
@@ -247,7 +238,21 @@ class Observations:
         return log
 
 
-def _quantiles(sketch: Sketch) -> list[float | None]:
+Five: TypeAlias = tuple[float | None, float | None, float | None, float | None, float | None]
+
+
+def _published(offer_id: str, one: Minute) -> Published:
+    return Published(
+        *(offer_id, one.number, one.answered, one.failed, one.rate_limited, one.truncated),
+        one.ttft_ms.serialize(),
+        one.inter_token_ms.serialize(),
+    )
+
+
+def _quantiles(sketch: Sketch) -> Five:
     if sketch.is_empty():
-        return [None] * len(SHARES)
-    return [float(one) for one in sketch.get_quantiles(list(SHARES), inclusive=True)]
+        return (None, None, None, None, None)
+    p50, p75, p90, p95, p99 = [
+        float(one) for one in sketch.get_quantiles(list(SHARES), inclusive=True)
+    ]
+    return p50, p75, p90, p95, p99

@@ -17,9 +17,9 @@ from aiohttp import web
 from benchmarks.market import Market, Quoted
 from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
-from hedgerow.config_file import Routing
 from hedgerow.duties import leading_the_books
 from hedgerow.listening import base_url, bound, listening
+from hedgerow.manners import classes, own_manners, ttft_limits_ms, usual_manners
 from hedgerow.offers import past_quotes, price_file, quoted_offers
 from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
@@ -45,13 +45,11 @@ from proxy.batches.timing import Timing
 from proxy.clock import Clock, SystemClock
 from proxy.connection import Connection
 from proxy.doors import Doors
-from proxy.house import House, Manners
+from proxy.house import House
 from proxy.litellm_upstream import litellm_upstream
-from proxy.patience import Patience, StreamRescue
 from proxy.replays import Replays
 from proxy.server import PREFIXES, ServerLimits, admin_application, application
 from proxy.upstreams import Upstreams
-from routing.decide import Limits
 
 DRAIN_S = 20.0
 """How long answers that are under way may take after SIGTERM."""
@@ -103,7 +101,7 @@ async def running(
     """
     clock = clock or SystemClock()
     models = quoted_offers(config, price_file(config), _utc(clock))
-    market = Market(models, _utc(clock), clock.monotonic_s())
+    market = Market(models, _utc(clock), ttft_limits_ms(config))
     async with AsyncExitStack() as stack:
         if worker is None:
             await stack.enter_async_context(sole_place(config, clock))
@@ -129,12 +127,9 @@ async def running(
             random_bytes=DrawnAhead().take,
             opened_at_s=worker.opened_at_s if worker else _now_s(clock),
             draw=draw,
-            manners=_manners(config.routing),
-            own_manners={
-                name: _manners(config.routing_of(name))
-                for name, model in config.models.items()
-                if model.routing is not None
-            },
+            manners=usual_manners(config),
+            own_manners=own_manners(config),
+            classes=classes(config),
             doors=Doors(_share(config.server.parallel_per_key, worker)),
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
@@ -260,7 +255,7 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
     async def rebuild() -> None:
         while True:
             await asyncio.sleep(REBUILD_S)
-            market.rebuild(_utc(clock), clock.monotonic_s())
+            market.rebuild(_utc(clock))
 
     task = asyncio.create_task(rebuild())
     try:
@@ -326,20 +321,6 @@ async def _listening(
                 one.close()
     finally:
         await runner.cleanup()
-
-
-def _manners(routing: Routing) -> Manners:
-    return Manners(
-        Limits(ttft_ms_p95_max=routing.ttft_ms_p95_max),
-        Patience(
-            attempts=routing.attempts,
-            first_byte_timeout_s=routing.first_byte_timeout,
-            idle_timeout_s=routing.idle_timeout,
-            deadline_s=routing.deadline,
-            stream_rescue=StreamRescue(routing.stream_rescue),
-            heartbeat_s=routing.heartbeat,
-        ),
-    )
 
 
 def _share(most: int | None, worker: Worker | None) -> int | None:

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_checks import check_admin, check_offers, check_providers
+from hedgerow.config_checks import check_admin, check_classes, check_offers, check_providers
 from hedgerow.config_errors import explain
 from hedgerow.config_file import (
     Batches,
@@ -157,6 +157,7 @@ def load_config(
     check_providers(main, environ)
     check_admin(main)
     check_offers(main)
+    check_classes(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []
     for file in _policy_files(path, main) if stand_ins is None else stand_ins:

@@ -142,3 +142,19 @@ def check_offers(source: Source) -> None:
             if not has_feeds and "price" not in offer:
                 hint = "write price: {input: 0.88, output: 0.88}, or feed litellm"
                 source.refuse(steps, "has no price, and there are no feeds", hint)
+
+
+def check_classes(source: Source) -> None:
+    """Each class names models that are there, and have offers of their own."""
+    models = mapping_in(source.data.get("models"))
+    for name, model in models.items():
+        members = mapping_in(model).get("any_of")
+        for at, member in enumerate(members if isinstance(members, list) else []):
+            steps: Steps = ("models", name, "any_of", at)
+            if not isinstance(member, str) or steps in source.errors:
+                continue
+            if member not in models:
+                hint = did_you_mean(member, models) or "name a model of this file"
+                source.refuse(steps, f"no model is called {member}", hint)
+            elif "any_of" in mapping_in(models[member]):
+                source.refuse(steps, f"{member} is such a class itself", "name its models instead")

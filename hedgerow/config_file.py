@@ -324,14 +324,47 @@ class OfferSpec(Part):
         return self
 
 
+class QualityFloor(Part):
+    """The least quality of what answers."""
+
+    benchmark: Text = Field(
+        description="What was measured: `ours` is what `hedgerow eval run` measures; others are"
+        " indices that a feed brings",
+        examples=["ours"],
+    )
+    at_least: Annotated[float, Field(ge=0, le=1), Kind("number from 0 to 1")] = Field(
+        description="What the score must reach, with the lower end of its 90% interval",
+        examples=["0.70"],
+    )
+
+
 class Routing(Part):
     """How offers are chosen and how long they are waited for."""
 
     ttft_ms_p95_max: Count = Field(
         2000,
-        description="Offers whose 95th percentile time to the first token, in ms, is longer come"
-        " last; none is refused",
+        description="Offers that give their first token within so many ms in less than 95% of"
+        " attempts come last; none is refused",
         examples=["2000"],
+    )
+    total_ms_p95_max: Count | None = Field(
+        None,
+        description="The same of the whole answer, by its expected length; when not given, it may"
+        " take any time",
+        examples=["15000"],
+    )
+    miss_cost: Annotated[float, Field(ge=0, le=1000), Kind("number from 0 to 1000")] = Field(
+        1.0,
+        description="What a late or missing answer is worth avoiding, as a multiple of what the"
+        " request usually costs: with 0 only money counts, with 10 reliable offers win over cheap"
+        " ones",
+        examples=["1.0"],
+    )
+    explore: Annotated[float, Field(ge=0, le=0.1), Kind("number from 0 to 0.1")] = Field(
+        0.01,
+        description="The most that is spent besides on offers that are not known well and could be"
+        " the best, as a share of all that is spent",
+        examples=["0.01"],
     )
     attempts: Annotated[int, Field(ge=1, le=20), Kind("whole number")] = Field(
         3, description="The most offers tried for one request", examples=["3"]
@@ -364,15 +397,34 @@ class Model(Part):
     """A model as clients name it."""
 
     offers: tuple[OfferSpec, ...] = Field(
-        min_length=1,
+        (),
         description="The ways to buy it",
         examples=["[{provider: groq, model: openai/gpt-oss-120b}]"],
+    )
+    any_of: tuple[Name, ...] = Field(
+        (),
+        description="In place of `offers`: other models of this file, any of which may answer; the"
+        " best offer of all of them does",
+        examples=["[llama-3.3-70b, claude-haiku]"],
+    )
+    quality: QualityFloor | None = Field(
+        None,
+        description="The least quality: offers known to be below it are refused, those of unknown"
+        " quality come last",
+        examples=["{benchmark: ours, at_least: 0.70}"],
     )
     routing: Annotated[Routing | None, SameAs("routing")] = Field(
         None,
         description="What differs for this model from the top-level `routing`, key by key",
         examples=["{first_byte_timeout: 5s, stream_rescue: buffer}"],
     )
+
+    @model_validator(mode="after")
+    def _has_one_of_both(self) -> Self:
+        if bool(self.offers) == bool(self.any_of):
+            what = "both offers and any_of" if self.offers else "neither offers nor any_of"
+            raise wrong(f"has {what}", "give it `offers`, or the names of other models in `any_of`")
+        return self
 
 
 class Idempotency(Part):

@@ -28,6 +28,7 @@ def quoted_offers(
     return {
         name: tuple(_quoted(spec, config.providers, prices, at) for spec in model.offers)
         for name, model in config.models.items()
+        if model.offers
     }
 
 

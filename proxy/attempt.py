@@ -37,7 +37,7 @@ from proxy.upstream import (
     retry_after_s,
 )
 from proxy.wires.wire import Plain
-from routing.decision import Candidate
+from routing.candidates import Candidate
 
 T = TypeVar("T")
 
@@ -117,14 +117,13 @@ async def _held(
     house: House, request: Request, candidate: Candidate, leg: Leg, account: Account, number: int
 ) -> Trial:
     offer, quote = candidate.listing.offer, quote_of(candidate.listing)
-    intent, ask = request.decision.intent, request.ask
+    intent, ask = candidate.intent, request.ask
     asked = ask.most_completion_tokens
     attempt_id, at_ns = f"{request.id}.{number}", house.clock.now_ns()
     bound = prompt_bound(ask.prompt_bytes, intent, offer)
     if request.has_known_prompt and Feature.VISION not in intent.features:
-        known = house.known_prompts.bound(
-            *(request.principal.key_id, offer.id, request.body.beginnings, bound)
-        )
+        beginnings = request.body.conversation.beginnings
+        known = house.known_prompts.bound(request.principal.key_id, offer.id, beginnings, bound)
         bound = bound if known is None else min(bound, known)
     limit = OutputLimit(1 if asked is None else asked, asked)
 
@@ -134,7 +133,7 @@ async def _held(
             request_id=request.id,
             at_ns=at_ns,
             principal=request.principal,
-            model=ask.model,
+            model=intent.model,
             provider=offer.provider,
             upstream_model=offer.model,
             rates=quote.card(intent.prompt_tokens, at_ns),
@@ -154,7 +153,7 @@ async def _held(
         if asked is not None:
             hold = await house.book.hold(attempt(), request.throttles)
         else:
-            subject = Subject(request.principal, ask.model, offer.provider)
+            subject = Subject(request.principal, intent.model, offer.provider)
             hold = await house.book.hold_share(subject, at_ns, share, request.throttles)
     except BudgetExceeded as refused:
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
@@ -494,7 +493,7 @@ def _request_to(trial: Trial) -> UpstreamRequest:
     writing_s = 0.0
     if not request.ask.stream:  # a plain answer has no first byte until all of it is written
         per_token_ms = seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN
-        writing_s = _expected_tokens(request) * per_token_ms / 1000
+        writing_s = _expected_tokens(trial) * per_token_ms / 1000
     left_s = max(0.0, request.deadline_s - trial.began_s)
     return UpstreamRequest(
         url=leg.url,
@@ -505,12 +504,12 @@ def _request_to(trial: Trial) -> UpstreamRequest:
     )
 
 
-def _expected_tokens(request: Request) -> int:
+def _expected_tokens(trial: Trial) -> int:
     """How long an answer may well get. What is no writing is not learned: an image is painted for
     minutes, whatever the last one took."""
-    ask = request.ask
+    ask = trial.request.ask
     if ask.task.is_writing or ask.most_completion_tokens is None:
-        return request.decision.intent.completion_tokens
+        return trial.candidate.intent.completion_tokens
     return ask.most_completion_tokens * ask.choices
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -29,21 +28,19 @@ from proxy.errors import (
 )
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
 from proxy.house import House
+from proxy.intents import wanted_of, warm_for
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
 from proxy.tellers import broken_end
 from proxy.trial import Request
 from proxy.wires.wire import Ask, Wire
-from routing.decide import Limits, decide
+from routing.decide import Moment, decide
 from routing.decision import RouteDecision
 from routing.eligibility import Reason
-from routing.explanation import to_text
-from routing.intent import RoutingIntent
+from routing.explanation import to_header, to_text
 
 NO_PROVIDER = ""
 """Of a request that has none yet."""
-CHEAPEST_FIRST = Limits(ttft_ms_p95_max=math.inf)
-"""As a budget that runs out wants it: whatever the latency, and without spreading load."""
 MODEL_NAME_LIMIT = 200
 """Characters of a model's name that are kept, or said back: it may be one of a client's making."""
 
@@ -78,17 +75,20 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         refuse_restricted(ask.model, directives)
 
         # Which offers, in which order.
-        manners = house.manners_of(ask.model)
+        ask = replace(ask, fallbacks=allowed_of(ask.fallbacks, house, who, directives))
         decision = decide(
-            intent_of(ask, house),
+            wanted_of(ask, who, house, cheapest=directives.cheapest),
             house.market.snapshot,
-            house.breakers,
-            CHEAPEST_FIRST if directives.cheapest else manners.limits,
-            0.0 if directives.cheapest else house.draw(),
-            began_s,
+            house.routing,
+            Moment(at_ns, began_s, house.draw()),
+            warm_for(ask, body, who, house, began_s),
         )
         if not decision.candidates:
             raise _nothing_eligible(decision)
+        manners = house.manners_of(ask.model)
+        house.routing.purse.note(
+            manners.limits.explore, decision.candidates[0].expected_cost, decision.exploring_cost
+        )
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
@@ -106,6 +106,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             ("x-hedgerow-model", trial.listing.offer.model),
             ("x-hedgerow-attempts", str(pursuit.attempts)),
         ]
+        if x.headers.get("x-hedgerow-explain") == "1":
+            headers.append(("x-hedgerow-explain", to_header(decision)))
 
         # A plain answer is whole: charge it, then pass it on.
         if opened.plain is not None:
@@ -169,32 +171,31 @@ async def tell(x: Exchange, endpoint: Endpoint, problem: ProxyError, request_id:
     await x.answer(problem.answer_status, headers, body)
 
 
-def intent_of(ask: Ask, house: House) -> RoutingIntent:
-    """What the router needs to know of it."""
-    most, learned = ask.most_completion_tokens, house.learned
-    completion = learned.completion_tokens(ask.model)
-    return RoutingIntent(
-        model=ask.model,
-        prompt_tokens=learned.prompt_tokens(ask.model, ask.prompt_bytes),
-        completion_tokens=(completion if most is None else min(completion, most)) * ask.choices,
-        max_completion_tokens=most,
-        choices=ask.choices,
-        features=ask.features,
-        task=ask.task,
-        units=ask.units,
-    )
-
-
 def refuse_model(model: str, house: House, who: Principal) -> None:
     """Raises NotFound or ModelForbidden for a model that this key cannot have."""
-    known = house.market.snapshot.models
-    if model not in known:
+    if model not in house.market.snapshot.models and model not in house.classes:
         raise _unknown_model(model, house, who)
     if who.models is not None and model not in who.models:
         raise ModelForbidden(
             f"this key may not use {model}; it may use {', '.join(sorted(who.models))}",
             param="model",
         )
+
+
+def allowed_of(
+    models: tuple[str, ...], house: House, who: Principal, directives: Directives
+) -> tuple[str, ...]:
+    """Of the other models that a request names, those that it can have: one that it cannot have is
+    no reason to refuse the first."""
+    allowed = []
+    for model in models:
+        try:
+            refuse_model(model, house, who)
+            refuse_restricted(model, directives)
+        except (NotFound, ModelForbidden, ModelRestricted):
+            continue
+        allowed.append(model)
+    return tuple(allowed)
 
 
 def refuse_restricted(model: str, directives: Directives) -> None:
@@ -214,7 +215,7 @@ def refuse_restricted(model: str, directives: Directives) -> None:
 
 
 def _unknown_model(model: str, house: House, who: Principal) -> NotFound:
-    known, model = house.market.snapshot.models, model[:MODEL_NAME_LIMIT]
+    known, model = (*house.market.snapshot.models, *house.classes), model[:MODEL_NAME_LIMIT]
     allowed = sorted(one for one in known if who.models is None or one in who.models)
     return NotFound(
         f"there is no model {model!r} here; there are: {', '.join(allowed[:20]) or 'none'}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.market import Market
 from ledger.book import Book
 from proxy.accounts import Accounts
+from proxy.classes import ModelClass
 from proxy.clock import Clock
 from proxy.doors import Doors
 from proxy.known_prompts import KnownPrompts
@@ -18,8 +19,10 @@ from proxy.splice import SpliceTally
 from proxy.unheard import Unheard
 from proxy.upstream import Upstream
 from routing.breaker import Breakers
-from routing.decide import Limits
 from routing.learned import Learned
+from routing.limits import Limits
+from routing.state import State
+from routing.warmth import Warmth
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Manners:
 class House:
     """One worker's parts. opened_at_s: since when it serves, in seconds since 1970.
 
-    manners: of all models but those in `own_manners`.
+    manners: of all models but those in `own_manners`. classes: names that stand for several models.
     """
 
     book: Book
@@ -50,11 +53,17 @@ class House:
     doors: Doors
     replays: Replays
     accounts: Accounts
-    breakers: Breakers = field(default_factory=Breakers)
+    classes: Mapping[str, ModelClass] = field(default_factory=dict)
+    routing: State = field(default_factory=State)
     learned: Learned = field(default_factory=Learned)
+    warmth: Warmth = field(default_factory=Warmth)
     known_prompts: KnownPrompts = field(default_factory=KnownPrompts)
     unheard: Unheard = field(default_factory=Unheard)
     splices: SpliceTally = field(default_factory=SpliceTally)
+
+    @property
+    def breakers(self) -> Breakers:
+        return self.routing.breakers
 
     def manners_of(self, model: str) -> Manners:
         return self.own_manners.get(model, self.manners)

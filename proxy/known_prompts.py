@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from proxy.wires.body import UNREADABLE
+from routing.warmth import Beginning
 
 LEAST_BYTES = 2_048
 """Shorter prompts are bounded by their bytes alone."""
@@ -34,35 +35,41 @@ HARMLESS = frozenset(
         *("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"),
         *("tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
         *("prompt_cache_key", "safety_identifier"),
+        *("provider", "models", "route", "session_id"),  # which are ours to read
     )
 )
 """What changes no count of messages. Tools do not: they are counted besides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """The first messages of a conversation: a mark that only they have, and their bytes."""
+class Conversation:
+    """beginnings: the first messages, each one message longer than the one before.
 
-    mark: bytes
-    bytes: int
+    is_countable: nothing else that the request says changes how they are counted.
+    """
+
+    beginnings: tuple[Beginning, ...] = ()
+    is_countable: bool = False
 
 
-def beginnings_of(chat: bytes) -> tuple[Beginning, ...]:
-    """Those of a chat completion's body, each one message longer; none of what is no such body."""
+NO_CONVERSATION = Conversation()
+
+
+def conversation_in(body: bytes) -> Conversation:
+    """That of a chat completion's body, or of Messages; NO_CONVERSATION of what is neither."""
     try:
-        tree = msgspec.json.decode(chat, type=dict[str, msgspec.Raw])
-        if not tree.keys() <= HARMLESS:
-            return ()
+        tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         messages = msgspec.json.decode(tree.get("messages", b"[]"), type=list[msgspec.Raw])
     except UNREADABLE:
-        return ()
+        return NO_CONVERSATION
     digest, size, found = hashlib.blake2b(digest_size=16), 0, []
-    for message in map(bytes, messages):
+    system = [tree["system"]] if "system" in tree else []
+    for message in map(bytes, (*system, *messages)):
         digest.update(len(message).to_bytes(8))
         digest.update(message)
         size += len(message)
         found.append(Beginning(digest.digest(), size))
-    return tuple(found)
+    return Conversation(tuple(found), tree.keys() <= HARMLESS)
 
 
 class KnownPrompts:

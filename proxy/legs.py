@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.offers import Offer, Task
 from proxy.endpoints import Endpoint
 from proxy.errors import Untranslatable
-from proxy.known_prompts import Beginning, beginnings_of
+from proxy.known_prompts import NO_CONVERSATION, Conversation, conversation_in
 from proxy.limits import UNKNOWN_OUTPUT_LIMIT, OutputLimit
 from proxy.providers import Account, Prefill, Provider
 from proxy.relay import StreamRelay, Teller
@@ -54,15 +54,15 @@ class Body:
     headers: Mapping[str, str]
     at_s: int
     _as_chat: bytes | None = None
-    _beginnings: tuple[Beginning, ...] | None = None
+    _conversation: Conversation | None = None
 
     @property
-    def beginnings(self) -> tuple[Beginning, ...]:
-        """Of a chat, by which it is known again; none of what is no chat."""
-        if self._beginnings is None:
-            is_chat = self.ours.endpoint is Endpoint.CHAT
-            self._beginnings = beginnings_of(self.raw) if is_chat else ()
-        return self._beginnings
+    def conversation(self) -> Conversation:
+        """By which it is known again when it goes on."""
+        if self._conversation is None:
+            has_one = self.ours.endpoint in (Endpoint.CHAT, Endpoint.MESSAGES)
+            self._conversation = conversation_in(self.raw) if has_one else NO_CONVERSATION
+        return self._conversation
 
     @property
     def content_type(self) -> str:

@@ -29,7 +29,7 @@ from proxy.patience import StreamRescue
 from proxy.splice import Splice
 from proxy.trial import Request, Trial
 from proxy.wires.wire import Ask
-from routing.decision import Candidate
+from routing.candidates import Candidate
 
 FIRST_BACK_OFF_S = 0.25
 LONGEST_BACK_OFF_S = 4.0

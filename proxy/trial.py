@@ -21,6 +21,7 @@ from ledger.usage import TokenUsage
 from proxy import meter
 from proxy.errors import log
 from proxy.house import House
+from proxy.intents import marks_of
 from proxy.known_prompts import LEAST_BYTES
 from proxy.legs import Body, Leg
 from proxy.limits import OutputLimit
@@ -29,7 +30,8 @@ from proxy.providers import Account
 from proxy.relay import StreamRelay
 from proxy.wires.wire import Ask, Plain
 from routing.breaker import Health
-from routing.decision import Candidate, RouteDecision
+from routing.candidates import Candidate
+from routing.decision import RouteDecision
 
 
 @dataclass(slots=True)
@@ -62,10 +64,14 @@ class Request:
     bill: Bill = field(default_factory=Bill)
 
     @property
+    def is_long(self) -> bool:
+        return self.ask.prompt_bytes >= LEAST_BYTES
+
+    @property
     def has_known_prompt(self) -> bool:
         """Whether it is long, and goes as it came: what was counted of it before can be used."""
-        size = len(self.body.raw)
-        return size >= LEAST_BYTES and self.ask.prompt_bytes == size
+        goes_as_it_came = self.ask.prompt_bytes == len(self.body.raw)
+        return self.is_long and goes_as_it_came and self.body.conversation.is_countable
 
 
 @dataclass(slots=True)
@@ -113,9 +119,10 @@ class Trial:
         teaches = not estimated and Feature.VISION not in ask.features
         if teaches and usage.completion is not None and ask.most_completion_tokens != 0:
             per_choice = usage.completion // ask.choices
-            house.learned.note(ask.model, ask.prompt_bytes, prompt, per_choice)
-            if self.request.has_known_prompt:
-                self._know_prompt(prompt)
+            who, model = self.request.principal.key_id, self.candidate.intent.model
+            house.learned.note(model, who, ask.prompt_bytes, prompt, per_choice)
+            if self.request.is_long:
+                self._know_prompt(prompt, usage.cached)
         bill = self.request.bill
         bill.posted = Money(bill.posted + end.charge.effective)
         bill.is_counted = True
@@ -128,22 +135,23 @@ class Trial:
         first = None if listed is None else listed.quote
         if first is not None and first.has_lapsed(at_ns):
             first = None
-        eligible = [quote_of(one.listing) for one in self.request.decision.candidates]
+        cheapest = self.request.decision.cheapest(usage)
         return Charge(
             billed=effective,
             effective=effective,
             contracted=effective,
             list=quote.listed(usage, at_ns),
             first_offer=None if first is None else first.would_cost(usage, at_ns),
-            cheapest=min(
-                cost for one in eligible if (cost := one.would_cost(usage, at_ns)) is not None
-            ),
+            cheapest=effective if cheapest is None else min(cheapest, effective),
         )
 
-    def _know_prompt(self, tokens: int) -> None:
-        request, offer_id = self.request, self.listing.offer.id
-        known = self.house.known_prompts
-        known.note(request.principal.key_id, offer_id, request.body.beginnings, tokens)
+    def _know_prompt(self, tokens: int, cached: int | None) -> None:
+        request, offer_id, house = self.request, self.listing.offer.id, self.house
+        who, body = request.principal.key_id, request.body
+        now_s = house.clock.monotonic_s()
+        house.warmth.note(who, offer_id, marks_of(request.ask, body), tokens, cached, now_s)
+        if request.has_known_prompt:
+            house.known_prompts.note(who, offer_id, body.conversation.beginnings, tokens)
 
     async def void(self, reason: str) -> None:
         self._resolve()
@@ -160,7 +168,7 @@ class Trial:
         all the same, and bill it: only the hold bounds that.
         """
         ask = self.request.ask
-        prompt = self.request.decision.intent.prompt_tokens
+        prompt = self.candidate.intent.prompt_tokens
         most = self.limit.tokens * ask.choices
         if self.relay is not None:
             usage, _ = self.heard(self.relay)
@@ -177,13 +185,13 @@ class Trial:
     def used(self, plain: Plain) -> tuple[TokenUsage, bool]:
         """What a whole answer used, and whether that is an estimate: it may not have said all that
         its offer is priced by."""
-        prompt, choices = self.request.decision.intent.prompt_tokens, self.request.ask.choices
+        prompt, choices = self.candidate.intent.prompt_tokens, self.request.ask.choices
         seen = meter.estimate_delivered(prompt, plain.text_bytes, choices)
         return self._charged_by(plain.usage or TokenUsage(None, None), seen)
 
     def heard(self, relay: StreamRelay) -> tuple[TokenUsage, bool]:
         """The same of a stream, as far as it came."""
-        prompt = self.request.decision.intent.prompt_tokens
+        prompt = self.candidate.intent.prompt_tokens
         said, is_estimate = relay.used(prompt)
         seen = meter.estimate_delivered(prompt, relay.text_bytes, relay.pieces)
         usage, is_guess = self._charged_by(said, seen)
@@ -240,7 +248,7 @@ class Trial:
         self.house.breakers.unjudged(self.listing.offer.id)
 
     def _note(self, outcome: Outcome, ttft_ms: float | None, gap_ms: float | None) -> None:
-        at_s = self.house.clock.monotonic_s()
+        at_s = self.house.clock.now_ns() / 1e9
         self.house.market.note(self.listing.offer.id, Observation(at_s, outcome, ttft_ms, gap_ms))
 
 

@@ -40,9 +40,9 @@ class Candidate:
     """An offer that can serve the request, and the numbers that say where it stands.
 
     intent: the request, as this offer's model would have it. cached_tokens: of the prompt, those
-    that are likely in its provider's cache: they are in the expected cost. is_probe: it rested after
-    failures, and this request is the one that tries it again. is_owned: capacity that we own would serve it, and its cost is what
-    that is worth to later requests.
+    that are likely in its provider's cache: they are in the expected cost. is_probe: it rested
+    after failures, and this request is the one that tries it again. is_owned: capacity that we own
+    would serve it, and its cost is what that is worth to later requests.
     """
 
     listing: Listing
@@ -57,7 +57,7 @@ class Candidate:
 class Candidates(Sequence[Candidate]):
     """Candidates in order, each made when it is looked at: most requests need the first alone."""
 
-    __slots__ = ("_count", "_make", "_made")
+    __slots__ = ("_count", "_made", "_make")
 
     def __init__(self, count: int, make: Callable[[int], Candidate]) -> None:
         self._count = count

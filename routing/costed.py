@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-import dataclasses
 from dataclasses import dataclass
 
 from ledger.bid_prices import BidPrice
@@ -49,7 +49,7 @@ class Costed:
     def _of_this(self, one: Refusal) -> Refusal:
         if one.reason not in SIZES:
             return one
-        return refusal(one.listing, self.intent) or one
+        return refusal(one.listing, self.intent, self.at_ns) or one
 
     def place(self, at: int) -> Place:
         if at in self.resting:
@@ -75,7 +75,8 @@ class Costed:
         prompt, completion, units = usage.prompt or 0, usage.completion or 0, usage.units or 0
         rates = self.field.rates(prompt, self.at_ns)
         costs = rates.costs((prompt, completion, 1, units, cached, written))
-        for at in costs.argsort().tolist():
+        by_cost: list[int] = costs.argsort().tolist()
+        for at in by_cost:
             cost = self.field.quotes[at].would_cost(usage, self.at_ns)
             if cost is not None:
                 return cost
@@ -104,9 +105,8 @@ def costed(
     for offer_id, tokens in warm.items():
         at = able.position.get(offer_id)
         if at is not None:
-            tokens = min(tokens, prompt)
-            found.cached[at] = tokens
-            found.costs[at] += tokens * rates.per_cached(at)
+            found.cached[at] = min(tokens, prompt)
+            found.costs[at] += found.cached[at] * rates.per_cached(at)
     for offer_id, bid in owned.items():
         at = able.position.get(offer_id)
         cost = None if at is None else bid.cost_nanos(prompt, completion)

@@ -41,7 +41,7 @@ NOTHING_WARM: Mapping[str, int] = {}
 
 
 def decide(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Sequence[Wanted]],
     snapshot: MarketSnapshot,
     state: State,
     now: Moment,
@@ -49,39 +49,35 @@ def decide(
 ) -> RouteDecision:
     """Candidates, best first, and refusals.
 
-    wanted: the models that may serve it, at least one. The best offers of all of them come first;
-    but if the request names models in an order (`Preferences.by_model`), all offers of one come
-    before those of the next. warm: by offer, how many tokens of the prompt are likely in its
-    provider's cache.
+    wanted: the models that may serve it, in groups: all offers of a group come before those of the
+    next; within one, the best of all its models come first. At least one model.
+    warm: by offer, how many tokens of the prompt are likely in its provider's cache.
 
     Raises KeyError for a model that the snapshot does not have.
     """
-    parts = [_costed(one, snapshot, state, now, warm) for one in wanted]
-    preferences, limits = wanted[0].intent.preferences, wanted[0].limits
-    candidates: Sequence[Candidate]
-    if len(parts) == 1 or not preferences.by_model:
-        leading = Ranking(parts, limits, now.draw, state.purse.left)
-        candidates = leading.candidates()
-    else:
-        rankings = [
-            Ranking([part], one.limits, now.draw, state.purse.left)
-            for part, one in zip(parts, wanted, strict=True)
-        ]
-        leading = next((one for one in rankings if one.order), rankings[0])
+    groups = [[_costed(one, snapshot, state, now, warm) for one in group] for group in wanted]
+    rankings = [
+        Ranking(parts, group[0].limits, now.draw, state.purse.left)
+        for parts, group in zip(groups, wanted, strict=True)
+    ]
+    leading = next((one for one in rankings if one.order), rankings[0])
+    candidates: Sequence[Candidate] = leading.candidates()
+    if len(rankings) > 1:
         candidates = [candidate for one in rankings for candidate in one.candidates()]
+    intent = wanted[0][0].intent
     first, exploring_nanos = leading.first, leading.exploring_nanos
-    if preferences is not NO_PREFERENCES:
+    if (preferences := intent.preferences) is not NO_PREFERENCES:
         before = candidates[0] if candidates else None
         candidates = arranged(candidates, preferences)
         if candidates and candidates[0] is not before:
             first, exploring_nanos = First.ASKED, 0.0
-    listings = snapshot.models[wanted[0].intent.model]
+    listings = snapshot.models[intent.model]
     return RouteDecision(
-        intent=wanted[0].intent,
+        intent=intent,
         snapshot_version=snapshot.version,
         first_listed=listings[0] if listings else None,
         candidates=candidates,
-        parts=parts,
+        parts=[part for parts in groups for part in parts],
         first=first,
         exploring_cost=Money(math.ceil(exploring_nanos)),
     )

@@ -59,7 +59,7 @@ def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | No
     until = listing.quote.valid_until
     if until is not None and listing.quote.has_lapsed(at_ns):
         return Refusal(
-            offer,
+            listing,
             Reason.PRICE_LAPSED,
             f"its price held until {until.isoformat()}, and nobody has named another since",
         )

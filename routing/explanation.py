@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from itertools import islice
+
 import msgspec
 
 from benchmarks.offers import Task
-from routing.decision import Candidate, Place, RouteDecision
+from routing.candidates import Candidate, First, Place
+from routing.decision import RouteDecision
+
+HEADER_OFFERS = 8
+"""Clients read headers of 8 KB at most."""
+CANDIDATES_KEPT = 16
+"""Of a decision; the rest is counted. Their texts are kept for as long as requests are."""
 
 
-class ExplainedOffer(msgspec.Struct, frozen=True, gc=False):
-    """An offer and the reason for its place; a refused one has no cost and no place."""
+class ExplainedOffer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An offer and the reason for its place; a refused one has no cost and no place.
+
+    model: the model of the configuration that it is of, where there are several. success, on_time:
+    the chances that it answers, and in time. cached_tokens: of the prompt, those that were likely
+    in its provider's cache.
+    """
 
     offer: str
     place: str
@@ -17,10 +31,18 @@ class ExplainedOffer(msgspec.Struct, frozen=True, gc=False):
     ttft_ms_p95: float | None
     error_rate: float | None
     why: str
+    model: str | None = None
+    success: float | None = None
+    on_time: float | None = None
+    cached_tokens: int = 0
 
 
-class Explanation(msgspec.Struct, frozen=True, gc=False):
-    """A decision without its market: what was known of each offer, in numbers."""
+class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A decision without its market: what was known of each offer, in numbers.
+
+    others: candidates after those that are named. exploring_nanos: how much worse the first was
+    expected to be than the best, because it is not known well.
+    """
 
     model: str
     prompt_tokens: int
@@ -32,10 +54,15 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
     refused: list[ExplainedOffer]
     task: str = Task.CHAT  # those that were kept before there was other work do not say
     units: int = 0
+    first: str = First.VALUE
+    others: int = 0
+    exploring_nanos: int = 0
+    usual_nanos: int | None = None
 
 
 def explain(decision: RouteDecision) -> Explanation:
     intent = decision.intent
+    several = len(decision.parts) > 1
     return Explanation(
         model=intent.model,
         prompt_tokens=intent.prompt_tokens,
@@ -44,15 +71,8 @@ def explain(decision: RouteDecision) -> Explanation:
         features=sorted(intent.features),
         snapshot_version=decision.snapshot_version,
         candidates=[
-            ExplainedOffer(
-                one.listing.offer.id,
-                one.place,
-                one.expected_cost,
-                one.listing.seen.ttft_ms_p95,
-                one.listing.seen.error_rate,
-                _why(one),
-            )
-            for one in decision.candidates
+            _candidate(one, decision.first if at == 0 else First.VALUE, several=several)
+            for at, one in enumerate(islice(decision.candidates, CANDIDATES_KEPT))
         ],
         refused=[
             ExplainedOffer(one.offer.id, one.reason, None, None, None, one.why)
@@ -60,15 +80,55 @@ def explain(decision: RouteDecision) -> Explanation:
         ],
         task=intent.task,
         units=intent.units,
+        first=decision.first,
+        others=max(0, len(decision.candidates) - CANDIDATES_KEPT),
+        exploring_nanos=decision.exploring_cost,
+        usual_nanos=decision.usual_cost,
     )
 
 
-def _why(one: Candidate) -> str:
-    if one.place is Place.RESTING:
-        return "failed lately: tried only after the others"
-    if one.place is Place.SLOW:
-        return "slow: its p95 to the first token is over the limit"
-    return "back on trial after failures" if one.is_probe else "by its expected cost"
+def _candidate(one: Candidate, first: First, *, several: bool) -> ExplainedOffer:
+    listing = one.listing
+    return ExplainedOffer(
+        listing.offer.id,
+        one.place,
+        one.expected_cost,
+        listing.seen.ttft_ms_p95,
+        listing.seen.error_rate,
+        _why(one, first),
+        one.intent.model if several else None,
+        round(listing.chances.success, 4),
+        round(listing.chances.on_time, 4),
+        one.cached_tokens,
+    )
+
+
+def _why(one: Candidate, first: First) -> str:
+    match first:
+        case First.EXPLORED:
+            return "tried, since it is not known well, and may be the best"
+        case First.ASKED:
+            return "the request asks for it"
+        case First.TIE:
+            return "drawn from those that are as good as the best"
+        case First.VALUE:
+            pass
+    match one.place:
+        case Place.RESTING:
+            return "failed lately: tried only after the others"
+        case Place.SLOW:
+            return "slow: too seldom within the limit on time"
+        case Place.UNPROVEN:
+            return "its quality is unknown: measure it with `hedgerow eval run`"
+        case Place.READY:
+            pass
+    if one.is_probe:
+        return "back on trial after failures"
+    if one.is_owned:
+        return "capacity that is paid for, at its bid price"
+    if one.cached_tokens:
+        return f"by its expected cost, with about {one.cached_tokens} tokens in its cache"
+    return "by its expected cost"
 
 
 _encode = msgspec.json.Encoder().encode
@@ -77,6 +137,18 @@ _decode = msgspec.json.Decoder(Explanation).decode
 
 def to_text(decision: RouteDecision) -> str:
     return _encode(explain(decision)).decode()
+
+
+def to_header(decision: RouteDecision) -> str:
+    """The same for an HTTP header, which has room for less: ASCII, and the first offers alone."""
+    whole = explain(decision)
+    few = msgspec.structs.replace(
+        whole,
+        candidates=whole.candidates[:HEADER_OFFERS],
+        refused=whole.refused[:HEADER_OFFERS],
+        others=whole.others + max(0, len(whole.candidates) - HEADER_OFFERS),
+    )
+    return json.dumps(msgspec.to_builtins(few), separators=(",", ":"))
 
 
 def from_text(text: str) -> Explanation:

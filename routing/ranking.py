@@ -8,8 +8,8 @@ from itertools import accumulate, chain
 
 import numpy as np
 
-from routing.costed import Costed
 from routing.candidates import Candidate, Candidates, First, Place
+from routing.costed import Costed
 from routing.limits import Limits
 from routing.ordering import Odds, Stakes, order
 

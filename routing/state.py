@@ -41,11 +41,10 @@ class Purse:
 
     left: float = 0.0
 
-    def earn(self, share: float, expected_cost: Money) -> None:
-        self.left = min(self.left + share * expected_cost, PURSE_HOLDS)
-
-    def pay(self, exploring_cost: Money) -> None:
-        self.left -= exploring_cost
+    def note(self, share: float, expected_cost: Money, exploring_cost: Money) -> None:
+        """A request is about to be made: it earns `share` of what it costs, and spends what it
+        costs more than it had to."""
+        self.left = min(self.left + share * expected_cost, PURSE_HOLDS) - exploring_cost
 
 
 @dataclass(slots=True)

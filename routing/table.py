@@ -159,7 +159,9 @@ class Table:
         overrides = [one for quote in quotes for one in quote.overrides]
         self._lengths = sorted({one.above_prompt_tokens for one in overrides})
         hours = [one.hours for one in overrides if one.hours is not None]
-        self._minutes = sorted({edge for one in hours for edge in (one.start_minute, one.end_minute)})
+        self._minutes = sorted(
+            {edge for one in hours for edge in (one.start_minute, one.end_minute)}
+        )
         offers = [one.offer for one in listings]
         self._contexts = sorted({one.context_tokens for one in offers if one.context_tokens})
         self._outputs = sorted({one.max_output_tokens for one in offers if one.max_output_tokens})
@@ -194,7 +196,7 @@ class Table:
     def _sorted_out(self, intent: RoutingIntent) -> Field:
         able, refused = [], []
         for one in self.listings:
-            why_not = refusal(one, intent) or self._ended(one) or self._too_bad(one)
+            why_not = refusal(one, intent, self._at_ns) or self._ended(one) or self._too_bad(one)
             if why_not is None:
                 able.append(one)
             else:
@@ -202,14 +204,10 @@ class Table:
         return Field(self, able, refused)
 
     def _ended(self, one: Listing) -> Refusal | None:
-        ends, quote = one.offer.ends_at, one.quote
+        ends = one.offer.ends_at
         if ends is not None and _ns(ends) <= self._at_ns:
             why = f"its provider has ended it on {ends:%Y-%m-%d}; take it out of the configuration"
             return Refusal(one, Reason.ENDED, why)
-        until = None if quote is None else quote.valid_until
-        if until is not None and _ns(until) <= self._at_ns:
-            why = f"its price was valid until {until.isoformat()}, and nobody has named another"
-            return Refusal(one, Reason.NO_PRICE, why)
         return None
 
     def _too_bad(self, one: Listing) -> Refusal | None:

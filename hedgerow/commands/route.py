@@ -15,6 +15,7 @@ from benchmarks.offers import Feature, Task
 from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
+from hedgerow.manners import manners
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json, table
 from ledger.money import Money, as_usd
@@ -22,14 +23,12 @@ from ledger.requests import FailedAttempt, RequestRecord
 from ledger.statements import Charged, Tried, charged, tried
 from ledger.store import Store
 from ledger.usage import Unit
-from routing.breaker import Breakers
-from routing.decide import Limits, decide
+from routing.decide import Moment, Wanted, decide
 from routing.explanation import ExplainedOffer, Explanation, from_text
 from routing.explanation import explain as explained
 from routing.intent import RoutingIntent
 from routing.learned import FIRST_COMPLETION_TOKENS
-
-_CLOSED = Breakers()
+from routing.state import State
 
 
 @click.command()
@@ -93,8 +92,9 @@ def route(
         task=Task(task),
         units=units,
     )
-    limits = Limits(ttft_ms_p95_max=config.routing.ttft_ms_p95_max)
-    decision = decide(intent, Market(models, at, 0.0).snapshot, _CLOSED, limits, 0.0, 0.0)
+    limits = manners(config, model).limits
+    moment = Moment(int(at.timestamp()) * 1_000_000_000, 0.0)
+    decision = decide([[Wanted(intent, limits)]], Market(models, at).snapshot, State(), moment)
     explanation = explained(decision)
     if as_json:
         print_json(_described(explanation))

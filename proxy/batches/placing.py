@@ -9,11 +9,11 @@ from ledger.usage import TokenUsage
 from proxy.batches.batch import Batch
 from proxy.batches.line import Checked
 from proxy.batches.rows import Job, JobState
-from proxy.chat import intent_of
 from proxy.endpoints import Endpoint
 from proxy.house import House
+from proxy.intents import intent_of
 from proxy.litellm_upstream import SCHEME
-from routing.decide import expected_cost
+from proxy.trial import quote_of
 from routing.eligibility import refusal
 from routing.intent import RoutingIntent
 
@@ -47,10 +47,12 @@ class Placer:
         """The id of its job; None if it is cheapest to run it ourselves."""
         if self._batch.expires_at - self._batch.created_at < WINDOW_S:
             return None
-        listing = self._cheapest(intent_of(line.ask, self._house))
+        model = line.ask.model
+        if model not in self._house.market.snapshot.models:
+            return None  # a class: whichever of its models is best is asked, line by line
+        listing = self._cheapest(intent_of(model, line.ask, self._batch.key_id, self._house))
         if listing is None:
             return None
-        model = line.ask.model
         key = (model, listing.offer.id)
         filling = self._filling.get(key)
         if (
@@ -91,7 +93,8 @@ class Placer:
         if not there:
             return None
         cost, best = min(there, key=lambda one: one[0])
-        return best if all(cost < expected_cost(one, usage, at_ns) for one in listings) else None
+        others = (quote_of(one).would_cost(usage, at_ns) for one in listings)
+        return best if all(other is None or cost < other for other in others) else None
 
     def _cost(self, listing: Listing, usage: TokenUsage, at_ns: int) -> int | None:
         """In the provider's batch API; None where it has none for this."""

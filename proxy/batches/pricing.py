@@ -18,8 +18,8 @@ from proxy import meter
 from proxy.batches.batch import Batch
 from proxy.batches.line import JSON, read_bodies
 from proxy.batches.rows import Job, Result, Row
-from proxy.chat import intent_of
 from proxy.house import House
+from proxy.intents import intent_of
 from proxy.limits import LEAST_COMPLETION, UNKNOWN_OUTPUT_LIMIT, OutputLimit, prompt_bound, room
 from proxy.wires.table import WIRES
 from proxy.wires.wire import Ask, Plain
@@ -78,6 +78,7 @@ class BatchPrices:
     def __init__(self, house: House, batch: Batch, job: Job) -> None:
         self._house = house
         self._job = job
+        self._key_id = batch.key_id
         self._wire = WIRES[batch.asks]
         self._listing = _listing_of(house, job)
         quote = self._listing and self._listing.quote
@@ -93,7 +94,7 @@ class BatchPrices:
         bodies = read_bodies(path, [(one.at, one.bytes) for one in rows])
         for row, body in zip(rows, bodies, strict=True):
             ask = self._wire.ask(body, JSON)
-            found.append(Read(row, body, ask, intent_of(ask, self._house)))
+            found.append(Read(row, body, ask, intent_of(ask.model, ask, self._key_id, self._house)))
         return found
 
     # -- before
@@ -158,7 +159,9 @@ class BatchPrices:
         teaches = not estimated and Feature.VISION not in ask.features
         if teaches and usage.completion is not None and ask.most_completion_tokens != 0:
             per_choice = usage.completion // ask.choices
-            self._house.learned.note(ask.model, ask.prompt_bytes, usage.prompt or 0, per_choice)
+            self._house.learned.note(
+                ask.model, self._key_id, ask.prompt_bytes, usage.prompt or 0, per_choice
+            )
         charge = self._charge(card.charge(usage), usage, hold.attempt.at_ns)
         return self._ended(hold, usage, card, charge, estimated=estimated)
 

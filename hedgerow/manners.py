@@ -1,0 +1,72 @@
+"""How requests are routed and waited for, as the configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hedgerow.config import Config
+from hedgerow.config_file import Model, Routing
+from proxy.classes import ModelClass
+from proxy.house import Manners
+from proxy.patience import Patience, StreamRescue
+from routing.limits import Floor, Limits
+
+
+def manners(config: Config, model: str) -> Manners:
+    """Those of a model; of a class, those by which its requests are waited for. Raises NotFound."""
+    routing = config.routing_of(model)
+    return Manners(_limits(routing, _floor(config.models[model])), _patience(routing))
+
+
+def usual_manners(config: Config) -> Manners:
+    return Manners(_limits(config.routing, None), _patience(config.routing))
+
+
+def own_manners(config: Config) -> dict[str, Manners]:
+    """Of the models that have some of their own."""
+    return {
+        name: manners(config, name)
+        for name, model in config.models.items()
+        if model.routing is not None or model.quality is not None
+    }
+
+
+def classes(config: Config) -> dict[str, ModelClass]:
+    """The names that stand for several models."""
+    return {
+        name: ModelClass(model.any_of, _floor(model))
+        for name, model in config.models.items()
+        if model.any_of
+    }
+
+
+def ttft_limits_ms(config: Config) -> Mapping[str, float]:
+    """By model, how long a first token may take to be in time."""
+    return {name: config.routing_of(name).ttft_ms_p95_max for name in config.models}
+
+
+def _limits(routing: Routing, floor: Floor | None) -> Limits:
+    return Limits(
+        ttft_ms_p95_max=routing.ttft_ms_p95_max,
+        total_ms_p95_max=routing.total_ms_p95_max,
+        miss_cost=routing.miss_cost,
+        attempts=routing.attempts,
+        quality=floor,
+        explore=routing.explore,
+    )
+
+
+def _floor(model: Model) -> Floor | None:
+    floor = model.quality
+    return None if floor is None else Floor(floor.benchmark, floor.at_least)
+
+
+def _patience(routing: Routing) -> Patience:
+    return Patience(
+        attempts=routing.attempts,
+        first_byte_timeout_s=routing.first_byte_timeout,
+        idle_timeout_s=routing.idle_timeout,
+        deadline_s=routing.deadline,
+        stream_rescue=StreamRescue(routing.stream_rescue),
+        heartbeat_s=routing.heartbeat,
+    )
