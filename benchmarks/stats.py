@@ -43,3 +43,9 @@ class Stats:
     success: int | None = None
     failed: int | None = None
     rate_limited: int | None = None
+
+    @property
+    def says_success(self) -> bool:
+        """Whether it says anything of how often it answers."""
+        said = (self.uptime_5m, self.uptime_30m, self.uptime_1d, self.status, self.success)
+        return any(one is not None for one in said)
