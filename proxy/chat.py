@@ -18,7 +18,6 @@ from proxy.auth import authenticate
 from proxy.delivery import StreamDelivery, charge_plain, first_of
 from proxy.endpoints import Endpoint
 from proxy.errors import (
-    Invalid,
     ModelForbidden,
     ModelRestricted,
     NotFound,
@@ -28,15 +27,16 @@ from proxy.errors import (
     as_answer,
 )
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
+from proxy.exclusions import nothing_eligible
 from proxy.house import House
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
 from proxy.tellers import broken_end
+from proxy.terms import on_terms, refuse_offer, unknown_model
 from proxy.trial import Request
 from proxy.wires.wire import Ask, Wire
 from routing.decide import Limits, decide
 from routing.decision import RouteDecision
-from routing.eligibility import Reason
 from routing.explanation import to_text
 from routing.intent import RoutingIntent
 
@@ -72,8 +72,10 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
     try:
         # What it asks for.
         body = Body(wire, x.body, x.headers, at_ns // 1_000_000_000)
-        ask = wire.ask(body.raw, body.content_type)
+        models = house.market.snapshot.models
+        ask = on_terms(wire.ask(body.raw, body.content_type), x.headers, models)
         refuse_model(ask.model, house, who)
+        refuse_offer(ask, models)
         directives = await house.book.directives(Subject(who, ask.model, NO_PROVIDER), at_ns)
         refuse_restricted(ask.model, directives)
 
@@ -88,7 +90,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             began_s,
         )
         if not decision.candidates:
-            raise _nothing_eligible(decision)
+            raise nothing_eligible(decision)
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
@@ -182,6 +184,9 @@ def intent_of(ask: Ask, house: House) -> RoutingIntent:
         features=ask.features,
         task=ask.task,
         units=ask.units,
+        preferences=ask.preferences,
+        parameters=ask.parameters,
+        service_tier=ask.service_tier,
     )
 
 
@@ -214,26 +219,9 @@ def refuse_restricted(model: str, directives: Directives) -> None:
 
 
 def _unknown_model(model: str, house: House, who: Principal) -> NotFound:
-    known, model = house.market.snapshot.models, model[:MODEL_NAME_LIMIT]
+    known = house.market.snapshot.models
     allowed = sorted(one for one in known if who.models is None or one in who.models)
-    return NotFound(
-        f"there is no model {model!r} here; there are: {', '.join(allowed[:20]) or 'none'}",
-        param="model",
-        code="model_not_found",
-    )
-
-
-def _nothing_eligible(decision: RouteDecision) -> Invalid:
-    """Every offer was refused: say why, in the client's terms if they all agree."""
-    codes = {Reason.CONTEXT_TOO_SHORT: "context_length_exceeded", Reason.NO_PRICE: "price_unknown"}
-    reasons = {one.reason for one in decision.refused}
-    code = codes.get(next(iter(reasons)), "no_eligible_offer") if len(reasons) == 1 else None
-    why = "; ".join(f"{one.offer.id} {one.why}" for one in decision.refused[:5])
-    return Invalid(
-        f"no offer of {decision.intent.model} can serve this request: {why}",
-        param="model",
-        code=code or "no_eligible_offer",
-    )
+    return unknown_model(model[:MODEL_NAME_LIMIT], allowed)
 
 
 def _remaining(left: Money | None) -> Headers:

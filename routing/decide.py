@@ -11,6 +11,7 @@ from routing.breaker import Breakers, Health
 from routing.decision import Candidate, Place, RouteDecision
 from routing.eligibility import refusal
 from routing.intent import RoutingIntent
+from routing.preference_order import arranged, replaces_cost
 
 NEAR_TIE = 0.02
 """Offers within this share of the cheapest are one tie: the draw spreads load among them."""
@@ -50,9 +51,16 @@ def decide(
         intent=intent,
         snapshot_version=snapshot.version,
         first_listed=listings[0] if listings else None,
-        candidates=_spread(order, draw),
+        candidates=_as_wanted(order, intent, draw),
         refused=tuple(refused),
     )
+
+
+def _as_wanted(order: list[Candidate], intent: RoutingIntent, draw: float) -> tuple[Candidate, ...]:
+    tier = intent.service_tier
+    if not replaces_cost(intent.preferences, tier):
+        order = list(_spread(order, draw))
+    return tuple(arranged(order, intent.preferences, service_tier=tier))
 
 
 def _standing(one: Candidate, breakers: Breakers, now_s: float) -> tuple[int, float, Money]:

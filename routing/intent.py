@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.offers import Feature, Task
+from routing.preferences import NO_PREFERENCES, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class RoutingIntent:
     (`Task.is_writing`) it is a bound of our own.
     task: the kind of work. units: how many it takes at most of what such work can be counted in
     beside tokens (`Task.unit`), as images or seconds of audio; 0 if that cannot be told.
+    preferences: what it asks of its offers. parameters: its fields, as `seed`; only known where
+    `require_parameters` asks. service_tier: the one that it asks for, if any.
     """
 
     model: str
@@ -28,3 +31,6 @@ class RoutingIntent:
     features: frozenset[Feature] = frozenset()
     task: Task = Task.CHAT
     units: int = 0
+    preferences: Preferences = NO_PREFERENCES
+    parameters: frozenset[str] = frozenset()
+    service_tier: str | None = None
