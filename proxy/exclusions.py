@@ -24,8 +24,6 @@ _FIELDS = {
     Reason.TOO_DEAR: "provider.max_price",
 }
 """What of the request refuses them."""
-_WORDS = {Reason.CONTEXT_TOO_SHORT: "context_length"}
-"""OpenRouter's, where ours is another."""
 MOST_TOLD = 5
 """Offers that are named with their reasons."""
 
@@ -53,8 +51,13 @@ def nothing_eligible(decision: RouteDecision) -> Invalid:
         more={
             "availability": {
                 "code": "no_endpoints" if reason is None else "constraint_filtered",
-                "excluded_by": {_WORDS.get(one, one.value): n for one, n in counts.most_common()},
+                "excluded_by": {_word(one): n for one, n in counts.most_common()},
                 "constraint": constraint,
             }
         },
     )
+
+
+def _word(reason: Reason) -> str:
+    """OpenRouter's, where ours is another."""
+    return "context_length" if reason is Reason.CONTEXT_TOO_SHORT else reason.value
