@@ -2,10 +2,13 @@
 
 An offer's share of good attempts moves within minutes and comes back to its own mean of the day;
 so a `Chance` remembers twice: a fast memory that says how it is now, and a slow one that the fast
-one leans on as it fades. Where both are empty, a prior speaks: what a feed says, or what the other
-offers of the model do. Times are seconds on any one clock that never goes back. Two pairs of
-numbers per chance, however much is counted; the market feeds it from traffic, minute by minute, and
-the replay from half-hour windows: the same code.
+one leans on as it fades. What no half hour of luck explains, an outage or the end of one, empties
+the fast memory at once. Where both are empty, a prior speaks: what a feed says, or what the other
+offers of the model do. A chance is a few numbers, however much it has counted. Traffic tells it
+single attempts, other workers tell their minutes, the replay tells half hours: the same code.
+
+Times are seconds on any one clock. What comes late, or from a clock that was set back, counts as
+of now.
 """
 
 from __future__ import annotations
@@ -16,6 +19,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
 
+from benchmarks.stats import Stats
+
+SPAN_S, SPAN_ATTEMPTS = 60.0, 20
+"""Single attempts are counted together for so long, or so many: enough to see an outage by."""
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 
@@ -23,32 +30,27 @@ DAY_S = 24 * HOUR_S
 class Decayed:
     """Counts of which each half life leaves half: good ones, and all."""
 
-    __slots__ = ("_all", "_at_s", "_good", "_half_life_s")
+    __slots__ = ("_at_s", "_count", "_good", "_half_life_s")
 
     def __init__(self, half_life_s: float) -> None:
         self._half_life_s = half_life_s
-        self._at_s: float | None = None
+        self._at_s = 0.0
         self._good = 0.0
-        self._all = 0.0
+        self._count = 0.0
 
     def add(self, at_s: float, good: float, count: float) -> None:
-        """Raises ValueError for a time before the last one, and for more good ones than all."""
-        left = self._left(at_s)
+        left = _left(at_s - self._at_s, self._half_life_s)
         self._good = self._good * left + good
-        self._all = self._all * left + count
-        self._at_s = at_s
+        self._count = self._count * left + count
+        self._at_s = max(self._at_s, at_s)
+
+    def forget(self) -> None:
+        self._good = self._count = 0.0
 
     def read(self, at_s: float) -> tuple[float, float]:
         """(good, all), as they have decayed by then."""
-        left = self._left(at_s)
-        return self._good * left, self._all * left
-
-    def _left(self, at_s: float) -> float:
-        if self._at_s is None:
-            return 1.0
-        if at_s < self._at_s:
-            raise ValueError(f"{at_s} s is before {self._at_s} s, which is counted already")
-        return float(0.5 ** ((at_s - self._at_s) / self._half_life_s))
+        left = _left(at_s - self._at_s, self._half_life_s)
+        return self._good * left, self._count * left
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,17 @@ class Memory:
 
     lean: the slow memory's mean weighs as much as this many attempts in the fast memory.
     evidence_per_s: attempts close together share their luck, so that time bounds what they prove:
-    of `count` in t seconds, at most evidence_per_s · t; half of that if there are just as many.
-    longest_s: a longer silence before them proves no more than this.
+    of `count` in t seconds, less than evidence_per_s · t; half of that if there are just as many.
+    surprise: a share this far from what was expected, and `surprise_nats` less likely by that than
+    by itself (a factor of 3000), is news: it proves all that a half life could.
     """
 
     half_life_s: float = 0.5 * HOUR_S
     slow_half_life_s: float = DAY_S
     lean: float = 30.0
     evidence_per_s: float = 200 / HOUR_S
-    longest_s: float = 0.5 * HOUR_S
+    surprise: float = 0.25
+    surprise_nats: float = 8.0
 
 
 ON_TIME = Memory()
@@ -97,58 +101,138 @@ class Belief:
         return self.good / (self.good + self.bad)
 
 
-LIKELY_ON_TIME = Prior(0.7, 20.0)
-LIKELY_ANSWERED = Prior(0.93, 20.0)
-"""What offers do on the mean that a feed calls normal."""
-DERANKED = Prior(0.75, 20.0)
-"""The same of those that a feed has put behind the others."""
+LIKELY_ON_TIME = 0.7
+LIKELY_ANSWERED = 0.93
+DERANKED_ANSWERED = 0.75
+"""What offers do on the mean: those that a feed calls normal, and those that it puts behind."""
 
 
 class Chance:
     """The chance of one kind of good outcome at one offer."""
 
-    __slots__ = ("_at_s", "_fast", "_memory", "_slow")
+    __slots__ = ("_fast", "_memory", "_running", "_slow")
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._fast = Decayed(memory.half_life_s)
         self._slow = Decayed(memory.slow_half_life_s)
-        self._at_s: float | None = None
+        self._running = _Span(0.0, SPAN_S)
 
     def update(self, at_s: float, good: float, count: float) -> None:
-        """`count` attempts since the last update, of which `good` were good. A feed may know only
-        about how many, so neither need be whole. If nothing happened, it is as if never called; a
-        second update at one moment proves nothing: count by buckets of time, and tell each once.
+        """`count` attempts around `at_s`, of which `good` were good: they add up, in any order.
 
-        Raises ValueError for a time before the last one, and for counts that cannot be.
+        A sketch knows only about how many were good: they need not be whole. Raises ValueError for
+        counts that cannot be.
         """
-        if not 0 <= good <= count or not math.isfinite(count):
-            raise ValueError(f"{good} good ones of {count} cannot be")
-        if count == 0:
-            return
-        memory = self._memory
-        silent_s = memory.longest_s if self._at_s is None else at_s - self._at_s
-        most = memory.evidence_per_s * min(silent_s, memory.longest_s)
-        proves = count * most / (count + most)
-        self._fast.add(at_s, proves * good / count, proves)
-        self._slow.add(at_s, proves * good / count, proves)
-        self._at_s = at_s
+        if at_s >= self._running.began_s + SPAN_S or self._running.count >= SPAN_ATTEMPTS:
+            self._close(at_s)
+        self._running.add(good, count)
+
+    def window(self, at_s: float, good: float, count: float, span_s: float) -> None:
+        """The same of all attempts of a whole window that ends at `at_s`, as a feed tells them."""
+        self._close(at_s)
+        window = _Span(at_s, span_s)
+        window.add(good, count)
+        self._keep(window)
 
     def belief(self, at_s: float, prior: Prior) -> Belief:
         """What is believed at a time not before the last update."""
+        memory, running = self._memory, self._running
+        more, is_news = self._proven(running)
         good, slow = self._slow.read(at_s)
+        left = more * _left(at_s - running.began_s, memory.slow_half_life_s)
+        good, slow = good + left * running.share, slow + left
         usual = (good + prior.worth * prior.chance) / (slow + prior.worth)
-        good, count = self._fast.read(at_s)
+        good, count = (0.0, 0.0) if is_news else self._fast.read(at_s)
+        left = more * _left(at_s - running.began_s, memory.half_life_s)
+        good, count = good + left * running.share, count + left
         # A new offer's slow memory is not worth its whole weight yet.
-        lean = min(self._memory.lean, slow + prior.worth)
+        lean = min(memory.lean, slow + prior.worth)
         return Belief(good + lean * usual, count - good + lean * (1 - usual))
 
     def probability(self, at_s: float, prior: Prior) -> float:
         return self.belief(at_s, prior).mean
 
     def counted(self, at_s: float) -> tuple[float, float]:
-        """(good, all) of the slow memory: what `pooled` makes other offers' prior of."""
-        return self._slow.read(at_s)
+        """(good, all) of the last days, as far as they prove something: for `pooled`, and to say
+        what an estimate stands on."""
+        good, count = self._slow.read(at_s)
+        more, _ = self._proven(self._running)
+        left = more * _left(at_s - self._running.began_s, self._memory.slow_half_life_s)
+        return good + left * self._running.share, count + left
+
+    def _close(self, at_s: float) -> None:
+        running = self._running
+        running.span_s = max(0.0, min(SPAN_S, at_s - running.began_s))
+        self._keep(running)
+        self._running = _Span(at_s, SPAN_S)
+
+    def _keep(self, span: _Span) -> None:
+        proves, is_news = self._proven(span)
+        if is_news:
+            self._fast.forget()
+        self._fast.add(span.began_s, proves * span.share, proves)
+        self._slow.add(span.began_s, proves * span.share, proves)
+
+    def _proven(self, span: _Span) -> tuple[float, bool]:
+        """(how many attempts' worth a span proves, whether it is news)."""
+        if not span.count:
+            return 0.0, False
+        memory = self._memory
+        if self._is_news(span):
+            return memory.evidence_per_s * max(span.span_s, memory.half_life_s), True
+        most = memory.evidence_per_s * span.span_s
+        return span.count * most / (span.count + most), False
+
+    def _is_news(self, span: _Span) -> bool:
+        """Whether it cannot be the luck of what was expected when it began."""
+        memory = self._memory
+        good, slow = self._slow.read(span.began_s)
+        usual = (good + 1) / (slow + 2)
+        good, count = self._fast.read(span.began_s)
+        expected = (good + memory.lean * usual) / (count + memory.lean)
+        if abs(span.share - expected) < memory.surprise:
+            return False
+        return span.count * _divergence(span.share, expected) > memory.surprise_nats
+
+
+@dataclass(slots=True)
+class _Span:
+    """What was counted together."""
+
+    began_s: float
+    span_s: float
+    good: float = 0.0
+    count: float = 0.0
+
+    def add(self, good: float, count: float) -> None:
+        if not 0 <= good <= count < math.inf:
+            raise ValueError(f"{good} good ones of {count} cannot be")
+        self.good += good
+        self.count += count
+
+    @property
+    def share(self) -> float:
+        return self.good / self.count if self.count else 0.0
+
+
+def _left(age_s: float, half_life_s: float) -> float:
+    return math.exp2(-max(0.0, age_s) / half_life_s)
+
+
+CERTAIN = 0.03
+"""No expectation is nearer to 0 or to 1: two failures in a row may still be luck, three are not."""
+
+
+def _divergence(share: float, expected: float) -> float:
+    """Kullback and Leibler's: how much less likely `expected` makes a good `share` than the share
+    itself, in nats per attempt."""
+    expected = min(max(expected, CERTAIN), 1 - CERTAIN)
+    return sum(
+        part * math.log(part / whole)
+        for part, whole in ((share, expected), (1 - share, 1 - expected))
+        if part > 0
+    )
 
 
 def pooled(chances: Iterable[Chance], at_s: float, else_: Prior) -> Prior:
@@ -158,6 +242,27 @@ def pooled(chances: Iterable[Chance], at_s: float, else_: Prior) -> Prior:
         some, of = chance.counted(at_s)
         good, count = good + some, count + of
     return Prior(good / count, else_.worth)
+
+
+def success_prior(stats: Stats | None, worth: float = 20.0) -> Prior:
+    """Of an answer, from what a feed counts; else from its uptimes; else from its status."""
+    if stats is None:
+        return Prior(LIKELY_ANSWERED, worth)
+    if stats.success is not None:
+        # What a feed counts is many, but a few may be all: two of the usual kind beside them.
+        count = stats.success + (stats.failed or 0) + (stats.rate_limited or 0)
+        return Prior((stats.success + 2 * LIKELY_ANSWERED) / (count + 2), worth)
+    for uptime in (stats.uptime_5m, stats.uptime_30m, stats.uptime_1d):
+        if uptime is not None:
+            return Prior(uptime, worth)
+    is_deranked = stats.status is not None and stats.status < 0
+    return Prior(DERANKED_ANSWERED if is_deranked else LIKELY_ANSWERED, worth)
+
+
+def on_time_prior(stats: Stats | None, limit_ms: float, worth: float = 20.0) -> Prior:
+    """Of a first token within the limit, from a feed's percentiles."""
+    points = [] if stats is None else stats.ttft_ms.points()
+    return Prior(share_within(limit_ms, points) if points else LIKELY_ON_TIME, worth)
 
 
 class PriceRatio:
@@ -186,33 +291,31 @@ class PriceRatio:
         return effective / listed if listed > 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Percentile:
-    """`share` of all values are at most `value`."""
-
-    share: float
-    value: float
-
-
 _NORMAL = NormalDist()
-_LEAST_STEP = 1e-3
+_USUAL_SIGMA = 0.7
+"""Of the logarithm, where a single percentile does not say it: the median over many offers."""
+_LEAST_SIGMA = 1e-3
 
 
-def share_within(limit: float, percentiles: Sequence[Percentile]) -> float:
-    """The share of values at most `limit`, from percentiles in ascending order (two or more).
+def share_within(limit: float, points: Sequence[tuple[float, float]]) -> float:
+    """The share of values at most `limit`, from percentiles: (share, value), ascending.
 
     Between two of them, and beyond the outermost, the logarithm of the value is taken as normal:
-    latencies are nearly so. Raises ValueError for what is not a distribution of positive values.
+    latencies are nearly so. Raises ValueError for what is no distribution of positive values.
     """
-    if len(percentiles) < 2 or limit <= 0:
-        raise ValueError(f"{len(percentiles)} percentiles, limit {limit}: two, and a limit above 0")
-    for one, next_ in pairwise(percentiles):
-        if not (0 < one.share < next_.share < 1 and 0 < one.value <= next_.value < math.inf):
-            raise ValueError(f"{one} and then {next_} are of no distribution of positive values")
-    known = next((one for one in percentiles[1:] if limit < one.value), percentiles[-1])
-    before = percentiles[percentiles.index(known) - 1]
-    low, high = _NORMAL.inv_cdf(before.share), _NORMAL.inv_cdf(known.share)
-    # Percentiles that are equal stand a thousandth apart: a step, not a division by zero.
-    width = max(math.log(known.value / before.value), _LEAST_STEP)
-    z = low + (high - low) * math.log(limit / before.value) / width
-    return _NORMAL.cdf(z)
+    if not points or limit <= 0:
+        raise ValueError(f"{len(points)} percentiles, limit {limit}: one at least, and above 0")
+    if not all(0 < share < 1 and 0 < value < math.inf for share, value in points) or not all(
+        one[0] < two[0] and one[1] <= two[1] for one, two in pairwise(points)
+    ):
+        raise ValueError(f"{points} are percentiles of no distribution of positive values")
+    curve = [(_NORMAL.inv_cdf(share), math.log(value)) for share, value in points]
+    if len(curve) == 1:
+        z, middle = curve[0]
+        curve.append((z + 1, middle + _USUAL_SIGMA))
+    x = math.log(limit)
+    last = next((at for at in range(1, len(curve)) if x < curve[at][1]), len(curve) - 1)
+    (z0, x0), (z1, x1) = curve[last - 1], curve[last]
+    # Equal percentiles stand a little apart: a step, not a division by zero.
+    sigma = max((x1 - x0) / (z1 - z0), _LEAST_SIGMA)
+    return _NORMAL.cdf(z0 + (x - x0) / sigma)

@@ -171,9 +171,7 @@ class Observations:
         log.unpublished.add(own[-1].number)
         self._changed.add(offer_id)
         for luck in log.lucks.values():
-            luck.note(
-                one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms
-            )
+            luck.note(one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms)
 
     def seen(self, offer_id: str, now_s: float) -> Seen:
         log = self._logs.get(offer_id)

@@ -14,7 +14,7 @@ from benchmarks.offers import Task
 from hedgerow.config_errors import wrong
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
-from hedgerow.provider_spec import ProviderSpec
+from hedgerow.provider_spec import DataPolicy, ProviderSpec
 from hedgerow.settings import (
     MOST_BYTES,
     Bytes,
@@ -306,6 +306,19 @@ class OfferSpec(Part):
         examples=["[chat, completion]"],
     )
 
+    parameters: frozenset[Text] | None = Field(
+        None,
+        description="All the fields of a request that it takes, in the words of OpenRouter's"
+        " `supported_parameters`; only requests with `provider.require_parameters` ask. When not"
+        " given, what the feeds say",
+        examples=["[tools, tool_choice, temperature, max_tokens, seed]"],
+    )
+    data: DataPolicy | None = Field(
+        None,
+        description="What becomes of what it is sent; what this does not say is as the provider's"
+        " `data` has it",
+        examples=["{keeps_nothing: true}"],
+    )
     speaks_chat: bool | None = Field(
         None,
         description="Whether it takes chat completions; `false` for a model that only takes"

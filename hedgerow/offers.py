@@ -13,7 +13,7 @@ from benchmarks.offers import Feature, Offer, Task
 from benchmarks.quotes import Quote
 from hedgerow.config import Config
 from hedgerow.config_file import OfferSpec
-from hedgerow.provider_spec import Provider
+from hedgerow.provider_spec import DataPolicy, Provider
 
 
 def price_file(config: Config) -> PriceFile | None:
@@ -60,6 +60,7 @@ def _quoted(
         tasks = frozenset(task for task in Task if task.unit is own_unit)
     if tasks is None and known is not None:
         tasks = frozenset((known.task,))
+    data = (spec.data or DataPolicy()).over(providers[spec.provider].data)
     offer = Offer(
         provider=spec.provider,
         model=spec.model,
@@ -71,6 +72,9 @@ def _quoted(
         features=features,
         tasks=tasks,
         speaks_chat=_speaks_chat(spec, known),
+        parameters=spec.parameters,
+        may_train=data.may_train,
+        keeps_nothing=data.keeps_nothing,
     )
     return Quoted(offer, _quote(spec, known, prices, at))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
+from hedgerow.config_errors import wrong
 from hedgerow.settings import (
     BaseUrl,
     Count,
@@ -23,6 +24,44 @@ from hedgerow.settings import (
 from proxy.endpoints import Endpoint
 from proxy.presets import PRESETS, Preset, preset_at
 from proxy.providers import MaxTokensField
+
+
+class DataPolicy(Part):
+    """What becomes of what a provider is sent. Requests with `provider.data_collection: deny`, or
+    with `provider.zdr`, go only where it is known."""
+
+    may_train: bool | None = Field(
+        None,
+        description="Whether it may train on what it is sent, or keep it for that; when not given,"
+        " nobody knows",
+        examples=["false"],
+    )
+    keeps_nothing: bool | None = Field(
+        None,
+        description="Whether it keeps nothing of it (zero data retention); when not given, nobody"
+        " knows",
+        examples=["true"],
+    )
+
+    @model_validator(mode="after")
+    def _trains_on_nothing(self) -> Self:
+        if self.may_train and self.keeps_nothing:
+            raise wrong(
+                "has both may_train and keeps_nothing",
+                "keep the one that is true: nobody can train on what he does not keep",
+            )
+        return self
+
+    def over(self, usual: DataPolicy | None) -> DataPolicy:
+        """With what this does not say from `usual`."""
+        if usual is None:
+            return self
+        said = usual.model_dump() | self.model_dump(exclude_none=True)
+        if self.keeps_nothing:
+            said["may_train"] = False
+        elif self.may_train:
+            said["keeps_nothing"] = False
+        return DataPolicy.model_validate(said)
 
 
 class AccountSpec(Part):
@@ -117,6 +156,11 @@ class ProviderSpec(Part):
         {},
         description="Parameters of litellm's, for `dialect: litellm`",
         examples=["{aws_region_name: eu-central-1}"],
+    )
+    data: DataPolicy | None = Field(
+        None,
+        description="What becomes of what it is sent; an offer may say otherwise",
+        examples=["{may_train: false}"],
     )
     max_tokens_field: MaxTokensField | None = Field(
         None,

@@ -44,6 +44,7 @@ def _provider(name: str, one: provider_spec.Provider, workers: int) -> Provider:
         paths=known.paths,
         prefill=known.prefill,
         is_strict=known.is_strict,
+        takes_preferences=known.takes_preferences,
     )
 
 

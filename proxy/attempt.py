@@ -19,7 +19,7 @@ from proxy import meter
 from proxy.errors import Refused, UpstreamFailed, log, over_budget
 from proxy.house import House
 from proxy.legs import Leg
-from proxy.limits import OutputLimit, output_limit, prompt_bound, room
+from proxy.limits import OutputLimit, output_limit, prompt_bound, room, within_max_cost
 from proxy.patience import StreamRescue
 from proxy.providers import Account
 from proxy.refusals import Fault, read_refusal
@@ -101,7 +101,8 @@ class Opened:
 async def reserve(
     house: House, request: Request, candidate: Candidate, leg: Leg, account: Account, number: int
 ) -> Trial:
-    """Hold the worst case of the attempt about to be made. Raises OverBudget, OverLimit."""
+    """Hold the worst case of the attempt about to be made. Raises OverBudget, OverLimit,
+    OverMaxCost."""
     offer_id = candidate.listing.offer.id
     # Before anything is awaited, so that one request alone tries an offer that is on trial.
     house.breakers.attempt(offer_id, house.clock.monotonic_s())
@@ -126,6 +127,7 @@ async def _held(
         known = house.known_prompts.bound(request.principal.key_id, offer.id, beginnings, bound)
         bound = bound if known is None else min(bound, known)
     limit = OutputLimit(1 if asked is None else asked, asked)
+    affordable = within_max_cost(ask, request.bill.posted, offer, quote, bound, limit.tokens)
 
     def attempt() -> Attempt:
         return Attempt(
@@ -147,6 +149,8 @@ async def _held(
     def share(left: Money | None) -> Attempt:
         nonlocal limit
         limit = output_limit(offer, quote, intent, bound, left)
+        if affordable is not None and limit.tokens > affordable:
+            limit = OutputLimit(affordable, affordable)
         return attempt()
 
     try:

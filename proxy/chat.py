@@ -17,7 +17,6 @@ from proxy.auth import authenticate
 from proxy.delivery import StreamDelivery, charge_plain, first_of
 from proxy.endpoints import Endpoint
 from proxy.errors import (
-    Invalid,
     ModelForbidden,
     ModelRestricted,
     NotFound,
@@ -27,16 +26,17 @@ from proxy.errors import (
     as_answer,
 )
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
+from proxy.exclusions import nothing_eligible
 from proxy.house import House
 from proxy.intents import wanted_of, warm_for
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
 from proxy.tellers import broken_end
+from proxy.terms import on_terms, refuse_offer, unknown_model
 from proxy.trial import Request
 from proxy.wires.wire import Ask, Wire
 from routing.decide import Moment, decide
 from routing.decision import RouteDecision
-from routing.eligibility import Reason
 from routing.explanation import to_header, to_text
 
 NO_PROVIDER = ""
@@ -69,13 +69,15 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
     try:
         # What it asks for.
         body = Body(wire, x.body, x.headers, at_ns // 1_000_000_000)
-        ask = wire.ask(body.raw, body.content_type)
+        ask = on_terms(wire.ask(body.raw, body.content_type), x.headers, house.names)
         refuse_model(ask.model, house, who)
+        refuse_offer(ask, house)
         directives = await house.book.directives(Subject(who, ask.model, NO_PROVIDER), at_ns)
         refuse_restricted(ask.model, directives)
 
         # Which offers, in which order.
-        ask = replace(ask, fallbacks=allowed_of(ask.fallbacks, house, who, directives))
+        if ask.fallbacks:
+            ask = replace(ask, fallbacks=allowed_of(ask.fallbacks, house, who, directives))
         decision = decide(
             wanted_of(ask, who, house, cheapest=directives.cheapest),
             house.market.snapshot,
@@ -84,7 +86,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             warm_for(ask, body, who, house, began_s),
         )
         if not decision.candidates:
-            raise _nothing_eligible(decision)
+            raise nothing_eligible(decision)
         manners = house.manners_of(ask.model)
         house.routing.purse.note(
             manners.limits.explore, decision.candidates[0].expected_cost, decision.exploring_cost
@@ -173,7 +175,7 @@ async def tell(x: Exchange, endpoint: Endpoint, problem: ProxyError, request_id:
 
 def refuse_model(model: str, house: House, who: Principal) -> None:
     """Raises NotFound or ModelForbidden for a model that this key cannot have."""
-    if model not in house.market.snapshot.models and model not in house.classes:
+    if model not in house.names:
         raise _unknown_model(model, house, who)
     if who.models is not None and model not in who.models:
         raise ModelForbidden(
@@ -215,26 +217,8 @@ def refuse_restricted(model: str, directives: Directives) -> None:
 
 
 def _unknown_model(model: str, house: House, who: Principal) -> NotFound:
-    known, model = (*house.market.snapshot.models, *house.classes), model[:MODEL_NAME_LIMIT]
-    allowed = sorted(one for one in known if who.models is None or one in who.models)
-    return NotFound(
-        f"there is no model {model!r} here; there are: {', '.join(allowed[:20]) or 'none'}",
-        param="model",
-        code="model_not_found",
-    )
-
-
-def _nothing_eligible(decision: RouteDecision) -> Invalid:
-    """Every offer was refused: say why, in the client's terms if they all agree."""
-    codes = {Reason.CONTEXT_TOO_SHORT: "context_length_exceeded", Reason.NO_PRICE: "price_unknown"}
-    reasons = {one.reason for one in decision.refused}
-    code = codes.get(next(iter(reasons)), "no_eligible_offer") if len(reasons) == 1 else None
-    why = "; ".join(f"{one.offer.id} {one.why}" for one in decision.refused[:5])
-    return Invalid(
-        f"no offer of {decision.intent.model} can serve this request: {why}",
-        param="model",
-        code=code or "no_eligible_offer",
-    )
+    allowed = sorted(one for one in house.names if who.models is None or one in who.models)
+    return unknown_model(model[:MODEL_NAME_LIMIT], allowed)
 
 
 def _remaining(left: Money | None) -> Headers:

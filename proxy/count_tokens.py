@@ -14,9 +14,11 @@ from proxy.errors import as_answer
 from proxy.exchange import JSON, Exchange, Headers
 from proxy.house import House
 from proxy.legs import ANTHROPIC_VERSION
+from proxy.terms import on_terms
 from proxy.upstream import UpstreamError, UpstreamRequest
 from proxy.wires import body as bodies
 from proxy.wires.messages import ask_of_count
+from proxy.wires.vocabulary import for_provider
 
 ANSWER_LIMIT = 1 << 20
 TIMEOUT_S = 10.0
@@ -32,11 +34,12 @@ async def serve_count(x: Exchange, house: House) -> None:
     request_id = new_id("req", house.clock.now_ns(), house.random_bytes)
     try:
         who = authenticate(x, house)
-        ask = ask_of_count(x.body)
+        ask = on_terms(ask_of_count(x.body), x.headers, house.names)
         refuse_model(ask.model, house, who)
         with house.doors.inside(who.key_id):
             count = None
-            for listing in house.market.snapshot.models[ask.model]:
+            models = house.market.snapshot.models
+            for listing in (one for name in house.models_of(ask.model) for one in models[name]):
                 provider = house.providers[listing.offer.provider]
                 if count is None and Endpoint.COUNT_TOKENS in provider.endpoints:
                     count = await _counted_by(listing, x.body, house)
@@ -56,12 +59,11 @@ async def _counted_by(listing: Listing, body: bytes, house: House) -> int | None
     account = house.accounts.take(provider.name, house.clock.monotonic_s(), is_counted=False)
     if isinstance(account, Busy):
         return None
-    tree = bodies.tree_of(body) | {"model": listing.offer.model}
     request = UpstreamRequest(
         url=provider.url(Endpoint.COUNT_TOKENS),
         headers={"anthropic-version": ANTHROPIC_VERSION}
         | provider.headers_for(account, "application/json"),
-        body=bodies.encode(tree),
+        body=bodies.encode(for_provider(body, provider, listing.offer.model)),
         first_byte_timeout_s=TIMEOUT_S,
         idle_timeout_s=TIMEOUT_S,
     )

@@ -2,6 +2,7 @@
 
 ProxyError                       status  type                     code
 ├── Invalid                      400     invalid_request_error    (the fault's own)
+│   ├── OverMaxCost              400     invalid_request_error    max_cost_exceeded
 │   └── Untranslatable           400     invalid_request_error    not_translatable
 ├── NotAuthenticated             401     authentication_error     invalid_api_key
 ├── OverBudget                   402     insufficient_quota       budget_exceeded
@@ -120,6 +121,15 @@ _ANTHROPIC_TYPES = {
 
 class Invalid(ProxyError):
     status, type = 400, "invalid_request_error"
+
+
+@dataclass(eq=False)
+class OverMaxCost(Invalid):
+    """It may cost more than its client lets it. affordable_max_tokens: as of OverBudget."""
+
+    affordable_max_tokens: int = 0
+
+    default_code = "max_cost_exceeded"
 
 
 class Untranslatable(Invalid):
@@ -288,6 +298,25 @@ def over_budget(
             "needed_usd": as_usd(Money(refused.needed)),
             "affordable_max_tokens": affordable_max_tokens,
             "resets_at": _iso(refused.resets_at),
+        },
+    )
+
+
+def over_max_cost(
+    offer_id: str, most: Money, posted: Money, needed: Money, affordable_max_tokens: int
+) -> OverMaxCost:
+    """posted: what its attempts have cost already. needed: by the one that is not made."""
+    spent = f", and {usd_text(posted)} are spent" if posted else ""
+    return OverMaxCost(
+        f"{offer_id} may cost up to {usd_text(needed)} USD; x-hedgerow-max-cost-usd lets this"
+        f" request cost {usd_text(most)}{spent};{_what_fits(affordable_max_tokens)}",
+        param="x-hedgerow-max-cost-usd",
+        affordable_max_tokens=affordable_max_tokens,
+        more={
+            "max_cost_usd": as_usd(most),
+            "spent_usd": as_usd(posted),
+            "needed_usd": as_usd(needed),
+            "affordable_max_tokens": affordable_max_tokens,
         },
     )
 

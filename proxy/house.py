@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.market import Market
@@ -64,6 +64,17 @@ class House:
     @property
     def breakers(self) -> Breakers:
         return self.routing.breakers
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of everything that can be asked for: models, and classes of them."""
+        models = self.market.snapshot.models
+        return {**models, **self.classes} if self.classes else models
+
+    def models_of(self, name: str) -> tuple[str, ...]:
+        """The models that a name stands for."""
+        its = self.classes.get(name)
+        return (name,) if its is None else its.members
 
     def manners_of(self, model: str) -> Manners:
         return self.own_manners.get(model, self.manners)

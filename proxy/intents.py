@@ -37,7 +37,7 @@ def _of_name(
     name: str, ask: Ask, who: Principal, house: House, *, cheapest: bool
 ) -> Iterator[Wanted]:
     its = house.classes.get(name)
-    for model in (name,) if its is None else its.members:
+    for model in house.models_of(name):
         limits = house.manners_of(model).limits
         if its is not None and its.quality is not None:
             limits = replace(limits, quality=its.quality)

@@ -10,6 +10,7 @@ from benchmarks.quotes import Quote
 from ledger.errors import BudgetExceeded
 from ledger.measures import Measure
 from ledger.money import Money
+from proxy.errors import over_max_cost
 from proxy.wires.wire import Ask
 from routing.intent import RoutingIntent
 
@@ -81,3 +82,22 @@ def output_limit(
         room = offer.context_tokens - math.ceil(PROMPT_MARGIN * intent.prompt_tokens)
         told = min(told, max(room, LEAST_COMPLETION))
     return OutputLimit(told, told)
+
+
+def within_max_cost(
+    ask: Ask, posted: Money, offer: Offer, quote: Quote, bound: int, least: int
+) -> int | None:
+    """The most completion tokens, per choice, with which a request costs no more than its client
+    lets it; None if that sets no limit.
+
+    posted: what its attempts have cost already. bound: of its prompt. least: what the attempt must
+    be able to write. Raises OverMaxCost if that may cost too much.
+    """
+    if ask.max_cost is None:
+        return None
+    left = Money(max(0, ask.max_cost - posted))
+    needed = quote.worst_case(bound, least * ask.choices, ask.units)
+    fits = quote.affordable_completion(left, bound, ask.units) // ask.choices
+    if needed > left:
+        raise over_max_cost(offer.id, ask.max_cost, posted, needed, fits if least else 0)
+    return max(fits, least)

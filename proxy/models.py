@@ -80,9 +80,9 @@ def _as_anthropic(model: Model) -> AnthropicModel:
 
 
 def _allowed(x: Exchange, house: House) -> list[Model]:
-    who, snapshot = authenticate(x, house), house.market.snapshot
+    who = authenticate(x, house)
     return [
         Model(name, house.opened_at_s)
-        for name in snapshot.models
+        for name in house.names
         if who.models is None or name in who.models
     ]

@@ -46,6 +46,7 @@ class Preset:
     paths: Mapping[Endpoint, str] = field(default_factory=dict)
     prefill: Prefill | None = None
     is_strict: bool = False
+    takes_preferences: bool = False
     model_prefix: str = ""
     model_prefix_cut: str = ""
     quirks: tuple[str, ...] = ()
@@ -248,6 +249,7 @@ _ALL = (
             Endpoint.TRANSCRIPTIONS,
         },
         key_variable="OPENROUTER_API_KEY",
+        takes_preferences=True,
         sources=(
             "openrouter.ai/docs/api/api-reference",
             "github.com/OpenRouterTeam/python-sdk, docs/sdks",

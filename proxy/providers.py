@@ -55,7 +55,8 @@ class Provider:
     headers: sent with every request. query: put after every URL, as in `api-version=2024-10-21`.
     max_tokens_field: how it wants to be told a limit on a chat completion.
     paths: endpoints that it has under another path. prefill: None where it has no such thing.
-    is_strict: it refuses fields of a chat that it does not know.
+    is_strict: it refuses fields of a chat that it does not know. takes_preferences: it is
+    OpenRouter, or routes by the same words.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Provider:
     paths: Mapping[Endpoint, str] = field(default_factory=dict)
     prefill: Prefill | None = None
     is_strict: bool = False
+    takes_preferences: bool = False
 
     def url(self, endpoint: Endpoint) -> str:
         path = self.paths.get(endpoint, endpoint.value)

@@ -15,6 +15,7 @@ from proxy.attempt import AttemptFailed, Opened, Trouble, ask_upstream, reserve
 from proxy.errors import (
     OverBudget,
     OverLimit,
+    OverMaxCost,
     ProxyError,
     RateLimited,
     Untranslatable,
@@ -70,7 +71,7 @@ class Pursuit:
         self._house = house
         self._request = request
         self._options = [_Option(one) for one in request.decision.candidates]
-        self._refusals: list[OverBudget | OverLimit] = []
+        self._refusals: list[OverBudget | OverLimit | OverMaxCost] = []
         self._untranslatable: list[Untranslatable] = []
         self._failed_by: list[AttemptFailed] = []
         self._busy_until_s: float | None = None
@@ -120,7 +121,7 @@ class Pursuit:
         try:
             asking = request if leg.ask is request.ask else replace(request, ask=leg.ask)
             trial = await reserve(house, asking, option.candidate, leg, account, self.attempts + 1)
-        except (OverBudget, OverLimit) as refused:
+        except (OverBudget, OverLimit, OverMaxCost) as refused:
             self._refusals.append(refused)
             option.is_out = True
             return None

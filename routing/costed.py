@@ -97,7 +97,7 @@ def costed(
     now_s: float,
 ) -> Costed:
     """warm: by offer, how many tokens of the prompt are likely in its provider's cache."""
-    able = table.field(intent)
+    able = table.field(intent, at_ns)
     prompt, completion = intent.prompt_tokens, intent.completion_tokens
     rates = able.rates(prompt, at_ns)
     sizes = (prompt, completion, 1, intent.units, 0, 0)

@@ -61,14 +61,17 @@ def decide(
         for parts, group in zip(groups, wanted, strict=True)
     ]
     leading = next((one for one in rankings if one.order), rankings[0])
+    first, exploring_nanos = leading.first, leading.exploring_nanos
     candidates: Sequence[Candidate] = leading.candidates()
     if len(rankings) > 1:
         candidates = [candidate for one in rankings for candidate in one.candidates()]
     intent = wanted[0][0].intent
-    first, exploring_nanos = leading.first, leading.exploring_nanos
-    if (preferences := intent.preferences) is not NO_PREFERENCES:
+    if intent.preferences is not NO_PREFERENCES or intent.service_tier is not None:
         before = candidates[0] if candidates else None
-        candidates = arranged(candidates, preferences)
+        ranks = [at for at, one in enumerate(rankings) for _ in one.order]
+        candidates = arranged(
+            *(candidates, intent.preferences), service_tier=intent.service_tier, model_ranks=ranks
+        )
         if candidates and candidates[0] is not before:
             first, exploring_nanos = First.ASKED, 0.0
     listings = snapshot.models[intent.model]

@@ -14,7 +14,7 @@ from routing.eligibility import Refusal
 from routing.intent import RoutingIntent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RouteDecision:
     """What to try, in order, and what not to try. Holds all that `explain` needs.
 

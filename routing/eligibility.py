@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from benchmarks.offers import Feature, Offer
+from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
+from ledger.rates import RateCard
+from ledger.usage import Unit
 from routing.intent import RoutingIntent
+from routing.preferences import NO_PREFERENCES, MaxPrice, is_ignored, matches
 
 
 class Reason(StrEnum):
-    """Why an offer was refused; part of what `explain` prints."""
+    """Why an offer was refused; part of what `explain` prints, and of what clients are told. Where
+    OpenRouter has a word for it, it is that."""
 
+    OTHER_OFFER = "other_offer"
+    IGNORED_PROVIDER = "ignored_providers"
+    NOT_ALLOWED_PROVIDER = "allowed_providers"
     NO_PRICE = "no_price"
     PRICE_LAPSED = "price_lapsed"
     WRONG_TASK = "wrong_task"
@@ -22,6 +30,11 @@ class Reason(StrEnum):
     COST_UNBOUNDED = "cost_unbounded"
     ENDED = "ended"
     TOO_LOW_QUALITY = "too_low_quality"
+    MAY_TRAIN = "data_policy:training"
+    MAY_KEEP = "data_policy:zdr"
+    OTHER_QUANTIZATION = "quantization"
+    LACKS_PARAMETER = "require_parameters"
+    TOO_DEAR = "max_price"
 
 
 SIZES = frozenset((Reason.CONTEXT_TOO_SHORT, Reason.OUTPUT_TOO_SHORT))
@@ -46,10 +59,16 @@ SURELY_TOO_LONG = 2
 
 
 def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | None:
-    """The first reason against an offer, or None. What is unknown of an offer is no reason.
+    """The first reason against an offer, or None.
 
-    at_ns: when the request is made, in nanoseconds since 1970."""
+    What is unknown of an offer is no reason, except where a request asks for offers of which
+    something is known: what becomes of its text, or that they take its parameters.
+    at_ns: when the request is made, in nanoseconds since 1970.
+    """
     offer = listing.offer
+    has_preferences = intent.preferences is not NO_PREFERENCES
+    if has_preferences and (not_meant := _not_meant(listing, intent)) is not None:
+        return not_meant
     if listing.quote is None:
         return Refusal(
             listing,
@@ -94,6 +113,85 @@ def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | No
             "the tokens of an image are bounded only by its context, which is unknown:"
             " give the offer context_tokens in the configuration",
         )
+    return _unwanted(listing, listing.quote, intent, at_ns) if has_preferences else None
+
+
+def _not_meant(listing: Listing, intent: RoutingIntent) -> Refusal | None:
+    """By its name."""
+    offer, wanted = listing.offer, intent.preferences
+    if wanted.offer_id is not None and offer.id != wanted.offer_id:
+        return Refusal(listing, Reason.OTHER_OFFER, f"the request is for {wanted.offer_id} alone")
+    if wanted.ignore and is_ignored(offer, wanted):
+        return Refusal(listing, Reason.IGNORED_PROVIDER, "the request's provider.ignore names it")
+    if wanted.only is not None:
+        tiers = (*wanted.tiers, intent.service_tier)
+        if not any(
+            matches(one, offer, with_tier=offer.service_tier in tiers) for one in wanted.only
+        ):
+            named = ", ".join(sorted(wanted.only)) or "nobody"
+            why = f"the request's provider.only names {named}"
+            if offer.service_tier is not None and offer.provider in wanted.only:
+                why += f"; this service tier goes by {offer.provider}/{offer.service_tier}"
+            return Refusal(listing, Reason.NOT_ALLOWED_PROVIDER, why)
+    return None
+
+
+def _unwanted(listing: Listing, quote: Quote, intent: RoutingIntent, at_ns: int) -> Refusal | None:
+    """By what it is. Nobody can take back a text that was sent: a data policy that is not known is
+    none, and neither is a parameter that may be passed over."""
+    offer, wanted = listing.offer, intent.preferences
+    if wanted.zdr and offer.keeps_nothing is not True:
+        is_known = offer.keeps_nothing is not None
+        says = "keeps what it is sent" if is_known else _unsaid("keeps_nothing: true")
+        return Refusal(
+            listing, Reason.MAY_KEEP, f"{says}; the request's provider.zdr asks for none"
+        )
+    may_use = offer.may_train is not False and offer.keeps_nothing is not True
+    if may_use and not wanted.data_collection:
+        says = "may train on what it is sent" if offer.may_train else _unsaid("may_train: false")
+        why = f"{says}; the request's provider.data_collection is deny"
+        return Refusal(listing, Reason.MAY_TRAIN, why)
+    if wanted.quantizations is not None:
+        has = (offer.quantization or "unknown").lower()
+        if has not in wanted.quantizations:
+            asked = ", ".join(sorted(wanted.quantizations)) or "none"
+            why = f"has quantization {has}, the request takes {asked}"
+            return Refusal(listing, Reason.OTHER_QUANTIZATION, why)
+    if wanted.require_parameters:
+        missing = intent.parameters - (offer.parameters or frozenset())
+        if missing:
+            named = ", ".join(sorted(missing))
+            why = f"is not known to take {named}; if it does, list all its parameters"
+            why += " in the configuration"
+            return Refusal(listing, Reason.LACKS_PARAMETER, why)
+    if wanted.max_price is not None:
+        why_dear = _too_dear(quote.card(intent.prompt_tokens, at_ns), wanted.max_price)
+        if why_dear is not None:
+            return Refusal(listing, Reason.TOO_DEAR, why_dear)
+    return None
+
+
+def _unsaid(policy: str) -> str:
+    return (
+        f"is not known to have the data policy {policy} (if it has, write `data: {{{policy}}}`"
+        " under the provider, or the offer, in the configuration)"
+    )
+
+
+def _too_dear(card: RateCard, most: MaxPrice) -> str | None:
+    """Which of its prices is above what the request pays at most."""
+    limits = [
+        (most.prompt, card.input, "million input tokens"),
+        (most.completion, card.output, "million output tokens"),
+        (most.request, card.request, "request"),
+    ]
+    if card.per is Unit.IMAGE:
+        limits.append((most.image, card.unit, "image"))
+    for limit, price, per in limits:
+        if limit is not None and price > limit:
+            return f"costs {price.normalize():f} USD per {per}, the request pays {limit:f} at most"
+    if most.audio is not None and card.per in (Unit.SECOND, Unit.CHARACTER):
+        return f"is priced per {card.per}, which the request's max_price.audio does not bound"
     return None
 
 

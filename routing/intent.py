@@ -19,9 +19,8 @@ class RoutingIntent:
     (`Task.is_writing`) it is a bound of our own.
     task: the kind of work. units: how many it takes at most of what such work can be counted in
     beside tokens (`Task.unit`), as images or seconds of audio; 0 if that cannot be told.
-    preferences: what it says of the offers that it wants. service_tier: the tier that it asks for;
-    None: any that costs the usual price. parameters: the fields that it uses, where it asks for
-    offers that take all of them.
+    preferences: what it asks of its offers. parameters: its fields, as `seed`; only known where
+    `require_parameters` asks. service_tier: the one that it asks for, if any.
     """
 
     model: str
@@ -33,5 +32,5 @@ class RoutingIntent:
     task: Task = Task.CHAT
     units: int = 0
     preferences: Preferences = NO_PREFERENCES
-    service_tier: str | None = None
     parameters: frozenset[str] = frozenset()
+    service_tier: str | None = None

@@ -51,11 +51,14 @@ class Preferences:
     first.
 
     require_parameters: only offers that are known to take every parameter of the request.
-    data_collection: False refuses providers that may keep or train on what they are sent. zdr:
-    only those known to keep nothing.
+    data_collection: False refuses all but those known neither to keep nor to train on what they are
+    sent. zdr: only those known to keep nothing. quantizations: in lower case; `unknown` is one.
 
     sort: an order in place of ours; by_model: within each of the models that were asked for, in
     their order, or (False) among all of them.
+
+    tiers: paid service tiers that may be used beside the one that was asked for: `:floor` lets
+    `flex` compete, `:nitro` lets `priority`.
 
     offer_id: this offer and no other: how probes and evals ask.
     """
@@ -73,21 +76,46 @@ class Preferences:
     max_latency: tuple[Wish, ...] = ()
     min_throughput: tuple[Wish, ...] = ()
     max_price: MaxPrice | None = None
+    tiers: frozenset[str] = frozenset()
     offer_id: str | None = None
 
 
 NO_PREFERENCES = Preferences()
 
 
-def matches(name: str, offer: Offer) -> bool:
-    """Whether a provider's name in `order`, `only` or `ignore` means this offer.
+def matches(name: str, offer: Offer, *, with_tier: bool = False) -> bool:
+    """Whether a provider's name in `order` or `only` means this offer.
 
     A bare name means all of a provider's offers but those of a paid service tier, which are only
-    meant by name: `openai/priority`.
+    meant by name (`openai/priority`), or `with_tier`: where the tier was asked for otherwise.
     """
     provider, _, part = name.partition("/")
     if provider != offer.provider:
         return False
     if not part:
-        return offer.service_tier is None
-    return part in (offer.region, offer.service_tier, offer.quantization)
+        return with_tier or offer.service_tier is None
+    tier = offer.service_tier
+    return part in (offer.region, offer.quantization, tier) or (
+        tier in FAST_TIERS and part in FAST_TIERS
+    )
+
+
+FAST_TIERS = frozenset(("priority", "fast"))
+"""Two names of one tier."""
+
+
+def is_ignored(offer: Offer, preferences: Preferences) -> bool:
+    """A bare name in `ignore` means all of a provider's offers, those of a paid tier too."""
+    return offer.provider in preferences.ignore or any(
+        matches(name, offer) for name in preferences.ignore
+    )
+
+
+def admits_tier(offer: Offer, preferences: Preferences) -> bool:
+    """Whether an offer of a paid service tier may be used though `service_tier` did not ask for it:
+    its name is in `order` or `only`, it is pinned, or the suffix of the model lets it in."""
+    return (
+        offer.service_tier in preferences.tiers
+        or offer.id == preferences.offer_id
+        or any(matches(name, offer) for name in (*preferences.order, *(preferences.only or ())))
+    )

@@ -93,11 +93,12 @@ class Ranking:
         best = self.order[0]
         if self._place(best) is Place.RESTING:
             return
-        if draw >= 1 - EXPLORE_OFTEN and limits.explore > 0:
+        usually = 1 - EXPLORE_OFTEN if limits.explore > 0 else 1.0
+        if draw >= usually:
             self._explore(best, purse_nanos)
             return
         tied = self._tied_with(best, limits.spread)
-        chosen = tied[int(draw / (1 - EXPLORE_OFTEN) * len(tied)) % len(tied)]
+        chosen = tied[int(draw / usually * len(tied))]
         if chosen != best:
             self._put_first(chosen)
             self.first = First.TIE

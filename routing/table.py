@@ -172,8 +172,8 @@ class Table:
         minute = at_ns // _MINUTE_NS % DAY_MINUTES if self._minutes else 0
         return bisect_left(self._lengths, prompt_tokens), bisect_right(self._minutes, minute)
 
-    def field(self, intent: RoutingIntent) -> Field:
-        """Who can serve it. Raises nothing: there may be nobody."""
+    def field(self, intent: RoutingIntent, at_ns: int) -> Field:
+        """Who can serve it at that moment; there may be nobody."""
         most = intent.max_completion_tokens
         kind = (
             intent.task,
@@ -184,19 +184,22 @@ class Table:
             intent.units > 0,
             bisect_left(self._contexts, -(-intent.prompt_tokens // SURELY_TOO_LONG)),
             0 if most is None else bisect_left(self._outputs, most),
+            None
+            if intent.preferences.max_price is None
+            else self.band(intent.prompt_tokens, at_ns),
         )
         found = self._fields.get(kind)
         if found is None:
-            found = self._sorted_out(intent)
+            found = self._sorted_out(intent, at_ns)
             self._fields[kind] = found
             if len(self._fields) > KINDS_KEPT:
                 self._fields.popitem(last=False)
         return found
 
-    def _sorted_out(self, intent: RoutingIntent) -> Field:
+    def _sorted_out(self, intent: RoutingIntent, at_ns: int) -> Field:
         able, refused = [], []
         for one in self.listings:
-            why_not = refusal(one, intent, self._at_ns) or self._ended(one) or self._too_bad(one)
+            why_not = refusal(one, intent, at_ns) or self._ended(one) or self._too_bad(one)
             if why_not is None:
                 able.append(one)
             else:

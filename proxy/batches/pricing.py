@@ -21,6 +21,7 @@ from proxy.batches.rows import Job, Result, Row
 from proxy.house import House
 from proxy.intents import intent_of
 from proxy.limits import LEAST_COMPLETION, UNKNOWN_OUTPUT_LIMIT, OutputLimit, prompt_bound, room
+from proxy.terms import on_terms
 from proxy.wires.table import WIRES
 from proxy.wires.wire import Ask, Plain
 from routing.intent import RoutingIntent
@@ -93,7 +94,7 @@ class BatchPrices:
         found = []
         bodies = read_bodies(path, [(one.at, one.bytes) for one in rows])
         for row, body in zip(rows, bodies, strict=True):
-            ask = self._wire.ask(body, JSON)
+            ask = on_terms(self._wire.ask(body, JSON), {}, self._house.names)
             found.append(Read(row, body, ask, intent_of(ask.model, ask, self._key_id, self._house)))
         return found
 

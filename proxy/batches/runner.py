@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -41,6 +41,7 @@ from proxy.batches.timing import Timing
 from proxy.chat import refuse_model
 from proxy.errors import NotAuthenticated, ProxyError, log
 from proxy.house import House
+from proxy.terms import on_terms
 
 RESULTS_AT_ONCE = 20
 LINES_AT_ONCE = 200
@@ -245,8 +246,9 @@ class Runner:
             if checked is not None:
                 try:
                     who = self._house.book.principal_of(batch.key_id)
-                    refuse_model(checked.ask.model, self._house, who)
-                    right.append(checked)
+                    ask = on_terms(checked.ask, {}, self._house.names)
+                    refuse_model(ask.model, self._house, who)
+                    right.append(replace(checked, ask=ask))
                 except KeyRefused as refused:
                     checker.refuse(place, NotAuthenticated(str(refused)))
                 except ProxyError as error:

@@ -129,8 +129,6 @@ _OF_CHAT = {
     "audio": None,
     "web_search_options": None,
     "search_parameters": None,
-    "plugins": None,
-    "models": None,
 }
 """Fields that only a chat request has, and what they are called here. Passed on, they would speak
 against what we write ourselves, or buy what this request was not priced for."""

@@ -67,8 +67,8 @@ class _Format(msgspec.Struct, gc=False):
 class _Request(msgspec.Struct, gc=False):
     """The fields that a Messages request writes otherwise, or cannot have. The rest passes."""
 
-    model: str
     messages: list[Message]
+    model: str = ""
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     stop: str | list[str] | None = None

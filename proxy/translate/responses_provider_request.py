@@ -158,7 +158,7 @@ def request_from_chat(body: bytes) -> bytes:
     Responses request cannot say.
     """
     request = bodies.read(_request, body, "a chat request")
-    bodies.refuse_lookalikes(body, _KNOWN)
+    bodies.fields_of(body, _KNOWN)
     tree = bodies.tree_of(body)
     _refuse(request, tree)
     asked: Json = {name: one for name, one in tree.items() if name not in _KNOWN}

@@ -24,6 +24,7 @@ from proxy.wires.events import error_in, framed
 from proxy.wires.multipart import Form, Part, read_form
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import chat_usage, responses_usage
+from proxy.wires.vocabulary import WORDS, for_router
 from proxy.wires.wire import Ask, Heard, Plain
 
 MOST_AUDIO_TOKENS_PER_S = 32
@@ -48,8 +49,8 @@ MOST_TEXT_TOKENS_PER_S = 25
 class SpeechRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
     input: str
+    model: str = ""
     speed: float | None = None
     stream_format: str | None = None
 
@@ -66,7 +67,7 @@ class _Failure(msgspec.Struct, gc=False):
 
 _speech = msgspec.json.Decoder(SpeechRequest).decode
 _failure = msgspec.json.Decoder(_Failure).decode
-_OURS_OF_SPEECH = frozenset(SpeechRequest.__struct_fields__)
+_OURS_OF_SPEECH = WORDS.union(SpeechRequest.__struct_fields__)
 
 
 class SpeechWire(UnlimitedWire):
@@ -77,10 +78,10 @@ class SpeechWire(UnlimitedWire):
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         """most_completion_tokens: nobody lets a client limit them; they are held all the same."""
         request = bodies.read(_speech, body, "a speech request")
-        bodies.refuse_lookalikes(body, _OURS_OF_SPEECH)
+        fields = bodies.fields_of(body, _OURS_OF_SPEECH)
         if not request.input:
             raise Invalid("input is empty: give a text", param="input", code="invalid_type")
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.SPEECH,
             prompt_bytes=len(body),
@@ -88,6 +89,7 @@ class SpeechWire(UnlimitedWire):
             most_completion_tokens=request.most_completion_tokens,
             units=len(request.input),
         )
+        return for_router(ask, fields)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:
         """Sound says nothing of its usage: the characters are those of the request; the tokens can

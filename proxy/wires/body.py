@@ -41,7 +41,10 @@ def read(decode: Callable[[bytes], T], body: bytes, what: str) -> T:
 
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _OTHER = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
-_BOUND = re.compile(r"Expected `(?:int|float)` ([<>])= (\S+)")
+_BOUND = re.compile(r"Expected `(?:int|float)` ([<>])(=?) (\S+)")
+_LENGTH = re.compile(r"Expected `(str|array)` of length ([<>])= (\d+)")
+_CHOICE = re.compile(r"Invalid enum value '?(.*?)'?")
+_STRANGE = re.compile(r"Object contains unknown field `([^`]+)`")
 _GOT = {
     "int": "a number",
     "float": "a number with a fraction",
@@ -51,7 +54,7 @@ _GOT = {
     "array": "a list",
     "object": "an object",
 }
-_WANTED = _GOT | {"int": "a whole number", "float": "a number"}
+_WANTED = _GOT | {"int": "a whole number", "float": "a number", "decimal": "a number"}
 
 
 def misfit(error: msgspec.ValidationError, what: str, where: str = "") -> Invalid:
@@ -70,21 +73,36 @@ def misfit(error: msgspec.ValidationError, what: str, where: str = "") -> Invali
         got = _GOT.get(other[2], other[2])
         told = f"{param} is {got}: write {wanted}" if param else f"{what} is {wanted}, not {got}"
     elif bound := _BOUND.fullmatch(why):
-        sign, number = bound.groups()
-        told = f"{param} is too {'large' if sign == '<' else 'small'}:"
-        told += f" write {number} or {'less' if sign == '<' else 'more'}"
+        sign, may_be_equal, number = bound.groups()
+        is_large, than = sign == "<", number.removesuffix(".0")
+        told = f"{param} is too {'large' if is_large else 'small'}: write "
+        less_or_more = "less" if is_large else "more"
+        told += f"{than} or {less_or_more}" if may_be_equal else f"{less_or_more} than {than}"
+    elif length := _LENGTH.fullmatch(why):
+        kind, sign, count = length.groups()
+        of = "characters" if kind == "str" else "entries"
+        told = f"{param} is too {'long' if sign == '<' else 'short'}: write {count} {of} or "
+        told += "fewer" if sign == "<" else "more"
+    elif choice := _CHOICE.fullmatch(why):
+        told = f"{param} is {choice[1][:50]!r}, which is nothing known here"
+    elif strange := _STRANGE.fullmatch(why):
+        param = f"{param}.{strange[1][:50]}" if param else strange[1][:50]
+        told = f"{param} is no field of {what}: leave it out"
     else:
         told = f"the body is not {what}: {why}" + (f" at {param}" if param else "")
     return Invalid(told, param=param or None, code="invalid_type")
 
 
-def refuse_lookalikes(body: bytes, ours: Collection[str]) -> None:
-    """`N` or `Max_Tokens` are nothing to us, and to some providers the same as ours."""
-    for key in _tree(body):
+def fields_of(body: bytes, ours: Collection[str]) -> dict[str, msgspec.Raw]:
+    """All fields of a request. Raises Invalid for `N` or `Max_Tokens`: they are nothing to us, and
+    to some providers the same as ours."""
+    fields: dict[str, msgspec.Raw] = _tree(body)
+    for key in fields:
         if key not in ours and key.lower() in ours:
             raise Invalid(
                 f"{key[:50]} is written {key.lower()}", param=key[:50], code="invalid_type"
             )
+    return fields
 
 
 def unpriced(param: str, what: str) -> Invalid:

@@ -15,6 +15,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, message_of
 from proxy.wires.usage import chat_usage
+from proxy.wires.vocabulary import WORDS, for_provider, for_router
 from proxy.wires.wire import Ask, Heard, Plain
 
 # -- requests
@@ -42,8 +43,8 @@ class Tool(msgspec.Struct, gc=False):
 class ChatRequest(msgspec.Struct, gc=False):
     """The fields of a chat request that routing, holding and metering need."""
 
-    model: str
     messages: list[Message]
+    model: str = ""
     temperature: float | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -58,11 +59,7 @@ class ChatRequest(msgspec.Struct, gc=False):
     audio: msgspec.Raw = ABSENT
     web_search_options: msgspec.Raw = ABSENT
     search_parameters: msgspec.Raw = ABSENT
-    plugins: msgspec.Raw = ABSENT
-    models: msgspec.Raw = ABSENT
     speed: msgspec.Raw = ABSENT
-    provider: msgspec.Raw = ABSENT
-    preset: msgspec.Raw = ABSENT
     deferred: msgspec.Raw = ABSENT
     enable_search: msgspec.Raw = ABSENT
 
@@ -94,14 +91,14 @@ class ChatRequest(msgspec.Struct, gc=False):
 
 
 _request = msgspec.json.Decoder(ChatRequest).decode
-_OURS = frozenset(ChatRequest.__struct_fields__)
+_OURS = WORDS.union(ChatRequest.__struct_fields__)
 _PRICED_PARTS = {"text", "image_url", "refusal"}
 """A part without a type is what its other fields make it, to some providers."""
 _BILLED_APART = (
-    *("audio", "web_search_options", "search_parameters", "plugins", "models", "speed"),
-    *("provider", "preset", "deferred", "enable_search"),
+    *("audio", "web_search_options", "search_parameters"),
+    *("speed", "deferred", "enable_search"),
 )
-"""Sound, searches, what OpenRouter would buy elsewhere, what xAI has fetched later."""
+"""Sound, searches, what is bought dearer, what xAI has fetched later."""
 
 
 def _unpriced(request: ChatRequest, parts: list[Part]) -> tuple[str, str] | None:
@@ -282,14 +279,14 @@ class ChatWire:
             raise Invalid(
                 "messages is empty: give at least one", param="messages", code="invalid_type"
             )
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         parts = request.parts()
         if found := _unpriced(request, parts):
             raise unpriced(*found)
         bodies.refuse_long_cache([one.cache_control for one in parts], "messages")
         bodies.refuse_long_cache([one.cache_control for one in request.tools or ()], "tools")
         options = request.stream_options
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.CHAT,
             prompt_bytes=bodies.bytes_of_prompt(
@@ -302,6 +299,7 @@ class ChatWire:
             wants_usage=options is not None and options.include_usage is True,
             is_greedy=request.temperature == 0,
         )
+        return for_router(ask, fields)
 
     def rewrite(
         self,
@@ -313,8 +311,7 @@ class ChatWire:
     ) -> bytes:
         """The limit goes under the one name that this provider obeys: by the other it might be
         none."""
-        tree = bodies.tree_of(body)
-        tree["model"] = model
+        tree = for_provider(body, provider, model)
         if limit is not None:
             for name in ("max_tokens", "max_completion_tokens"):
                 tree.pop(name, None)

@@ -14,6 +14,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, Count, is_given, unpriced
 from proxy.wires.chat import ChunkReader, StreamOptions, ask_for_usage, read_choices
 from proxy.wires.inputs import Texts, count_texts
+from proxy.wires.vocabulary import WORDS, for_provider, for_router
 from proxy.wires.wire import Ask, Plain
 
 Choices = Annotated[int, msgspec.Meta(ge=1, le=128)]
@@ -24,7 +25,7 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 class CompletionRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
+    model: str = ""
     prompt: Texts | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -37,8 +38,6 @@ class CompletionRequest(msgspec.Struct, gc=False):
     service_tier: str | None = None
     prompt_embeds: msgspec.Raw = ABSENT
     search_parameters: msgspec.Raw = ABSENT
-    plugins: msgspec.Raw = ABSENT
-    models: msgspec.Raw = ABSENT
     speed: msgspec.Raw = ABSENT
 
     @property
@@ -55,8 +54,8 @@ class CompletionRequest(msgspec.Struct, gc=False):
 
 
 _request = msgspec.json.Decoder(CompletionRequest).decode
-_OURS = frozenset(CompletionRequest.__struct_fields__)
-_BILLED_APART = ("prompt_embeds", "search_parameters", "plugins", "models", "speed")
+_OURS = WORDS.union(CompletionRequest.__struct_fields__)
+_BILLED_APART = ("prompt_embeds", "search_parameters", "speed")
 
 
 class CompletionsWire:
@@ -66,7 +65,7 @@ class CompletionsWire:
 
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "a completion request")
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         if request.service_tier not in (None, "auto", "default"):
             raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
         for name in _BILLED_APART:
@@ -74,7 +73,7 @@ class CompletionsWire:
                 raise unpriced(name, name)
         wants_logprobs = request.logprobs is not None and request.logprobs is not False
         options = request.stream_options
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.COMPLETION,
             prompt_bytes=len(body),
@@ -85,17 +84,17 @@ class CompletionsWire:
             wants_usage=options is not None and options.include_usage is True,
             is_greedy=request.temperature == 0,
         )
+        return for_router(ask, fields)
 
     def rewrite(
         self,
         body: bytes,
         content_type: str,  # noqa: ARG002 - a wire's door
-        provider: Provider,  # noqa: ARG002 - the limit has one name here
+        provider: Provider,
         model: str,
         limit: int | None,
     ) -> bytes:
-        tree = bodies.tree_of(body)
-        tree["model"] = model
+        tree = for_provider(body, provider, model)
         if limit is not None:
             tree.pop("max_completion_tokens", None)
             tree["max_tokens"] = limit

@@ -11,6 +11,7 @@ from proxy.wires.body import ABSENT, UNREADABLE, is_given
 from proxy.wires.inputs import Texts, count_texts
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import input_usage
+from proxy.wires.vocabulary import WORDS, for_router
 from proxy.wires.wire import Ask, Plain
 
 INSTRUCTION_TOKENS = 32
@@ -21,8 +22,8 @@ INSTRUCTION_TOKENS = 32
 class EmbeddingsRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
     input: Texts
+    model: str = ""
     input_type: msgspec.Raw = ABSENT
     task: msgspec.Raw = ABSENT
     prompt_name: msgspec.Raw = ABSENT
@@ -35,7 +36,7 @@ class _Answer(msgspec.Struct, gc=False):
 
 _request = msgspec.json.Decoder(EmbeddingsRequest).decode
 _answer = msgspec.json.Decoder(_Answer).decode
-_OURS = frozenset(EmbeddingsRequest.__struct_fields__)
+_OURS = WORDS.union(EmbeddingsRequest.__struct_fields__)
 
 
 class EmbeddingsWire(UnlimitedWire):
@@ -45,16 +46,17 @@ class EmbeddingsWire(UnlimitedWire):
 
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "an embeddings request")
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         texts = count_texts(request.input, "input")
         uses = (request.input_type, request.task, request.prompt_name)
         before_each = INSTRUCTION_TOKENS if any(is_given(use) for use in uses) else 0
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.EMBEDDING,
             prompt_bytes=len(body) + texts * before_each,
             most_completion_tokens=0,
         )
+        return for_router(ask, fields)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
         try:

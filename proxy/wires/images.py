@@ -16,6 +16,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, is_given, unpriced
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import chat_usage, responses_usage
+from proxy.wires.vocabulary import WORDS, for_router
 from proxy.wires.wire import Ask, Plain
 
 # -- how many tokens an image can have
@@ -54,8 +55,8 @@ def most_image_tokens(size: str | None, quality: str | None) -> int:
 class ImagesRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
     prompt: str
+    model: str = ""
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     size: str | None = None
     quality: str | None = None
@@ -67,7 +68,7 @@ class ImagesRequest(msgspec.Struct, gc=False):
 
 
 _request = msgspec.json.Decoder(ImagesRequest).decode
-_OURS = frozenset(ImagesRequest.__struct_fields__)
+_OURS = WORDS.union(ImagesRequest.__struct_fields__)
 _OTHER_COUNTS = ("num_images", "batch_size", "sequential_image_generation")
 """By which some hosts would paint more images than `n`."""
 
@@ -94,7 +95,7 @@ class ImagesWire(UnlimitedWire):
 
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "an image request")
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         if request.stream:
             raise unpriced("stream", "a stream of images, with the unfinished ones in it,")
         if request.partial_images:
@@ -103,7 +104,7 @@ class ImagesWire(UnlimitedWire):
             if is_given(getattr(request, name)):
                 raise unpriced(name, f"an image more by {name} than by n")
         images = request.n or 1
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.IMAGE,
             prompt_bytes=len(body),
@@ -111,6 +112,7 @@ class ImagesWire(UnlimitedWire):
             most_completion_tokens=most_image_tokens(request.size, request.quality),
             units=images,
         )
+        return for_router(ask, fields)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:
         """units: the images that came; none if all were filtered out. Tokens that are not named

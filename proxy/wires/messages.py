@@ -16,6 +16,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, framed
 from proxy.wires.usage import MessagesUsage
+from proxy.wires.vocabulary import WORDS, for_provider, for_router
 from proxy.wires.wire import Ask, Heard, Plain
 
 # -- requests
@@ -52,8 +53,8 @@ class _Edits(msgspec.Struct, gc=False):
 class MessagesRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
     messages: list[_Message]
+    model: str = ""
     max_tokens: Count | None = None
     system: str | list[_Block] | None = None
     temperature: float | None = None
@@ -74,7 +75,7 @@ class MessagesRequest(msgspec.Struct, gc=False):
 
 _request = msgspec.json.Decoder(MessagesRequest).decode
 _blocks = msgspec.json.Decoder(str | list[_Block] | None).decode
-_OURS = frozenset(MessagesRequest.__struct_fields__)
+_OURS = WORDS.union(MessagesRequest.__struct_fields__)
 _PRICED_BLOCKS = {
     *("text", "image", "document", "search_result"),
     *("tool_use", "tool_result", "thinking", "redacted_thinking"),
@@ -254,12 +255,11 @@ class MessagesWire:
         self,
         body: bytes,
         content_type: str,  # noqa: ARG002 - a wire's door
-        provider: Provider,  # noqa: ARG002 - the limit has one name here
+        provider: Provider,
         model: str,
         limit: int | None,
     ) -> bytes:
-        tree = bodies.tree_of(body)
-        tree["model"] = model
+        tree = for_provider(body, provider, model)
         if limit is not None:
             tree["max_tokens"] = limit
         messages = bytes(tree["messages"])
@@ -290,7 +290,7 @@ def ask_of_count(body: bytes) -> Ask:
 def _ask(request: MessagesRequest, body: bytes) -> Ask:
     if not request.messages:
         raise Invalid("messages is empty: give at least one", param="messages", code="invalid_type")
-    bodies.refuse_lookalikes(body, _OURS)
+    fields = bodies.fields_of(body, _OURS)
     blocks = _blocks_in(request)
     _refuse_unpriced(request, blocks)
     features = set()
@@ -298,7 +298,7 @@ def _ask(request: MessagesRequest, body: bytes) -> Ask:
         features.add(Feature.TOOLS)
     if any(one.type in ("image", "document") for one in blocks):
         features.add(Feature.VISION)
-    return Ask(
+    ask = Ask(
         model=request.model,
         task=Task.CHAT,
         prompt_bytes=bodies.bytes_of_prompt(
@@ -309,3 +309,4 @@ def _ask(request: MessagesRequest, body: bytes) -> Ask:
         features=frozenset(features),
         is_greedy=request.temperature == 0,
     )
+    return for_router(ask, fields)

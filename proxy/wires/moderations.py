@@ -11,6 +11,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, unpriced
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import input_usage
+from proxy.wires.vocabulary import WORDS, for_router
 from proxy.wires.wire import Ask, Plain
 
 
@@ -21,8 +22,8 @@ class _Part(msgspec.Struct, gc=False):
 class ModerationRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
     input: str | list[str | _Part]
+    model: str = ""
 
     @property
     def part_types(self) -> set[str]:
@@ -37,7 +38,7 @@ class _Answer(msgspec.Struct, gc=False):
 
 _request = msgspec.json.Decoder(ModerationRequest).decode
 _answer = msgspec.json.Decoder(_Answer).decode
-_OURS = frozenset(ModerationRequest.__struct_fields__)
+_OURS = WORDS.union(ModerationRequest.__struct_fields__)
 _PRICED_PARTS = {"text", "image_url"}
 
 
@@ -48,19 +49,20 @@ class ModerationsWire(UnlimitedWire):
 
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "a moderation request")
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         if not request.input:
             raise Invalid("input is empty: give a text", param="input", code="invalid_type")
         for kind in sorted(request.part_types - _PRICED_PARTS):
             raise unpriced("input", f"a part of type {kind[:50] or '(none)'} in input")
         has_images = "image_url" in request.part_types
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.MODERATION,
             prompt_bytes=len(body),
             most_completion_tokens=0,
             features=frozenset({Feature.VISION} if has_images else ()),
         )
+        return for_router(ask, fields)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
         """Without a usage, as OpenAI answers, the tokens are unknown, though they cost nothing."""

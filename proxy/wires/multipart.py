@@ -68,7 +68,7 @@ class Form:
         return b"".join((view[: part.start], value.encode(), view[part.end :]))
 
     def refuse_lookalikes(self, ours: Collection[str]) -> None:
-        """As `proxy.wires.body.refuse_lookalikes` does for JSON."""
+        """As `proxy.wires.body.fields_of` does for JSON."""
         for part in self.parts:
             if part.name not in ours and part.name.lower() in ours:
                 name = part.name[:50]

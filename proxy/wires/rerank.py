@@ -17,6 +17,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, is_given, unpriced
 from proxy.wires.unlimited import UnlimitedWire
 from proxy.wires.usage import input_usage
+from proxy.wires.vocabulary import WORDS, for_router
 from proxy.wires.wire import Ask, Plain
 
 DOCUMENTS_PER_SEARCH = 100
@@ -34,14 +35,14 @@ PAIR_TOKENS = 128
 class RerankRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
     query: str
     documents: list[msgspec.Raw]
+    model: str = ""
     instruction: str | None = None
 
 
 _request = msgspec.json.Decoder(RerankRequest).decode
-_OURS = frozenset(RerankRequest.__struct_fields__)
+_OURS = WORDS.union(RerankRequest.__struct_fields__)
 _IMAGES = {"image", "image_url", "video", "video_url", "content"}
 """Keys of a document that is not only text, at Jina and vLLM."""
 
@@ -120,17 +121,18 @@ class RerankWire(UnlimitedWire):
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         """prompt_bytes: a query is read, and by most hosts billed, with every document anew."""
         request = bodies.read(_request, body, "a rerank request")
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         documents = _sizes(request.documents)
         query = len(request.query.encode())
         with_each = query + len((request.instruction or "").encode()) + PAIR_TOKENS
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.RERANK,
             prompt_bytes=len(body) + len(documents) * with_each,
             most_completion_tokens=0,
             units=most_searches(query, documents),
         )
+        return for_router(ask, fields)
 
     def plain(self, body: bytes, ask: Ask) -> Plain | None:  # noqa: ARG002 - a wire's door
         """Its usage may name tokens, search units, or both: what it does not name is None."""

@@ -14,6 +14,7 @@ from proxy.wires.body import ABSENT, UNREADABLE, Count, is_given, unpriced
 from proxy.wires.chat import Part
 from proxy.wires.events import error_in, framed
 from proxy.wires.usage import responses_usage
+from proxy.wires.vocabulary import WORDS, for_provider, for_router
 from proxy.wires.wire import Ask, Heard, Plain
 
 # -- requests
@@ -36,7 +37,7 @@ class _Text(msgspec.Struct, gc=False):
 class ResponsesRequest(msgspec.Struct, gc=False):
     """The fields that routing, holding and metering need."""
 
-    model: str
+    model: str = ""
     input: str | list[_Item] | None = None
     temperature: float | None = None
     stream: bool | None = None
@@ -50,13 +51,11 @@ class ResponsesRequest(msgspec.Struct, gc=False):
     previous_response_id: str | None = None
     conversation: msgspec.Raw = ABSENT
     prompt: msgspec.Raw = ABSENT
-    plugins: msgspec.Raw = ABSENT
-    models: msgspec.Raw = ABSENT
     speed: msgspec.Raw = ABSENT
 
 
 _request = msgspec.json.Decoder(ResponsesRequest).decode
-_OURS = frozenset(ResponsesRequest.__struct_fields__)
+_OURS = WORDS.union(ResponsesRequest.__struct_fields__)
 OUR_THOUGHTS = "hedgerow1."
 """What `encrypted_content` begins with in items of reasoning that a translation wrote."""
 _PRICED_TOOLS = ("function", "custom")
@@ -65,7 +64,6 @@ _PRICED_ITEMS = {
     *("custom_tool_call", "custom_tool_call_output"),
 }
 _PRICED_PARTS = {"input_text", "output_text", "text", "refusal", "input_image", "reasoning_text"}
-_BILLED_APART = ("plugins", "models", "speed")
 _NOT_KEPT = {
     "previous_response_id": ("answers", "send the whole conversation in input"),
     "conversation": ("conversations", "send the whole of it in input"),
@@ -89,9 +87,8 @@ def _parts(request: ResponsesRequest) -> list[Part]:
 def _refuse_unpriced(request: ResponsesRequest, parts: list[Part]) -> None:
     if request.service_tier not in (None, "auto", "default"):
         raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
-    for name in _BILLED_APART:
-        if is_given(getattr(request, name)):
-            raise unpriced(name, name)
+    if is_given(request.speed):
+        raise unpriced("speed", "speed")
     for name, (kept, mend) in _NOT_KEPT.items():
         value = getattr(request, name)
         if is_given(value) if isinstance(value, msgspec.Raw) else value is not None:
@@ -240,7 +237,7 @@ class ResponsesWire:
 
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "a Responses request")
-        bodies.refuse_lookalikes(body, _OURS)
+        fields = bodies.fields_of(body, _OURS)
         parts = _parts(request)
         _refuse_unpriced(request, parts)
         features = set()
@@ -253,7 +250,7 @@ class ResponsesWire:
             features.add(Feature.LOGPROBS)
         if any(part.type == "input_image" for part in parts):
             features.add(Feature.VISION)
-        return Ask(
+        ask = Ask(
             model=request.model,
             task=Task.CHAT,
             prompt_bytes=bodies.bytes_of_prompt(
@@ -264,17 +261,17 @@ class ResponsesWire:
             features=frozenset(features),
             is_greedy=request.temperature == 0,
         )
+        return for_router(ask, fields)
 
     def rewrite(
         self,
         body: bytes,
         content_type: str,  # noqa: ARG002 - a wire's door
-        provider: Provider,  # noqa: ARG002 - the limit has one name here
+        provider: Provider,
         model: str,
         limit: int | None,
     ) -> bytes:
-        tree = bodies.tree_of(body)
-        tree["model"] = model
+        tree = for_provider(body, provider, model)
         if limit is not None:
             tree["max_output_tokens"] = limit
         if OUR_THOUGHTS.encode() in body:

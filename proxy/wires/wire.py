@@ -28,6 +28,10 @@ class Ask:
     has no tokens. units: of what the offer is priced by, where that is not tokens; the most there
     can be. wants_usage: the client asked for the usage of its stream. is_greedy: the same request
     may well get the same answer again, word for word (temperature 0).
+
+    fallbacks: models to try after `model`, in their order. parameters: the fields of the request
+    that a provider may not know; only where `require_parameters` asks for such as do. session: of
+    the same client's conversation. max_cost: the most that the request may cost, over all attempts.
     """
 
     model: str
@@ -45,6 +49,7 @@ class Ask:
     service_tier: str | None = None
     parameters: frozenset[str] = frozenset()
     session: str | None = None
+    max_cost: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

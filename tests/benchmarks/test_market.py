@@ -20,7 +20,7 @@ QUOTE = Quote(RateCard.of(Decimal(1), Decimal(2)), None, (), "test", AT)
 
 
 def market() -> Market:
-    return Market({"llama": (Quoted(TWO, None), Quoted(ONE, QUOTE))}, AT, 0.0)
+    return Market({"llama": (Quoted(TWO, None), Quoted(ONE, QUOTE))}, AT)
 
 
 def test_a_snapshot_has_every_offer_in_the_operator_s_order() -> None:
@@ -37,9 +37,9 @@ def test_a_snapshot_does_not_change() -> None:
     """What the market learns is in the next snapshot, and not in the one that is being read."""
     found = market()
     before = found.snapshot
-    found.note(ONE.id, Observation(1.0, Outcome.ANSWERED, 250.0))
+    found.note(ONE.id, Observation(AT.timestamp() + 1.0, Outcome.ANSWERED, 250.0))
     assert found.snapshot is before
-    found.rebuild(AT + timedelta(seconds=2), 2.0)
+    found.rebuild(AT + timedelta(seconds=2))
     after = found.snapshot
     assert [one.seen for one in before.models["llama"]] == [UNSEEN, UNSEEN]
     assert [one.seen.ttft_ms_p95 for one in after.models["llama"]] == [None, 250.0]
@@ -60,9 +60,9 @@ def test_a_snapshot_cannot_be_written() -> None:
 def test_what_was_given_to_the_market_may_change_afterwards() -> None:
     """The market keeps its own list of models."""
     models = {"llama": (Quoted(ONE, QUOTE),)}
-    found = Market(models, AT, 0.0)
+    found = Market(models, AT)
     models.clear()
-    found.rebuild(AT, 1.0)
+    found.rebuild(AT)
     assert set(found.snapshot.models) == {"llama"}
 
 
@@ -70,7 +70,7 @@ def test_versions_grow() -> None:
     """Every rebuild has a higher version than all before."""
     found = market()
     versions = [found.snapshot.version]
-    for number in range(5):
-        found.rebuild(AT, float(number))
+    for _ in range(5):
+        found.rebuild(AT)
         versions.append(found.snapshot.version)
     assert versions == sorted(set(versions))

@@ -667,7 +667,7 @@ async def test_a_stream_that_was_held_back_does_not_look_fast(tmp_path: Path) ->
     async with serving(tmp_path, own_routing="{stream_rescue: buffer}") as proxy:
         assert (await proxy.ask(stream=True)).status == 200
         market = proxy.server.house.market
-        market.rebuild(datetime.now(UTC), proxy.server.house.clock.monotonic_s())
+        market.rebuild(datetime.now(UTC))
         (listing,) = market.snapshot.models[MODEL]
         assert listing.seen.ttft_ms_p50 is not None
         assert listing.seen.inter_token_ms_p50 is None

@@ -127,7 +127,7 @@ async def test_one_deadline_for_all_attempts(tmp_path: Path, streamed: bool) -> 
         for one in proxy.sandboxes.values():
             one.fault = Fault.HANG
         for _ in range(200):  # answers are short here: a plain one may take little longer
-            proxy.server.house.learned.note(MODEL, 100, 25, 1)
+            proxy.server.house.learned.note(MODEL, "key", 100, 25, 1)
         reply = await proxy.ask(stream=streamed)
         assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
         assert sum(one.tally.requests for one in proxy.sandboxes.values()) == 2

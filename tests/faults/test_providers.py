@@ -331,7 +331,7 @@ async def test_a_plain_answer_that_is_late_is_heard_out(tmp_path: Path) -> None:
         tmp_path, names=("a",), urls={}, behaviour=PACED, gate=gate, routing=QUICK
     ) as proxy:
         for _ in range(200):  # answers are short here: a plain one may take little longer
-            proxy.server.house.learned.note(MODEL, 100, 25, 1)
+            proxy.server.house.learned.note(MODEL, "key", 100, 25, 1)
         reply = await proxy.ask(max_tokens=500, sandbox=wishing(40))
         assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
         assert await proxy.charges() == []
@@ -344,7 +344,7 @@ async def test_a_plain_answer_that_never_comes_is_booked_at_its_hold(tmp_path: P
     """Until the server stops it is waited for; then only the hold bounds what may be billed."""
     async with serving(tmp_path, routing=QUICK, honest=False) as proxy:
         for _ in range(200):
-            proxy.server.house.learned.note(MODEL, 100, 25, 1)
+            proxy.server.house.learned.note(MODEL, "key", 100, 25, 1)
         proxy.a.fault = Fault.HANG
         assert (await proxy.ask(max_tokens=500)).status == 504
         await proxy.server.house.unheard.close()

@@ -185,7 +185,7 @@ async def test_every_cell(tmp_path: Path, fault: Fault, shape: str) -> None:
         clock=clock,
     ) as proxy:
         for _ in range(200):  # answers are short here: a plain one may take little longer
-            proxy.server.house.learned.note(MODEL, 100, 25, 1)
+            proxy.server.house.learned.note(MODEL, "key", 100, 25, 1)
         proxy.a.fault = fault
         began_s = clock.monotonic_s()
         reply = await proxy.ask(stream=streamed, max_tokens=TOKENS, sandbox=wishing(TOKENS))

@@ -124,7 +124,7 @@ def expect_booked(rows: list[Charged], cell: Cell) -> None:
 
 async def meet(proxy: Proxy, wire: str, fault: Fault, *, streamed: bool) -> Reply:
     body = {"model": MODEL, "stream": streamed, "sandbox": wishing(TOKENS)} | REQUESTS[wire]
-    proxy.server.house.breakers = Breakers()
+    proxy.server.house.routing.breakers = Breakers()
     proxy.a.fault = fault
     reply = await proxy.post(body, path=f"/{wire}")
     proxy.a.fault = None
@@ -154,7 +154,7 @@ async def test_the_wires_make_no_difference(
         clock=SkippingClock(),
     ) as proxy:
         for _ in range(200):  # answers are short here: a plain one may take little longer
-            proxy.server.house.learned.note(MODEL, 100, 25, 1)
+            proxy.server.house.learned.note(MODEL, "key", 100, 25, 1)
         native = ours if theirs == "every wire" else theirs
         seen = 0
         for fault, streamed in product(PATIENCE[kind], (True, False)):

@@ -18,9 +18,10 @@ from proxy.providers import Account, Provider
 from proxy.relay import StreamRelay
 from proxy.tellers import ChunkTeller, ToldAsChunks
 from proxy.wires.chat import ChatWire, ChunkReader
-from routing.breaker import Breakers
-from routing.decide import Limits, decide
+from routing.decide import Moment, Wanted, decide
 from routing.intent import RoutingIntent
+from routing.limits import Limits
+from routing.state import State
 from tests.perf.load import request
 from tests.perf.upstream import _stream
 
@@ -70,10 +71,9 @@ def _deciding(offers: int) -> Callable[[], object]:
         )
         for n in range(offers)
     )
-    snapshot = Market({"m": quoted}, at, 0.0).snapshot
-    intent = RoutingIntent("m", 250, 200, 64)
-    breakers, limits = Breakers(), Limits()
-    return lambda: decide(intent, snapshot, breakers, limits, draw.random(), 0.0)
+    snapshot, state = Market({"m": quoted}, at).snapshot, State()
+    wanted, at_ns = [[Wanted(RoutingIntent("m", 250, 200, 64), Limits())]], 1_800_000_000 * 10**9
+    return lambda: decide(wanted, snapshot, state, Moment(at_ns, 0.0, draw.random()))
 
 
 def _relaying() -> Callable[[], object]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.known_prompts import CUT_TOKENS, KnownPrompts, beginnings_of
+from proxy.known_prompts import CUT_TOKENS, KnownPrompts, conversation_in
 from tests.serving import MODEL, Proxy, serving
 
 WORDS = st.text(alphabet='abc äß漢😀\\"\n', max_size=40)
@@ -41,9 +41,9 @@ def test_a_bound_is_never_below_a_count(
     not more than what was counted and the bytes that are new."""
     known = KnownPrompts()
     before = json.dumps({"model": "m", "messages": first}).encode()
-    known.note("key", "offer", beginnings_of(before), counted(first, bytes_per_token))
+    known.note("key", "offer", conversation_in(before).beginnings, counted(first, bytes_per_token))
     now = json.dumps({"model": "m", "messages": [*first, *more]}).encode()
-    bound = known.bound("key", "offer", beginnings_of(now), len(now))
+    bound = known.bound("key", "offer", conversation_in(now).beginnings, len(now))
     assert bound is not None
     assert bound >= counted([*first, *more], bytes_per_token)
     assert bound <= counted(first, bytes_per_token) + len(now) - len(json.dumps(first)) + (
@@ -63,7 +63,7 @@ def test_a_bound_is_never_below_a_count(
 )
 def test_what_may_change_a_count_is_not_known(body: bytes) -> None:
     """A field that may shorten a prompt before it is counted teaches nothing, and uses nothing."""
-    assert beginnings_of(body) == ()
+    assert not conversation_in(body).is_countable
 
 
 def test_a_body_with_two_lists_of_messages() -> None:
@@ -71,15 +71,15 @@ def test_a_body_with_two_lists_of_messages() -> None:
     long, short = [{"role": "user", "content": "x" * 5000}], [{"role": "user", "content": "y"}]
     twice = f'{{"messages":{json.dumps(long)},"messages":{json.dumps(short)}}}'.encode()
     known = KnownPrompts()
-    known.note("key", "offer", beginnings_of(twice), 1)
+    known.note("key", "offer", conversation_in(twice).beginnings, 1)
     alone = json.dumps({"messages": long}).encode()
-    assert known.bound("key", "offer", beginnings_of(alone), len(alone)) is None
+    assert known.bound("key", "offer", conversation_in(alone).beginnings, len(alone)) is None
 
 
 def test_other_keys_and_offers_know_nothing_of_it() -> None:
     """Counts are of one tokenizer, and of one key."""
     body = json.dumps({"messages": [{"role": "user", "content": "x"}]}).encode()
-    known, marks = KnownPrompts(most=2), beginnings_of(body)
+    known, marks = KnownPrompts(most=2), conversation_in(body).beginnings
     known.note("key", "offer", marks, 5)
     assert known.bound("key", "offer", marks, len(body)) is not None
     assert known.bound("other", "offer", marks, len(body)) is None

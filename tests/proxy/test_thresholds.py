@@ -36,8 +36,8 @@ async def test_the_cheapest_comes_first(tmp_path: Path) -> None:
         slow = "a/oak-70b"
         clock = proxy.server.house.clock
         for _ in range(40):
-            market.note(slow, Observation(clock.monotonic_s(), Outcome.ANSWERED, 9000.0, 1.0))
-        market.rebuild(datetime.now(UTC), clock.monotonic_s())
+            market.note(slow, Observation(clock.now_ns() / 1e9, Outcome.ANSWERED, 9000.0, 1.0))
+        market.rebuild(datetime.now(UTC))
         first = await proxy.ask()
         assert first.headers["x-hedgerow-provider"] == "b"
         await proxy.server.house.book.folded()

@@ -103,7 +103,6 @@ def test_log_probabilities_need_an_offer_that_has_them(logprobs: Any, needs: boo
     [
         {"service_tier": "flex"},
         {"prompt_embeds": "AAAA"},
-        {"models": ["dearer"]},
         {"plugins": [{"id": "web"}]},
         {"search_parameters": {"mode": "on"}},
         {"speed": "fast"},

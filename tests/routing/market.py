@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,17 +10,25 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN, Seen
+from benchmarks.chances import Chances
+from benchmarks.observations import UNSEEN
 from benchmarks.offers import Feature, Offer, Task
 from benchmarks.quotes import Override, Quote
 from benchmarks.snapshot import Listing, MarketSnapshot
 from ledger.rates import RateCard
 from ledger.usage import Unit
+from routing.breaker import Breakers
+from routing.decide import Moment, Wanted, decide
+from routing.decision import RouteDecision
 from routing.intent import RoutingIntent
+from routing.limits import Limits
+from routing.state import State
 
 AT = datetime(2026, 3, 14, tzinfo=UTC)
 AT_NS = int(AT.timestamp()) * 10**9
 MODEL = "llama"
+LIMITS = Limits(explore=0.0)
+NOW_S = 100.0
 
 
 def quote(input_usd: str, output_usd: str, *, request_usd: str = "0") -> Quote:
@@ -32,8 +41,23 @@ def quote_per(unit: Unit, usd: str) -> Quote:
     return Quote(card, card, (), "test", AT)
 
 
-def seen(ttft_ms_p95: float | None) -> Seen:
-    return Seen(10, ttft_ms_p95, ttft_ms_p95, None, None, 0.1, 0.0)
+def luck(success: float = 1.0, on_time: float = 1.0, weight: float = 100.0) -> Chances:
+    return Chances(success, on_time, weight)
+
+
+def decided(
+    wanted: RoutingIntent,
+    market: MarketSnapshot,
+    breakers: Breakers | None = None,
+    draw: float = 0.0,
+    limits: Limits = LIMITS,
+    now_s: float = NOW_S,
+    state: State | None = None,
+    warm: Mapping[str, int] | None = None,
+) -> RouteDecision:
+    """A decision about one model."""
+    state = state or State(breakers=breakers or Breakers())
+    return decide([[Wanted(wanted, limits)]], market, state, Moment(AT_NS, now_s, draw), warm or {})
 
 
 def snapshot(*listings: Listing, version: int = 1) -> MarketSnapshot:
@@ -92,7 +116,8 @@ def listings(draw: st.DrawFn) -> tuple[Listing, ...]:
                 tasks=draw(st.none() | st.frozensets(st.sampled_from(Task), min_size=1)),
             ),
             draw(st.none() | quotes()),
-            draw(st.sampled_from([UNSEEN, *map(seen, (None, 500.0, 2000.0, 2001.0, 9000.0))])),
+            UNSEEN,
+            luck(on_time=draw(st.sampled_from([1.0, 0.97, 0.95, 0.9499, 0.5, 0.0]))),
         )
         for number in range(count)
     )

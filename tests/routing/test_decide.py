@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -15,25 +16,26 @@ from benchmarks.offers import Offer, Task
 from benchmarks.snapshot import Listing
 from ledger.usage import Unit
 from routing.breaker import FAILURES_TO_OPEN, Breakers, Health
-from routing.decide import NEAR_TIE, Limits, decide
-from routing.decision import Place, RouteDecision
+from routing.candidates import Candidate, Place
+from routing.decision import RouteDecision
 from routing.eligibility import refusal
 from routing.explanation import explain, from_text, to_text
 from routing.intent import RoutingIntent
 from tests.routing.market import (
     AT_NS,
+    LIMITS,
     MODEL,
+    NOW_S,
+    decided,
     intent,
     intents,
     listings,
+    luck,
     quote,
     quote_per,
-    seen,
     snapshot,
 )
 
-LIMITS = Limits(ttft_ms_p95_max=2000.0)
-NOW_S = 100.0
 draws = st.floats(0, 1, exclude_max=True)
 troubles = st.dictionaries(st.integers(0, 7), st.sampled_from(["open", "half_open", "one failure"]))
 
@@ -65,8 +67,13 @@ def naive_cost(listing: Listing, wanted: RoutingIntent) -> int:
 def naive_place(listing: Listing, breakers: Breakers) -> Place:
     if breakers.health(listing.offer.id, NOW_S) is Health.OPEN:
         return Place.RESTING
-    slow = listing.seen.ttft_ms_p95 is not None and listing.seen.ttft_ms_p95 > 2000.0
-    return Place.SLOW if slow else Place.READY
+    return Place.SLOW if listing.chances.on_time < 0.95 else Place.READY
+
+
+def burden(one: Candidate, decision: RouteDecision) -> float:
+    """Its cost, and what lateness is worth: as much as such a request usually costs."""
+    late = 1 - one.listing.chances.on_time
+    return one.expected_cost + late * decision.usual_cost
 
 
 @settings(max_examples=200)
@@ -76,7 +83,7 @@ def test_the_order_against_brute_force(
 ) -> None:
     """Every offer is a candidate or refused, once; groups before costs; only ties are drawn."""
     breakers = breakers_with(troubled)
-    decision = decide(wanted, snapshot(*found), breakers, LIMITS, draw, NOW_S)
+    decision = decided(wanted, snapshot(*found), breakers, draw)
     fit = [one for one in found if refusal(one, wanted, AT_NS) is None]
     assert sorted(id(one.listing) for one in decision.candidates) == sorted(map(id, fit))
     assert [one.offer for one in decision.refused] == [
@@ -88,11 +95,14 @@ def test_the_order_against_brute_force(
     if not fit:
         return
     rank = {Place.READY: 0, Place.SLOW: 1, Place.RESTING: 2}
-    keys = [(rank[one.place], one.expected_cost) for one in decision.candidates]
-    best, first, rest = min(keys), keys[0], keys[1:]
-    assert rest == sorted(rest)
-    assert first[0] == best[0]
-    assert first[1] <= best[1] * (1 + NEAR_TIE)
+    groups = [rank[one.place] for one in decision.candidates]
+    assert groups == sorted(groups)
+    for group in set(groups) - {rank[Place.RESTING]}:
+        its = [one for one in decision.candidates if rank[one.place] == group]
+        burdens = [burden(one, decision) for one in its]
+        rest = burdens[1:] if group == groups[0] else burdens
+        assert all(one <= two + 2 for one, two in pairwise(rest))  # nano-USD: costs are rounded up
+        assert burdens[0] <= min(burdens) + LIMITS.spread * its[0].expected_cost + 2
 
 
 @given(listings(), intents, troubles, draws)
@@ -102,8 +112,8 @@ def test_a_decision_is_a_value(
     """The same arguments give the same decision, and nothing that came in is changed by it."""
     market, breakers = snapshot(*found, version=7), breakers_with(troubled)
     before = [breakers.health(one.offer.id, NOW_S) for one in found]
-    decision = decide(wanted, market, breakers, LIMITS, draw, NOW_S)
-    assert decide(wanted, market, breakers, LIMITS, draw, NOW_S) == decision
+    decision = decided(wanted, market, breakers, draw)
+    assert explain(decided(wanted, market, breakers, draw)) == explain(decision)
     assert [breakers.health(one.offer.id, NOW_S) for one in found] == before
     assert market.models[MODEL] == found
     assert decision.snapshot_version == 7
@@ -111,7 +121,8 @@ def test_a_decision_is_a_value(
 
 def offers(**usd_per_mtok: str) -> list[Listing]:
     return [
-        Listing(Offer(name, MODEL), quote(usd, usd), UNSEEN) for name, usd in usd_per_mtok.items()
+        Listing(Offer(name, MODEL), quote(usd, usd), UNSEEN, luck())
+        for name, usd in usd_per_mtok.items()
     ]
 
 
@@ -120,7 +131,7 @@ def firsts(found: list[Listing], breakers: Breakers | None = None) -> dict[str, 
     counts: dict[str, int] = {}
     for number in range(1000):
         draw, market = number / 1000, snapshot(*found)
-        decision = decide(intent(), market, breakers or Breakers(), LIMITS, draw, NOW_S)
+        decision = decided(intent(), market, breakers or Breakers(), draw)
         name = decision.candidates[0].listing.offer.provider
         counts[name] = counts.get(name, 0) + 1
     return counts
@@ -156,11 +167,11 @@ def test_load_is_spread_within_a_group_only() -> None:
 def test_groups_come_before_costs(draw: float) -> None:
     """A ready offer before a slow one before a resting one, however much cheaper those are."""
     ready, slow, resting = offers(ready="5", slow="1", resting="0.1")
-    slow = Listing(slow.offer, slow.quote, seen(2000.1))
+    slow = Listing(slow.offer, slow.quote, UNSEEN, luck(on_time=0.949))
     breakers = Breakers()
     for _ in range(FAILURES_TO_OPEN):
         breakers.failed(resting.offer.id, NOW_S)
-    decision = decide(intent(), snapshot(resting, slow, ready), breakers, LIMITS, draw, NOW_S)
+    decision = decided(intent(), snapshot(resting, slow, ready), breakers, draw)
     names = [one.listing.offer.provider for one in decision.candidates]
     assert names == ["ready", "slow", "resting"]
 
@@ -172,14 +183,14 @@ def test_of_those_that_rest_the_soonest_back_is_tried_first() -> None:
     breakers.failed(cheap.offer.id, NOW_S, retry_after_s=8)
     breakers.failed(dear.offer.id, NOW_S, retry_after_s=2)
     for draw in (0.0, 0.5, 0.99):
-        decision = decide(intent(), snapshot(cheap, dear), breakers, LIMITS, draw, NOW_S + 1)
+        decision = decided(intent(), snapshot(cheap, dear), breakers, draw, now_s=NOW_S + 1)
         assert [one.listing for one in decision.candidates] == [dear, cheap]
 
 
 def test_equal_offers_keep_the_operator_s_order() -> None:
     """Behind the first, offers of equal cost stand as they were listed."""
     found = offers(c="1", a="1", b="1", z="2")
-    decision = decide(intent(), snapshot(*found), Breakers(), LIMITS, 0.0, NOW_S)
+    decision = decided(intent(), snapshot(*found), Breakers(), 0.0)
     assert [one.listing.offer.provider for one in decision.candidates] == ["c", "a", "b", "z"]
 
 
@@ -192,7 +203,7 @@ def test_the_size_of_the_request_decides() -> None:
     def first(prompt: int, completion: int) -> str:
         market = snapshot(reader, writer, flat)
         wanted = intent(prompt, completion)
-        decision = decide(wanted, market, Breakers(), LIMITS, 0.0, NOW_S)
+        decision = decided(wanted, market, Breakers(), 0.0)
         return decision.candidates[0].listing.offer.provider
 
     assert first(10_000, 10) == "reader"
@@ -208,7 +219,7 @@ def test_units_decide_where_they_are_the_price() -> None:
 
     def first(seconds: int, prompt: int, completion: int) -> tuple[str, int]:
         wanted = intent(prompt, completion, task=Task.TRANSCRIPTION, units=seconds)
-        decision = decide(wanted, snapshot(by_second, by_token), Breakers(), LIMITS, 0.0, NOW_S)
+        decision = decided(wanted, snapshot(by_second, by_token), Breakers(), 0.0)
         best = decision.candidates[0]
         return best.listing.offer.provider, best.expected_cost
 
@@ -220,13 +231,13 @@ def test_a_model_that_is_not_for_sale() -> None:
     """A model name that the snapshot does not have is the caller's error, not an empty decision."""
     wanted = RoutingIntent("gpt-17", 1, 1, None)
     with pytest.raises(KeyError):
-        decide(wanted, snapshot(), Breakers(), LIMITS, 0.0, NOW_S)
+        decided(wanted, snapshot(), Breakers(), 0.0)
 
 
 def decisions() -> st.SearchStrategy[RouteDecision]:
     return st.builds(
-        lambda found, wanted, troubled, draw: decide(
-            wanted, snapshot(*found), breakers_with(troubled), LIMITS, draw, NOW_S
+        lambda found, wanted, troubled, draw: decided(
+            wanted, snapshot(*found), breakers_with(troubled), draw
         ),
         listings(),
         intents,
@@ -251,7 +262,7 @@ def test_an_explanation_can_be_kept_as_text(decision: RouteDecision) -> None:
 def test_explanations_that_were_kept_before_there_was_other_work() -> None:
     """What does not say which work it was about was about a chat."""
     wanted = intent(task=Task.IMAGE, units=3)
-    kept = msgspec.json.decode(to_text(decide(wanted, snapshot(), Breakers(), LIMITS, 0.0, NOW_S)))
+    kept = msgspec.json.decode(to_text(decided(wanted, snapshot(), Breakers(), 0.0)))
     assert (kept.pop("task"), kept.pop("units")) == ("image", 3)
     old = from_text(msgspec.json.encode(kept).decode())
     assert (old.task, old.units) == ("chat", 0)
