@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from ledger.databases.schema import PRICES, later_migrations
+from ledger.databases.schema import later_migrations
 from ledger.errors import StoreTooNew
 from ledger.rates import RateCard
+from ledger.tables.ddl import PRICES
 
 migrations = Migrations("hedgerow.market")
 
@@ -43,6 +44,13 @@ def m001_quotes(db: Database) -> None:
 def m002_units(db: Database) -> None:
     db.execute("ALTER TABLE quote_history ADD COLUMN unit TEXT NOT NULL DEFAULT '0'")
     db.execute("ALTER TABLE quote_history ADD COLUMN per TEXT")
+
+
+@migrations()
+def m003_prices(db: Database) -> None:
+    """Of reasoning, and of what is cached for an hour; NULL where a card has none of its own."""
+    db.execute("ALTER TABLE quote_history ADD COLUMN reasoning TEXT")
+    db.execute("ALTER TABLE quote_history ADD COLUMN cache_write_1h TEXT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ class MarketHistory:
             if last is not None and (last.rates, last.source) == (quote.rates, quote.source):
                 continue
             self._database.execute(
-                f"INSERT INTO quote_history ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO quote_history ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     quote.offer_id,
                     _ns(quote.value_time),

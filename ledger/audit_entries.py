@@ -61,7 +61,7 @@ def audit_entries(sql: Sql, findings: Findings, known_heads: Iterable[Head]) -> 
     chain: _Chain | None = None
     for row in sql.stream(f"SELECT {ENTRY} FROM entries ORDER BY writer_id, seq"):
         audit.entries += 1
-        writer_id, seq, found_hash = row[31:]
+        writer_id, seq, found_hash = row[32:]
         if chain is None or chain.writer_id != writer_id:
             chain = chains.get(writer_id)
             if chain is None:
@@ -73,7 +73,7 @@ def audit_entries(sql: Sql, findings: Findings, known_heads: Iterable[Head]) -> 
             findings.add(row[0], f"names subject {row[6]}, which is not there")
         if drawn is None:
             findings.add(row[0], f"draws on the accounts {row[7]}, which are not there")
-        text = canonical([*row[:6], subject, drawn, *row[8:31]])
+        text = canonical([*row[:6], subject, drawn, *row[8:32]])
         chain.follow(row[0], seq, found_hash, text)
         taken = audit.taken.get(row[7])
         if taken is None:
@@ -265,7 +265,7 @@ def _charge(row: Row, card: RateCard | None, findings: Findings) -> None:
     if card is None:
         findings.add(attempt_id, f"names rate card {row[8]}, which is not there, or is none")
         return
-    usage = TokenUsage(*row[11:17])
+    usage = TokenUsage(*row[11:17], row[31])
     try:
         expected = int(card.charge(usage))
     except UsageUnknown:

@@ -56,7 +56,7 @@ class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
     """The end of a hold: written before its client reads the last byte.
 
     card: None if it is that of its hold. usage, charge: of what was posted, in the orders of
-    TokenUsage and Charge. spent, uncovered: one for each of the hold's accounts (`entries.Drawn`);
+    TokenUsage and Charge; shorter if an earlier version wrote it. spent, uncovered: one for each of the hold's accounts (`entries.Drawn`);
     both empty if nothing was spent.
     """
 
@@ -143,6 +143,7 @@ def posted_as(
             usage.cache_write,
             usage.reasoning,
             usage.units,
+            usage.cache_write_1h,
         ),
         (
             charge.billed,
@@ -171,7 +172,7 @@ def lost(held: Held, now_ns: int) -> Ended:
         Kind.POSTED,
         now_ns,
         "lost with its worker",
-        usage=(None,) * 6,
+        usage=(None,) * 7,
         charge=(amount, amount, amount, amount, None, None),
         estimated=True,
         spent=spent,

@@ -32,7 +32,11 @@ class Meter(StrEnum):
     """Tokens of the prompt that were neither read from a cache nor written to one."""
     CACHED_INPUT = "Cached Input Tokens"
     CACHE_WRITE = "Cache Write Tokens"
+    CACHE_WRITE_1H = "Cache Write Tokens, 1 Hour"
+    """Where they have a price of their own; else they are among the others."""
     OUTPUT = "Output Tokens"
+    REASONING = "Reasoning Tokens"
+    """As those that are cached for an hour."""
     REQUEST = "Requests"
     IMAGE = "Images"
     CHARACTER = "Characters"
@@ -58,7 +62,12 @@ class Meter(StrEnum):
         return 1_000_000 if self.is_of_tokens else 1
 
 
-_TOKENS = frozenset((Meter.INPUT, Meter.CACHED_INPUT, Meter.CACHE_WRITE, Meter.OUTPUT))
+_TOKENS = frozenset(
+    (
+        *(Meter.INPUT, Meter.CACHED_INPUT, Meter.CACHE_WRITE, Meter.CACHE_WRITE_1H),
+        *(Meter.OUTPUT, Meter.REASONING),
+    )
+)
 _OF_UNIT = {
     Unit.IMAGE: Meter.IMAGE,
     Unit.CHARACTER: Meter.CHARACTER,
@@ -150,7 +159,9 @@ def price_at(meter: Meter, rates: RateCard) -> Decimal | None:
         Meter.INPUT: rates.input,
         Meter.CACHED_INPUT: rates.cache_read,
         Meter.CACHE_WRITE: rates.cache_write,
+        Meter.CACHE_WRITE_1H: rates.cache_write_1h,
         Meter.OUTPUT: rates.output,
+        Meter.REASONING: rates.reasoning,
         Meter.REQUEST: rates.request,
     }
     return prices.get(meter)
@@ -158,7 +169,7 @@ def price_at(meter: Meter, rates: RateCard) -> Decimal | None:
 
 def _counts(usage: TokenUsage, rates: RateCard) -> list[Count]:
     """Every meter that counted something, with its price; never none, and as `RateCard.charge`."""
-    of_tokens = any((rates.input, rates.output, rates.cache_read, rates.cache_write))
+    of_tokens = any(price_at(one, rates) for one in _TOKENS)
     if usage.prompt is None or usage.completion is None:
         if rates.per is None or of_tokens or usage.units is None:
             return [(Meter.UNMETERED, 1, 0)]
@@ -171,8 +182,14 @@ def _counts(usage: TokenUsage, rates: RateCard) -> list[Count]:
     counts = [
         (Meter.INPUT, max(0, prompt - cached - written), _finest(rates.input)),
         (Meter.CACHED_INPUT, cached, _finest(rates.cache_read)),
-        (Meter.CACHE_WRITE, written, _finest(rates.cache_write)),
-        (Meter.OUTPUT, completion, _finest(rates.output)),
+        *_apart(
+            *(Meter.CACHE_WRITE, written, rates.cache_write),
+            *(Meter.CACHE_WRITE_1H, usage.cache_write_1h, rates.cache_write_1h),
+        ),
+        *_apart(
+            *(Meter.OUTPUT, completion, rates.output),
+            *(Meter.REASONING, usage.reasoning, rates.reasoning),
+        ),
     ]
     if rates.per is not None:
         counts.append((_OF_UNIT[rates.per], usage.units or 0, _finest(rates.unit)))
@@ -180,6 +197,27 @@ def _counts(usage: TokenUsage, rates: RateCard) -> list[Count]:
     if rates.request or not counted:
         counted.append((Meter.REQUEST, 1, _finest(rates.request)))
     return counted
+
+
+def _apart(
+    whole_meter: Meter,
+    whole: int,
+    price: Decimal,
+    part_meter: Meter,
+    part: int | None,
+    part_price: Decimal | None,
+) -> list[Count]:
+    """A count of which a part may have a price of its own; that of the whole, if it is dearer and
+    nobody has counted the part."""
+    if part_price is None:
+        return [(whole_meter, whole, _finest(price))]
+    if part is None:
+        return [(whole_meter, whole, _finest(max(price, part_price)))]
+    part = min(part, whole)
+    return [
+        (whole_meter, whole - part, _finest(price)),
+        (part_meter, part, _finest(part_price)),
+    ]
 
 
 def _in_proportion(amount: int, counts: list[Count], whole: int) -> list[int]:

@@ -24,6 +24,7 @@ class TokenUsage:
     prompt: all input tokens, those read from and written to a cache included.
     cached: the part of `prompt` read from the provider's cache.
     cache_write: the part of `prompt` written to it at its own price.
+    cache_write_1h: the part of `cache_write` that is kept for an hour.
     completion: all output tokens, reasoning included.
     reasoning: the part of `completion` that was not shown.
     units: how many of the unit that its rate card is priced by (`RateCard.per`), if it is.
@@ -35,6 +36,7 @@ class TokenUsage:
     cache_write: int | None = None
     reasoning: int | None = None
     units: int | None = None
+    cache_write_1h: int | None = None
 
     @property
     def is_known(self) -> bool:

@@ -19,7 +19,7 @@ SUBJECT = (
 """The columns that say whose attempt it was and where it went, in holds and in usage alike."""
 
 PRICES = "input, output, cache_read, cache_write, request, unit, per"
-"""The columns of a rate card, here and wherever cards are kept."""
+"""The columns of a rate card of those times."""
 
 USAGE = (
     "prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, units"

@@ -270,7 +270,8 @@ def _openai_costs(line: _Line) -> Iterator[InvoiceLine]:
 
 _ANTHROPIC_COUNTS = {
     Meter.INPUT: ("usage_input_tokens_no_cache",),
-    Meter.CACHE_WRITE: ("usage_input_tokens_cache_write_5m", "usage_input_tokens_cache_write_1h"),
+    Meter.CACHE_WRITE: ("usage_input_tokens_cache_write_5m",),
+    Meter.CACHE_WRITE_1H: ("usage_input_tokens_cache_write_1h",),
     Meter.CACHED_INPUT: ("usage_input_tokens_cache_read",),
     Meter.OUTPUT: ("usage_output_tokens",),
 }

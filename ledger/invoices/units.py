@@ -13,6 +13,10 @@ TOKENS_OF_ANY_KIND = None
 _COUNT = re.compile(r"(?:per\s+)?(\d[\d,_]*)?\s*(k|m|thousand|million)?\b[\s-]*(.*)", re.DOTALL)
 _TIMES = {"k": 1000, "thousand": 1000, "m": 1_000_000, "million": 1_000_000}
 _WORDS: tuple[tuple[str, Meter | None], ...] = (
+    (
+        r"cache[\s_-]*(write|creation).*\b1[\s_-]*h|\b1[\s_-]*h.*cache[\s_-]*(write|creation)",
+        Meter.CACHE_WRITE_1H,
+    ),
     (r"cache[\s_-]*(write|creation)", Meter.CACHE_WRITE),
     (r"cached|cache[\s_-]*(read|hit)", Meter.CACHED_INPUT),
     (r"output|completion", Meter.OUTPUT),

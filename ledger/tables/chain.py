@@ -24,12 +24,13 @@ _encoder = msgspec.json.Encoder()
 
 
 def canonical(columns: Sequence[Value]) -> bytes:
-    """A row as it is hashed: the columns of CHAINED as one JSON array.
+    """A row as it is hashed: the columns of CHAINED as one JSON array. The last one is left out
+    where it is NULL: what was written before there was such a column follows as it did.
 
     In the place of subject_id stands the subject's key, in the place of draws_id what `drawn_text`
     makes of its accounts.
     """
-    return _encoder.encode(columns)
+    return _encoder.encode(columns if columns[-1] is not None else columns[:-1])
 
 
 def drawn_text(accounts: Sequence[Sequence[Value]]) -> str:

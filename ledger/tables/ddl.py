@@ -13,12 +13,13 @@ from ledger.databases.sql import Dialect
 SUBJECT = "org, team, project, user_id, key_id, tags, model, provider, upstream_model, account"
 """The columns that say whose an attempt was and where it went."""
 
-PRICES = "input, output, cache_read, cache_write, request, unit, per"
+PRICES = "input, output, cache_read, cache_write, request, unit, per, reasoning, cache_write_1h"
 """The columns of a rate card, here and wherever cards are kept."""
 
-USAGE = (
+USAGE_7 = (
     "prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, units"
 )
+USAGE = f"{USAGE_7}, cache_write_1h_tokens"
 """The columns of what was used, in the order of TokenUsage."""
 
 CHARGE = (
@@ -26,12 +27,15 @@ CHARGE = (
 )
 """The columns of what it cost, in the order of Charge."""
 
-ENTRY = (
+_WHAT = (
     "attempt_id, request_id, at_ns, ended_at_ns, kind, reason, subject_id, draws_id, rate_card,"
-    f" streamed, batch, {USAGE}, {CHARGE}, held_nanos, overrun_nanos, held_tokens, tokens,"
-    " requests, estimated, ttft_ms, total_ms, writer_id, seq, hash"
+    f" streamed, batch, {USAGE_7}, {CHARGE}, held_nanos, overrun_nanos, held_tokens, tokens,"
+    " requests, estimated, ttft_ms, total_ms"
 )
-"""The columns of an entry."""
+ENTRY_7 = f"{_WHAT}, writer_id, seq, hash"
+ENTRY = f"{_WHAT}, cache_write_1h_tokens, writer_id, seq, hash"
+"""The columns of an entry. What came after version 7 stands behind what that had, as the chain has
+it."""
 
 ROLLUP = (
     "step_s, start_ns, subject_id, requests, prompt_tokens, completion_tokens, cached_tokens,"

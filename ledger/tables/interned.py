@@ -85,13 +85,13 @@ class Interned:
 
     def _card(self, row: CardRow) -> str:
         """A rate card's version."""
-        version = RateCard.of_row(row).version
+        card = RateCard.of_row(row)
         self._sql.execute(
-            f"INSERT INTO rate_cards (version, {PRICES}) VALUES ({marks(8)})"
+            f"INSERT INTO rate_cards (version, {PRICES}) VALUES ({marks(1 + len(card.row))})"
             " ON CONFLICT DO NOTHING",
-            (version, *row),
+            (card.version, *card.row),
         )
-        return version
+        return card.version
 
     def _id(
         self,

@@ -24,7 +24,9 @@ from ledger.tables.interned import Interned
 from ledger.tables.leases import LeaseTable, Take
 from ledger.tables.rollups import Sums, added, in_steps, quarter_of, upsert
 
-_NO_USAGE = (None,) * 6
+_NO_USAGE = (None,) * 7
+_COUNTS_7 = 6
+"""How many counts were kept of a usage when there was version 7."""
 _NO_CHARGE = (0, 0, 0, 0, None, None)
 
 _ACCOUNTS_AT_ONCE = 100
@@ -205,7 +207,7 @@ class WriterTable:
             self._interned.card(ended.card or held.card),
             int(held.streamed),
             held.batch,
-            *usage,
+            *usage[:6],
             *charge,
             held.worst_case,
             overrun(Money(held.worst_case), Money(effective)),
@@ -215,6 +217,7 @@ class WriterTable:
             int(ended.estimated),
             ended.ttft_ms,
             ended.total_ms,
+            usage[6] if len(usage) > _COUNTS_7 else None,
         ]
 
     def _balance(
@@ -293,7 +296,7 @@ def _change(changes: dict[AccountKey, _Change], held: Held, ended: Ended) -> Non
 
 def _sums(held: Held, ended: Ended) -> Sums:
     """What it adds to its rollups."""
-    prompt, completion, cached, written, reasoning, _ = ended.usage or _NO_USAGE
+    prompt, completion, cached, written, reasoning = (ended.usage or _NO_USAGE)[:5]
     billed, effective, contracted, listed, first_offer, cheapest = ended.charge or _NO_CHARGE
     own = effective or 0
     return (

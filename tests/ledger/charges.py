@@ -42,6 +42,8 @@ def cards(draw: st.DrawFn) -> RateCard:
         request=draw(prices),
         unit=unit,
         per=per,
+        reasoning=draw(st.none() | prices),
+        cache_write_1h=draw(st.none() | prices),
     )
 
 
@@ -52,7 +54,13 @@ def usages(draw: st.DrawFn, rates: RateCard) -> TokenUsage:
     if draw(st.integers(0, 9)) == 0:
         return TokenUsage(None, None, units=draw(st.none() | st.just(units)))
     return TokenUsage(
-        draw(counts), draw(counts), draw(st.none() | counts), draw(st.none() | counts), None, units
+        prompt=draw(counts),
+        completion=draw(counts),
+        cached=draw(st.none() | counts),
+        cache_write=draw(st.none() | counts),
+        reasoning=draw(st.none() | counts),
+        units=units,
+        cache_write_1h=draw(st.none() | counts),
     )
 
 

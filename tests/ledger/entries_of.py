@@ -183,7 +183,8 @@ class _Undone(Exception):
 def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int, int]]) -> None:
     sql.insert(
         "rate_cards",
-        "version, input, output, cache_read, cache_write, request, unit, per",
+        "version, input, output, cache_read, cache_write, request, unit, per, reasoning,"
+        " cache_write_1h",
         [(one.version, *one.row) for one in CARDS],
     )
     subjects = list(dict.fromkeys(one.who for one in made))
@@ -206,7 +207,8 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
     for number, one in ended:
         row = _entry(number, one, ids[one.who])
         keys = sorted(ACCOUNTS[account - 1] for account in DRAWN[one.drawn])
-        said = [*row[:6], _json(one.who.columns), _json(keys), *row[8:]]
+        said = [*row[:6], _json(one.who.columns), _json(keys), *row[8:31]]
+        said += [] if row[31] is None else [row[31]]
         heads[one.writer] = hashlib.sha256(heads[one.writer] + _json(said).encode()).digest()
         seqs[one.writer] += 1
         rows.append((*row, one.writer, seqs[one.writer], heads[one.writer]))
@@ -292,6 +294,7 @@ def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:
         int(one.estimated),
         None,
         12.5,
+        use.cache_write_1h,
     )
 
 
@@ -338,6 +341,7 @@ def various(count: int) -> list[Made]:
             usage=draw.choice(
                 [
                     TokenUsage(draw.randint(20, 90), draw.randint(1, 90), 7, 4, 1),
+                    TokenUsage(90, 9, 7, 4, cache_write_1h=draw.randint(0, 4)),
                     TokenUsage(None, None),
                 ]
             ),

@@ -47,7 +47,7 @@ def make_old_books(path: Path, draw: random.Random, attempts: int, *, lost: bool
         conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         conn.executemany(
             f"INSERT INTO rate_cards (version, {PRICES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(card.version, *card.row) for card in CARDS],
+            [(card.version, *card.row[:7]) for card in CARDS],
         )
         accounts = [
             (

@@ -277,10 +277,10 @@ def test_every_doubled_entry_is_found(some: Sql, pick: int, how: str) -> None:
     row = list(rows[pick % len(rows)])
     row[0] += "0"
     if how == "next seq":
-        ((last,),) = some.execute("SELECT seq FROM writers WHERE id = ?", (row[31],)).fetchall()
-        row[32] = last + 1
+        ((last,),) = some.execute("SELECT seq FROM writers WHERE id = ?", (row[32],)).fetchall()
+        row[33] = last + 1
     elif how == "other writer":
-        row[31] = row[31] % 3 + 1
+        row[32] = row[32] % 3 + 1
     with undone(some):
         some.insert("entries", ENTRY, [row])
         found = verify(some)
@@ -379,7 +379,7 @@ def _chain_anew(sql: Sql) -> None:
     last = GENESIS
     for row in sql.execute(f"SELECT {ENTRY} FROM entries ORDER BY seq").fetchall():
         key = sql.execute("SELECT key FROM subjects WHERE id = ?", (row[6],)).fetchall()[0][0]
-        last = chained(last, canonical([*row[:6], key, "[]", *row[8:31]]))
+        last = chained(last, canonical([*row[:6], key, "[]", *row[8:32]]))
         sql.execute("UPDATE entries SET hash = ? WHERE attempt_id = ?", (last, row[0]))
     sql.execute("UPDATE writers SET head = ? WHERE id = 1", (last,))
 

@@ -148,7 +148,7 @@ def test_openai_costs(tmp_path: Path) -> None:
 
 def test_anthropic_usage_and_costs(tmp_path: Path) -> None:
     """One file has counts, the other amounts; writes to a cache for five minutes and for an hour
-    are one count."""
+    are counts of their own."""
     usage = read(
         tmp_path,
         "usage_date_utc,model_version,api_key,workspace,usage_type,context_window,"
@@ -160,7 +160,8 @@ def test_anthropic_usage_and_costs(tmp_path: Path) -> None:
     assert usage.form == "Anthropic usage"
     assert [(one.meter, one.quantity, one.amount) for one in usage.lines] == [
         (Meter.INPUT, Decimal(46981), None),
-        (Meter.CACHE_WRITE, Decimal(16000), None),
+        (Meter.CACHE_WRITE, Decimal(15969), None),
+        (Meter.CACHE_WRITE_1H, Decimal(31), None),
         (Meter.OUTPUT, Decimal(16932), None),
     ]
     costs = read(

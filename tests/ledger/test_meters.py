@@ -43,7 +43,17 @@ def test_at_the_prices_of_the_card(row: ChargeRow) -> None:
     if row.billed == own:
         assert 0 <= parts.rounding.billed < NANO
         for one in parts.meters:
-            assert one.billed.price == price_at(one.meter, row.rates)
+            assert one.billed.price == _price_of(one.meter, row)
+
+
+def _price_of(meter: Meter, row: ChargeRow) -> Decimal | None:
+    """That of the meter; where nobody has counted a part of it that is dearer, that part's."""
+    rates, usage = row.rates, row.usage
+    if meter is Meter.OUTPUT and usage.reasoning is None:
+        return max(rates.output, rates.reasoning or rates.output)
+    if meter is Meter.CACHE_WRITE and usage.cache_write_1h is None:
+        return max(rates.cache_write, rates.cache_write_1h or rates.cache_write)
+    return price_at(meter, rates)
 
 
 @given(charges())
@@ -55,8 +65,9 @@ def test_counts_are_those_of_the_usage(row: ChargeRow) -> None:
         assert not usage.is_known or usage.units is None
         return
     cached = (usage.cached or 0) + (usage.cache_write or 0)
-    assert found.get(Meter.OUTPUT, 0) == (usage.completion or 0)
-    ins = (Meter.INPUT, Meter.CACHED_INPUT, Meter.CACHE_WRITE)
+    outs = (Meter.OUTPUT, Meter.REASONING)
+    assert sum(found.get(one, 0) for one in outs) == (usage.completion or 0)
+    ins = (Meter.INPUT, Meter.CACHED_INPUT, Meter.CACHE_WRITE, Meter.CACHE_WRITE_1H)
     assert sum(found.get(one, 0) for one in ins) == max(usage.prompt or 0, cached)
 
 

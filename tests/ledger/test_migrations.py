@@ -9,6 +9,7 @@ import sqlite3
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from ledger.databases.sql import Dialect, Sql
 from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import CannotMigrate, NotOurStore, StoreInUse, StoreTooNew
 from ledger.lock import sole_server
+from ledger.rates import RateCard
+from ledger.tables.ddl import ENTRY
+from ledger.tables.interned import Interned
+from ledger.usage import TokenUsage
 from tests.ledger.databases import Books, Postgres
+from tests.ledger.entries_of import DAY_0_NS, Made, attempt_id, write
 from tests.ledger.old_books import OLD_TABLES, make_old_books
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -201,13 +207,14 @@ def _assert_chained(
     }
     head = bytes(32)
     for seq, entry in enumerate(entries, start=1):
-        row = list(entry.values())[:-3]
+        row = list(entry.values())[:31]
         row[6] = subjects[entry["subject_id"]]["key"]
         keys = sorted(accounts[one] for one in json.loads(draws[entry["draws_id"]]))
         row[7] = json.dumps(keys, separators=(",", ":"), ensure_ascii=False)
         text = json.dumps(row, separators=(",", ":"), ensure_ascii=False)
         head = hashlib.sha256(head + text.encode()).digest()
         assert (entry["seq"], entry["hash"]) == (seq, head)
+        assert entry["cache_write_1h_tokens"] is None
     writers = rows_of(path, "SELECT name, seq, head, is_open FROM writers")
     if entries:
         last = {"name": "migrated", "seq": len(entries), "head": head, "is_open": 0}
@@ -369,6 +376,32 @@ def test_every_step_and_back(sql: Sql) -> None:
     assert [number for number, _ in up] == list(range(oldest, NEWEST + 1))
     assert up == down[::-1]
     assert verify(sql).findings == ()
+
+
+def test_books_with_prices_apart(sql: Sql) -> None:
+    """Where nothing has a price of its own, version 9 has all of version 10, and its audit agrees
+    on the way up again; what it cannot hold it names."""
+    plain = [Made(DAY_0_NS + number, usage=TokenUsage(20, 10, 5, 4, 3)) for number in range(3)]
+    write(sql, plain)
+    before = sql.execute(f"SELECT {ENTRY} FROM entries ORDER BY seq").fetchall()
+    assert migrate(sql, 9) == ()
+    migrate(sql, NEWEST)
+    assert sql.execute(f"SELECT {ENTRY} FROM entries ORDER BY seq").fetchall() == before
+    assert verify(sql).findings == ()
+    with sql.transaction():
+        Interned(sql).card(RateCard.of(Decimal(1), Decimal(2), reasoning=Decimal(3)).row)
+    assert verify(sql).findings == ()
+    assert [one.split()[:3] for one in migrate(sql, 9)] == [["1", "rate", "cards"]]
+
+
+def test_what_version_9_cannot_count(sql: Sql) -> None:
+    """An entry that counted an hour's cache is on its chain with that count; version 9 has none."""
+    kept = TokenUsage(20, 10, None, 4, cache_write_1h=4)
+    write(sql, [Made(DAY_0_NS), Made(DAY_0_NS + 1, usage=kept)])
+    assert verify(sql).findings == ()
+    assert [one.split()[:2] for one in migrate(sql, 9)] == [["1", "entries"]]
+    migrate(sql, NEWEST)
+    assert [one.where for one in verify(sql).findings] == [attempt_id(1, Made(DAY_0_NS + 1))]
 
 
 def test_steps_in_order() -> None:

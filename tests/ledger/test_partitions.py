@@ -30,7 +30,9 @@ def url(postgres: Postgres) -> str:
 @pytest.fixture
 def sql(url: str) -> Iterator[Sql]:
     with closing(PostgresDatabase.open(Server(url))) as opened, opened.transaction():
-        opened.execute("INSERT INTO rate_cards VALUES ('c', '1', '1', '1', '1', '1', '0', NULL)")
+        opened.execute(
+            "INSERT INTO rate_cards VALUES ('c', '1', '1', '1', '1', '1', '0', NULL, NULL, NULL)"
+        )
         opened.execute("INSERT INTO draws VALUES (1, '[]')")
         opened.execute("INSERT INTO writers VALUES (1, 'w', 0, 0, 0, ?, 0, 0)", (GENESIS,))
         opened.execute(
@@ -50,11 +52,11 @@ def add(sql: Sql, *moments: datetime) -> None:
 def put(sql: Sql, attempt_id: str, seq: int) -> None:
     with sql.transaction():
         sql.execute(
-            f"INSERT INTO entries ({ENTRY}) VALUES ({marks(34)})",
+            f"INSERT INTO entries ({ENTRY}) VALUES ({marks(35)})",
             (
                 *(attempt_id, "req", 0, 0, "posted", "", 1, 1, "c", 0, None),
                 *(None,) * 6,
-                *(0, 0, 0, 0, None, None, 0, 0, 0, 0, 1, 0, None, None, 1, seq, b"\0"),
+                *(0, 0, 0, 0, None, None, 0, 0, 0, 0, 1, 0, None, None, None, 1, seq, b"\0"),
             ),
         )
 

@@ -24,6 +24,8 @@ cards_of_tokens = st.builds(
     st.none() | prices,
     st.none() | prices,
     st.decimals(0, 10, places=6),
+    reasoning=st.none() | prices,
+    cache_write_1h=st.none() | prices,
 )
 cards_of_units = st.builds(
     replace,
@@ -41,7 +43,24 @@ def usages(draw: st.DrawFn) -> TokenUsage:
     prompt = draw(counts)
     cached = draw(st.none() | st.integers(0, prompt))
     written = draw(st.none() | st.integers(0, prompt - (cached or 0)))
-    return TokenUsage(prompt, draw(counts), cached, written, units=draw(counts))
+    completion = draw(counts)
+    return TokenUsage(
+        prompt,
+        completion,
+        cached,
+        written,
+        draw(st.none() | st.integers(0, completion)),
+        units=draw(counts),
+        cache_write_1h=draw(st.none() | st.integers(0, written or 0)),
+    )
+
+
+def apart(whole: int, price: Decimal, part: int | None, own_price: Decimal | None) -> Fraction:
+    """A count of which a part may have its own price: at the dearer of the two if none counted."""
+    own = Fraction(price if own_price is None else own_price)
+    if part is None:
+        return whole * max(Fraction(price), own)
+    return (whole - part) * Fraction(price) + part * own
 
 
 def by_fractions(card: RateCard, usage: TokenUsage) -> int:
@@ -52,8 +71,8 @@ def by_fractions(card: RateCard, usage: TokenUsage) -> int:
     usd = (
         Fraction(card.input) * (usage.prompt - cached - written)
         + Fraction(card.cache_read) * cached
-        + Fraction(card.cache_write) * written
-        + Fraction(card.output) * usage.completion
+        + apart(written, card.cache_write, usage.cache_write_1h, card.cache_write_1h)
+        + apart(usage.completion, card.output, usage.reasoning, card.reasoning)
     ) / 1_000_000 + Fraction(card.request)
     if card.per is not None:
         usd += Fraction(card.unit) * usage.units
@@ -98,7 +117,8 @@ def test_more_tokens_never_cost_less(
 def test_the_worst_case_bounds_every_charge(
     card: RateCard, usage: TokenUsage, spare_in: int, spare_out: int, spare_units: int
 ) -> None:
-    """However much of a prompt was cached or written, no charge exceeds the worst case."""
+    """However much of a prompt was cached or written, however much of an answer was reasoning, no
+    charge exceeds the worst case."""
     assert usage.prompt is not None
     assert usage.completion is not None
     assert usage.units is not None
@@ -116,7 +136,7 @@ def test_the_affordable_completion_is_the_largest_that_fits(
     most = card.affordable_completion(Money(left), prompt, units)
     if card.worst_case(prompt, 0, units) > left:
         assert most == 0
-    elif card.output == 0:
+    elif not card.output and not card.reasoning:
         assert most == 2**31 - 1
     else:
         assert card.worst_case(prompt, most, units) <= left
@@ -143,6 +163,8 @@ def test_equal_cards_have_one_version(card: RateCard, zeros: int) -> None:
         rewritten(card.request),
         rewritten(card.unit),
         card.per,
+        None if card.reasoning is None else rewritten(card.reasoning),
+        None if card.cache_write_1h is None else rewritten(card.cache_write_1h),
     )
     assert (other, other.as_text(), other.version) == (card, card.as_text(), card.version)
     dearer = replace(card, request=card.request + Decimal("0.000000001"))
@@ -173,7 +195,51 @@ def test_versions_of_cards_without_units_are_for_ever(
 ) -> None:
     """Rows written before there were units name their cards by these: they must verify."""
     card = RateCard.of_row((*prices, "0", None))
-    assert (card.row, card.version) == ((*prices, "0", None), version)
+    assert (card.row, card.version) == ((*prices, "0", None, None, None), version)
+
+
+@pytest.mark.parametrize(
+    ("row", "version"),
+    [
+        (("0", "0", "0", "0", "0", "0.04", "image"), "c0858782c3b8"),
+        (("0", "0", "0", "0", "0", "0.0001", "second"), "f23dd819ac98"),
+        (("2.5", "0", "2.5", "2.5", "0", "0.002", "search"), "8ac87dfe2154"),
+    ],
+)
+def test_versions_of_cards_without_prices_apart_are_for_ever(
+    row: tuple[str, ...], version: str
+) -> None:
+    """Rows written before reasoning and caches of an hour had prices: short or long, they are the
+    same card, and its version is of those times."""
+    for one in (row, (*row, None, None)):
+        card = RateCard.of_row(one)
+        assert (card.row, card.version) == ((*row, None, None), version)
+
+
+def test_charges_known_from_price_lists_with_prices_apart() -> None:
+    """Claude Sonnet writes an hour's cache at 6 USD, five minutes' at 3.75; Perplexity's deep
+    research reasons at 3 USD and answers at 8."""
+    claude = RateCard.of(*map(Decimal, ("3", "15", "0.3", "3.75")), cache_write_1h=Decimal(6))
+    usage = TokenUsage(10_000, 100, cached=2_000, cache_write=6_000, cache_write_1h=4_000)
+    assert claude.charge(usage) == (2_000 * 3_000 + 2_000 * 300 + 2_000 * 3_750 + 4_000 * 6_000) + (
+        100 * 15_000
+    )
+    assert claude.charge(replace(usage, cache_write_1h=None)) == claude.charge(
+        replace(usage, cache_write_1h=6_000)
+    )
+    deep = RateCard.of(Decimal(2), Decimal(8), reasoning=Decimal(3))
+    assert deep.charge(TokenUsage(0, 1_000, reasoning=900)) == 100 * 8_000 + 900 * 3_000
+    assert deep.charge(TokenUsage(0, 1_000)) == 8_000_000
+
+
+def test_reasoning_at_the_price_of_the_rest_is_no_price_of_its_own() -> None:
+    """A card that says the same twice is the card that says it once; a price of a long cache says
+    that there is one, whatever it is."""
+    once = RateCard.of(Decimal(1), Decimal(2))
+    assert RateCard.of(Decimal(1), Decimal(2), reasoning=Decimal("2.0")) == once
+    kept = RateCard.of(Decimal(1), Decimal(2), cache_write_1h=Decimal(1))
+    assert kept != once
+    assert kept.version != once.version
 
 
 @given(cards)
@@ -191,6 +257,10 @@ def test_a_card_is_read_as_it_was_written(card: RateCard) -> None:
         ("1", "1", "1", "1", "0", "0", "image"),
         ("one", "1", "1", "1", "0", "0", None),
         ("1", None, "1", "1", "0", "0", None),
+        ("1", "1", "1", "1", "0", "0"),
+        ("1", "1", "1", "1", "0", "0", None, "2"),
+        ("1", "1", "1", "1", "0", "0", None, "dear", None),
+        ("1", "1", "1", "1", "0", "0", None, None, None, None),
     ],
 )
 def test_a_row_that_is_no_card(row: tuple[str | None, ...]) -> None:
@@ -241,6 +311,8 @@ def test_tokens_that_cost_nothing_need_not_be_counted(units: int, per: Unit) -> 
         replace(card, output=one),
         replace(card, cache_read=one),
         replace(card, cache_write=one),
+        replace(card, reasoning=one),
+        replace(card, cache_write_1h=one),
     ):
         with pytest.raises(UsageUnknown):
             dearer.charge(usage)
@@ -250,10 +322,14 @@ def test_tokens_that_cost_nothing_need_not_be_counted(units: int, per: Unit) -> 
     "price",
     [0.5, 1, "1", None, *map(Decimal, ["NaN", "Infinity", "-0.01", "1000001", "1e-99999999"])],
 )
-@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("place", range(8))
 def test_what_is_no_price(price: object, place: int) -> None:
-    """Every one of the six prices must be a Decimal from 0 to a million, with few decimals."""
-    six: list[object] = [Decimal(1)] * 6
-    six[place] = price
+    """Every one of the eight prices must be a Decimal from 0 to a million, with few decimals; only
+    those apart may be none."""
+    eight: list[object] = [Decimal(1)] * 8
+    eight[place] = price
+    six, two = eight[:6], eight[6:]
+    if price is None and place >= 6:
+        return
     with pytest.raises(NotAPrice):
-        RateCard(*six, per=Unit.IMAGE)  # type: ignore[arg-type, misc]
+        RateCard(*six, Unit.IMAGE, *two)  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ def make(path: Path, count: int) -> None:
         conn.execute("BEGIN")
         cards = [RateCard.of(Decimal(n), Decimal(2 * n)) for n in range(1, MODELS + 1)]
         conn.executemany(
-            "INSERT INTO rate_cards VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO rate_cards VALUES ({', '.join('?' * 10)})",
             [(one.version, *one.row) for one in cards],
         )
         keys = list(_subjects())
@@ -105,7 +105,7 @@ def make(path: Path, count: int) -> None:
             conn.execute("INSERT INTO accounts VALUES (?,?,?,?,?,?,0,0,0)", (number, *account))
             conn.execute("INSERT INTO draws VALUES (?, ?)", (number, f"[{number}]"))
         rows = _entries(count, [_text(one) for one in keys], accounts, cards)
-        conn.executemany(f"INSERT INTO entries VALUES ({', '.join('?' * 34)})", rows)
+        conn.executemany(f"INSERT INTO entries VALUES ({', '.join('?' * 34)}, NULL)", rows)
         for number in range(1, WRITERS + 1):
             conn.execute(
                 "INSERT INTO writers SELECT ?, ?, 0, 0, count(*), (SELECT hash FROM entries"

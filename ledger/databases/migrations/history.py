@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from ledger.databases.migrations.m007_entries import ENTRIES
 from ledger.databases.migrations.m008_policy import POLICY_8
 from ledger.databases.migrations.m009_notices import NOTICES
+from ledger.databases.migrations.m010_prices import PRICES_10
 from ledger.databases.migrations.migration import Migration
 from ledger.databases.sql import Dialect, Sql
 from ledger.errors import CannotMigrate, StoreTooNew
 
-MIGRATIONS: tuple[Migration, ...] = (ENTRIES, POLICY_8, NOTICES)
+MIGRATIONS: tuple[Migration, ...] = (ENTRIES, POLICY_8, NOTICES, PRICES_10)
 """In their order, without a gap. A new one is added at the end, with a module of its own."""
 
 NEWEST = MIGRATIONS[-1].number

@@ -20,7 +20,15 @@ from ledger.databases.schema import migrations as of_version_6
 from ledger.databases.sql import Row, Sql, Value, marks
 from ledger.errors import CannotMigrate
 from ledger.tables.chain import GENESIS, canonical, chained, drawn_text
-from ledger.tables.ddl import ENTRY, MONEY, NEVER_EDITED, ROLLUP, ROLLUP_STEPS_S, SUBJECT, USAGE
+from ledger.tables.ddl import (
+    ENTRY_7,
+    MONEY,
+    NEVER_EDITED,
+    ROLLUP,
+    ROLLUP_STEPS_S,
+    SUBJECT,
+    USAGE_7,
+)
 
 WRITER, WRITER_ID = "migrated", 1
 
@@ -165,7 +173,7 @@ def _bring_holds(sql: Sql, names: _Names) -> None:
 
 
 def _bring_entries(sql: Sql, names: _Names) -> None:
-    used = ", ".join(f"u.{one}" for one in USAGE.split(", "))
+    used = ", ".join(f"u.{one}" for one in USAGE_7.split(", "))
     cost = ", ".join(f"coalesce(u.{one}_nanos, r.amount_nanos)" for one in _COSTS)
     found = sql.stream(
         "SELECT h.attempt_id, h.request_id, h.at_ns, r.at_ns, r.kind, r.reason,"
@@ -191,12 +199,12 @@ def _bring_entries(sql: Sql, names: _Names) -> None:
         while row is not None:
             facts, rest = row[:6], row[6:-11]
             (subject, key), (draws, drawn) = names.subject(row[-11:-1]), names.draws(row[-1])
-            head = chained(head, canonical([*facts, key, drawn, *rest]))
+            head = chained(head, canonical([*facts, key, drawn, *rest, None]))
             seq, ended_at_ns = seq + 1, facts[3]
             yield (*facts, subject, draws, *rest, WRITER_ID, seq, head)
             row = next(found, None)
 
-    sql.insert("entries", ENTRY, rows())
+    sql.insert("entries", ENTRY_7, rows())
     sql.execute(
         "UPDATE writers SET seq = ?, head = ?, seen_at_ns = ? WHERE id = ?",
         (seq, head, ended_at_ns, WRITER_ID),
@@ -209,7 +217,7 @@ def _roll_up(sql: Sql) -> None:
         sql.execute(
             f"INSERT INTO rollups ({ROLLUP}) SELECT {step_s}, at_ns - at_ns % {step_ns},"
             " subject_id, count(*), "
-            + ", ".join(f"sum(coalesce({one}, 0))" for one in USAGE.split(", ")[:-1])
+            + ", ".join(f"sum(coalesce({one}, 0))" for one in USAGE_7.split(", ")[:-1])
             + ", "
             + ", ".join(f"sum({one}_nanos)" for one in _COSTS)
             + ", sum(coalesce(first_offer_nanos, effective_nanos)),"
@@ -327,7 +335,7 @@ def _ends_back(sql: Sql) -> None:
         " FROM aside_entries ORDER BY ended_at_ns, attempt_id"
     )
     same = (
-        f"{USAGE}, billed_nanos, effective_nanos, contracted_nanos, list_nanos, first_offer_nanos,"
+        f"{USAGE_7}, billed_nanos, effective_nanos, contracted_nanos, list_nanos, first_offer_nanos,"
         " cheapest_nanos, held_nanos, overrun_nanos, estimated, ttft_ms, total_ms"
     )
     sql.execute(
