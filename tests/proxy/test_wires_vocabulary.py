@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from proxy.errors import Invalid
 from proxy.legs import Body, leg_to
 from proxy.limits import OutputLimit
 from proxy.providers import Account, Provider
+from proxy.terms import MAX_COST_HEADER, OFFER_HEADER, SESSION_HEADER
 from proxy.wires.table import WIRES
 from proxy.wires.vocabulary import MOST_MODELS, WORDS
 from proxy.wires.wire import Ask
@@ -290,3 +293,14 @@ def test_openrouter_is_sent_what_holds_for_its_endpoints(endpoint: Endpoint) -> 
     assert body["provider"] == {name: one for name, one in FULL.items() if name not in ours}
     assert body["session_id"] == "s"
     assert WORDS & body.keys() == {"provider", "session_id"}
+
+
+def test_the_page_has_every_word() -> None:
+    """docs/routing.md has a row for each field of `provider`, each word beside it and each header,
+    and for no other."""
+    page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page, flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)[:`]", row)}
+    assert named == (set(FULL) | WORDS) - {"provider"}
+    headers = {name for row in rows for name in re.findall(r"`(x-[a-z-]+)", row)}
+    assert headers == {OFFER_HEADER, MAX_COST_HEADER, SESSION_HEADER}
