@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from proxy.errors import Invalid
 from proxy.legs import Body, leg_to
 from proxy.limits import OutputLimit
 from proxy.providers import Account, Provider
+from proxy.terms import MAX_COST_HEADER, OFFER_HEADER, SESSION_HEADER
 from proxy.wires.table import WIRES
 from proxy.wires.vocabulary import MOST_MODELS, WORDS
 from proxy.wires.wire import Ask
@@ -75,6 +78,13 @@ def asked(extra: dict[str, Any], endpoint: Endpoint = Endpoint.CHAT, model: str 
     return WIRES[endpoint].ask(raw({"model": model} | REQUESTS[endpoint] | extra), JSON)
 
 
+def understood(extra: dict[str, Any]) -> Ask | Invalid:
+    try:
+        return asked(extra)
+    except Invalid as refused:
+        return refused
+
+
 def preferred(**provider: Any) -> Preferences:
     return asked({"provider": provider}).preferences
 
@@ -106,12 +116,13 @@ def test_what_asks_for_nothing_changes_nothing(endpoint: Endpoint) -> None:
     """Without a word, or with words that say what holds anyway, a request is the same."""
     plain = asked({}, endpoint)
     assert plain.preferences is NO_PREFERENCES
-    for extra in (
+    harmless: tuple[dict[str, Any], ...] = (
         {"provider": None, "models": None, "route": None, "session_id": None, "usage": None},
         {"provider": {}, "models": [], "usage": {"include": False}},
         {"provider": {"allow_fallbacks": True, "data_collection": "allow", "zdr": False}},
         {"provider": {"sort": None, "max_price": {}, "preferred_max_latency": {}}},
-    ):
+    )
+    for extra in harmless:
         found = asked(extra, endpoint)
         assert found.preferences == NO_PREFERENCES
         assert (found.fallbacks, found.session) == ((), None)
@@ -123,7 +134,8 @@ def test_models_alone_name_the_first(endpoint: Endpoint) -> None:
     extra = {"models": ["one", "two"]}
     found = WIRES[endpoint].ask(raw(REQUESTS[endpoint] | extra), JSON)
     assert (found.model, found.fallbacks) == ("one", ("two",))
-    for nothing in ({}, {"models": []}, {"model": ""}):
+    none: tuple[dict[str, Any], ...] = ({}, {"models": []}, {"model": ""})
+    for nothing in none:
         with pytest.raises(Invalid) as refused:
             WIRES[endpoint].ask(raw(REQUESTS[endpoint] | nothing), JSON)
         assert refused.value.param == "model"
@@ -200,13 +212,11 @@ mutated = st.dictionaries(
 @given(st.dictionaries(st.sampled_from(sorted(WORDS)), values | mutated))
 def test_whatever_they_hold_it_is_understood_or_refused(extra: dict[str, Any]) -> None:
     """No value makes another exception; a refusal names one of the fields."""
-    try:
-        found = asked(extra)
-    except Invalid as refused:
-        if refused.code != "invalid_json":
-            assert (refused.param or "").split(".")[0].split("[")[0] in extra
-    else:
+    found = understood(extra)
+    if isinstance(found, Ask):
         hash(found.preferences)
+    elif found.code != "invalid_json":
+        assert (found.param or "").split(".")[0].split("[")[0] in extra
 
 
 def test_the_older_name_of_a_partition() -> None:
@@ -219,7 +229,7 @@ def test_the_older_name_of_a_partition() -> None:
 def test_the_parameters_are_named_as_offers_name_them() -> None:
     """Two names of one parameter are one; what every provider takes, or is null, is none."""
     wants = {"provider": {"require_parameters": True}}
-    more = {
+    more: dict[str, Any] = {
         "max_completion_tokens": 5,
         "max_tokens": 5,
         "seed": 1,
@@ -283,3 +293,14 @@ def test_openrouter_is_sent_what_holds_for_its_endpoints(endpoint: Endpoint) -> 
     assert body["provider"] == {name: one for name, one in FULL.items() if name not in ours}
     assert body["session_id"] == "s"
     assert WORDS & body.keys() == {"provider", "session_id"}
+
+
+def test_the_page_has_every_word() -> None:
+    """docs/routing.md has a row for each field of `provider`, each word beside it and each header,
+    and for no other."""
+    page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page, flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)[:`]", row)}
+    assert named == (set(FULL) | WORDS) - {"provider"}
+    headers = {name for row in rows for name in re.findall(r"`(x-[a-z-]+)", row)}
+    assert headers == {OFFER_HEADER, MAX_COST_HEADER, SESSION_HEADER}

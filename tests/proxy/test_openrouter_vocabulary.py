@@ -1,0 +1,240 @@
+"""OpenRouter's request vocabulary, by the official client and a real proxy: who is asked, who is
+not, and what the client is told when nobody is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from benchmarks.sandbox import Fault
+from tests.proxy.batch_clients import done, line, results
+from tests.serving import HELLO, MODEL, UPSTREAM_MODEL, Proxy, asking, offer, serving
+
+OFFERS = {
+    "a": offer("a", more=", quantization: fp4, region: eu"),
+    "b": offer("b", more=", quantization: fp8, data: {keeps_nothing: true}"),
+    "c": offer("c", more=", data: {may_train: false}, parameters: [max_tokens, seed]"),
+}
+"""Dearer from the first to the last."""
+IDS = {
+    "a": f"a/{UPSTREAM_MODEL}@eu@fp4",
+    "b": f"b/{UPSTREAM_MODEL}@fp8",
+    "c": f"c/{UPSTREAM_MODEL}",
+}
+
+
+@pytest.fixture
+async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
+    async with serving(tmp_path, names=("a", "b", "c"), offers=OFFERS) as one:
+        yield one
+
+
+async def who(proxy: Proxy, model: str = MODEL, **extra: Any) -> str:
+    """The provider that answers."""
+    answer = await proxy.client().chat.completions.with_raw_response.create(
+        model=model, messages=HELLO, max_tokens=8, extra_body=extra
+    )
+    return answer.headers["x-hedgerow-provider"]
+
+
+async def refused(proxy: Proxy, model: str = MODEL, **extra: Any) -> Any:
+    """The error, as the official client has it."""
+    with pytest.raises(openai.APIStatusError) as caught:
+        await who(proxy, model, **extra)
+    return caught.value
+
+
+FIRST: list[tuple[dict[str, Any], str]] = [
+    ({}, "a"),
+    ({"order": ["c", "b"]}, "c"),
+    ({"order": ["nobody", "b"]}, "b"),
+    ({"order": ["a/us", "a/eu"]}, "a"),
+    ({"only": ["b", "c"]}, "b"),
+    ({"only": ["c"], "order": ["a"]}, "c"),
+    ({"ignore": ["a"]}, "b"),
+    ({"quantizations": ["fp8"]}, "b"),
+    ({"quantizations": ["bf16", "unknown"]}, "c"),
+    ({"data_collection": "deny"}, "b"),
+    ({"data_collection": "deny", "ignore": ["b"]}, "c"),
+    ({"zdr": True}, "b"),
+    ({"require_parameters": True}, "c"),
+    ({"max_price": {"prompt": 1, "completion": 2}}, "a"),
+    ({"max_price": {"prompt": 3}, "ignore": ["a"]}, "b"),
+    ({"sort": "price"}, "a"),
+    ({"sort": {"by": "price"}, "ignore": ["a"]}, "b"),
+    ({"allow_fallbacks": False}, "a"),
+    ({"preferred_max_latency": 0.001}, "a"),
+]
+
+
+async def test_who_is_asked_first(proxy: Proxy) -> None:
+    """Each preference alone, and some together."""
+    for provider, name in FIRST:
+        assert (provider, await who(proxy, provider=provider)) == (provider, name)
+
+
+async def test_fallbacks_and_none(proxy: Proxy) -> None:
+    """Those in `order` fail over to others, unless that is forbidden: then the error is told."""
+    proxy.sandboxes["c"].fault = Fault.HTTP_401
+    assert await who(proxy, provider={"order": ["c"]}) == "a"
+    for provider in ({"order": ["c"], "allow_fallbacks": False}, {"only": ["c"]}):
+        error = await refused(proxy, provider=provider)
+        assert error.status_code == 502
+    proxy.sandboxes["a"].fault = Fault.HTTP_401
+    asked = proxy.sandboxes["b"].tally.requests
+    assert (await refused(proxy, provider={"allow_fallbacks": False})).status_code == 502
+    assert proxy.sandboxes["b"].tally.requests == asked
+    assert await who(proxy) == "b"
+
+
+NOBODY: list[tuple[dict[str, Any], dict[str, int], str]] = [
+    ({"only": []}, {"allowed_providers": 3}, "provider.only"),
+    ({"ignore": ["a", "b", "c"]}, {"ignored_providers": 3}, "provider.ignore"),
+    (
+        {"zdr": True, "ignore": ["b"]},
+        {"data_policy:zdr": 2, "ignored_providers": 1},
+        "provider.zdr",
+    ),
+    (
+        {"data_collection": "deny", "only": ["a"]},
+        {"data_policy:training": 1, "allowed_providers": 2},
+        "provider.only",
+    ),
+    ({"quantizations": ["int4"]}, {"quantization": 3}, "provider.quantizations"),
+    ({"max_price": {"completion": "1.99"}}, {"max_price": 3}, "provider.max_price"),
+]
+
+
+async def test_when_nobody_is_left(proxy: Proxy) -> None:
+    """A 400 in OpenAI's shape, which counts what excluded whom; nothing was asked or charged."""
+    for provider, excluded_by, field in NOBODY:
+        error = await refused(proxy, provider=provider)
+        assert (error.status_code, error.code) == (400, "no_eligible_offer")
+        availability = error.body["availability"]
+        assert availability["code"] == "constraint_filtered"
+        assert availability["excluded_by"] == excluded_by
+        assert availability["constraint"]["field"] == field
+    assert proxy.a.tally.requests == 0
+    assert await proxy.charges() == []
+
+
+async def test_a_refusal_says_what_to_do(proxy: Proxy) -> None:
+    """Where it is the operator's to say, it says so; where a price is too high, it has both."""
+    error = await refused(proxy, provider={"zdr": True, "only": ["c"]})
+    assert "data: {keeps_nothing: true}" in error.body["message"]
+    error = await refused(proxy, provider={"max_price": {"prompt": "0.5"}})
+    assert (
+        "costs 1 USD per million input tokens, the request pays 0.5 at most"
+        in (error.body["message"])
+    )
+    error = await refused(proxy, provider={"only": ["a"], "require_parameters": True}, seed=1)
+    assert "is not known to take max_tokens, seed" in error.body["message"]
+    told = json.dumps(error.body)
+    assert all(one.base_url not in told for one in proxy.sandboxes.values())
+
+
+async def test_suffixes(proxy: Proxy) -> None:
+    """`:floor` is an order by price; one that is none here makes an unknown model, with a hint."""
+    assert await who(proxy, f"{MODEL}:floor") == "a"
+    assert await who(proxy, f"{MODEL}:nitro", provider={"ignore": ["a", "b"]}) == "c"
+    reply = await proxy.post(asking(model=f"{MODEL}:floor"))
+    assert (await proxy.record(reply)).model == MODEL
+    error = await refused(proxy, f"{MODEL}:free")
+    assert (error.status_code, error.code) == (404, "model_not_found")
+    assert ":floor and :nitro" in error.body["message"]
+    listed = await proxy.client().models.list()
+    assert [one.id for one in listed.data] == [MODEL]
+
+
+async def test_every_wire_obeys(proxy: Proxy) -> None:
+    """The same words, whatever the client speaks, whole and streamed."""
+    common = {"model": f"{MODEL}:floor", "provider": {"order": ["b"]}, "session_id": "s"}
+    for path, body in (
+        ("/chat/completions", {"messages": HELLO, "max_tokens": 8}),
+        ("/messages", {"messages": HELLO, "max_tokens": 8}),
+        ("/completions", {"prompt": "hi", "max_tokens": 8}),
+        ("/responses", {"input": "hi"}),
+    ):
+        for stream in (False, True):
+            reply = await proxy.post(common | body | {"stream": stream}, path=path)
+            assert (reply.status, reply.headers["x-hedgerow-provider"]) == (200, "b")
+
+
+async def test_a_pinned_offer(proxy: Proxy) -> None:
+    """This one and no other, also when it fails; one that nobody has is refused by name."""
+    for name, offer_id in IDS.items():
+        reply = await proxy.post(asking(), **{"x-hedgerow-offer": offer_id})
+        assert (reply.status, reply.headers["x-hedgerow-provider"]) == (200, name)
+    proxy.sandboxes["c"].fault = Fault.HTTP_401
+    reply = await proxy.post(asking(), **{"x-hedgerow-offer": IDS["c"]})
+    assert reply.status == 502
+    reply = await proxy.post(asking(), **{"x-hedgerow-offer": "a/elm"})
+    assert (reply.status, reply.error["code"]) == (400, "offer_not_found")
+    assert IDS["b"] in reply.error["message"]
+
+
+async def costs_at_most(proxy: Proxy, usd: str, **extra: Any) -> Any:
+    return await proxy.post(asking(**extra), **{"x-hedgerow-max-cost-usd": usd})
+
+
+async def test_the_most_that_a_request_may_cost(proxy: Proxy) -> None:
+    """An attempt whose worst case is above it is not made; without a limit of the client's own the
+    answer is cut to what it can pay."""
+    plain = await costs_at_most(proxy, "1", provider={"order": ["c"]}, max_tokens=100)
+    assert plain.headers["x-hedgerow-provider"] == "c"
+    # 100 tokens at c cost 1000 µUSD, at a 200 µUSD, and some input.
+    cheaper = await costs_at_most(proxy, "0.0006", provider={"order": ["c"]}, max_tokens=100)
+    assert (cheaper.status, cheaper.headers["x-hedgerow-provider"]) == (200, "a")
+    long = {"max_tokens": None, "sandbox": {"output_tokens": 500}}
+    cut = await costs_at_most(proxy, "0.0006", **long)
+    assert cut.status == 200
+    assert 0 < float(cut.headers["x-hedgerow-cost-usd"]) <= 0.0006
+    assert cut.json["usage"]["completion_tokens"] < 500
+    charged = sum(float(reply.headers["x-hedgerow-cost-usd"]) for reply in (plain, cheaper, cut))
+    assert charged == pytest.approx(sum(one.effective for one in await proxy.charges()) / 1e9)
+
+
+async def test_when_it_may_cost_too_much_everywhere(proxy: Proxy) -> None:
+    """A 400 with the numbers; with what it names, the same request fits."""
+    reply = await costs_at_most(proxy, "0.0006", max_tokens=1000)
+    assert (reply.status, reply.error["code"]) == (400, "max_cost_exceeded")
+    assert reply.error["needed_usd"] > reply.error["max_cost_usd"] == 0.0006
+    fits = reply.error["affordable_max_tokens"]
+    assert 0 < fits < 1000
+    assert (await costs_at_most(proxy, "0.0006", max_tokens=fits)).status == 200
+    assert (await costs_at_most(proxy, "0.0000001")).error["affordable_max_tokens"] == 0
+
+
+async def test_it_counts_what_failed_attempts_have_cost(tmp_path: Path) -> None:
+    """What was charged for an attempt without an answer is not there for the next."""
+    async with serving(tmp_path, names=("a", "b"), honest=False) as proxy:
+        proxy.a.fault = Fault.NONSENSE
+        assert (await proxy.post(asking(max_tokens=100))).status == 200
+        first, last = sorted(await proxy.charges(), key=lambda one: one.attempt_id)
+        assert (first.provider, last.provider) == ("a", "b")
+        assert first.effective > 0
+        most = (first.effective + 600_000) / 1e9  # b's worst case is above 600 µUSD
+        reply = await costs_at_most(proxy, f"{most:.9f}", max_tokens=100)
+        assert reply.status == 502
+        assert [one.provider for one in await proxy.charges()].count("b") == 1
+
+
+async def test_a_line_of_a_batch_may_say_the_same(proxy: Proxy) -> None:
+    """It is run where it asks to be, and its suffix is understood."""
+    batch = await done(
+        proxy.client(),
+        "\n".join(
+            [
+                line("floor", asking(model=f"{MODEL}:floor")),
+                line("b", asking(provider={"order": ["b"]})),
+            ]
+        ),
+    )
+    found = await results(proxy.client(), batch.output_file_id)
+    assert {one["response"]["status_code"] for one in found.values()} == {200}
+    assert sorted(one.provider for one in await proxy.charges()) == ["a", "b"]
