@@ -2,6 +2,7 @@
 
 MarketError
 ├── FeedUnreadable  a source of prices that cannot be read; the last good prices stay
+├── NotGraded       capacity whose chip, region or term nobody can compare
 └── TraceInvalid    a request trace that cannot be read; names file and line
 """
 
@@ -13,6 +14,10 @@ class MarketError(Exception):
 
 
 class FeedUnreadable(MarketError):
+    pass
+
+
+class NotGraded(MarketError, ValueError):
     pass
 
 

@@ -1,133 +1,89 @@
-"""MarketHistory: every quote that was ever known, append-only and bitemporal.
-
-A row has two times: since when the price held (value time) and since when we knew it (known time).
-`as_of(t)` sees only what was known at t, so that a restatement never leaks into the past.
-"""
+"""MarketHistory: every quote that was ever known, and what feeds said of latency and reliability:
+append-only and bitemporal, see `facts`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
+from benchmarks.facts import Fact, Facts, Kind, kind_of
+from benchmarks.market import Quoted
+from benchmarks.quote_text import quote_of, quote_text
+from benchmarks.quotes import Quote
+from benchmarks.stats import Stats
+from ledger.databases.sql import Sql
 
-from ledger.databases.schema import later_migrations
-from ledger.errors import StoreTooNew
-from ledger.rates import RateCard
-from ledger.tables.ddl import PRICES
+PastQuote: TypeAlias = Fact[Quote]
+"""A price of an offer: since when it held, and since when we knew. said is None from when on nobody
+has known a price. Its quote's as_of and source are those of the fact."""
 
-migrations = Migrations("hedgerow.market")
-
-
-@migrations()
-def m001_quotes(db: Database) -> None:
-    db.execute(
-        """CREATE TABLE quote_history (
-            id INTEGER PRIMARY KEY, offer TEXT NOT NULL, value_time_ns INTEGER NOT NULL,
-            known_time_ns INTEGER NOT NULL, source TEXT NOT NULL, input TEXT NOT NULL,
-            output TEXT NOT NULL, cache_read TEXT NOT NULL, cache_write TEXT NOT NULL,
-            request TEXT NOT NULL
-        ) STRICT"""
-    )
-    db.execute(
-        "CREATE INDEX quote_history_offer ON quote_history (offer, value_time_ns, known_time_ns)"
-    )
-    db.execute(
-        """CREATE TRIGGER quote_history_is_append_only BEFORE UPDATE ON quote_history
-        BEGIN SELECT RAISE(ABORT, 'rows of quote_history are never edited'); END"""
-    )
-
-
-@migrations()
-def m002_units(db: Database) -> None:
-    db.execute("ALTER TABLE quote_history ADD COLUMN unit TEXT NOT NULL DEFAULT '0'")
-    db.execute("ALTER TABLE quote_history ADD COLUMN per TEXT")
-
-
-@migrations()
-def m003_prices(db: Database) -> None:
-    """Of reasoning, and of what is cached for an hour; NULL where a card has none of its own."""
-    db.execute("ALTER TABLE quote_history ADD COLUMN reasoning TEXT")
-    db.execute("ALTER TABLE quote_history ADD COLUMN cache_write_1h TEXT")
-
-
-@dataclass(frozen=True, slots=True)
-class PastQuote:
-    """A price of an offer: since when it held, and since when we knew."""
-
-    offer_id: str
-    value_time: datetime
-    known_time: datetime
-    source: str
-    rates: RateCard
+QUOTES = Kind("quote", quote_text, quote_of)
+STATS = kind_of("stats", Stats)
+STATS_EVERY = timedelta(minutes=30)
+"""Feeds tell of the last half hour: what they say within one is the same again, or nearly."""
+_NOBODY = "nobody"
+"""The source of a price that is not there."""
 
 
 class MarketHistory:
-    """Quotes in a database; the caller owns its transactions."""
+    """Quotes and stats, by offer, in a database that has the market's tables; the caller owns its
+    transactions."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, sql: Sql) -> None:
+        self.quotes = Facts(sql, QUOTES)
+        self.stats = Facts(sql, STATS)
 
-    @staticmethod
-    def migrate(database: Database) -> None:
-        """Make the table, if it is not there. Raises StoreTooNew for one of a later version."""
-        if later := later_migrations(database, migrations):
-            raise StoreTooNew(
-                f"the market history is of a later version of Hedgerow ({', '.join(later)}):"
-                " update Hedgerow, or name another file in ledger.url"
-            )
-        migrations.apply(database)
+    def keep(self, models: Mapping[str, Sequence[Quoted]], known_at: datetime) -> int:
+        """Keep the quotes of this moment, within a transaction; how many say something new. Of what
+        feeds say of an offer one word is kept for each half hour.
 
-    def append(self, quotes: Iterable[PastQuote]) -> int:
-        """Keep the quotes that say something new; how many did."""
-        added = 0
-        for quote in quotes:
-            last = self.as_of(quote.offer_id, quote.known_time, quote.value_time)
-            if last is not None and (last.rates, last.source) == (quote.rates, quote.source):
-                continue
-            self._database.execute(
-                f"INSERT INTO quote_history ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    quote.offer_id,
-                    _ns(quote.value_time),
-                    _ns(quote.known_time),
-                    quote.source,
-                    *quote.rates.row,
-                ),
-            )
-            added += 1
-        return added
+        A quote holds since its own as_of. If that is older than what held until now, as where a
+        feed's price counts again since the operator took his own away, it holds since now.
+        """
+        offers = {one.offer.id: one for quoted in models.values() for one in quoted}
+        told = self.stats.all_as_of(known_at)
+        self.stats.append(
+            Fact(name, one.stats.as_of, known_at, one.stats.source, one.stats)
+            for name, one in offers.items()
+            if one.stats is not None
+            and (name not in told or one.stats.as_of - told[name].value_time >= STATS_EVERY)
+        )
+        before = self.quotes.all_as_of(known_at)
+        return self.quotes.append(
+            news
+            for name, one in offers.items()
+            if (news := _news(name, one.quote, before.get(name), known_at)) is not None
+        )
 
     def as_of(
         self, offer_id: str, known: datetime, value: datetime | None = None
     ) -> PastQuote | None:
-        """The price at `value` (default: at `known`) as it was known at `known`, or None.
+        """The price at `value` (default: at `known`) as it was known at `known`, or None."""
+        return self.quotes.as_of(offer_id, known, value)
 
-        Of two rows for the same value time, the one known later is the restatement, and counts.
-        """
-        row = self._database.execute(
-            f"SELECT {_ROW} FROM quote_history WHERE offer = ? AND known_time_ns <= ?"
-            " AND value_time_ns <= ? ORDER BY value_time_ns DESC, known_time_ns DESC, id DESC"
-            " LIMIT 1",
-            (offer_id, _ns(known), _ns(known if value is None else value)),
-        ).fetchone()
-        if row is None:
+    def changes(
+        self, offer_id: str, since: datetime, until: datetime, known: datetime
+    ) -> list[PastQuote]:
+        """The prices of an offer from `since` on and before `until` as they were known at `known`,
+        oldest first; the first is what held at `since` already."""
+        return self.quotes.changes(offer_id, since, until, known)
+
+
+def _news(
+    offer_id: str, quote: Quote | None, before: PastQuote | None, known_at: datetime
+) -> PastQuote | None:
+    if quote is None:
+        if before is None or before.said is None:
             return None
-        offer, value_ns, known_ns, source, *prices = row
-        card = RateCard.of_row(prices)
-        return PastQuote(offer, _instant(value_ns), _instant(known_ns), source, card)
+        return Fact(offer_id, known_at, known_at, _NOBODY, None)
+    since = quote.as_of
+    if before is not None:
+        if before.said is not None and _words(before.said) == _words(quote):
+            return None
+        since = since if since >= before.value_time else known_at
+    return Fact(offer_id, since, known_at, quote.source, quote)
 
 
-_ROW = f"offer, value_time_ns, known_time_ns, source, {PRICES}"
-
-
-def _ns(at: datetime) -> int:
-    whole = at.astimezone(UTC).replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000_000 + at.microsecond * 1000
-
-
-def _instant(at_ns: int) -> datetime:
-    seconds, nanos = divmod(at_ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanos // 1000)
+def _words(quote: Quote) -> tuple[str, str]:
+    return quote.source, quote_text(quote)

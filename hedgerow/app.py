@@ -20,7 +20,7 @@ from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
 from hedgerow.listening import base_url, bound, listening
 from hedgerow.manners import classes, own_manners, ttft_limits_ms, usual_manners
-from hedgerow.offers import past_quotes, price_file, quoted_offers
+from hedgerow.offers import price_file, quoted_offers
 from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
@@ -196,7 +196,7 @@ async def _book(
         store = Store(opened_sql(ledger, is_server=True))
         until_open.callback(store.close)
         if worker is None or worker.index == 0:
-            keep_history(ledger, list(past_quotes(models)))
+            keep_history(ledger, models, _utc(clock))
         book = open_book(
             store,
             config.rules(),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlite_utils import Database
-
-from benchmarks.history import MarketHistory, PastQuote
+from benchmarks.history import MarketHistory
+from benchmarks.market import Quoted
+from benchmarks.market_database import old_quotes, open_market, take_over
 from hedgerow.config import Config, Ledger
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile
@@ -63,20 +65,33 @@ def books(config: Config, *, create: bool = True) -> Iterator[Store]:
         yield store
 
 
-def keep_history(ledger: Ledger, quotes: list[PastQuote]) -> None:
-    """Keep the prices of this moment: beside the books in SQLite, else in a file of their own."""
-    if ledger.path is not None:
-        with closing(SqliteFile.open(ledger.path, is_server=True)) as sql, sql.transaction():
-            _append(sql.database, quotes)
-        return
+@contextmanager
+def market_books(ledger: Ledger, *, create: bool = True, is_server: bool = False) -> Iterator[Sql]:
+    """The database of the books, for what it keeps of the market. Raises StoreError."""
+    with closing(opened_sql(ledger, create=create, is_server=is_server)) as sql:
+        open_market(sql)
+        if ledger.path is None:
+            _move_in(ledger, sql)
+        yield sql
+
+
+def keep_history(ledger: Ledger, models: Mapping[str, Sequence[Quoted]], known_at: datetime) -> int:
+    """Keep the prices of this moment, whenever there are others; how many were news."""
+    with market_books(ledger, is_server=True) as sql, sql.transaction():
+        return MarketHistory(sql).keep(models, known_at)
+
+
+def _move_in(ledger: Ledger, sql: Sql) -> None:
+    """Prices that a server on PostgreSQL kept in a file of its own, before all shared them."""
     file = ledger.place.with_name(ledger.place.name + "-market.db")
-    with closing(Database(file)) as database, database.conn:
-        _append(database, quotes)
-
-
-def _append(database: Database, quotes: list[PastQuote]) -> None:
-    MarketHistory.migrate(database)
-    MarketHistory(database).append(quotes)
+    if not file.exists():
+        return
+    with closing(sqlite3.connect(file)) as old, sql.transaction():
+        columns = [
+            name for (name,) in old.execute("SELECT name FROM pragma_table_info('quote_history')")
+        ]
+        take_over(sql, old.execute(old_quotes(columns)) if columns else ())
+    file.rename(file.with_name(file.name + ".moved"))
 
 
 def leader_lock(ledger: Ledger) -> LeaderLock:

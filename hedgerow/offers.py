@@ -7,7 +7,6 @@ from datetime import datetime
 
 from benchmarks.feeds import litellm
 from benchmarks.feeds.litellm import PricedModel, PriceFile
-from benchmarks.history import PastQuote
 from benchmarks.market import Quoted
 from benchmarks.offers import Feature, Offer, Task
 from benchmarks.quotes import Quote
@@ -30,19 +29,6 @@ def quoted_offers(
         for name, model in config.models.items()
         if model.offers
     }
-
-
-def past_quotes(models: Mapping[str, tuple[Quoted, ...]]) -> list[PastQuote]:
-    """The quotes as the history keeps them."""
-    found = {
-        one.offer.id: PastQuote(
-            one.offer.id, one.quote.as_of, one.quote.as_of, one.quote.source, one.quote.rates
-        )
-        for quoted in models.values()
-        for one in quoted
-        if one.quote is not None
-    }
-    return list(found.values())
 
 
 def _quoted(

@@ -1,0 +1,156 @@
+"""Facts: what was said of the market, append-only and bitemporal.
+
+A fact has two times: since when it holds (value time) and since when we know it (known time).
+`as_of(subject, known)` sees only what was known then, so that a restatement never leaks into the
+past. Of two facts for one value time the one known later is the restatement, and counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ledger.databases.sql import Row, Sql, Value
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[T]):
+    """What `source` says of `subject`. said is None where from then on there is none."""
+
+    subject: str
+    value_time: datetime
+    known_time: datetime
+    source: str
+    said: T | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A kind of facts: its name in the database, and how what is said is written there.
+
+    as_text: equal things have equal text. of_text: from it, the fact's source and its value time.
+    """
+
+    name: str
+    as_text: Callable[[T], str]
+    of_text: Callable[[str, str, datetime], T]
+
+
+def kind_of(name: str, type_: type[T]) -> Kind[T]:
+    """The kind of a dataclass of plain values: numbers, texts, Decimals, times, None."""
+    decode = msgspec.json.Decoder(type_).decode
+    return Kind(
+        name,
+        lambda said: msgspec.json.encode(said).decode(),
+        lambda text, _source, _value_time: decode(text),
+    )
+
+
+class Facts(Generic[T]):
+    """The facts of one kind in a database; the caller owns its transactions."""
+
+    def __init__(self, sql: Sql, kind: Kind[T]) -> None:
+        self._sql = sql
+        self._kind = kind
+
+    def append(self, facts: Iterable[Fact[T]]) -> int:
+        """Keep what says something new, within a transaction; how many did.
+
+        What is no news: the same from the same source as was known, at its known time, to hold at
+        its value time; and that there is none where none was known.
+        """
+        added = 0
+        for one in facts:
+            said = None if one.said is None else self._kind.as_text(one.said)
+            value_ns, known_ns = as_ns(one.value_time), as_ns(one.known_time)
+            last = self._row(one.subject, known_ns, value_ns)
+            if (said is None) if last is None else ((last[3], last[4]) == (one.source, said)):
+                continue
+            self._sql.execute(
+                "INSERT INTO market_facts"
+                " (kind, subject, value_time_ns, known_time_ns, source, said)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (self._kind.name, one.subject, value_ns, known_ns, one.source, said),
+            )
+            added += 1
+        return added
+
+    def as_of(self, subject: str, known: datetime, value: datetime | None = None) -> Fact[T] | None:
+        """What held at `value` (default: at `known`) as it was known at `known`, or None."""
+        row = self._row(subject, as_ns(known), as_ns(known if value is None else value))
+        return None if row is None else self._fact(row)
+
+    def all_as_of(self, known: datetime, value: datetime | None = None) -> Mapping[str, Fact[T]]:
+        """The same of every subject, by subject; those of which nothing was known are not there."""
+        at = (as_ns(known), as_ns(known if value is None else value))
+        rows = self._sql.execute(
+            f"SELECT {_ROW} FROM (SELECT {_ROW}, row_number() OVER (PARTITION BY subject"
+            f" ORDER BY {_NEWEST_FIRST}) AS place FROM market_facts WHERE kind = ?"
+            " AND known_time_ns <= ? AND value_time_ns <= ?) AS placed"
+            " WHERE place = 1 ORDER BY subject",
+            (self._kind.name, *at),
+        ).fetchall()
+        return {row[0]: self._fact(row) for row in rows}
+
+    def changes(
+        self, subject: str, since: datetime, until: datetime, known: datetime
+    ) -> list[Fact[T]]:
+        """What held from `since` on and before `until` as it was known at `known`, oldest first.
+
+        The first is what held at `since` already, if anything was known to.
+        """
+        first = self._row(subject, as_ns(known), as_ns(since))
+        rows: list[Row] = [] if first is None else [first]
+        for row in self._sql.execute(
+            f"SELECT {_ROW} FROM (SELECT {_ROW}, row_number() OVER (PARTITION BY value_time_ns"
+            " ORDER BY known_time_ns DESC, id DESC) AS place FROM market_facts WHERE kind = ?"
+            " AND subject = ? AND known_time_ns <= ? AND value_time_ns > ? AND value_time_ns < ?)"
+            " AS placed WHERE place = 1 ORDER BY value_time_ns",
+            (self._kind.name, subject, *map(as_ns, (known, since, until))),
+        ):
+            if not rows or rows[-1][3:] != row[3:]:  # a restatement may have said it before
+                rows.append(row)
+        return [self._fact(row) for row in rows]
+
+    def subjects(self) -> list[str]:
+        """Of whom anything was ever said, sorted."""
+        rows = self._sql.execute(
+            "SELECT DISTINCT subject FROM market_facts WHERE kind = ? ORDER BY subject",
+            (self._kind.name,),
+        )
+        return [subject for (subject,) in rows]
+
+    def _row(self, subject: str, known_ns: int, value_ns: int) -> Row | None:
+        values: tuple[Value, ...] = (self._kind.name, subject, known_ns, value_ns)
+        return self._sql.execute(
+            f"SELECT {_ROW} FROM market_facts WHERE kind = ? AND subject = ?"
+            f" AND known_time_ns <= ? AND value_time_ns <= ? ORDER BY {_NEWEST_FIRST} LIMIT 1",
+            values,
+        ).fetchone()
+
+    def _fact(self, row: Row) -> Fact[T]:
+        subject, value_ns, known_ns, source, text = row
+        at = instant(value_ns)
+        said = None if text is None else self._kind.of_text(text, source, at)
+        return Fact(subject, at, instant(known_ns), source, said)
+
+
+_ROW = "subject, value_time_ns, known_time_ns, source, said"
+_NEWEST_FIRST = "value_time_ns DESC, known_time_ns DESC, id DESC"
+
+
+def as_ns(at: datetime) -> int:
+    """Nanoseconds since 1970, exactly."""
+    whole = at.astimezone(UTC).replace(microsecond=0)
+    return int(whole.timestamp()) * 1_000_000_000 + at.microsecond * 1000
+
+
+def instant(at_ns: int) -> datetime:
+    seconds, nanos = divmod(at_ns, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanos // 1000)
