@@ -24,6 +24,7 @@ RECENT_MINUTES = 5
 SKETCH_K = 160
 """Of a sketch: ranks are right to 1.5%, in about a kilobyte."""
 SHARES = (0.50, 0.75, 0.90, 0.95, 0.99)
+WORKERS_KNOWN = 256
 LIMITS_OF_AN_OFFER = 8
 """It may be in several models, each with a limit of its own."""
 
@@ -120,6 +121,10 @@ class Published:
     ttft_ms: bytes
     inter_token_ms: bytes
 
+    @property
+    def attempts(self) -> int:
+        return self.answered + self.failed + self.rate_limited + self.truncated
+
 
 @dataclass(slots=True)
 class _Log:
@@ -214,8 +219,12 @@ class Observations:
     def absorb(self, worker: str, told: Published) -> None:
         """A minute that another worker has seen, or has seen more of since."""
         log = self._log(told.offer_id)
+        if worker not in log.others and len(log.others) >= WORKERS_KNOWN:
+            log.others.pop(next(iter(log.others)))
         minutes = log.others.setdefault(worker, deque(maxlen=RECENT_MINUTES))
         before = next((one for one in minutes if one.number == told.minute), None)
+        if before is not None and before.attempts == told.attempts:
+            return
         now = Minute(
             *(told.minute, told.answered, told.failed, told.rate_limited, told.truncated),
             Sketch.deserialize(told.ttft_ms),

@@ -25,6 +25,7 @@ from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
+from hedgerow.sharing import sharing
 from ledger.book import Book
 from ledger.desk import Times
 from ledger.leader import FileLock, leading
@@ -111,6 +112,8 @@ async def running(
             litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
         )
         await stack.enter_async_context(_rebuilding(market, clock))
+        called = f"{node_of(config.ledger.journals)}/{worker.index if worker else 0}"
+        await stack.enter_async_context(sharing(config.ledger, called, market, clock))
         draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
         duties = partial(leading_the_books, config, book, clock, draw)
         await stack.enter_async_context(leading(leader_lock(config.ledger), duties))

@@ -265,7 +265,7 @@ def _charge(row: Row, card: RateCard | None, findings: Findings) -> None:
     if card is None:
         findings.add(attempt_id, f"names rate card {row[8]}, which is not there, or is none")
         return
-    usage = TokenUsage(*row[11:17], row[31])
+    usage = TokenUsage(*row[11:17], *row[31:32])
     try:
         expected = int(card.charge(usage))
     except UsageUnknown:
