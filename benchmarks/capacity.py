@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -12,8 +12,9 @@ from typing import Protocol
 
 from benchmarks.chips import Basis
 from benchmarks.errors import NotGraded
-from benchmarks.facts import kind_of
+from benchmarks.facts import Fact, Facts, kind_of
 from benchmarks.grades import ON_DEMAND, Area, Grade, Term
+from ledger.databases.sql import Sql
 
 TRIM = Decimal("0.1")
 """The share of providers that is left out at either end of a range: single asks of marketplaces,
@@ -83,6 +84,29 @@ def graded(row: StatedPrice) -> CapacityPrice:
         )
     grade = Grade.of(row.gpu, row.region, row.contract)
     return CapacityPrice(usd, grade, row.provider, row.region or "", row.at, row.source, row.stat)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """added: how many prices were news. refused: what cannot be graded, with how many rows."""
+
+    added: int
+    refused: Mapping[str, int]
+
+
+def keep(sql: Sql, rows: Iterable[StatedPrice], known_at: datetime) -> Kept:
+    """Keep prices of capacity in the history of a database with the market's tables, within a
+    transaction. Those that cannot be graded are not kept, and told."""
+    refused: Counter[str] = Counter()
+    facts: list[Fact[CapacityPrice]] = []
+    for row in rows:
+        try:
+            one = graded(row)
+        except NotGraded as error:
+            refused[str(error)] += 1
+        else:
+            facts.append(Fact(one.series, one.at, known_at, one.source, one))
+    return Kept(Facts(sql, CAPACITY).append(facts), refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
-"""MarketHistory: every quote that was ever known, append-only and bitemporal: see `facts`."""
+"""MarketHistory: every quote that was ever known, and what feeds said of latency and reliability:
+append-only and bitemporal, see `facts`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from benchmarks.facts import Fact, Facts, Kind
+from benchmarks.facts import Fact, Facts, Kind, kind_of
 from benchmarks.market import Quoted
 from benchmarks.quote_text import quote_of, quote_text
 from benchmarks.quotes import Quote
+from benchmarks.stats import Stats
 from ledger.databases.sql import Sql
 
 PastQuote: TypeAlias = Fact[Quote]
@@ -17,28 +19,41 @@ PastQuote: TypeAlias = Fact[Quote]
 has known a price. Its quote's as_of and source are those of the fact."""
 
 QUOTES = Kind("quote", quote_text, quote_of)
+STATS = kind_of("stats", Stats)
+STATS_EVERY = timedelta(minutes=30)
+"""Feeds tell of the last half hour: what they say within one is the same again, or nearly."""
 _NOBODY = "nobody"
 """The source of a price that is not there."""
 
 
 class MarketHistory:
-    """Quotes in a database that has the market's tables; the caller owns its transactions."""
+    """Quotes and stats, by offer, in a database that has the market's tables; the caller owns its
+    transactions."""
 
     def __init__(self, sql: Sql) -> None:
         self.quotes = Facts(sql, QUOTES)
+        self.stats = Facts(sql, STATS)
 
     def keep(self, models: Mapping[str, Sequence[Quoted]], known_at: datetime) -> int:
-        """Keep the quotes of this moment, within a transaction; how many say something new.
+        """Keep the quotes of this moment, within a transaction; how many say something new. Of what
+        feeds say of an offer one word is kept for each half hour.
 
         A quote holds since its own as_of. If that is older than what held until now, as where a
         feed's price counts again since the operator took his own away, it holds since now.
         """
-        offers = {one.offer.id: one.quote for quoted in models.values() for one in quoted}
+        offers = {one.offer.id: one for quoted in models.values() for one in quoted}
+        told = self.stats.all_as_of(known_at)
+        self.stats.append(
+            Fact(name, one.stats.as_of, known_at, one.stats.source, one.stats)
+            for name, one in offers.items()
+            if one.stats is not None
+            and (name not in told or one.stats.as_of - told[name].value_time >= STATS_EVERY)
+        )
         before = self.quotes.all_as_of(known_at)
         return self.quotes.append(
             news
-            for offer_id, quote in offers.items()
-            if (news := _news(offer_id, quote, before.get(offer_id), known_at)) is not None
+            for name, one in offers.items()
+            if (news := _news(name, one.quote, before.get(name), known_at)) is not None
         )
 
     def as_of(

@@ -7,13 +7,13 @@ are the fact's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from benchmarks.quotes import LongContext, Quote
+from benchmarks.quotes import Override, Quote, UtcHours
 from ledger.rates import RateCard
 from ledger.tables.ddl import PRICES
 from ledger.usage import Unit
@@ -25,19 +25,21 @@ def quote_text(quote: Quote) -> str:
     said: dict[str, object] = {"rates": _card(quote.rates)}
     if quote.list_rates is not None:
         said["list_rates"] = _card(quote.list_rates)
-    if quote.long_context:
-        said["overrides"] = [_override(one) for one in quote.long_context]
+    if quote.overrides:
+        said["overrides"] = [_override(one) for one in quote.overrides]
     if quote.batch_rates is not None:
         said["batch_rates"] = _card(quote.batch_rates)
-    if quote.batch_long_context:
-        said["batch_overrides"] = [_override(one) for one in quote.batch_long_context]
+    if quote.batch_overrides:
+        said["batch_overrides"] = [_override(one) for one in quote.batch_overrides]
+    if quote.valid_until is not None:
+        said["valid_until"] = quote.valid_until.astimezone(UTC).isoformat()
     return msgspec.json.encode(said).decode()
 
 
 def quote_of(text: str, source: str, as_of: datetime) -> Quote:
     """The quote that a text was made of."""
     said: dict[str, Any] = msgspec.json.decode(text)
-    listed, batch = said.get("list_rates"), said.get("batch_rates")
+    listed, batch, until = (said.get(name) for name in ("list_rates", "batch_rates", "valid_until"))
     return Quote(
         _card_of(said["rates"]),
         None if listed is None else _card_of(listed),
@@ -46,6 +48,7 @@ def quote_of(text: str, source: str, as_of: datetime) -> Quote:
         as_of,
         None if batch is None else _card_of(batch),
         tuple(_override_of(one) for one in said.get("batch_overrides", ())),
+        None if until is None else datetime.fromisoformat(until),
     )
 
 
@@ -64,9 +67,19 @@ def _card_of(said: Mapping[str, str]) -> RateCard:
     return RateCard.of(**prices, per=Unit(said["per"]) if "per" in said else None)
 
 
-def _override(one: LongContext) -> dict[str, object]:
-    return {"above_prompt_tokens": one.above_prompt_tokens, "rates": _card(one.rates)}
+def _override(one: Override) -> dict[str, object]:
+    said: dict[str, object] = {"rates": _card(one.rates)}
+    if one.above_prompt_tokens:
+        said["above_prompt_tokens"] = one.above_prompt_tokens
+    if one.hours is not None:
+        said["minutes"] = [one.hours.start_minute, one.hours.end_minute]
+    return said
 
 
-def _override_of(said: Mapping[str, Any]) -> LongContext:
-    return LongContext(said["above_prompt_tokens"], _card_of(said["rates"]))
+def _override_of(said: Mapping[str, Any]) -> Override:
+    minutes = said.get("minutes")
+    return Override(
+        _card_of(said["rates"]),
+        said.get("above_prompt_tokens", 0),
+        None if minutes is None else UtcHours(*minutes),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +14,12 @@ import msgspec
 from tabulate import tabulate
 
 from ledger.money import NANOS_PER_USD, Money, usd_text
+from ledger.rates import RateCard
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CENT = NANOS_PER_USD // 100
-_NUMBER = re.compile(r"-?\$?[0-9,]*\.?[0-9]*(%| ms| ×)?|\?")
+_NUMBER = re.compile(r"[~≤]?-?\$?[0-9,]*\.?[0-9]*(%| ms| ×)?|\?")
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -77,6 +79,20 @@ def moment(at_ns: int) -> str:
 def iso(at_ns: int) -> str:
     """A time for programs: ISO 8601 in UTC."""
     return datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")
+
+
+def price_told(rates: RateCard) -> dict[str, Decimal | str]:
+    """A rate card for programs: USD per million tokens, per request, and per unit if it has one."""
+    price: dict[str, Decimal | str] = {
+        "input": rates.input,
+        "output": rates.output,
+        "cache_read": rates.cache_read,
+        "cache_write": rates.cache_write,
+        "request": rates.request,
+    }
+    if rates.per is not None:
+        price |= {"unit": rates.unit, "per": rates.per}
+    return price
 
 
 def _is_number(cell: object) -> bool:

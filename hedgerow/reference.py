@@ -29,11 +29,14 @@ Written by `python -m hedgerow.reference` from the commands themselves; a test h
 def commands(
     group: click.Group = hedgerow, words: tuple[str, ...] = ("hedgerow",)
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that is no group, by its words, in the order of `hedgerow --help`."""
+    """Every command that does something by itself, by its words, in the order of
+    `hedgerow --help`."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield (*words, name), command
             yield from commands(command, (*words, name))
         elif command is not None:
             yield (*words, name), command

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.text_price import Tokenizer
+
 FIRST_COMPLETION_TOKENS = 256.0
 FIRST_PROMPT_BYTES, FIRST_PROMPT_TOKENS = 4000.0, 1000.0
 LEAST_BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN = 1, 8
@@ -19,6 +21,7 @@ class _Means:
     completion_tokens: float = FIRST_COMPLETION_TOKENS
     prompt_bytes: float = FIRST_PROMPT_BYTES
     prompt_tokens: float = FIRST_PROMPT_TOKENS
+    prompts: int = 0
 
     @property
     def bytes_per_token(self) -> float:
@@ -49,6 +52,14 @@ class Learned:
             text_bytes = min(max(prompt_bytes, least), most)
             means.prompt_bytes += WEIGHT * (text_bytes - means.prompt_bytes)
             means.prompt_tokens += WEIGHT * (prompt - means.prompt_tokens)
+            means.prompts += 1
+
+    def tokenizers(self) -> list[Tokenizer]:
+        """What the prompts of each model told of its tokenizer."""
+        return [
+            Tokenizer(model, means.bytes_per_token, means.prompts)
+            for model, means in self._by_model.items()
+        ]
 
     def _means(self, model: str) -> _Means:
         return self._by_model.get(model) or _Means()

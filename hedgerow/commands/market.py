@@ -1,101 +1,294 @@
-"""`hedgerow market`: the price board."""
+"""`hedgerow market`: the price board; its subcommands show the past, and the price of GPU-hours."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 
-from benchmarks.market import Quoted
-from hedgerow.config import load_config
+from benchmarks.facts import as_ns
+from benchmarks.quality import Quality
+from benchmarks.quotes import Quote
+from hedgerow.board import NOTHING_KNOWN, Board, Line, Past, board, past
+from hedgerow.books import market_books
+from hedgerow.commands.market_capacity import capacity
+from hedgerow.commands.market_history import history
+from hedgerow.config import Config, load_config
 from hedgerow.offers import price_file, quoted_offers
-from hedgerow.printing import config_option, json_option, print_json, table
+from hedgerow.printing import iso, json_option, price_told, print_json, table
+from ledger.errors import StoreUnavailable
+from ledger.rates import RateCard
+
+Cell: TypeAlias = Callable[[Line, datetime], str]
+"""What stands in a column of an offer's line, at a moment."""
 
 
-@click.command()
-@config_option
+@click.group(invoke_without_command=True)
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The configuration, hedgerow.yaml; the board needs it.",
+)
 @click.option("--model", help="Only this model.")
 @json_option
-def market(path: Path, model: str | None, as_json: bool) -> None:
-    """What each offer costs, and who says so."""
+@click.pass_context
+def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bool) -> None:
+    """What each offer costs, what it costs for text as ours is, how it answers, and who says so.
+
+    Prices are USD per million tokens; the effective one is per million characters (bytes), for the
+    text of our requests of the last week. Latency, errors and refusals for rate are what all
+    workers saw in the last five minutes: `?` where nothing was seen.
+    """
+    if ctx.invoked_subcommand is not None:
+        if path is not None or model is not None or as_json:
+            raise click.UsageError(
+                f"options stand before {ctx.invoked_subcommand}: write them behind it"
+            )
+        return
+    if path is None:
+        raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     config = load_config(path, os.environ)
-    models = quoted_offers(config, price_file(config), datetime.now(UTC))
+    at = datetime.now(UTC)
+    models = quoted_offers(config, price_file(config), at)
     if model is not None:
         config.model(model)
         models = {model: models[model]}
+    found = board(models, _known(config, at), at)
     if as_json:
-        print_json(
-            {
-                "models": {
-                    name: [_described(one) for one in quoted] for name, quoted in models.items()
-                }
-            }
-        )
+        print_json(_described(found))
         return
-    headers = (
-        "offer",
-        "input",
-        "output",
-        "cached",
-        "per unit",
-        "context",
-        "output limit",
-        "price from",
-    )
-    boards = (
-        f"{name}\n\n{table(headers, [_row(one) for one in quoted])}"
-        for name, quoted in models.items()
-    )
-    click.echo("\n\n".join(boards))
+    click.echo("\n\n".join(_text(found)))
 
 
-def _row(one: Quoted) -> tuple[str, ...]:
-    offer, quote = one.offer, one.quote
-    sizes = (_count(offer.context_tokens), _count(offer.max_output_tokens))
+for _command in (history, capacity):
+    market.add_command(_command)
+
+
+def _known(config: Config, at: datetime) -> Past:
+    """What the books say; without any, or where they cannot be reached, nothing is known."""
+    if config.ledger.path is not None and not config.ledger.path.exists():
+        return NOTHING_KNOWN
+    try:
+        with market_books(config.ledger, create=False) as sql:
+            return past(sql, at)
+    except StoreUnavailable as error:
+        click.echo(f"prices only, nothing of the past: {error}", err=True)
+        return NOTHING_KNOWN
+
+
+# -- for people
+
+
+def _text(found: Board) -> Iterator[str]:
+    for name, lines in found.models.items():
+        columns = {title: [cell(one, found.at) for one in lines] for title, cell in _CELLS.items()}
+        shown = {
+            title: cells for title, cells in columns.items() if title not in _OPTIONAL or any(cells)
+        }
+        yield f"{name}\n\n{table(list(shown), zip(*shown.values(), strict=True))}"
+    mix = found.mix
+    parts = (
+        f"{mix.prompt_chars / mix.chars:.0%} prompt, {mix.completion_chars / mix.chars:.0%} answer"
+    )
+    whose = f"{mix.requests:,} requests of the last week" if mix.is_measured else "assumed"
+    yield f"USD/Mchar: effective, of text that is {parts} ({whose}); ~ where more is assumed"
+
+
+def _rates(one: Line) -> RateCard | None:
+    return None if one.quoted.quote is None else one.quoted.quote.rates
+
+
+def _priced(pick: Callable[[RateCard], Decimal]) -> Cell:
+    def cell(one: Line, _: datetime) -> str:
+        rates = _rates(one)
+        return "?" if rates is None else f"{pick(rates):f}"
+
+    return cell
+
+
+def _request(one: Line, _: datetime) -> str:
+    rates = _rates(one)
+    return f"{rates.request:f}" if rates is not None and rates.request else ""
+
+
+def _unit(one: Line, _: datetime) -> str:
+    rates = _rates(one)
+    return f"{rates.unit:f}/{rates.per}" if rates is not None and rates.per else ""
+
+
+def _effective(one: Line, _: datetime) -> str:
+    if one.text is None:
+        return "?"
+    return f"{'~' if one.text.assumed else ''}{one.text.usd_per_mchar:.4g}"
+
+
+def _ms(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f} ms"
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{value:.1%}"
+
+
+def _tokens_per_s(one: Line) -> float | None:
+    gap_ms = one.seen.inter_token_ms_p50
+    return 1000 / gap_ms if gap_ms else None
+
+
+def _speed(one: Line, _: datetime) -> str:
+    found = _tokens_per_s(one)
+    return "?" if found is None else f"{found:,.0f}"
+
+
+def _quality(one: Line, _: datetime) -> str:
+    """Our own evals' before any index."""
+    found = one.quoted.quality
+    if not found:
+        return ""
+    best = found.get("ours") or found[min(found)]
+    return f"{best.score:.2f} ({best.low:.2f}–{best.high:.2f}) {best.benchmark}"
+
+
+def _share(one: Line, _: datetime) -> str:
+    if one.share is None:
+        return "?"
+    return f"{'≤' if one.share.is_joint else ''}{one.share.value:.0%}"
+
+
+def _source(one: Line, at: datetime) -> str:
+    quote = one.quoted.quote
     if quote is None:
-        return (offer.id, "?", "?", "?", "", *sizes, "nobody: it gets no requests")
-    rates = quote.rates
-    source = quote.source + (" (other prices for long prompts or hours)" if quote.overrides else "")
-    return (
-        offer.id,
-        f"{rates.input:f}",
-        f"{rates.output:f}",
-        f"{rates.cache_read:f}",
-        f"{rates.unit:f}/{rates.per}" if rates.per else "",
-        *sizes,
-        source,
-    )
+        return "nobody: it gets no requests"
+    age = "" if one.since is None else f", {_age((at - one.since).total_seconds())}"
+    return f"{quote.source}{age}{_more(quote)}"
 
 
-def _count(tokens: int | None) -> str:
+def _more(quote: Quote) -> str:
+    long = any(one.above_prompt_tokens for one in quote.overrides)
+    hours = any(one.hours for one in quote.overrides)
+    words = [word for word, is_so in (("long prompts", long), ("hours", hours)) if is_so]
+    return f" (other prices by {' and '.join(words)})" if words else ""
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return "now"
+
+
+def _change(one: Line, _: datetime) -> str:
+    change = one.next_change
+    if change is None:
+        return ""
+    then = "none" if change.rates is None else f"{change.rates.input:f}/{change.rates.output:f}"
+    return f"{change.at:%m-%d %H:%M} {then}"
+
+
+def _until(one: Line, _: datetime) -> str:
+    ends_at = one.quoted.offer.ends_at
+    return "" if ends_at is None else f"{ends_at:%Y-%m-%d}"
+
+
+def _context(one: Line, _: datetime) -> str:
+    tokens = one.quoted.offer.context_tokens
     return "?" if tokens is None else f"{tokens:,}"
 
 
-def _described(one: Quoted) -> dict[str, object]:
-    offer, quote = one.offer, one.quote
-    price: dict[str, Decimal | str] | None = None
-    if quote is not None:
-        rates = quote.rates
-        price = {
-            "input": rates.input,
-            "output": rates.output,
-            "cache_read": rates.cache_read,
-            "cache_write": rates.cache_write,
-            "request": rates.request,
-        }
-        if rates.per is not None:
-            price |= {"unit": rates.unit, "per": rates.per}
+_CELLS: Mapping[str, Cell] = {
+    "offer": lambda one, _: one.quoted.offer.id,
+    "input": _priced(lambda rates: rates.input),
+    "output": _priced(lambda rates: rates.output),
+    "cached": _priced(lambda rates: rates.cache_read),
+    "per request": _request,
+    "per unit": _unit,
+    "USD/Mchar": _effective,
+    "TTFT p50": lambda one, _: _ms(one.seen.ttft_ms_p50),
+    "p95": lambda one, _: _ms(one.seen.ttft_ms_p95),
+    "tokens/s": _speed,
+    "errors": lambda one, _: _percent(one.seen.error_rate),
+    "429s": lambda one, _: _percent(one.seen.rate_limited_rate),
+    "quality": _quality,
+    "share": _share,
+    "context": _context,
+    "price from": _source,
+    "next price": _change,
+    "sold until": _until,
+}
+_OPTIONAL = frozenset({"per request", "per unit", "quality", "next price", "sold until"})
+"""Columns that are left out where nothing would stand in them."""
+
+
+# -- for programs
+
+
+def _described(found: Board) -> dict[str, object]:
+    mix = found.mix
+    return {
+        "at": _time(found.at),
+        "text": {
+            "requests": mix.requests,
+            "prompt_chars": mix.prompt_chars,
+            "completion_chars": mix.completion_chars,
+            "is_measured": mix.is_measured,
+        },
+        "models": {name: [_line(one) for one in lines] for name, lines in found.models.items()},
+    }
+
+
+def _line(one: Line) -> dict[str, object]:
+    offer, quote, seen, text = one.quoted.offer, one.quoted.quote, one.seen, one.text
+    change = one.next_change
     return {
         "offer": offer.id,
         "provider": offer.provider,
         "model": offer.model,
-        "price": price,
+        "price": None if quote is None else price_told(quote.rates),
         "source": None if quote is None else quote.source,
+        "price_since": _time(one.since),
+        "next_change": None
+        if change is None
+        else {
+            "at": _time(change.at),
+            "price": None if change.rates is None else price_told(change.rates),
+        },
+        "effective_usd_per_mchar": None if text is None else round(text.usd_per_mchar, 9),
+        "assumed": None if text is None else text.assumed,
+        "attempts": seen.attempts,
+        "ttft_ms_p50": seen.ttft_ms_p50,
+        "ttft_ms_p95": seen.ttft_ms_p95,
+        "tokens_per_s": _tokens_per_s(one),
+        "error_rate": seen.error_rate,
+        "rate_limited_rate": seen.rate_limited_rate,
+        "quality": {name: _graded(its) for name, its in one.quoted.quality.items()},
+        "share": None if one.share is None else round(one.share.value, 6),
+        "share_is_joint": one.share is not None and one.share.is_joint,
         "context_tokens": offer.context_tokens,
         "max_output_tokens": offer.max_output_tokens,
         "features": None if offer.features is None else sorted(offer.features),
         "tasks": None if offer.tasks is None else sorted(offer.tasks),
+        "ends_at": _time(offer.ends_at),
     }
+
+
+def _graded(one: Quality) -> dict[str, object]:
+    return {
+        "score": one.score,
+        "low": one.low,
+        "high": one.high,
+        "n": one.n,
+        "as_of": _time(one.as_of),
+        "source": one.source,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else iso(as_ns(at))

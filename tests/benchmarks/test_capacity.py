@@ -7,7 +7,7 @@ import gzip
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -23,12 +23,13 @@ from benchmarks.capacity import (
     graded,
     indices,
     indices_by_day,
+    keep,
     term_ratios,
     usd_per_mtok,
 )
 from benchmarks.chips import CHIPS, REFERENCE, Basis, chip_of
 from benchmarks.errors import NotGraded
-from benchmarks.facts import Fact, Facts
+from benchmarks.facts import Facts
 from benchmarks.grades import Area, Term, area_of, term_of
 from benchmarks.market_database import open_market
 from ledger.databases.sql import Sql
@@ -255,13 +256,17 @@ def test_no_throughput(tokens_per_s: str) -> None:
 
 
 def test_in_the_history(sql: Sql) -> None:
-    """A price comes back from the history with its grade, exactly."""
+    """A price comes back from the history with its grade, exactly; what cannot be graded is told,
+    and not kept; the same again is no news."""
     open_market(sql)
-    one = price("2.4900", region="us-east5", contract="reserved-3y")
-    facts = Facts(sql, CAPACITY)
+    row = Row(Decimal("2.4900"), region="us-east5", contract="reserved-3y")
+    vague = replace(row, gpu="H100")
     with sql.transaction():
-        assert facts.append([Fact(one.series, one.at, AT, one.source, one)]) == 1
-    assert facts.all_as_of(AT)[one.series].said == one
+        kept = keep(sql, [row, vague, vague], AT)
+        again = keep(sql, [row], AT + timedelta(days=1))
+    assert (kept.added, again.added, list(kept.refused.values())) == (1, 0, [2])
+    (fact,) = Facts(sql, CAPACITY).all_as_of(AT).values()
+    assert fact.said == graded(row)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="no recorded prices beside the checkout")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,8 @@ from benchmarks.market import Quoted
 from benchmarks.market_database import open_market
 from benchmarks.offers import Offer
 from benchmarks.quote_text import quote_of, quote_text
-from benchmarks.quotes import LongContext, Quote
+from benchmarks.quotes import Override, Quote, UtcHours
+from benchmarks.stats import Percentiles, Stats
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile
 from ledger.rates import RateCard
@@ -114,6 +116,20 @@ def test_a_price_known_late(market: Sql) -> None:
     assert in_hindsight.said == quote(2, 3)
 
 
+def test_stats_by_the_half_hour(market: Sql) -> None:
+    """Of what feeds say of an offer one word is kept for each half hour, with all its numbers."""
+    history = MarketHistory(market)
+    said = [
+        Stats(AT + timedelta(minutes=5 * step), "feed", Percentiles(p50=300.0 + step), uptime_5m=1)
+        for step in range(14)
+    ]
+    for one in said:
+        with market.transaction():
+            history.keep({"m": [Quoted(OFFER, None, one)]}, one.as_of)
+    kept = history.stats.changes(OFFER.id, AT, hour(9), hour(9))
+    assert [one.said for one in kept] == [said[0], said[6], said[12]]
+
+
 prices = st.decimals(0, 1000, places=6, allow_nan=False)
 cards = st.builds(
     lambda a, b, c, d, unit: RateCard.of(
@@ -122,16 +138,30 @@ cards = st.builds(
     *(prices, prices, st.none() | prices, st.none() | prices),
     st.just(Decimal(0)) | st.decimals("0.01", 10, places=4),
 )
-overrides = st.lists(st.builds(LongContext, st.integers(1, 10**6), cards), max_size=2).map(tuple)
+hours_of_day = st.builds(UtcHours, st.integers(0, 719), st.integers(720, 1440))
+overrides = st.lists(
+    st.builds(Override, cards, st.integers(0, 10**6), st.none() | hours_of_day), max_size=2
+).map(tuple)
+instants = st.datetimes(AT.replace(tzinfo=None), timezones=st.just(UTC))
 quotes = st.builds(
-    Quote, cards, st.none() | cards, overrides, st.just("feed"), st.just(AT), st.none() | cards
+    Quote,
+    *(cards, st.none() | cards, overrides, st.just("feed"), st.just(AT)),
+    *(st.none() | cards, overrides, st.none() | instants),
 )
 
 
 @given(quotes)
 def test_a_quote_as_text(one: Quote) -> None:
-    """Every price of a quote, with its thresholds, comes back from its text."""
+    """Every price of a quote, with its thresholds and hours, comes back from its text."""
     assert quote_of(quote_text(one), one.source, one.as_of) == one
+
+
+def test_nothing_of_a_quote_is_forgotten() -> None:
+    """Who gives a quote something new finds out here that `quotes`, above, has to draw it."""
+    assert [one.name for one in fields(Quote)] == [
+        *("rates", "list_rates", "overrides", "source", "as_of"),
+        *("batch_rates", "batch_overrides", "valid_until"),
+    ]
 
 
 OLD = """CREATE TABLE quote_history (

@@ -14,7 +14,7 @@ from hedgerow.books import keep_history, market_books
 from hedgerow.config import Ledger
 from ledger.databases.sql import Dialect
 from tests.benchmarks.test_history import AT, OFFER, models, old_history, old_quote, quote
-from tests.ledger.databases import Books
+from tests.ledger.databases import Books, Postgres
 
 
 @pytest.fixture
@@ -35,11 +35,10 @@ def test_all_who_share_the_books_share_it(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("has_units", [False, True])
-def test_a_file_of_its_own(ledger: Ledger, has_units: bool) -> None:
+def test_a_file_of_its_own(postgres: Postgres, tmp_path: Path, has_units: bool) -> None:
     """What a server on PostgreSQL kept in a file is moved to where all share it, once; a file
     without prices, too."""
-    if ledger.path is not None:
-        pytest.skip("with SQLite it was in the books")
+    ledger = Ledger(postgres.new(), None, tmp_path / "hedgerow.journal", "process")
     file = ledger.place.with_name("hedgerow-market.db")
     old_history(file, has_units=has_units)
     one = old_quote(has_units=has_units)
