@@ -17,6 +17,9 @@ class Outcome(StrEnum):
     ANSWERED = "answered"
     RATE_LIMITED = "rate_limited"
     FAILED = "failed"
+    OVERTAKEN = "overtaken"
+    """Given up before it had begun its answer, since another offer had. Its `ttft_ms` is what had
+    passed by then: its own time would have been longer, nobody knows how much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,6 +339,7 @@ def _manners(routing: Routing) -> Manners:
             stream_rescue=StreamRescue(routing.stream_rescue),
             heartbeat_s=routing.heartbeat,
         ),
+        routing.hedge.rule(),
     )
 
 

@@ -28,6 +28,7 @@ from proxy.errors import (
     as_answer,
 )
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
+from proxy.hedged import planned
 from proxy.house import House
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
@@ -89,6 +90,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         )
         if not decision.candidates:
             raise _nothing_eligible(decision)
+        if manners.hedge is not None:
+            decision = replace(decision, second=planned(decision, manners.hedge, ask))
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
@@ -99,7 +102,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         pursuit = Pursuit(house, request, x)
         opened = await first_of(pursuit, request, x)
         trial = opened.trial
-        waited_s = house.clock.monotonic_s() - trial.began_s
+        waited_s = house.clock.monotonic_s() - pursuit.asked_s
         headers: Headers = [
             ("x-request-id", request_id),
             ("x-hedgerow-provider", trial.listing.offer.provider),
@@ -148,7 +151,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
                 made = replace(
                     made,
                     attempts=pursuit.attempts,
-                    failures=tuple(pursuit.failures),
+                    failures=pursuit.failures,
                     would_block=pursuit.would_block,
                 )
             house.book.remember(made)

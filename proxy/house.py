@@ -19,15 +19,20 @@ from proxy.unheard import Unheard
 from proxy.upstream import Upstream
 from routing.breaker import Breakers
 from routing.decide import Limits
+from routing.hedged import HedgeRule, SecondOffers
 from routing.learned import Learned
 
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the requests of one model are routed and waited for."""
+    """How the requests of one model are routed and waited for.
+
+    hedge: when a second offer is asked for one of them; None: never.
+    """
 
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
+    hedge: HedgeRule | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class House:
     learned: Learned = field(default_factory=Learned)
     known_prompts: KnownPrompts = field(default_factory=KnownPrompts)
     unheard: Unheard = field(default_factory=Unheard)
+    second_offers: SecondOffers = field(default_factory=SecondOffers)
     splices: SpliceTally = field(default_factory=SpliceTally)
 
     def manners_of(self, model: str) -> Manners:

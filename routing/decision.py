@@ -33,10 +33,27 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOffer:
+    """The offer that is asked, too, when the first has not begun its answer by then.
+
+    chance: that it comes to that; expected_extra_cost: what it is expected to add to the cost of
+    any such request, as if both offers billed in full. Both None where nothing was seen of the
+    first. share_millionths: of the requests for which it is planned no more get it.
+    """
+
+    candidate: Candidate
+    after_ms: float
+    chance: float | None
+    expected_extra_cost: Money | None
+    share_millionths: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouteDecision:
     """What to try, in order, and what not to try. Holds all that `explain` needs.
 
-    first_listed: what would have been asked without a router.
+    first_listed: what would have been asked without a router. second: None where requests are not
+    hedged.
     """
 
     intent: RoutingIntent
@@ -44,3 +61,4 @@ class RouteDecision:
     first_listed: Listing | None
     candidates: tuple[Candidate, ...]
     refused: tuple[Refusal, ...]
+    second: SecondOffer | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.offers import Task
-from routing.decision import Candidate, Place, RouteDecision
+from routing.decision import Candidate, Place, RouteDecision, SecondOffer
 
 
 class ExplainedOffer(msgspec.Struct, frozen=True, gc=False):
@@ -17,6 +17,15 @@ class ExplainedOffer(msgspec.Struct, frozen=True, gc=False):
     ttft_ms_p95: float | None
     error_rate: float | None
     why: str
+
+
+class ExplainedSecond(msgspec.Struct, frozen=True, gc=False):
+    """The offer that is asked, too, where the first is silent for so long."""
+
+    offer: str
+    after_ms: float
+    chance: float | None
+    expected_extra_cost_nanos: int | None
 
 
 class Explanation(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +41,7 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
     refused: list[ExplainedOffer]
     task: str = Task.CHAT  # those that were kept before there was other work do not say
     units: int = 0
+    second: ExplainedSecond | None = None
 
 
 def explain(decision: RouteDecision) -> Explanation:
@@ -60,7 +70,15 @@ def explain(decision: RouteDecision) -> Explanation:
         ],
         task=intent.task,
         units=intent.units,
+        second=_second(decision.second),
     )
+
+
+def _second(one: SecondOffer | None) -> ExplainedSecond | None:
+    if one is None:
+        return None
+    offer_id = one.candidate.listing.offer.id
+    return ExplainedSecond(offer_id, one.after_ms, one.chance, one.expected_extra_cost)
 
 
 def _why(one: Candidate) -> str:
