@@ -41,6 +41,11 @@ class Luck:
         if ttft_ms is not None:
             self._in_time.update(at_s, float(ttft_ms <= self.limit_ms), 1.0)
 
+    def was_silent(self, at_s: float, waited_ms: float | None) -> None:
+        """Nobody heard it out: it says something only if it was late by then."""
+        if waited_ms is not None and waited_ms > self.limit_ms:
+            self._in_time.update(at_s, 0.0, 1.0)
+
     def absorb(self, at_s: float, now: Minute, before: Minute | None) -> None:
         """What another worker has seen since it last told of that minute."""
         answered, attempts, in_time, timed = self._of(now)
@@ -56,7 +61,7 @@ class Luck:
     def _of(self, minute: Minute) -> tuple[int, int, float, int]:
         timed = int(minute.ttft_ms.n)
         share = minute.ttft_ms.get_rank(self.limit_ms, inclusive=True) if timed else 0.0
-        return minute.answered, minute.attempts, share * timed, timed
+        return minute.answered, minute.judged, share * timed, timed
 
     def chances(self, now_s: float, stats: Stats | None) -> Chances:
         """stats: what a feed says; it counts for as much as a prior does."""

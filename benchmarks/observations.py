@@ -37,6 +37,9 @@ class Outcome(StrEnum):
     FAILED = "failed"
     TRUNCATED = "truncated"
     """It had begun, and broke off in the middle."""
+    OVERTAKEN = "overtaken"
+    """Given up before it had begun its answer, since another offer had. Its `ttft_ms` is what had
+    passed by then: its own time would have been longer, nobody knows how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,18 @@ class Minute:
     failed: int = 0
     rate_limited: int = 0
     truncated: int = 0
+    overtaken: int = 0
     ttft_ms: Sketch = field(default_factory=lambda: Sketch(SKETCH_K))
     inter_token_ms: Sketch = field(default_factory=lambda: Sketch(SKETCH_K))
 
     @property
-    def attempts(self) -> int:
+    def judged(self) -> int:
+        """Those of which it is known whether they were answered."""
         return self.answered + self.failed + self.rate_limited + self.truncated
+
+    @property
+    def attempts(self) -> int:
+        return self.judged + self.overtaken
 
     def add(self, one: Observation) -> None:
         match one.outcome:
@@ -102,6 +111,8 @@ class Minute:
                 self.rate_limited += 1
             case Outcome.TRUNCATED:
                 self.truncated += 1
+            case Outcome.OVERTAKEN:
+                self.overtaken += 1
         if one.ttft_ms is not None:
             self.ttft_ms.update(one.ttft_ms)
         if one.inter_token_ms is not None:
@@ -118,12 +129,14 @@ class Published:
     failed: int
     rate_limited: int
     truncated: int
+    overtaken: int
     ttft_ms: bytes
     inter_token_ms: bytes
 
     @property
     def attempts(self) -> int:
-        return self.answered + self.failed + self.rate_limited + self.truncated
+        known = self.answered + self.failed + self.rate_limited + self.truncated
+        return known + self.overtaken
 
 
 @dataclass(slots=True)
@@ -176,7 +189,10 @@ class Observations:
         log.unpublished.add(own[-1].number)
         self._changed.add(offer_id)
         for luck in log.lucks.values():
-            luck.note(one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms)
+            if one.outcome is Outcome.OVERTAKEN:
+                luck.was_silent(one.at_s, one.ttft_ms)
+            else:
+                luck.note(one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms)
 
     def seen(self, offer_id: str, now_s: float) -> Seen:
         log = self._logs.get(offer_id)
@@ -226,7 +242,8 @@ class Observations:
         if before is not None and before.attempts == told.attempts:
             return
         now = Minute(
-            *(told.minute, told.answered, told.failed, told.rate_limited, told.truncated),
+            *(told.minute, told.answered, told.failed, told.rate_limited),
+            *(told.truncated, told.overtaken),
             Sketch.deserialize(told.ttft_ms),
             Sketch.deserialize(told.inter_token_ms),
         )
@@ -252,7 +269,8 @@ Five: TypeAlias = tuple[float | None, float | None, float | None, float | None, 
 
 def _published(offer_id: str, one: Minute) -> Published:
     return Published(
-        *(offer_id, one.number, one.answered, one.failed, one.rate_limited, one.truncated),
+        *(offer_id, one.number, one.answered, one.failed, one.rate_limited),
+        *(one.truncated, one.overtaken),
         one.ttft_ms.serialize(),
         one.inter_token_ms.serialize(),
     )

@@ -15,11 +15,13 @@ from routing.limits import Floor, Limits
 def manners(config: Config, model: str) -> Manners:
     """Those of a model; of a class, those by which its requests are waited for. Raises NotFound."""
     routing = config.routing_of(model)
-    return Manners(_limits(routing, _floor(config.models[model])), _patience(routing))
+    limits = _limits(routing, _floor(config.models[model]))
+    return Manners(limits, _patience(routing), routing.hedge.rule())
 
 
 def usual_manners(config: Config) -> Manners:
-    return Manners(_limits(config.routing, None), _patience(config.routing))
+    routing = config.routing
+    return Manners(_limits(routing, None), _patience(routing), routing.hedge.rule())
 
 
 def own_manners(config: Config) -> dict[str, Manners]:

@@ -122,6 +122,7 @@ def test_chances_follow_what_is_seen() -> None:
     for at_s in range(60):
         observations.note("a", Observation(float(at_s), Outcome.ANSWERED, 500.0))
         observations.note("a", Observation(float(at_s), Outcome.FAILED))
+        observations.note("a", Observation(float(at_s), Outcome.OVERTAKEN, 50.0))
     strict, lenient = (observations.chances("a", limit, 60.0) for limit in (100.0, 1000.0))
     assert strict.on_time < 0.5 < 0.95 < lenient.on_time
     assert strict.success == lenient.success < 0.75

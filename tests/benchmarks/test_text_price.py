@@ -192,7 +192,7 @@ def market(sql: Sql) -> Sql:
 def learned(bytes_per_token: int, prompts: int) -> list[Tokenizer]:
     found = Learned()
     for _ in range(prompts):
-        found.note("m", bytes_per_token * 1000, 1000, 10)
+        found.note("m", "key", bytes_per_token * 1000, 1000, 10)
     return found.tokenizers()
 
 

@@ -24,7 +24,7 @@ from benchmarks.offers import Task
 from hedgerow.cli import hedgerow
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid
-from hedgerow.offers import past_quotes, quoted_offers
+from hedgerow.offers import quoted_offers
 from ledger.attempts import Attempt, Charge, Hold, Settlement
 from ledger.principals import Principal
 from ledger.rates import RateCard
@@ -189,8 +189,6 @@ def test_prices_of_the_feed() -> None:
     whisper = sold("model: whisper-1", installed())
     assert whisper.quote is not None
     assert (whisper.quote.rates.unit, whisper.quote.rates.per) == (Decimal("0.0001"), Unit.SECOND)
-    (past,) = past_quotes({"m": (whisper,)})
-    assert past.rates == whisper.quote.rates
     gpt = sold("model: gpt-4o", installed()).quote
     assert gpt is not None
     batch = gpt.in_batches()
