@@ -1,8 +1,11 @@
 """What can go wrong with market data.
 
 MarketError
-├── FeedUnreadable  a source of prices that cannot be read; the last good prices stay
-└── TraceInvalid    a request trace that cannot be read; names file and line
+├── FeedUnreadable       a source of prices that cannot be read; the last good prices stay
+├── TraceInvalid         a request trace that cannot be read; names file and line
+├── OutcomesInvalid      outcomes of an eval that nothing can be learned from
+├── PredictorInvalid     a file that is no predictor that this version can use
+└── TrainingUnavailable  scikit-learn is not installed; only training needs it
 """
 
 from __future__ import annotations
@@ -17,4 +20,16 @@ class FeedUnreadable(MarketError):
 
 
 class TraceInvalid(MarketError, ValueError):
+    pass
+
+
+class OutcomesInvalid(MarketError, ValueError):
+    pass
+
+
+class PredictorInvalid(MarketError, ValueError):
+    pass
+
+
+class TrainingUnavailable(MarketError):
     pass
