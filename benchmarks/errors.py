@@ -1,9 +1,12 @@
 """What can go wrong with market data.
 
 MarketError
-├── FeedUnreadable  a source of prices that cannot be read; the last good prices stay
-├── NotGraded       capacity whose chip, region or term nobody can compare
-└── TraceInvalid    a request trace that cannot be read; names file and line
+├── FeedUnreadable       a source of prices that cannot be read; the last good prices stay
+├── NotGraded            capacity whose chip, region or term nobody can compare
+├── TraceInvalid         a request trace that cannot be read; names file and line
+├── OutcomesInvalid      outcomes of an eval that nothing can be learned from
+├── PredictorInvalid     a file that is no predictor that this version can use
+└── TrainingUnavailable  scikit-learn is not installed; only training needs it
 """
 
 from __future__ import annotations
@@ -22,4 +25,16 @@ class NotGraded(MarketError, ValueError):
 
 
 class TraceInvalid(MarketError, ValueError):
+    pass
+
+
+class OutcomesInvalid(MarketError, ValueError):
+    pass
+
+
+class PredictorInvalid(MarketError, ValueError):
+    pass
+
+
+class TrainingUnavailable(MarketError):
     pass

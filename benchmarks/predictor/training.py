@@ -1,0 +1,260 @@
+"""Training: fit a predictor to outcomes, and judge by cross-validation whether it is of use.
+
+Needs scikit-learn (`pip install 'hedgerow[train]'`); nothing else here does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import permutations
+
+import numpy as np
+
+from benchmarks.errors import OutcomesInvalid
+from benchmarks.predictor.calibration import Platt, platt, reliability
+from benchmarks.predictor.features import Vocabulary, numbers, terms, vocabulary
+from benchmarks.predictor.gain import Gain, gain
+from benchmarks.predictor.logistic import Logistics, fit_logistics
+from benchmarks.predictor.outcomes import Floats, Ints, OutcomeTable
+from benchmarks.predictor.predictor import (
+    Evidence,
+    Fit,
+    Predictor,
+    Slack,
+    SlackTable,
+    Verdict,
+)
+from ledger.money import NANOS_PER_USD
+
+FOLDS = 5
+FEWEST_PROMPTS = 100
+"""With fewer distinct prompts nothing is learned."""
+MOST_NUMBERS = 60_000
+"""In an artefact: terms times models. Keeps the file below 2 MB."""
+MOST_TERMS = 16_000
+PENALTIES = (0.3, 0.6, 1.2)
+"""Inverse strengths that are tried (scikit-learn's C)."""
+_SLACKS = tuple(round(0.025 * step, 3) for step in range(41))
+_MOST_ORDERED = 4
+"""Up to so many models, every order of costs has its table."""
+_LOW_90 = 1.645
+_LEAST_COST = 0.1
+"""An expected cost never falls below this share of the model's mean, however short the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Of every prompt, as said by a predictor that has seen neither it nor its duplicates.
+
+    probabilities: calibrated on yet other folds; expected: cost in nano-USD, from the prompt's
+    length. Both are prompts × models.
+    """
+
+    logits: Floats
+    probabilities: Floats
+    expected: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the features read of each prompt of a table."""
+
+    terms: Sequence[Counter[str]]
+    numbers: Sequence[tuple[float, ...]]
+
+
+def train(table: OutcomeTable, benchmark: str, trained_on: date, seed: int = 0) -> Predictor:
+    """A predictor for the models of the table, with its verdict on itself.
+
+    Raises OutcomesInvalid if there are too few prompts for any verdict.
+    """
+    distinct = int(table.groups.max()) + 1
+    if distinct < FEWEST_PROMPTS:
+        raise OutcomesInvalid(
+            f"there are {distinct} distinct prompts that all models answered:"
+            f" {FEWEST_PROMPTS} or more are needed to learn from"
+        )
+    read = _read(table)
+    judged = _cross_validated(table, read, seed)
+    everyone = np.arange(len(table.prompts))
+    penalty = _penalty(table, read, everyone, seed)
+    words, fitted = _fitted(table, read, everyone, penalty)
+    calibrations = [
+        platt(judged.logits[:, at], table.scores[:, at]) for at in range(len(table.models))
+    ]
+    return Predictor(
+        evidence=Evidence(
+            benchmark=benchmark,
+            trained_on=trained_on.isoformat(),
+            prompts=len(table.prompts),
+            distinct=distinct,
+            incomplete=table.incomplete,
+            folds=FOLDS,
+            penalty=penalty,
+            verdict=_verdict(table, judged),
+            fits=tuple(
+                _fit(table, judged, at, calibration) for at, calibration in enumerate(calibrations)
+            ),
+            tables=tuple(_slack_table(table, judged, order) for order in _orders(table)),
+        ),
+        vocabulary=words,
+        weights=fitted.weights,
+        intercepts=fitted.intercepts,
+    )
+
+
+def cross_validated(table: OutcomeTable, seed: int = 0) -> Judged:
+    """What the predictor says of each prompt when it was learned from the others."""
+    return _cross_validated(table, _read(table), seed)
+
+
+def _read(table: OutcomeTable) -> _Read:
+    return _Read([terms(one) for one in table.prompts], [numbers(one) for one in table.prompts])
+
+
+def _cross_validated(table: OutcomeTable, read: _Read, seed: int) -> Judged:
+    folds = _folds(table.groups, FOLDS, seed)
+    logits = np.empty_like(table.scores)
+    expected = np.empty_like(table.scores)
+    for fold in range(FOLDS):
+        known, judged = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        penalty = _penalty(table, read, known, seed)
+        words, fitted = _fitted(table, read, known, penalty)
+        logits[judged] = fitted.logits(_vectors(words, table, read, judged))
+        expected[judged] = _expected_costs(table, known, judged)
+    probabilities = np.empty_like(logits)
+    for fold in range(FOLDS):
+        known, judged = folds != fold, folds == fold
+        for at in range(len(table.models)):
+            calibration = platt(logits[known, at], table.scores[known, at])
+            probabilities[judged, at] = calibration.probabilities(logits[judged, at])
+    return Judged(logits, probabilities, expected)
+
+
+def _folds(groups: Ints, count: int, seed: int) -> Ints:
+    """The fold of each prompt; duplicates are in the same."""
+    dealt = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    return np.asarray(dealt[groups] % count, np.int64)
+
+
+def _penalty(table: OutcomeTable, read: _Read, known: Ints, seed: int) -> float:
+    """The one that fits best on a part of the known prompts, learned from the rest of them."""
+    folds = _folds(table.groups, FOLDS, seed + 1)[known]
+    rest, part = known[folds > 0], known[folds == 0]
+    words = _vocabulary(table, read, rest)
+    learned, judged = (_vectors(words, table, read, rows) for rows in (rest, part))
+    losses = [
+        fit_logistics(learned, table.scores[rest], penalty, words.size).loss(
+            judged, table.scores[part]
+        )
+        for penalty in PENALTIES
+    ]
+    return PENALTIES[int(np.argmin(losses))]
+
+
+def _fitted(
+    table: OutcomeTable, read: _Read, known: Ints, penalty: float
+) -> tuple[Vocabulary, Logistics]:
+    words = _vocabulary(table, read, known)
+    vectors = _vectors(words, table, read, known)
+    return words, fit_logistics(vectors, table.scores[known], penalty, words.size)
+
+
+def _vocabulary(table: OutcomeTable, read: _Read, rows: Ints) -> Vocabulary:
+    return vocabulary(
+        [read.terms[row] for row in rows],
+        [read.numbers[row] for row in rows],
+        [table.tasks[row] for row in rows],
+        min(MOST_TERMS, MOST_NUMBERS // (len(table.models) + 1)),
+    )
+
+
+def _vectors(
+    words: Vocabulary, table: OutcomeTable, read: _Read, rows: Ints
+) -> list[tuple[Ints, Floats]]:
+    return [words.vector(read.terms[row], read.numbers[row], table.tasks[row]) for row in rows]
+
+
+def _expected_costs(table: OutcomeTable, known: Ints, judged: Ints) -> Floats:
+    """A line through cost over characters for each model: price per prompt token, and the rest."""
+    lengths = np.array([len(one) for one in table.prompts], np.float64)
+    design = np.stack([np.ones(len(known)), lengths[known]], axis=1)
+    lines, *_ = np.linalg.lstsq(design, table.costs[known], rcond=None)
+    costs = np.stack([np.ones(len(judged)), lengths[judged]], axis=1) @ lines
+    return np.asarray(np.maximum(costs, _LEAST_COST * table.costs[known].mean(0)))
+
+
+def _verdict(table: OutcomeTable, judged: Judged) -> Verdict:
+    if not any(one.strip() for one in table.prompts):
+        return Verdict(False, "no prompt has a text: there is nothing to choose by")
+    found: Gain = gain(
+        judged.probabilities, judged.expected, table.scores, table.costs, table.groups
+    )
+    how = (
+        f"it closes {found.closed:.1%} (90%: {found.low:.1%} to {found.high:.1%}) of the area"
+        " between the best random mixture and the oracle"
+    )
+    return Verdict(
+        is_on=found.is_sure,
+        reason=how if found.is_sure else f"that it gains anything is not sure: {how}",
+        closed=found.closed,
+        closed_low=found.low,
+        closed_high=found.high,
+    )
+
+
+def _fit(table: OutcomeTable, judged: Judged, at: int, calibration: Platt) -> Fit:
+    said, so = judged.probabilities[:, at], table.scores[:, at]
+    mean = float(so.mean())
+    return Fit(
+        model=table.models[at],
+        accuracy=mean,
+        mean_cost_usd=float(table.costs[:, at].mean()) / NANOS_PER_USD,
+        log_loss=_log_loss(said, so),
+        log_loss_of_mean=_log_loss(np.full_like(said, mean), so),
+        slope=calibration.slope,
+        offset=calibration.offset,
+        reliability=reliability(said, so),
+    )
+
+
+def _log_loss(said: Floats, so: Floats) -> float:
+    sure = np.clip(said, 1e-12, 1 - 1e-12)
+    return float(-np.mean(so * np.log(sure) + (1 - so) * np.log(1 - sure)))
+
+
+def _orders(table: OutcomeTable) -> list[tuple[int, ...]]:
+    """Of models, cheapest first: all, or that of the outcomes if there are many models."""
+    columns = range(len(table.models))
+    if len(table.models) <= _MOST_ORDERED:
+        return list(permutations(columns))
+    return [tuple(int(one) for one in np.argsort(table.costs.mean(0), kind="stable"))]
+
+
+def _slack_table(table: OutcomeTable, judged: Judged, order: tuple[int, ...]) -> SlackTable:
+    said, so = judged.probabilities[:, order], table.scores[:, order]
+    below = said.max(1, keepdims=True) - said
+    slacks = []
+    for slack in _SLACKS:
+        taken = np.argmax(below <= slack, axis=1)
+        scores = so[np.arange(len(so)), taken]
+        mean = float(scores.mean())
+        shares = np.bincount(taken, minlength=len(order)) / len(taken)
+        slacks.append(
+            Slack(
+                slack=slack,
+                quality=mean,
+                quality_low=mean - _LOW_90 * _standard_error(scores, table.groups),
+                shares=tuple(float(one) for one in shares),
+            )
+        )
+    return SlackTable(tuple(table.models[one] for one in order), tuple(slacks))
+
+
+def _standard_error(scores: Floats, groups: Ints) -> float:
+    """Of the mean; duplicates vary together."""
+    sums = np.bincount(groups, weights=scores - scores.mean())
+    return float(np.sqrt(np.sum(sums**2)) / len(scores))
