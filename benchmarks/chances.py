@@ -41,6 +41,11 @@ class Luck:
         if ttft_ms is not None:
             self._in_time.update(at_s, float(ttft_ms <= self.limit_ms), 1.0)
 
+    def overtaken(self, at_s: float, waited_ms: float | None) -> None:
+        """It was given up, and had not begun by then: all that is known is whether it was late."""
+        if waited_ms is not None and waited_ms > self.limit_ms:
+            self._in_time.update(at_s, 0.0, 1.0)
+
     def absorb(self, at_s: float, now: Minute, before: Minute | None) -> None:
         """What another worker has seen since it last told of that minute."""
         answered, attempts, in_time, timed = self._of(now)

@@ -36,6 +36,9 @@ class Outcome(StrEnum):
     FAILED = "failed"
     TRUNCATED = "truncated"
     """It had begun, and broke off in the middle."""
+    OVERTAKEN = "overtaken"
+    """Given up before it had begun its answer, since another offer had. Its `ttft_ms` is what had
+    passed by then: its own time would have been longer, nobody knows how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Minute:
                 self.rate_limited += 1
             case Outcome.TRUNCATED:
                 self.truncated += 1
+            case Outcome.OVERTAKEN:
+                pass  # nobody knows what would have become of it
         if one.ttft_ms is not None:
             self.ttft_ms.update(one.ttft_ms)
         if one.inter_token_ms is not None:
@@ -171,7 +176,10 @@ class Observations:
         log.unpublished.add(own[-1].number)
         self._changed.add(offer_id)
         for luck in log.lucks.values():
-            luck.note(one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms)
+            if one.outcome is Outcome.OVERTAKEN:
+                luck.overtaken(one.at_s, one.ttft_ms)
+            else:
+                luck.note(one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms)
 
     def seen(self, offer_id: str, now_s: float) -> Seen:
         log = self._logs.get(offer_id)

@@ -132,11 +132,7 @@ class Config:
         Raises NotFound.
         """
         own = self.model(model).routing
-        if own is None:
-            return self.routing
-        return self.routing.model_copy(
-            update={key: getattr(own, key) for key in own.model_fields_set}
-        )
+        return self.routing if own is None else self.routing.with_own(own)
 
     def replaced(self, providers: Mapping[str, Provider]) -> Config:
         """The same with some providers replaced, on a port of its own on loopback."""

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from benchmarks.offers import Task
 from hedgerow.config_errors import wrong
+from hedgerow.hedging_spec import Hedging
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
 from hedgerow.provider_spec import DataPolicy, ProviderSpec
@@ -403,6 +404,11 @@ class Routing(Part):
         description="After how long a silence a stream gets a comment, so that nobody between"
         " hangs up; some clients take no comments",
         examples=["15s"],
+    )
+    hedge: Hedging = Field(
+        Hedging(),
+        description="When a second offer is asked for the same answer",
+        examples=["{after: p95, share: 5%}"],
     )
 
 

@@ -7,7 +7,7 @@ import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -25,6 +25,14 @@ class Part(BaseModel):
     """Keys that belong together in a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def with_own(self, own: Self) -> Self:
+        """These keys, but as `own` has them where they are written there."""
+        changed = {}
+        for key in own.model_fields_set:
+            common, value = getattr(self, key), getattr(own, key)
+            changed[key] = common.with_own(value) if isinstance(common, Part) else value
+        return self.model_copy(update=changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,15 @@ def _heartbeat(value: object) -> float | None:
     return _seconds(value, "write off, or ")
 
 
+P95: Literal["p95"] = "p95"
+
+
+def _hedge_after(value: object) -> float | str | None:
+    if value in ("off", P95):
+        return None if value == "off" else P95
+    return _seconds(value, "write off, p95, or ")
+
+
 _CLOCK = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
 
 
@@ -245,6 +262,13 @@ def _part_of_cap(value: object) -> Decimal:
     part = part_of_cap(_one_value(value))
     if part is None:
         raise wrong("{written} is no part of a cap", "write 70%: more than 0 and at most 1000%")
+    return part
+
+
+def _part_of_requests(value: object) -> Decimal:
+    part = part_of_cap(_one_value(value))
+    if part is None or part > 1:
+        raise wrong("{written} is no part of them", "write 5%: more than 0 and at most 100%")
     return part
 
 
@@ -380,6 +404,17 @@ Heartbeat: TypeAlias = Annotated[
         words=("off",),
     ),
 ]
+HedgeAfter: TypeAlias = Annotated[
+    float | Literal["p95"] | None,
+    BeforeValidator(_hedge_after),
+    Kind(
+        "`off`, `p95` or duration",
+        none="off",
+        pattern=_DURATION.pattern,
+        bare=_NUMBER_TOO,
+        words=("off", P95),
+    ),
+]
 Hours: TypeAlias = Annotated[
     DayHours, BeforeValidator(_day_hours), Kind("hours", pattern=_CLOCK.pattern)
 ]
@@ -403,6 +438,9 @@ Price: TypeAlias = Annotated[
 Cap: TypeAlias = Annotated[Decimal, AfterValidator(_cap), BeforeValidator(_decimal), _USD]
 PartOfCap: TypeAlias = Annotated[
     Decimal, BeforeValidator(_part_of_cap), Kind("percentage", pattern=_PERCENT.pattern)
+]
+PartOfRequests: TypeAlias = Annotated[
+    Decimal, BeforeValidator(_part_of_requests), Kind("percentage", pattern=_PERCENT.pattern)
 ]
 WindowName: TypeAlias = Annotated[
     AnyWindow,

@@ -66,6 +66,8 @@ def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
             return mark.name
         if isinstance(mark, SameAs):
             return f"keys, as under `{mark.path}`"
+    if annotation is bool:
+        return "`true` or `false`"
     args = [arg for arg in get_args(annotation) if arg not in (NoneType, ...)]
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -92,6 +94,10 @@ def default_text(field: FieldInfo) -> str:
         return ""
     if isinstance(default, tuple):
         return _flow([one.model_dump() for one in default])
+    if isinstance(default, bool):
+        return str(default).lower()
+    if any(isinstance(mark, Kind) and mark.name == "percentage" for mark in field.metadata):
+        return f"{(100 * default).normalize():f}%"
     return f"{default:g}s" if isinstance(default, float) else str(default)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from benchmarks.observations import Outcome
+from benchmarks.observations import Outcome, Seen
 from benchmarks.offers import Feature
 from ledger.attempts import Attempt
 from ledger.budgets import Subject
@@ -36,8 +36,9 @@ from proxy.upstream import (
     UpstreamRequest,
     retry_after_s,
 )
-from proxy.wires.wire import Plain
+from proxy.wires.wire import Ask, Plain
 from routing.candidates import Candidate
+from routing.intent import RoutingIntent
 
 T = TypeVar("T")
 
@@ -163,7 +164,7 @@ async def _held(
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
         raise over_budget(refused, fits, _utc(at_ns), request.principal.name) from None
     now_s = house.clock.monotonic_s()
-    return Trial(house, request, candidate, leg, account, hold, limit, now_s)
+    return Trial(house, request, candidate, leg, account, hold, limit, now_s, number)
 
 
 def _utc(at_ns: int) -> datetime:
@@ -238,6 +239,10 @@ async def _ask_plain(trial: Trial, asked: UpstreamRequest) -> Opened:
     except AttemptFailed:
         raise
     except BaseException:
+        if trial.is_overtaken and not trial.resolved and trial.house.unheard.has_room:
+            trial.overtaken()
+            trial.house.unheard.listen(_hear_out(trial, reading))
+            raise
         late = reading.cancel()  # it is written to its end all the same
         await _erred(trial, late=late)
         raise
@@ -417,7 +422,9 @@ async def _unanswered(trial: Trial, error: UpstreamError) -> AttemptFailed:
 
 
 async def _erred(trial: Trial, *, late: bool = False) -> None:
-    """The client left, or we erred: either way it may have been billed."""
+    """The client left, another offer was faster, or we erred: it may have been billed."""
+    if trial.is_overtaken and not trial.resolved:
+        trial.overtaken()
     trial.unjudged()  # says nothing where it has been judged already
     if not trial.resolved:
         await trial.abandon(late=late)
@@ -492,29 +499,27 @@ def _rest(trial: Trial, outcome: Outcome, why: str, rest_s: float | None) -> Non
 
 
 def _request_to(trial: Trial) -> UpstreamRequest:
-    request, leg = trial.request, trial.leg
-    offer, seen, patience = trial.listing.offer, trial.listing.seen, request.patience
-    writing_s = 0.0
-    if not request.ask.stream:  # a plain answer has no first byte until all of it is written
-        per_token_ms = seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN
-        writing_s = _expected_tokens(trial) * per_token_ms / 1000
+    request, leg, patience = trial.request, trial.leg, trial.request.patience
+    offer, seen, intent = trial.listing.offer, trial.listing.seen, trial.candidate.intent
+    # A plain answer has no first byte until all of it is written.
+    more_s = 0.0 if request.ask.stream else writing_s(request.ask, intent, seen)
     left_s = max(0.0, request.deadline_s - trial.began_s)
     return UpstreamRequest(
         url=leg.url,
         headers=leg.headers(trial.account),
         body=leg.request(offer.model, trial.limit),
-        first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + writing_s,
-        idle_timeout_s=patience.idle_timeout_s + writing_s,
+        first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + more_s,
+        idle_timeout_s=patience.idle_timeout_s + more_s,
     )
 
 
-def _expected_tokens(trial: Trial) -> int:
-    """How long an answer may well get. What is no writing is not learned: an image is painted for
-    minutes, whatever the last one took."""
-    ask = trial.request.ask
-    if ask.task.is_writing or ask.most_completion_tokens is None:
-        return trial.candidate.intent.completion_tokens
-    return ask.most_completion_tokens * ask.choices
+def writing_s(ask: Ask, intent: RoutingIntent, seen: Seen) -> float:
+    """How long the whole of an answer may well take. What is no writing is not learned: an image is
+    painted for minutes, whatever the last one took."""
+    tokens = intent.completion_tokens
+    if not ask.task.is_writing and ask.most_completion_tokens is not None:
+        tokens = ask.most_completion_tokens * ask.choices
+    return tokens * (seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN) / 1000
 
 
 def _close(answer: Answer | None) -> None:

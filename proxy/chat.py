@@ -27,6 +27,7 @@ from proxy.errors import (
 )
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
 from proxy.exclusions import nothing_eligible
+from proxy.hedged import planned
 from proxy.house import House
 from proxy.intents import wanted_of, warm_for
 from proxy.legs import Body
@@ -91,6 +92,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         house.routing.purse.note(
             manners.limits.explore, decision.candidates[0].expected_cost, decision.exploring_cost
         )
+        if manners.hedge is not None:
+            decision = replace(decision, second=planned(decision, manners.hedge, ask))
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
@@ -101,7 +104,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         pursuit = Pursuit(house, request, x)
         opened = await first_of(pursuit, request, x)
         trial = opened.trial
-        waited_s = house.clock.monotonic_s() - trial.began_s
+        waited_s = house.clock.monotonic_s() - pursuit.asked_s
         headers: Headers = [
             ("x-request-id", request_id),
             ("x-hedgerow-provider", trial.listing.offer.provider),
@@ -152,7 +155,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
                 made = replace(
                     made,
                     attempts=pursuit.attempts,
-                    failures=tuple(pursuit.failures),
+                    failures=pursuit.failures,
                     would_block=pursuit.would_block,
                 )
             house.book.remember(made)

@@ -19,6 +19,7 @@ from proxy.splice import SpliceTally
 from proxy.unheard import Unheard
 from proxy.upstream import Upstream
 from routing.breaker import Breakers
+from routing.hedged import HedgeRule, SecondOffers
 from routing.learned import Learned
 from routing.limits import Limits
 from routing.state import State
@@ -27,10 +28,14 @@ from routing.warmth import Warmth
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the requests of one model are routed and waited for."""
+    """How the requests of one model are routed and waited for.
+
+    hedge: when a second offer is asked for one of them; None: never.
+    """
 
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
+    hedge: HedgeRule | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class House:
     warmth: Warmth = field(default_factory=Warmth)
     known_prompts: KnownPrompts = field(default_factory=KnownPrompts)
     unheard: Unheard = field(default_factory=Unheard)
+    second_offers: SecondOffers = field(default_factory=SecondOffers)
     splices: SpliceTally = field(default_factory=SpliceTally)
 
     @property

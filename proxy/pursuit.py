@@ -23,6 +23,7 @@ from proxy.errors import (
     UpstreamLate,
 )
 from proxy.exchange import Exchange
+from proxy.hedged import Race
 from proxy.house import House
 from proxy.legs import Body, Leg, leg_to
 from proxy.meter import estimate_delivered
@@ -30,10 +31,13 @@ from proxy.patience import StreamRescue
 from proxy.splice import Splice
 from proxy.trial import Request, Trial
 from proxy.wires.wire import Ask
+from routing.breaker import Health
 from routing.candidates import Candidate
+from routing.decision import SecondOffer
 
 FIRST_BACK_OFF_S = 0.25
 LONGEST_BACK_OFF_S = 4.0
+OVERTAKEN = "another offer began its answer first"
 
 
 @dataclass(slots=True)
@@ -57,24 +61,28 @@ class _Option:
 
 class Pursuit:
     """attempts: how many were made, each of which may have been billed. failures: those that
-    failed, streams that broke off among them. would_block: budgets in shadow mode that the last
-    one did not fit into."""
+    failed, streams that broke off and those that were overtaken among them. asked_s: since when
+    the answer was waited for, attempts that failed before it apart. would_block: budgets in shadow
+    mode that the last one did not fit into."""
 
     def __init__(self, house: House, request: Request, x: Exchange) -> None:
         self._x = x
         self.attempts = 0
-        self.failures: list[FailedAttempt] = []
+        self.asked_s = 0.0
         self.would_block: tuple[str, ...] = ()
-        self._splice: Splice | None = None
-        if request.patience.stream_rescue is StreamRescue.PREFIX_MATCH and request.ask.choices == 1:
-            self._splice = Splice(request.body.told_as())
         self._house = house
         self._request = request
+        self._splice = self._new_splice()
+        self._failures: dict[int, FailedAttempt] = {}
         self._options = [_Option(one) for one in request.decision.candidates]
         self._refusals: list[OverBudget | OverLimit | OverMaxCost] = []
         self._untranslatable: list[Untranslatable] = []
         self._failed_by: list[AttemptFailed] = []
         self._busy_until_s: float | None = None
+
+    @property
+    def failures(self) -> tuple[FailedAttempt, ...]:
+        return tuple(one for _, one in sorted(self._failures.items()))
 
     async def answer(self) -> Opened:
         """The next answer that begins well. Raises ProxyError when there will be none."""
@@ -109,6 +117,23 @@ class Pursuit:
         return soonest
 
     async def _try(self, option: _Option) -> Opened | None:
+        try:
+            trial = await self._begin(option)
+        except (OverBudget, OverLimit, OverMaxCost) as refused:
+            self._refusals.append(refused)
+            option.is_out = True
+            return None
+        if trial is None:
+            return None
+        self.asked_s = trial.began_s
+        second = self._request.decision.second
+        if second is not None and self.attempts == 1 and option is self._options[0]:
+            return await self._hedged(option, trial, second)
+        return await self._ask(option, trial, self._splice)
+
+    async def _begin(self, option: _Option) -> Trial | None:
+        """An attempt with its hold; None if it cannot be made now. Raises OverBudget, OverLimit,
+        OverMaxCost."""
         house, request = self._house, self._request
         leg = self._leg(option)
         if leg is None:
@@ -118,19 +143,17 @@ class Pursuit:
         if isinstance(account, Busy):
             option.ready_at_s = self._busy_until_s = account.ready_at_s
             return None
-        try:
-            asking = request if leg.ask is request.ask else replace(request, ask=leg.ask)
-            trial = await reserve(house, asking, option.candidate, leg, account, self.attempts + 1)
-        except (OverBudget, OverLimit, OverMaxCost) as refused:
-            self._refusals.append(refused)
-            option.is_out = True
-            return None
+        asking = request if leg.ask is request.ask else replace(request, ask=leg.ask)
+        trial = await reserve(house, asking, option.candidate, leg, account, self.attempts + 1)
         self.attempts += 1
         self.would_block = trial.hold.would_block
         option.was_asked = True
         self._x.abandonable = request.ask.stream  # what is plain is written to its end, and billed
+        return trial
+
+    async def _ask(self, option: _Option, trial: Trial, splice: Splice | None) -> Opened | None:
         try:
-            return await ask_upstream(trial, self._splice)
+            return await ask_upstream(trial, splice)
         except AttemptFailed as failed:
             self.note(trial, str(failed))
             self._failed(option, failed)
@@ -139,6 +162,57 @@ class Pursuit:
             self._untranslatable.append(error)
             option.is_out = True
             return None
+
+    async def _hedged(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:
+        """The same, but a second offer is asked, too, if this one is silent for long."""
+        offers, spare = self._house.second_offers, self._new_splice()
+        race = Race(self._house, first)
+        opened = await race.run(
+            self._ask(option, first, self._splice),
+            lambda: self._second(race, plan, spare),
+            plan.after_ms / 1000,
+        )
+        if not race.was_silent:
+            offers.earn(self._request.ask.model, plan.share_millionths)
+        if opened is not None and opened.trial is not first:
+            offers.won += 1
+            self._splice = spare
+        for one in race.trials:
+            if one.is_overtaken:
+                self.note(one, OVERTAKEN)
+        return opened
+
+    async def _second(self, race: Race, plan: SecondOffer, splice: Splice | None) -> Opened | None:
+        """Ask the second offer, unless there is something against it. A hold that is refused to it
+        says nothing: its offer may have one when the first has ended."""
+        house, request, offers = self._house, self._request, self._house.second_offers
+        offers.earn(request.ask.model, plan.share_millionths)
+        option = next(one for one in self._options if one.candidate is plan.candidate)
+        now_s = house.clock.monotonic_s()
+        is_well = house.breakers.health(option.offer_id, now_s) is Health.CLOSED
+        has_time = now_s < request.deadline_s and self.attempts < request.patience.attempts
+        if option.is_out or not is_well or not has_time:
+            return None
+        if not offers.take(request.ask.model):
+            return None
+        trial: Trial | None = None
+        try:
+            trial = await self._begin(option)
+        except (OverBudget, OverLimit, OverMaxCost):
+            pass
+        finally:
+            if trial is None:
+                offers.give_back(request.ask.model)
+        if trial is None:
+            return None
+        race.trials.append(trial)
+        return await self._ask(option, trial, splice)
+
+    def _new_splice(self) -> Splice | None:
+        request = self._request
+        if request.patience.stream_rescue is StreamRescue.PREFIX_MATCH and request.ask.choices == 1:
+            return Splice(request.body.told_as())
+        return None
 
     def _leg(self, option: _Option) -> Leg | None:
         """The way there; None, and the option is out, if there is none."""
@@ -190,7 +264,8 @@ class Pursuit:
         """Remember why an attempt failed: for whoever asks later."""
         after_ms = 1000 * (self._house.clock.monotonic_s() - trial.began_s)
         offer_id = trial.listing.offer.id
-        self.failures.append(FailedAttempt(offer_id, trial.account.name, why, round(after_ms, 1)))
+        failed = FailedAttempt(offer_id, trial.account.name, why, round(after_ms, 1))
+        self._failures.setdefault(trial.number, failed)
 
     # -- for a stream that broke off after its first byte
 

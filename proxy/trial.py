@@ -76,7 +76,10 @@ class Request:
 
 @dataclass(slots=True)
 class Trial:
-    """An attempt that is under way."""
+    """An attempt that is under way: the request's `number`-th.
+
+    is_overtaken: another offer has begun to answer the same request.
+    """
 
     house: House
     request: Request
@@ -86,13 +89,22 @@ class Trial:
     hold: Hold
     limit: OutputLimit
     began_s: float
+    number: int
     first_byte_s: float | None = None
     relay: StreamRelay | None = None
     resolved: bool = False
+    is_overtaken: bool = False
 
     @property
     def listing(self) -> Listing:
         return self.candidate.listing
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of its answer has come: comments of a stream are none."""
+        if self.request.ask.stream:
+            return self.relay is not None and self.relay.events > 0
+        return self.first_byte_s is not None
 
     # -- the ends of a hold
 
@@ -182,6 +194,17 @@ class Trial:
             usage = TokenUsage(prompt, written, units=ask.units)
         await self.post(usage, estimated=True)
 
+    async def give_up(self, plain: Plain | None) -> None:
+        """End it by what has come of an answer that has begun, and that nobody waits for."""
+        if plain is not None:
+            usage, estimated = self.used(plain)
+        elif self.relay is not None:
+            usage, estimated = self.heard(self.relay)
+        else:
+            raise AssertionError("an answer that has begun is a plain one or a stream")
+        self.answered(None)
+        await self.post(usage, estimated=estimated)
+
     def used(self, plain: Plain) -> tuple[TokenUsage, bool]:
         """What a whole answer used, and whether that is an estimate: it may not have said all that
         its offer is priced by."""
@@ -243,6 +266,12 @@ class Trial:
         self.house.breakers.failed(offer_id, now_s, retry_after_s)
         if before is Health.CLOSED and self.house.breakers.health(offer_id, now_s) is Health.OPEN:
             log.warning("%s rests: it failed (%s)", offer_id, outcome)
+
+    def overtaken(self) -> None:
+        """Another offer was faster. All that this one is known to be is slower than until now."""
+        waited_s = self.house.clock.monotonic_s() - self.began_s
+        self._note(Outcome.OVERTAKEN, _ms(waited_s) if self.request.ask.stream else None, None)
+        self.unjudged()
 
     def unjudged(self) -> None:
         self.house.breakers.unjudged(self.listing.offer.id)

@@ -1,7 +1,8 @@
-"""Unheard: plain answers that came too late for their client.
+"""Unheard: answers that nobody waits for.
 
 A provider that was asked for a plain answer writes it to its end and bills it, whoever still
-listens. So it is heard out, and the books get what was really used.
+listens. So one that came too late is heard out, and the books get what was really used. What was
+overtaken by another offer ends here, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Unheard:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what is cancelled before it has begun books nothing
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)

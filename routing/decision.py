@@ -14,6 +14,22 @@ from routing.eligibility import Refusal
 from routing.intent import RoutingIntent
 
 
+@dataclass(frozen=True, slots=True)
+class SecondOffer:
+    """The offer that is asked, too, when the first has not begun its answer by then.
+
+    chance: that it comes to that; expected_extra_cost: what it is expected to add to the cost of
+    any such request, as if both offers billed in full. Both None where nothing was seen of the
+    first. share_millionths: of the requests for which it is planned no more get it.
+    """
+
+    candidate: Candidate
+    after_ms: float
+    chance: float | None
+    expected_extra_cost: Money | None
+    share_millionths: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RouteDecision:
     """What to try, in order, and what not to try. Holds all that `explain` needs.
@@ -21,7 +37,7 @@ class RouteDecision:
     intent: of the model that was asked for; of several, of the first. first_listed: what would have
     been asked without a router. parts: what each model would cost. first: why the first candidate
     is the first. exploring_cost: how much worse it is expected to be than the best, because it is
-    not known well.
+    not known well. second: None where the request is not hedged.
     """
 
     intent: RoutingIntent
@@ -31,6 +47,7 @@ class RouteDecision:
     parts: Sequence[Costed]
     first: First = First.VALUE
     exploring_cost: Money = ZERO
+    second: SecondOffer | None = None
 
     @property
     def refused(self) -> tuple[Refusal, ...]:

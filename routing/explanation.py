@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.offers import Task
 from routing.candidates import Candidate, First, Place
-from routing.decision import RouteDecision
+from routing.decision import RouteDecision, SecondOffer
 
 HEADER_OFFERS = 8
 """Clients read headers of 8 KB at most."""
@@ -37,6 +37,15 @@ class ExplainedOffer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cached_tokens: int = 0
 
 
+class ExplainedSecond(msgspec.Struct, frozen=True, gc=False):
+    """The offer that is asked, too, where the first is silent for so long."""
+
+    offer: str
+    after_ms: float
+    chance: float | None
+    expected_extra_cost_nanos: int | None
+
+
 class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A decision without its market: what was known of each offer, in numbers.
 
@@ -58,6 +67,7 @@ class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     others: int = 0
     exploring_nanos: int = 0
     usual_nanos: int | None = None
+    second: ExplainedSecond | None = None
 
 
 def explain(decision: RouteDecision) -> Explanation:
@@ -84,7 +94,15 @@ def explain(decision: RouteDecision) -> Explanation:
         others=max(0, len(decision.candidates) - CANDIDATES_KEPT),
         exploring_nanos=decision.exploring_cost,
         usual_nanos=decision.usual_cost,
+        second=_second(decision.second),
     )
+
+
+def _second(one: SecondOffer | None) -> ExplainedSecond | None:
+    if one is None:
+        return None
+    offer_id = one.candidate.listing.offer.id
+    return ExplainedSecond(offer_id, one.after_ms, one.chance, one.expected_extra_cost)
 
 
 def _candidate(one: Candidate, first: First, *, several: bool) -> ExplainedOffer:

@@ -17,6 +17,7 @@ from hedgerow.offers import price_file, quoted_offers
 from hedgerow.policy_warnings import policy_warnings
 from hedgerow.printing import config_option, json_option, print_json
 from hedgerow.provider_spec import usual_variable
+from hedgerow.settings import P95
 from hedgerow.yaml_source import Steps
 from proxy.presets import PRESETS, Preset
 
@@ -147,6 +148,20 @@ def _impatient(config: Config) -> Iterator[ConfigError]:
                 yield config.places.error(at, f"is longer than {long}: {why}", "write less")
             elif (at := (*steps, long)) in config.places.lines:
                 yield config.places.error(at, f"is shorter than {short}: {why}", "write more")
+        yield from _never_hedged(config, steps, routing)
+
+
+def _never_hedged(config: Config, steps: Steps, routing: Routing) -> Iterator[ConfigError]:
+    """A second offer that can never be asked."""
+    at, after = (*steps, "hedge", "after"), routing.hedge.after
+    if after is None or at not in config.places.lines:
+        return
+    if routing.attempts == 1:
+        message = "never comes to that: a second offer is a second attempt"
+        yield config.places.error(at, message, "let attempts be 2 or more")
+    elif after != P95 and after >= routing.first_byte_timeout:
+        message = "never comes to that: first_byte_timeout ends the first attempt before"
+        yield config.places.error(at, message, "write less")
 
 
 def _summary(config: Config) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from ledger.statements import Charged, Tried, charged, tried
 from ledger.store import Store
 from ledger.usage import Unit
 from routing.decide import Moment, Wanted, decide
-from routing.explanation import ExplainedOffer, Explanation, from_text
+from routing.explanation import ExplainedOffer, ExplainedSecond, Explanation, from_text
 from routing.explanation import explain as explained
+from routing.hedged import second_offer
 from routing.intent import RoutingIntent
 from routing.learned import FIRST_COMPLETION_TOKENS
 from routing.state import State
@@ -76,7 +77,8 @@ def route(
 ) -> None:
     """What would be chosen now for a request of this size, and why.
 
-    Prices are today's; latencies and failures are known only to a running proxy.
+    Prices are today's; latencies and failures are known only to a running proxy. A second offer is
+    that of a stream.
     """
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
@@ -92,9 +94,11 @@ def route(
         task=Task(task),
         units=units,
     )
-    limits = manners(config, model).limits
+    its = manners(config, model)
     moment = Moment(int(at.timestamp()) * 1_000_000_000, 0.0)
-    decision = decide([[Wanted(intent, limits)]], Market(models, at).snapshot, State(), moment)
+    decision = decide([[Wanted(intent, its.limits)]], Market(models, at).snapshot, State(), moment)
+    if its.hedge is not None and Task(task).is_writing:
+        decision = replace(decision, second=second_offer(decision.candidates, its.hedge, 0.0))
     explanation = explained(decision)
     if as_json:
         print_json(_described(explanation))
@@ -253,7 +257,16 @@ def decision_lines(one: Explanation) -> list[str]:
         for place, offer in enumerate(one.candidates, start=1)
     ]
     rows += [("-", offer.offer, "", "", f"refused: {offer.why}") for offer in one.refused]
-    return [title, "", table(("", "offer", "expected cost", "TTFT p95", "why"), rows)]
+    lines = [title, "", table(("", "offer", "expected cost", "TTFT p95", "why"), rows)]
+    return lines if one.second is None else [*lines, "", _second_line(one.second)]
+
+
+def _second_line(one: ExplainedSecond) -> str:
+    line = f"{one.offer} is asked, too, if nothing has come after {one.after_ms:.0f} ms"
+    if one.chance is None or one.expected_extra_cost_nanos is None:
+        return f"{line}; how often that is, nobody knows yet"
+    extra = dollars(Money(one.expected_extra_cost_nanos))
+    return f"{line}: a chance of {one.chance:.1%}, which adds {extra} to the expected cost"
 
 
 def _cost(offer: ExplainedOffer) -> str:
@@ -277,6 +290,17 @@ def _described(one: Explanation) -> dict[str, object]:
         "snapshot_version": one.snapshot_version,
         "candidates": [_offer(offer) for offer in one.candidates],
         "refused": [_offer(offer) for offer in one.refused],
+        "second": None if one.second is None else _second(one.second),
+    }
+
+
+def _second(one: ExplainedSecond) -> dict[str, object]:
+    nanos = one.expected_extra_cost_nanos
+    return {
+        "offer": one.offer,
+        "after_ms": one.after_ms,
+        "chance": one.chance,
+        "expected_extra_cost_usd": None if nanos is None else as_usd(Money(nanos)),
     }
 
 

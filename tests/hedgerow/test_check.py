@@ -190,6 +190,9 @@ def test_a_name_that_does_not_mean_its_preset(
 
 FIRST_BYTE = "is longer than deadline: one attempt may take all the time that there is; write less"
 DEADLINE = "shorter than first_byte_timeout: one attempt may take all the time that there is; write"
+NEVER = "never comes to that: "
+ONE_ATTEMPT = f"{NEVER}a second offer is a second attempt; let attempts be 2 or more"
+TOO_LATE = f"{NEVER}first_byte_timeout ends the first attempt before; write less"
 HEARTBEAT = "is longer than idle_timeout: a silence that long ends the answer; write less"
 
 
@@ -203,6 +206,15 @@ HEARTBEAT = "is longer than idle_timeout: a silence that long ends the answer; w
         ("heartbeat: off, idle_timeout: 1s", "", []),
         ("attempts: 1", "heartbeat: 31s", [f"4: models.m.routing.heartbeat: {HEARTBEAT}"]),
         ("deadline: 90s", "first_byte_timeout: 61s", []),
+        ("hedge: {after: 20s}", "", [f"5: routing.hedge.after: {TOO_LATE}"]),
+        ("attempts: 1, hedge: {after: p95}", "", [f"5: routing.hedge.after: {ONE_ATTEMPT}"]),
+        (
+            "attempts: 1, hedge: {after: p95}",
+            "attempts: 2",
+            [f"5: routing.hedge.after: {ONE_ATTEMPT}"],
+        ),
+        ("attempts: 1, hedge: {share: 1%}", "", []),
+        ("hedge: {after: p95}", "hedge: {after: 19s}", []),
         ("heartbeat: 31s", "heartbeat: off", [f"5: routing.heartbeat: {HEARTBEAT}"]),
         ("heartbeat: 31s", "attempts: 1", [f"5: routing.heartbeat: {HEARTBEAT}"]),
     ],

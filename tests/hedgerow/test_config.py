@@ -217,6 +217,7 @@ def test_defaults_need_no_more_than_providers_and_models() -> None:
         "deadline": 60.0,
         "stream_rescue": "error",
         "heartbeat": None,
+        "hedge": {"after": None, "share": Decimal("0.05"), "plain": False},
     }
     assert (config.server.max_header_bytes, config.server.body_timeout) == (32768, 60)
     assert config.server.parallel_per_key is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from hedgerow.config import Config, load_config
 from hedgerow.config_file import Routing
 from hedgerow.errors import ConfigInvalid, NotFound
+from hedgerow.hedging_spec import Hedging
+from routing.hedged import HedgeRule
 
 few = settings(max_examples=60, deadline=None)
 
@@ -66,8 +69,65 @@ def test_a_models_routing_differs_key_by_key(common: dict[str, str], own: dict[s
 
 
 def test_every_key_of_routing_is_tried_above() -> None:
-    """None is forgotten in the property above."""
-    assert WRITTEN.keys() == Routing.model_fields.keys()
+    """None is forgotten in the properties above and below."""
+    assert WRITTEN.keys() | {"hedge"} == Routing.model_fields.keys()
+    assert HEDGED.keys() == Hedging.model_fields.keys()
+
+
+HEDGED: dict[str, dict[str, Any]] = {
+    "after": {"off": None, "p95": "p95", "800ms": 0.8, "2": 2.0},
+    "share": {"5%": Decimal("0.05"), "100%": Decimal(1), "0.5 %": Decimal("0.005")},
+    "plain": {"true": True, "false": False},
+}
+hedge_keys = st.fixed_dictionaries(
+    {}, optional={key: st.sampled_from(list(values)) for key, values in HEDGED.items()}
+)
+
+
+@few
+@given(hedge_keys, hedge_keys)
+def test_a_model_is_hedged_its_own_way_key_by_key(
+    common: dict[str, str], own: dict[str, str]
+) -> None:
+    """Also the keys within `hedge` count each for itself."""
+    config = load(
+        f"routing: {{hedge: {flow(common)}}}", f", routing: {{attempts: 7, hedge: {flow(own)}}}"
+    )
+    expected = Hedging().model_dump()
+    expected |= {key: HEDGED[key][text] for key, text in (common | own).items()}
+    assert config.routing_of("m").hedge.model_dump() == expected
+    assert config.routing_of("m").attempts == 7
+
+
+@pytest.mark.parametrize(
+    ("written", "rule"),
+    [
+        ("{}", None),
+        ("{after: off, share: 10%}", None),
+        ("{after: p95}", HedgeRule(None, 50_000)),
+        ("{after: 800ms, share: 0.5%, plain: true}", HedgeRule(800.0, 5_000, plain=True)),
+    ],
+)
+def test_how_requests_are_hedged(written: str, rule: HedgeRule | None) -> None:
+    """Off unless it is said after which time; then for streams and one in twenty."""
+    assert load(f"routing: {{hedge: {written}}}").routing.hedge.rule() == rule
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("{after: p99}", "write off, p95, or 20s"),
+        ("{after: 0s}", "write off, p95, or more than 0"),
+        ("{share: 101%}", "write 5%: more than 0 and at most 100%"),
+        ("{share: 0.05}", "write 5%: more than 0 and at most 100%"),
+    ],
+)
+def test_what_is_no_hedging(written: str, hint: str) -> None:
+    """It is told with what to write instead."""
+    with pytest.raises(ConfigInvalid) as refused:
+        load(f"routing: {{hedge: {written}}}")
+    (error,) = refused.value.errors
+    assert hint in error.hint
 
 
 def test_a_model_without_routing_and_one_that_is_not_there() -> None:
