@@ -15,13 +15,11 @@ from routing.limits import Floor, Limits
 def manners(config: Config, model: str) -> Manners:
     """Those of a model; of a class, those by which its requests are waited for. Raises NotFound."""
     routing = config.routing_of(model)
-    limits = _limits(routing, _floor(config.models[model]))
-    return Manners(limits, _patience(routing), routing.hedge.rule())
+    return _manners(routing, _floor(config.models[model]))
 
 
 def usual_manners(config: Config) -> Manners:
-    routing = config.routing
-    return Manners(_limits(routing, None), _patience(routing), routing.hedge.rule())
+    return _manners(config.routing, None)
 
 
 def own_manners(config: Config) -> dict[str, Manners]:
@@ -45,6 +43,10 @@ def classes(config: Config) -> dict[str, ModelClass]:
 def ttft_limits_ms(config: Config) -> Mapping[str, float]:
     """By model, how long a first token may take to be in time."""
     return {name: config.routing_of(name).ttft_ms_p95_max for name in config.models}
+
+
+def _manners(routing: Routing, floor: Floor | None) -> Manners:
+    return Manners(_limits(routing, floor), _patience(routing), routing.hedge.rule())
 
 
 def _limits(routing: Routing, floor: Floor | None) -> Limits:

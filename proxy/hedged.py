@@ -31,8 +31,9 @@ def planned(decision: RouteDecision, rule: HedgeRule, ask: Ask) -> SecondOffer |
         return None
     if ask.stream:
         return second_offer(decision.candidates, rule, 0.0)
-    seen = decision.candidates[0].listing.seen
-    return second_offer(decision.candidates, rule, 1000 * writing_s(ask, decision.intent, seen))
+    first = decision.candidates[0]
+    writing_ms = 1000 * writing_s(ask, first.intent, first.listing.seen)
+    return second_offer(decision.candidates, rule, writing_ms)
 
 
 class Race:

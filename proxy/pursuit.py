@@ -119,7 +119,7 @@ class Pursuit:
     async def _try(self, option: _Option) -> Opened | None:
         try:
             trial = await self._begin(option)
-        except (OverBudget, OverLimit) as refused:
+        except (OverBudget, OverLimit, OverMaxCost) as refused:
             self._refusals.append(refused)
             option.is_out = True
             return None
@@ -132,7 +132,8 @@ class Pursuit:
         return await self._ask(option, trial, self._splice)
 
     async def _begin(self, option: _Option) -> Trial | None:
-        """An attempt with its hold; None if it cannot be made now. Raises OverBudget, OverLimit."""
+        """An attempt with its hold; None if it cannot be made now. Raises OverBudget, OverLimit,
+        OverMaxCost."""
         house, request = self._house, self._request
         leg = self._leg(option)
         if leg is None:
@@ -197,7 +198,7 @@ class Pursuit:
         trial: Trial | None = None
         try:
             trial = await self._begin(option)
-        except (OverBudget, OverLimit):
+        except (OverBudget, OverLimit, OverMaxCost):
             pass
         finally:
             if trial is None:

@@ -37,8 +37,7 @@ class RouteDecision:
     intent: of the model that was asked for; of several, of the first. first_listed: what would have
     been asked without a router. parts: what each model would cost. first: why the first candidate
     is the first. exploring_cost: how much worse it is expected to be than the best, because it is
-    not known well. second: None where requests
-    are not hedged.
+    not known well. second: None where the request is not hedged.
     """
 
     intent: RoutingIntent

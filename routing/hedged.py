@@ -50,10 +50,8 @@ def second_offer(
     """
     if not candidates or not _is_well(candidates[0]):
         return None
-    first = candidates[0]
     second = next((one for one in islice(candidates, 1, None) if _is_well(one)), None)
-    seen = first.listing.seen
-    after_ms = rule.after_ms
+    seen, after_ms = candidates[0].listing.seen, rule.after_ms
     if after_ms is None and seen.attempts >= LEAST_ATTEMPTS:
         after_ms = seen.ttft_ms_p95
     if second is None or after_ms is None:

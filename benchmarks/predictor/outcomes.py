@@ -68,6 +68,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """
     outcomes = []
     decode = msgspec.json.Decoder(_Line).decode
+    number = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):

@@ -94,12 +94,11 @@ def route(
         task=Task(task),
         units=units,
     )
-    limits = manners(config, model).limits
+    its = manners(config, model)
     moment = Moment(int(at.timestamp()) * 1_000_000_000, 0.0)
-    decision = decide([[Wanted(intent, limits)]], Market(models, at).snapshot, State(), moment)
-    rule = config.routing_of(model).hedge.rule()
-    if rule is not None and Task(task).is_writing:
-        decision = replace(decision, second=second_offer(decision.candidates, rule, 0.0))
+    decision = decide([[Wanted(intent, its.limits)]], Market(models, at).snapshot, State(), moment)
+    if its.hedge is not None and Task(task).is_writing:
+        decision = replace(decision, second=second_offer(decision.candidates, its.hedge, 0.0))
     explanation = explained(decision)
     if as_json:
         print_json(_described(explanation))

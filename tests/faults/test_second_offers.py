@@ -114,6 +114,11 @@ REFUSES = head("400 No") + b'{"error":{"message":"no","code":"content_filter"}}'
 ALWAYS = "hedge: {after: 1h, share: 100%}"
 DEAR = {"b": offer("b", price="{input: 1000, output: 2000}")}
 """So that a stays the first, whatever is seen of it."""
+NEAR = {
+    "a": offer("a", price="{input: 1, output: 1000}"),
+    "b": offer("b", price="{input: 1, output: 1200}"),
+}
+"""Of eight tokens, 0.008 and 0.0096 USD, and a little for the prompt."""
 
 
 @dataclass(slots=True)
@@ -165,7 +170,7 @@ async def two(
             folder,
             names=(),
             urls={"a": url_a, "b": url_b},
-            routing=f"{{attempts: {attempts}, ttft_ms_p95_max: 1000000, {routing}}}",
+            routing=f"{{attempts: {attempts}, explore: 0, {routing}}}",
             clock=clock,
             **given,
         ) as proxy,
@@ -337,10 +342,7 @@ async def test_a_second_offer_that_no_budget_has_room_for_is_not_asked(tmp_path:
     for number, (word, who) in enumerate([(BEGINS, "a"), (FAILS, "b")]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        prices = {name: offer(name, price="{input: 1, output: 1000}") for name in ("a", "b")}
-        # eight tokens: 0.008 USD for each attempt, and a little for the prompt
-        async with two(folder, offers=prices, budgets=_cap("0.01")) as both:
-            both.proxy.server.house.draw = lambda: 0.0  # a tie: the first listed
+        async with two(folder, offers=NEAR, budgets=_cap("0.01")) as both:
             asking_it, first = both.stream(), await both.asked(both.a)
             await both.clock.pass_by()
             await both.proxy.alive()
@@ -355,9 +357,7 @@ async def test_a_second_offer_that_no_budget_has_room_for_is_not_asked(tmp_path:
 
 async def test_both_worst_cases_are_held_at_once(tmp_path: Path) -> None:
     """While two are asked, a budget that both fill lets nobody else in; then it does again."""
-    prices = {name: offer(name, price="{input: 1, output: 1000}") for name in ("a", "b")}
-    async with two(tmp_path, offers=prices, provider="", budgets=_cap("0.02")) as both:
-        both.proxy.server.house.draw = lambda: 0.0
+    async with two(tmp_path, offers=NEAR, provider="", budgets=_cap("0.02")) as both:
         asking_it, _ = both.stream(), await both.asked(both.a)
         await both.clock.pass_by()
         second = await both.asked(both.b)
@@ -393,12 +393,16 @@ async def test_a_stream_that_was_overtaken_is_told_of(tmp_path: Path) -> None:
         assert plan is not None
         assert (plan.offer, plan.after_ms, plan.chance) == ("b/oak-70b", 3_600_000, None)
 
-        house, now_s = both.proxy.server.house, both.clock.monotonic_s()
-        assert house.breakers.health("a/oak-70b", now_s) is Health.CLOSED
-        house.market.rebuild(house.market.snapshot.taken_at)
-        seen = {one.offer.id: one.seen for one in house.market.snapshot.models["oak"]}["a/oak-70b"]
+        house = both.proxy.server.house
+        assert house.breakers.health("a/oak-70b", both.clock.monotonic_s()) is Health.CLOSED
+        waited_ms = record.failures[0].after_ms
+        both.well()
+        again = both.stream()
+        (await both.asked(both.a)).word.set_result(BEGINS)
+        assert (await again).headers["x-hedgerow-provider"] == "a"
+        seen = house.market.observations.seen("a/oak-70b", both.clock.now_ns() / 1e9)
         assert (seen.attempts, seen.error_rate) == (1, 0.0)
-        assert seen.ttft_ms_p50 is not None
+        assert (seen.ttft_ms_p99 or 0) >= 0.9 * waited_ms
 
 
 class Stile:
