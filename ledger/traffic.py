@@ -50,4 +50,4 @@ def traffic(sql: Sql, since_ns: int, until_ns: int = MAX_NANOS) -> list[Traffic]
             " JOIN subjects ON subjects.id = subject_id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
             values,
         ).fetchall()
-    return [Traffic(*(*row[:-1], Money(row[-1]))) for row in rows]
+    return [Traffic(*row) for row in rows]

@@ -63,9 +63,9 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
         models = {model: models[model]}
     found = board(models, _known(config, at), at)
     if as_json:
-        print_json(_described(found))
+        print_json(described(found))
         return
-    click.echo("\n\n".join(_text(found)))
+    click.echo("\n\n".join(texts(found)))
 
 
 for _command in (history, capacity):
@@ -87,7 +87,7 @@ def _known(config: Config, at: datetime) -> Past:
 # -- for people
 
 
-def _text(found: Board) -> Iterator[str]:
+def texts(found: Board) -> Iterator[str]:
     for name, lines in found.models.items():
         columns = {title: [cell(one, found.at) for one in lines] for title, cell in _CELLS.items()}
         shown = {
@@ -230,7 +230,7 @@ _OPTIONAL = frozenset({"per request", "per unit", "quality", "next price", "sold
 # -- for programs
 
 
-def _described(found: Board) -> dict[str, object]:
+def described(found: Board) -> dict[str, object]:
     mix = found.mix
     return {
         "at": _time(found.at),
