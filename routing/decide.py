@@ -13,7 +13,7 @@ from routing.costed import Costed, costed
 from routing.decision import RouteDecision
 from routing.intent import RoutingIntent
 from routing.limits import Limits
-from routing.preference_order import arranged
+from routing.preference_order import arranged, replaces_cost
 from routing.preferences import NO_PREFERENCES
 from routing.ranking import Ranking
 from routing.state import State
@@ -56,8 +56,11 @@ def decide(
     Raises KeyError for a model that the snapshot does not have.
     """
     groups = [[_costed(one, snapshot, state, now, warm) for one in group] for group in wanted]
+    intent = wanted[0][0].intent
+    # Where the request says who comes first, no load is spread, and nothing tried out.
+    draw = 0.0 if replaces_cost(intent.preferences, intent.service_tier) else now.draw
     rankings = [
-        Ranking(parts, group[0].limits, now.draw, state.purse.left)
+        Ranking(parts, group[0].limits, draw, state.purse.left)
         for parts, group in zip(groups, wanted, strict=True)
     ]
     leading = next((one for one in rankings if one.order), rankings[0])
@@ -65,7 +68,6 @@ def decide(
     candidates: Sequence[Candidate] = leading.candidates()
     if len(rankings) > 1:
         candidates = [candidate for one in rankings for candidate in one.candidates()]
-    intent = wanted[0][0].intent
     if intent.preferences is not NO_PREFERENCES or intent.service_tier is not None:
         before = candidates[0] if candidates else None
         ranks = [at for at, one in enumerate(rankings) for _ in one.order]

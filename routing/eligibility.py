@@ -63,6 +63,7 @@ def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | No
 
     What is unknown of an offer is no reason, except where a request asks for offers of which
     something is known: what becomes of its text, or that they take its parameters.
+
     at_ns: when the request is made, in nanoseconds since 1970.
     """
     offer = listing.offer
@@ -179,10 +180,12 @@ def _unsaid(policy: str) -> str:
 
 
 def _too_dear(card: RateCard, most: MaxPrice) -> str | None:
-    """Which of its prices is above what the request pays at most."""
+    """Which of its prices is above what the request pays at most. Tokens that a model thinks in are
+    output, too."""
+    output = card.output if card.reasoning is None else max(card.output, card.reasoning)
     limits = [
         (most.prompt, card.input, "million input tokens"),
-        (most.completion, card.output, "million output tokens"),
+        (most.completion, output, "million output tokens"),
         (most.request, card.request, "request"),
     ]
     if card.per is Unit.IMAGE:

@@ -5,7 +5,7 @@ By these, the first that tells two candidates apart:
 1. what rests after failures comes last: an order says whom to prefer, not to wait for one who is
    out of order
 2. without `order`: which wishes an offer keeps, those not known of it, those that it misses
-3. the models that were asked for, one after the other (unless `sort` is among all of them)
+3. the models that were asked for, one after the other (unless one order of all is wanted)
 4. the place in `order`; who is not named comes after it
 5. the wishes, where there is an `order`
 6. the service tier that was asked for, before others
@@ -38,11 +38,12 @@ def arranged(
     service_tier: str | None = None,
     model_ranks: Sequence[int] | None = None,
 ) -> list[Candidate]:
-    """Candidates that are in the order of their cost, as the request wants them tried; fewer with
-    `allow_fallbacks` False: only who is in `order`, or without one the first of each model.
+    """Candidates that are in our order, as the request wants them tried; fewer with
+    `allow_fallbacks` False: only who is in `order`, or without one the first of each model. None is
+    left out for a wish that it misses.
 
     model_ranks: for each candidate, the place of its model among those that were asked for; None
-    where that is one. None is ever left out for a wish that it misses.
+    where that is one.
     """
     if not _says_anything(preferences, service_tier):
         return list(candidates)
@@ -51,7 +52,7 @@ def arranged(
         _standing(one, rank, preferences, service_tier)
         for one, rank in zip(candidates, ranks, strict=True)
     ]
-    places = sorted(range(len(candidates)), key=lambda place: (keys[place], place))
+    places = sorted(range(len(candidates)), key=keys.__getitem__)
     if not preferences.allow_fallbacks:
         places = _without_fallbacks(places, candidates, ranks, preferences)
     return [candidates[place] for place in places]

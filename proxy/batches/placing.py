@@ -16,6 +16,7 @@ from proxy.litellm_upstream import SCHEME
 from proxy.trial import quote_of
 from routing.eligibility import refusal
 from routing.intent import RoutingIntent
+from routing.preferences import Preferences, Sort
 
 MOST_JOB_LINES = 10_000
 MOST_JOB_BYTES = 32 << 20
@@ -46,6 +47,8 @@ class Placer:
     def place(self, line: Checked) -> str | None:
         """The id of its job; None if it is cheapest to run it ourselves."""
         if self._batch.expires_at - self._batch.created_at < WINDOW_S:
+            return None
+        if _has_own_order(line.ask.preferences):
             return None
         model = line.ask.model
         if model not in self._house.market.snapshot.models:
@@ -104,3 +107,9 @@ class Placer:
             return None
         quote = listing.quote and listing.quote.in_batches()
         return quote.would_cost(usage, at_ns) if quote else None
+
+
+def _has_own_order(wanted: Preferences) -> bool:
+    """Whether the cheapest may be another than the one it asks for first."""
+    by_speed = wanted.sort not in (None, Sort.PRICE)
+    return bool(wanted.order) or by_speed or not wanted.allow_fallbacks
