@@ -91,53 +91,54 @@ class Ranking:
 
     def _choose_first(self, limits: Limits, draw: float, purse_nanos: float) -> None:
         best = self.order[0]
-        if self._place(best) is Place.RESTING:
+        place = self._place(best)
+        if place is Place.RESTING:
             return
         usually = 1 - EXPLORE_OFTEN if limits.explore > 0 else 1.0
         if draw >= usually:
-            self._explore(best, purse_nanos)
+            self._explore(purse_nanos)
             return
-        tied = self._tied_with(best, limits.spread)
+        value, *others = self._values(self.order[:TIED_AT_MOST])
+        most = value + limits.spread * float(self._costs[best])
+        tied = [best]
+        for number, other in zip(self.order[1:], others, strict=False):
+            if other <= most and self._place(number) is place:
+                tied.append(number)
         chosen = tied[int(draw / usually * len(tied))]
         if chosen != best:
             self._put_first(chosen)
             self.first = First.TIE
 
-    def _tied_with(self, best: int, spread: float) -> list[int]:
-        """Those that are as good as the best, but for `spread` of its cost, the best among them."""
-        most = self._value(best) + spread * float(self._costs[best])
-        place = self._place(best)
-        return [best] + [
-            one
-            for one in self.order[1:TIED_AT_MOST]
-            if self._value(one) <= most and self._place(one) is place
-        ]
-
-    def _value(self, number: int) -> float:
-        """What a request costs in expectation that goes there first, its misses among it; after a
+    def _values(self, numbers: list[int]) -> list[float]:
+        """What a request costs in expectation that goes to each first, its misses among it; after a
         failure it goes where the best, or the next best, is."""
-        next_best = self.order[1] if number == self.order[0] else self.order[0]
-        success, after = float(self._odds.success[number]), self._burden(next_best)
-        return success * self._burden(number) + (1 - success) * after
+        costs: list[float] = self._costs.take(numbers).tolist()
+        late: list[float] = self._odds.late.take(numbers).tolist()
+        success: list[float] = self._odds.success.take(numbers).tolist()
+        miss = self._stakes.miss
+        burdens = [cost + share * miss for cost, share in zip(costs, late, strict=True)]
+        values = [
+            chance * burden + (1 - chance) * burdens[0]
+            for chance, burden in zip(success, burdens, strict=True)
+        ]
+        values[0] = success[0] * burdens[0] + (1 - success[0]) * burdens[1]
+        return values
 
-    def _burden(self, number: int) -> float:
-        return float(self._costs[number]) + float(self._odds.late[number]) * self._stakes.miss
-
-    def _explore(self, best: int, purse_nanos: float) -> None:
+    def _explore(self, purse_nanos: float) -> None:
         """Try one that is not known well, if it could be the best, and the purse has what it may
         cost besides."""
-        value = self._value(best)
+        value, *others = self._values(self.order)
         unknown = [
-            (weight, number)
-            for number in self.order[1:]
+            (weight, number, other)
+            for number, other in zip(self.order[1:], others, strict=True)
             if (weight := self._weight(number)) < WELL_KNOWN
             and float(self._costs[number]) < value
             and self._place(number) in (Place.READY, Place.SLOW)
         ]
         if not unknown:
             return
-        _, chosen = min(unknown)
-        worse = max(0.0, self._value(chosen) - value)
+        _, chosen, other = min(unknown)
+        worse = max(0.0, other - value)
         if worse <= purse_nanos:
             self._put_first(chosen)
             self.first, self.exploring_nanos = First.EXPLORED, worse
