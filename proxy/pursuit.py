@@ -18,6 +18,7 @@ from proxy.errors import (
     OverMaxCost,
     ProxyError,
     RateLimited,
+    Refused,
     Untranslatable,
     UpstreamFailed,
     UpstreamLate,
@@ -53,6 +54,10 @@ class _Option:
     @property
     def context_tokens(self) -> int | None:
         return self.candidate.listing.offer.context_tokens
+
+    @property
+    def model(self) -> str:
+        return self.candidate.intent.model
 
     @property
     def offer_id(self) -> str:
@@ -106,6 +111,7 @@ class Pursuit:
             return None
         ready = [one for one in options if one.ready_at_s <= now_s]
         if ready:
+            ready = self._of_unasked_models(ready) or ready
             # The first of them, in the router's order; but the last attempt is for one that has not
             # been asked: at another all of our accounts may be refused.
             is_last = self.attempts + 1 == request.patience.attempts
@@ -115,6 +121,16 @@ class Pursuit:
             return None
         await clock.sleep(soonest.ready_at_s - now_s)
         return soonest
+
+    def _of_unasked_models(self, ready: list[_Option]) -> list[_Option]:
+        """Of a request that names other models, too: the last attempts are for those that have not
+        been asked."""
+        if not self._request.ask.fallbacks:
+            return []
+        asked = {one.model for one in self._options if one.was_asked}
+        left = self._request.patience.attempts - self.attempts
+        unasked = [one for one in ready if one.model not in asked]
+        return unasked if left <= len({one.model for one in unasked}) else []
 
     async def _try(self, option: _Option) -> Opened | None:
         try:
@@ -161,6 +177,15 @@ class Pursuit:
         except Untranslatable as error:
             self._untranslatable.append(error)
             option.is_out = True
+            return None
+        except Refused as refused:
+            others = [one for one in self._options if one.model != option.model and not one.is_out]
+            if not others or not self._request.ask.fallbacks:
+                raise
+            self.note(trial, refused.message)
+            self._failed_by.append(AttemptFailed(refused.message, refused=refused))
+            for one in self._options:  # what one offer of a model refuses, all of them do
+                one.is_out = one.is_out or one.model == option.model
             return None
 
     async def _hedged(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:

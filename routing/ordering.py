@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 ATTEMPTS = 3
+LEAST_SUCCESS = 0.01
 TIE = 1e-6
 """A miss always weighs at least this share of `unserved`: of equal costs the one on time wins."""
 
@@ -33,17 +34,20 @@ class Odds:
     """What the snapshot knows of some offers, one place in each array per offer.
 
     success: the probability that an attempt is answered. failure: the rest.
-    late: the probability that an answer's first token comes after the limit.
+    late: the probability that an answer's first token comes after the limit. retries: how many
+    attempts fail, in expectation, before one is answered.
     """
 
     success: Floats
     failure: Floats
     late: Floats
+    retries: Floats
 
     @classmethod
     def of(cls, success: Floats, on_time: Floats) -> Odds:
         """From P(answered) and P(first token in time, given that it is answered)."""
-        return cls(success, 1.0 - success, 1.0 - on_time)
+        failure = 1.0 - success
+        return cls(success, failure, 1.0 - on_time, failure / np.maximum(success, LEAST_SUCCESS))
 
     @classmethod
     def joined(cls, each: Sequence[Odds]) -> Odds:
@@ -52,11 +56,14 @@ class Odds:
             np.concatenate([one.success for one in each]),
             np.concatenate([one.failure for one in each]),
             np.concatenate([one.late for one in each]),
+            np.concatenate([one.retries for one in each]),
         )
 
     def at(self, places: NDArray[np.intp]) -> Odds:
         """Of the offers at these places: those that may serve the request at hand."""
-        return Odds(self.success[places], self.failure[places], self.late[places])
+        return Odds(
+            self.success[places], self.failure[places], self.late[places], self.retries[places]
+        )
 
 
 @dataclass(frozen=True, slots=True)

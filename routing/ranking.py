@@ -18,6 +18,8 @@ EXPLORE_OFTEN = 0.02
 WELL_KNOWN = 20.0
 """Attempts of the last half hour or so after which there is nothing to find out."""
 TIED_AT_MOST = 8
+RETRY_IS_LATE = 0.5
+"""How much of a miss an attempt is that fails, though the next is answered: it begins later."""
 _LATER = (Place.SLOW, Place.UNPROVEN)
 
 
@@ -40,6 +42,9 @@ class Ranking:
             self._odds = Odds.joined([one.field.odds for one in parts])
             usual = float(np.median([one.usual for one in parts]))
         self._stakes = Stakes.of(usual, limits.miss_cost)
+        if limits.miss_cost:
+            # To exchange two offers changes the sum over all attempts by this just as by a cost.
+            self._costs = self._costs + self._odds.retries * (RETRY_IS_LATE * self._stakes.miss)
         self.first, self.exploring_nanos = First.VALUE, 0.0
         self.order = self._in_order(limits.attempts)
         if len(self.order) > 1:
