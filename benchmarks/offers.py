@@ -54,12 +54,25 @@ class Feature(StrEnum):
     LOGPROBS = "logprobs"
 
 
+USUAL_TIERS = frozenset(("auto", "default", "standard", "standard_only", "on_demand"))
+"""What requests, answers and configurations call the service that costs the usual price."""
+_OTHERWISE_CALLED = {"fast": "priority"}
+
+
+def paid_tier(name: str | None) -> str | None:
+    """A service tier with prices of its own, by whatever word for it; None for the usual one."""
+    if name is None or name in USUAL_TIERS:
+        return None
+    return _OTHERWISE_CALLED.get(name, name)
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A provider's model, as it is sold. None means unknown, and refuses nothing.
 
     id: unique among the offers of a market: `provider/model`, and what tells twins apart.
     model: the provider's own name for it.
+    service_tier: what its provider is asked for in every request.
     context_tokens: the most that prompt and completion may have together; of work that is no
     writing, what each of its texts may have.
     max_output_tokens: the most that a completion may have.

@@ -6,7 +6,7 @@ are the fact's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -73,13 +73,19 @@ def _override(one: Override) -> dict[str, object]:
         said["above_prompt_tokens"] = one.above_prompt_tokens
     if one.hours is not None:
         said["minutes"] = [one.hours.start_minute, one.hours.end_minute]
+        if one.hours.weekdays is not None:
+            said["weekdays"] = sorted(one.hours.weekdays)
     return said
 
 
 def _override_of(said: Mapping[str, Any]) -> Override:
-    minutes = said.get("minutes")
+    minutes, days = said.get("minutes"), said.get("weekdays")
     return Override(
         _card_of(said["rates"]),
         said.get("above_prompt_tokens", 0),
-        None if minutes is None else UtcHours(*minutes),
+        None if minutes is None else UtcHours(minutes[0], minutes[1], _days_of(days)),
     )
+
+
+def _days_of(said: Sequence[int] | None) -> frozenset[int] | None:
+    return None if said is None else frozenset(said)

@@ -6,7 +6,8 @@ whenever its answer ends: so do providers that sell the night for less.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.errors import NotAPrice, UsageUnknown
@@ -16,15 +17,22 @@ from ledger.usage import TokenUsage
 
 DAY_MINUTES = 1440
 _MINUTE_NS = 60_000_000_000
+_WEEK = frozenset(range(1, 8))
+_THURSDAY = 3
+"""1970 began on one, the fourth of its week."""
 
 
 @dataclass(frozen=True, slots=True)
 class UtcHours:
     """A part of every day, in minutes of it (UTC): from `start_minute` until before `end_minute`,
-    over midnight if it ends before it starts. Raises NotAPrice for what is no part of a day."""
+    over midnight if it ends before it starts. Raises NotAPrice for what is no part of a day.
+
+    weekdays: on which it begins, 1 for Monday to 7 for Sunday; None for all of them.
+    """
 
     start_minute: int
     end_minute: int
+    weekdays: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         start, end = self.start_minute, self.end_minute
@@ -33,13 +41,20 @@ class UtcHours:
                 f"from minute {start} until minute {end} is no part of a day: a day has"
                 f" {DAY_MINUTES} minutes, and its part begins and ends at different ones"
             )
+        if self.weekdays is not None and not frozenset() < self.weekdays <= _WEEK:
+            raise NotAPrice(f"weekdays {sorted(self.weekdays)}: there are those from 1 to 7")
 
     def has(self, at_ns: int) -> bool:
         """Whether a moment is in them, in nanoseconds since 1970."""
-        minute = at_ns // _MINUTE_NS % DAY_MINUTES
+        day, minute = divmod(at_ns // _MINUTE_NS, DAY_MINUTES)
         if self.start_minute < self.end_minute:
-            return self.start_minute <= minute < self.end_minute
-        return minute >= self.start_minute or minute < self.end_minute
+            if not self.start_minute <= minute < self.end_minute:
+                return False
+        elif minute < self.end_minute:
+            day -= 1  # on which it began
+        elif minute < self.start_minute:
+            return False
+        return self.weekdays is None or (day + _THURSDAY) % 7 + 1 in self.weekdays
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +81,8 @@ class Quote:
     knows one. overrides: the last one that holds counts, so that they are sorted, lowest threshold
     first. as_of: when the price became known; valid_until: from when on it is none; None: it stays.
     batch_rates: what tokens cost through the provider's batch API; None where nobody knows, or it
-    has none. batch_overrides: in place of these.
+    has none. batch_overrides: in place of these. tiers: what the same costs at other service tiers,
+    as far as that is known, by their names; the usual one has none (`offers.paid_tier`).
 
     at_ns: when the attempt began, in nanoseconds since 1970.
     """
@@ -79,6 +95,7 @@ class Quote:
     batch_rates: RateCard | None = None
     batch_overrides: tuple[Override, ...] = ()
     valid_until: datetime | None = None
+    tiers: Mapping[str | None, Quote] = field(default_factory=dict, compare=False)
 
     @property
     def cards(self) -> tuple[RateCard, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -15,6 +14,7 @@ from hedgerow.config_errors import wrong
 from hedgerow.hedging_spec import Hedging
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
+from hedgerow.price_spec import PriceSpec
 from hedgerow.provider_spec import DataPolicy, ProviderSpec
 from hedgerow.settings import (
     MOST_BYTES,
@@ -27,7 +27,6 @@ from hedgerow.settings import (
     LedgerUrl,
     Name,
     Part,
-    Price,
     SameAs,
     Seconds,
     Secret,
@@ -36,8 +35,6 @@ from hedgerow.settings import (
     WorkerCount,
 )
 from hedgerow.settings_reference import Setting, settings_of
-from ledger.rates import MOST_DECIMALS, RateCard
-from ledger.usage import Unit
 
 
 class AdminAddress(Part):
@@ -156,113 +153,6 @@ class Market(Part):
     )
 
 
-class BatchPriceSpec(Part):
-    """Prices of the provider's batch API."""
-
-    input: Price = Field(description="USD per million input tokens", examples=["0.44"])
-    output: Price = Field(description="USD per million output tokens", examples=["0.44"])
-    cache_read: Price | None = Field(
-        None,
-        description="USD per million tokens read from the provider's cache;"
-        " when not given, the input price of a batch",
-        examples=["0.22"],
-    )
-    cache_write: Price | None = Field(
-        None,
-        description="USD per million tokens written to it; when not given, the input price of a"
-        " batch",
-        examples=["0.55"],
-    )
-
-
-class PriceSpec(Part):
-    """Prices that override the feeds."""
-
-    input: Price = Field(
-        description="USD per million input tokens; beside a price `per_…`, 0 when not given",
-        examples=["0.88"],
-    )
-    output: Price = Field(
-        description="USD per million output tokens; beside a price `per_…`, 0 when not given",
-        examples=["0.88"],
-    )
-    cache_read: Price | None = Field(
-        None,
-        description="USD per million tokens read from the provider's cache;"
-        " when not given, the input price",
-        examples=["0.44"],
-    )
-    cache_write: Price | None = Field(
-        None,
-        description="USD per million tokens written to it; when not given, the input price",
-        examples=["1.10"],
-    )
-    request: Price = Field(
-        Decimal(0), description="USD per request, besides tokens", examples=["0.001"]
-    )
-    per_image: Price | None = Field(
-        None, description="USD per image that it makes", examples=["0.04"]
-    )
-    per_million_characters: Price | None = Field(
-        None, description="USD per million characters that it reads out", examples=["15"]
-    )
-    per_audio_minute: Price | None = Field(
-        None,
-        description="USD per minute of audio that it transcribes; charged by the second, at a"
-        " sixtieth, rounded up in its 15th decimal",
-        examples=["0.006"],
-    )
-    per_thousand_searches: Price | None = Field(
-        None, description="USD per thousand searches that it ranks", examples=["2"]
-    )
-    batch: BatchPriceSpec | None = Field(
-        None,
-        description="Prices of the provider's batch API; without them, batches are not sent there",
-        examples=["{input: 0.44, output: 0.44}"],
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _tokens_come_along(cls, written: object) -> object:
-        if isinstance(written, dict) and any(str(key).startswith("per_") for key in written):
-            return {"input": "0", "output": "0", **written}
-        return written
-
-    @model_validator(mode="after")
-    def _one_unit(self) -> Self:
-        if len(given := [key for key in _UNITS if getattr(self, key) is not None]) > 1:
-            raise wrong(f"has {' and '.join(given)}", "keep one: an offer is priced by one of them")
-        return self
-
-    def rate_card(self) -> RateCard:
-        """The prices as the ledger charges them."""
-        return self._card(self)
-
-    def batch_card(self) -> RateCard | None:
-        """Those of the provider's batch API; what they do not name costs what it does elsewhere."""
-        return None if self.batch is None else self._card(self.batch)
-
-    def _card(self, of: PriceSpec | BatchPriceSpec) -> RateCard:
-        unit, per = Decimal(0), None
-        for key, (one, count) in _UNITS.items():
-            if price := getattr(self, key):
-                # To the last decimal that a card holds, and never less than was written.
-                exact = (price / count).quantize(_LAST_DECIMAL, ROUND_CEILING)
-                unit, per = exact.normalize(), one
-        return RateCard.of(
-            of.input, of.output, of.cache_read, of.cache_write, self.request, unit, per
-        )
-
-
-_UNITS = {
-    "per_image": (Unit.IMAGE, 1),
-    "per_million_characters": (Unit.CHARACTER, 1_000_000),
-    "per_audio_minute": (Unit.SECOND, 60),
-    "per_thousand_searches": (Unit.SEARCH, 1000),
-}
-_LAST_DECIMAL = Decimal(1).scaleb(-MOST_DECIMALS)
-
-
 Feature: TypeAlias = Literal["tools", "vision", "json_schema", "logprobs"]
 
 
@@ -285,7 +175,10 @@ class OfferSpec(Part):
         None, description="The precision of its weights", examples=["fp8"]
     )
     service_tier: Text | None = Field(
-        None, description="The provider's service tier", examples=["flex"]
+        None,
+        description="The service tier that its provider is asked for; `flex`, `priority` and others"
+        " with prices of their own serve only requests that ask for them",
+        examples=["flex"],
     )
     context_tokens: Count | None = Field(
         None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from benchmarks.feeds import litellm
 from benchmarks.feeds.litellm import PricedModel, PriceFile
 from benchmarks.market import Quoted
-from benchmarks.offers import Feature, Offer, Task
+from benchmarks.offers import Feature, Offer, Task, paid_tier
 from benchmarks.quotes import Quote
 from hedgerow.config import Config
 from hedgerow.config_file import OfferSpec
@@ -61,6 +62,7 @@ def _quoted(
         parameters=spec.parameters,
         may_train=data.may_train,
         keeps_nothing=data.keeps_nothing,
+        ends_at=None if known is None else known.ends_at,
     )
     return Quoted(offer, _quote(spec, known, prices, at))
 
@@ -74,21 +76,41 @@ def _speaks_chat(spec: OfferSpec, known: PricedModel | None) -> bool:
 def _quote(
     spec: OfferSpec, known: PricedModel | None, prices: PriceFile | None, at: datetime
 ) -> Quote | None:
-    listed = known.rates if known else None
-    if spec.price is not None:  # the operator's own price holds at every length
-        own, batch = spec.price.rate_card(), spec.price.batch_card()
-        return Quote(own, listed, (), "configuration", at, batch)
-    if known is None or listed is None or prices is None:
-        return None
-    return Quote(
-        listed,
-        listed,
-        known.overrides,
-        prices.source,
-        at,
-        known.batch_rates,
-        known.batch_overrides,
-    )
+    """At its service tier. The others it may be served at are named beside it."""
+    source = "" if prices is None else prices.source
+    tiers = {} if known is None else _tiers(known, source, at)
+    own_tier = paid_tier(spec.service_tier)
+    listed = tiers.pop(own_tier, None)
+    if (price := spec.price) is not None:
+        return Quote(
+            rates=price.rate_card(),
+            list_rates=None if listed is None else listed.rates,
+            overrides=price.overrides(),
+            source="configuration",
+            as_of=at,
+            batch_rates=price.batch_card(),
+            valid_until=price.ends_at(),
+        )
+    return None if listed is None else replace(listed, tiers=tiers)
+
+
+def _tiers(known: PricedModel, source: str, at: datetime) -> dict[str | None, Quote]:
+    """What it costs at every service tier that the file knows."""
+    found: dict[str | None, Quote] = {}
+    if known.rates is not None:
+        found[None] = Quote(
+            known.rates,
+            known.rates,
+            known.overrides,
+            source,
+            at,
+            known.batch_rates,
+            known.batch_overrides,
+        )
+    for tier, cards in known.tiers.items():
+        if cards.rates is not None:
+            found[tier] = Quote(cards.rates, cards.rates, cards.overrides, source, at)
+    return found
 
 
 def _known(spec: OfferSpec, provider: Provider, prices: PriceFile | None) -> PricedModel | None:

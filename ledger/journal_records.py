@@ -56,8 +56,8 @@ class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
     """The end of a hold: written before its client reads the last byte.
 
     card: None if it is that of its hold. usage, charge: of what was posted, in the orders of
-    TokenUsage and Charge; shorter if an earlier version wrote it. spent, uncovered: one for each of the hold's accounts (`entries.Drawn`);
-    both empty if nothing was spent.
+    TokenUsage and Charge; shorter if an earlier version wrote it. spent, uncovered: one for each of
+    the hold's accounts (`entries.Drawn`); both empty if nothing was spent.
     """
 
     attempt_id: str

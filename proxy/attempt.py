@@ -507,7 +507,7 @@ def _request_to(trial: Trial) -> UpstreamRequest:
     return UpstreamRequest(
         url=leg.url,
         headers=leg.headers(trial.account),
-        body=leg.request(offer.model, trial.limit),
+        body=leg.request(offer.model, trial.limit, offer.service_tier),
         first_byte_timeout_s=min(patience.first_byte_timeout_s, left_s) + more_s,
         idle_timeout_s=patience.idle_timeout_s + more_s,
     )

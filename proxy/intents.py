@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from benchmarks.offers import paid_tier
 from ledger.principals import Principal
 from proxy.house import House
 from proxy.known_prompts import LEAST_BYTES
@@ -59,7 +60,8 @@ def intent_of(model: str, ask: Ask, key_id: str, house: House) -> RoutingIntent:
         task=ask.task,
         units=ask.units,
         preferences=ask.preferences,
-        service_tier=ask.service_tier,
+        service_tier=paid_tier(ask.service_tier),
+        long_cache=ask.long_cache,
         parameters=ask.parameters,
     )
 

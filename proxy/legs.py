@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from benchmarks.offers import Offer, Task
+from benchmarks.offers import Offer, Task, paid_tier
 from proxy.endpoints import Endpoint
 from proxy.errors import Untranslatable
 from proxy.known_prompts import NO_CONVERSATION, Conversation, conversation_in
@@ -39,6 +39,8 @@ ANTHROPIC_VERSION = "2023-06-01"
 _VERSIONS = ("anthropic-version", "anthropic-beta", "openai-beta")
 _AS_THEY_COME = frozenset((Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS))
 """Their answers are not always JSON."""
+_TIERED = _THROUGH_CHAT | {Endpoint.COMPLETIONS}
+"""Where a request may name a tier of service."""
 _SOUND = frozenset((Task.SPEECH, Task.TRANSCRIPTION))
 
 
@@ -141,15 +143,19 @@ class Leg:
     def url(self) -> str:
         return self.provider.url(self.theirs.endpoint)
 
-    def request(self, model: str, limit: OutputLimit) -> bytes:
-        """The body for an offer's model, within the limit that was held."""
+    def request(self, model: str, limit: OutputLimit, tier: str | None = None) -> bytes:
+        """The body for an offer's model, within the limit that was held, at the offer's tier: the
+        one that the client has named may be another."""
         request, told = self._request, limit.told
         if not self.is_native and self.theirs.endpoint is Endpoint.MESSAGES:
             # No message is without a limit, and what a model may think depends on it.
             request = messages_provider.request_from_chat(request, limit.tokens, model)
         elif self.provider.is_strict and not self.is_native and self._is_chat:
             request = without_extras(request)
-        return self.theirs.rewrite(request, self.content_type, self.provider, model, told)
+        sent = self.theirs.rewrite(request, self.content_type, self.provider, model, told)
+        if self.theirs.endpoint in _TIERED and (tier or paid_tier(self.ask.service_tier)):
+            return bodies.at_tier(sent, tier)
+        return sent
 
     def streams(self, content_type: str) -> bool:
         """Whether this is the head of a stream as it was asked for."""

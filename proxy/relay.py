@@ -62,6 +62,7 @@ class StreamRelay:
         self.fault: str | None = None
         self.done = False
         self.usage: TokenUsage | None = None
+        self.tier: str | None = None
         self.text_bytes = 0
         self.pieces = 0
         self.events = 0
@@ -112,6 +113,7 @@ class StreamRelay:
         self.text_bytes += heard.text_bytes
         says_usage = heard.usage is not None
         self.usage = heard.usage or self.usage
+        self.tier = heard.tier or self.tier
         self._usage_is_old = not says_usage and (self._usage_is_old or heard.text_bytes > 0)
         if heard.ends:
             self._kept.append(_Kept(name, data, heard.only_usage))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from benchmarks.observations import Observation, Outcome
-from benchmarks.offers import Feature
+from benchmarks.offers import Feature, paid_tier
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.attempts import Charge, Hold, Settlement
@@ -78,7 +78,8 @@ class Request:
 class Trial:
     """An attempt that is under way: the request's `number`-th.
 
-    is_overtaken: another offer has begun to answer the same request.
+    is_overtaken: another offer has begun to answer the same request. tier: the service tier that
+    its provider says it was served at, if it does.
     """
 
     house: House
@@ -92,6 +93,7 @@ class Trial:
     number: int
     first_byte_s: float | None = None
     relay: StreamRelay | None = None
+    tier: str | None = None
     resolved: bool = False
     is_overtaken: bool = False
 
@@ -113,7 +115,7 @@ class Trial:
         budgets."""
         self._resolve()
         house, now_s = self.house, self.house.clock.monotonic_s()
-        quote = quote_of(self.listing)
+        quote, _ = self._served_by(usage)
         if usage.units is None and quote.rates.per is not None:  # no stream counts them
             usage, estimated = replace(usage, units=self.request.ask.units), True
         prompt = usage.prompt or 0
@@ -210,6 +212,7 @@ class Trial:
         its offer is priced by."""
         prompt, choices = self.candidate.intent.prompt_tokens, self.request.ask.choices
         seen = meter.estimate_delivered(prompt, plain.text_bytes, choices)
+        self.tier = plain.tier
         return self._charged_by(plain.usage or TokenUsage(None, None), seen)
 
     def heard(self, relay: StreamRelay) -> tuple[TokenUsage, bool]:
@@ -217,6 +220,7 @@ class Trial:
         prompt = self.candidate.intent.prompt_tokens
         said, is_estimate = relay.used(prompt)
         seen = meter.estimate_delivered(prompt, relay.text_bytes, relay.pieces)
+        self.tier = relay.tier
         usage, is_guess = self._charged_by(said, seen)
         if is_estimate or is_guess:
             return self._within_limit(usage), True
@@ -224,9 +228,11 @@ class Trial:
 
     def _charged_by(self, said: TokenUsage, seen: TokenUsage) -> tuple[TokenUsage, bool]:
         """What was said, with what is missing for the offer's prices by what was seen."""
-        ask, prompt = self.request.ask, seen.prompt
+        ask, prompt, at_ns = self.request.ask, seen.prompt, self.hold.attempt.at_ns
         try:
-            quote_of(self.listing).card(said.prompt or 0, self.hold.attempt.at_ns).charge(said)
+            quote, is_guess = self._served_by(said)
+            card = quote.card(said.prompt or 0, at_ns)
+            card.charge(said)
         except UsageUnknown:
             written = 0 if ask.most_completion_tokens == 0 else seen.completion
             guess = replace(
@@ -236,7 +242,33 @@ class Trial:
                 units=ask.units if said.units is None else said.units,
             )
             return self._within_limit(guess), True
-        return said, False
+        if card.cache_write_1h is not None and said.cache_write != 0:
+            said, is_unsure = self._cached(said)
+            is_guess = is_guess or is_unsure
+        thought = card.reasoning is None or said.reasoning is not None or not said.completion
+        return said, is_guess or not thought
+
+    def _cached(self, said: TokenUsage) -> tuple[TokenUsage, bool]:
+        """How much is kept for an hour, where that has a price: what nobody has asked for is not;
+        of what somebody has, and nobody counted, all may be."""
+        if not self.request.ask.long_cache:
+            return replace(said, cache_write_1h=said.cache_write_1h or 0), False
+        if said.cache_write is None:
+            written = max(0, (said.prompt or 0) - (said.cached or 0))
+            return replace(said, cache_write=written, cache_write_1h=written), True
+        return said, said.cache_write_1h is None
+
+    def _served_by(self, usage: TokenUsage) -> tuple[Quote, bool]:
+        """The prices of the tier that it was served at, and whether that is a guess: the dearer of
+        those of the tier that was asked for and of the usual one, where it has no price."""
+        quote, asked = quote_of(self.listing), paid_tier(self.listing.offer.service_tier)
+        if self.tier is None or (served := paid_tier(self.tier)) == asked:
+            return quote, False
+        if (known := quote.tiers.get(served)) is not None:
+            return known, False
+        prompt, at_ns = usage.prompt or 0, self.hold.attempt.at_ns
+        either = (quote, quote.tiers.get(None, quote))
+        return max(either, key=lambda one: one.card(prompt, at_ns).charge(usage)), True
 
     def _within_limit(self, guess: TokenUsage) -> TokenUsage:
         """A provider that was told a limit is not guessed to have billed more, whatever it sent."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.offers import Feature, Offer
+from benchmarks.offers import Feature, Offer, paid_tier
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
 from ledger.rates import RateCard
 from ledger.usage import Unit
 from routing.intent import RoutingIntent
-from routing.preferences import NO_PREFERENCES, MaxPrice, is_ignored, matches
+from routing.preferences import (
+    FAST_TIERS,
+    NO_PREFERENCES,
+    MaxPrice,
+    admits_tier,
+    is_ignored,
+    matches,
+)
 
 
 class Reason(StrEnum):
@@ -23,6 +30,8 @@ class Reason(StrEnum):
     NOT_ALLOWED_PROVIDER = "allowed_providers"
     NO_PRICE = "no_price"
     PRICE_LAPSED = "price_lapsed"
+    OTHER_TIER = "other_tier"
+    CACHE_UNPRICED = "cache_unpriced"
     WRONG_TASK = "wrong_task"
     LACKS_FEATURE = "lacks_feature"
     CONTEXT_TOO_SHORT = "context_too_short"
@@ -83,6 +92,17 @@ def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | No
             Reason.PRICE_LAPSED,
             f"its price held until {until.isoformat()}, and nobody has named another since",
         )
+    if (other_tier := _other_tier(listing, intent)) is not None:
+        return other_tier
+    if intent.long_cache and not all(
+        card.cache_write_1h is not None for card in listing.quote.cards
+    ):
+        return Refusal(
+            listing,
+            Reason.CACHE_UNPRICED,
+            "has no price for a prompt that is kept for an hour: give it one as cache_write_1h in"
+            " the configuration, or ask for a cache_control of 5m",
+        )
     if offer.tasks is not None and intent.task not in offer.tasks:
         does = ", ".join(sorted(offer.tasks)) or "nothing"
         why = f"does {does}, not {intent.task}; if it does, list its tasks in the configuration"
@@ -135,6 +155,20 @@ def _not_meant(listing: Listing, intent: RoutingIntent) -> Refusal | None:
                 why += f"; this service tier goes by {offer.provider}/{offer.service_tier}"
             return Refusal(listing, Reason.NOT_ALLOWED_PROVIDER, why)
     return None
+
+
+def _other_tier(listing: Listing, intent: RoutingIntent) -> Refusal | None:
+    """Who asks for a faster tier is served as usual where nobody serves at that; who asks for a
+    cheaper one would rather wait."""
+    offer, wanted = listing.offer, intent.service_tier
+    own = paid_tier(offer.service_tier)
+    if own == wanted or (own is None and wanted in FAST_TIERS):
+        return None
+    if own is not None and admits_tier(offer, intent.preferences):
+        return None
+    asked = "no paid service tier" if wanted is None else f"service tier {wanted[:50]}"
+    why = f"serves at {own or 'its usual tier'}, the request asks for {asked}"
+    return Refusal(listing, Reason.OTHER_TIER, why)
 
 
 def _unwanted(listing: Listing, quote: Quote, intent: RoutingIntent, at_ns: int) -> Refusal | None:

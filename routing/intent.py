@@ -20,7 +20,8 @@ class RoutingIntent:
     task: the kind of work. units: how many it takes at most of what such work can be counted in
     beside tokens (`Task.unit`), as images or seconds of audio; 0 if that cannot be told.
     preferences: what it asks of its offers. parameters: its fields, as `seed`; only known where
-    `require_parameters` asks. service_tier: the one that it asks for, if any.
+    `require_parameters` asks. service_tier: one with prices of its own, if it asks for
+    one (`offers.paid_tier`). long_cache: some of its prompt is to be remembered for an hour.
     """
 
     model: str
@@ -34,3 +35,4 @@ class RoutingIntent:
     preferences: Preferences = NO_PREFERENCES
     parameters: frozenset[str] = frozenset()
     service_tier: str | None = None
+    long_cache: bool = False

@@ -77,7 +77,8 @@ _NOTHING: Sizes = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 def _nanos(card: RateCard) -> Sizes:
     return (
         float(card.input) * _PER_TOKEN,
-        float(card.output) * _PER_TOKEN,
+        # Nobody knows how much of an answer will be reasoning.
+        float(max(card.output, card.reasoning or card.output)) * _PER_TOKEN,
         float(card.request) * 1e9,
         float(card.unit) * 1e9,
         float(card.cache_read - card.input) * _PER_TOKEN,
@@ -159,9 +160,13 @@ class Table:
         overrides = [one for quote in quotes for one in quote.overrides]
         self._lengths = sorted({one.above_prompt_tokens for one in overrides})
         hours = [one.hours for one in overrides if one.hours is not None]
+        edges = {edge for one in hours for edge in (one.start_minute, one.end_minute)}
+        # Of a day; of a week where that matters.
+        self._days = 1 if all(one.weekdays is None for one in hours) else 7
         self._minutes = sorted(
-            {edge for one in hours for edge in (one.start_minute, one.end_minute)}
+            {day * DAY_MINUTES + edge for day in range(self._days) for edge in (0, *edges)}
         )
+        self._has_hours = bool(hours)
         offers = [one.offer for one in listings]
         self._contexts = sorted({one.context_tokens for one in offers if one.context_tokens})
         self._outputs = sorted({one.max_output_tokens for one in offers if one.max_output_tokens})
@@ -169,7 +174,7 @@ class Table:
 
     def band(self, prompt_tokens: int, at_ns: int) -> tuple[int, int]:
         """Within which every price is the same."""
-        minute = at_ns // _MINUTE_NS % DAY_MINUTES if self._minutes else 0
+        minute = at_ns // _MINUTE_NS % (self._days * DAY_MINUTES) if self._has_hours else 0
         return bisect_left(self._lengths, prompt_tokens), bisect_right(self._minutes, minute)
 
     def field(self, intent: RoutingIntent, at_ns: int) -> Field:
@@ -180,6 +185,7 @@ class Table:
             intent.features,
             intent.preferences,
             intent.service_tier,
+            intent.long_cache,
             intent.parameters,
             intent.units > 0,
             bisect_left(self._contexts, -(-intent.prompt_tokens // SURELY_TOO_LONG)),

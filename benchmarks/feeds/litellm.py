@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cached_property
 from importlib import metadata
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks.errors import FeedUnreadable
-from benchmarks.feeds.litellm_cards import cards, is_blind
+from benchmarks.feeds.litellm_cards import Cards, cards, is_blind
 from benchmarks.offers import Feature, Task
 from benchmarks.quotes import Override
 from ledger.rates import RateCard
@@ -35,6 +36,7 @@ _TASKS = {
     "audio_transcription": Task.TRANSCRIPTION,
     "rerank": Task.RERANK,
 }
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FAMILIES = frozenset(("bedrock", "fireworks_ai", "vertex_ai"))
 _ALSO = {"openai": ("text-completion-openai",), "azure": ("azure_text",)}
 _FEATURES = {
@@ -69,6 +71,8 @@ class PricedModel:
 
     rates: None where the file names no believable price that a card can hold. batch_rates,
     batch_overrides: through the provider's batch API; None where the file names no price of it.
+    tiers: the same at service tiers that it names prices of. ends_at: from when on its provider no
+    longer sells it, as far as the file knows.
     """
 
     provider: str
@@ -82,6 +86,8 @@ class PricedModel:
     max_output_tokens: int | None
     features: frozenset[Feature]
     speaks_chat: bool = True
+    tiers: Mapping[str, Cards] = field(default_factory=dict)
+    ends_at: datetime | None = None
 
 
 class PriceFile:
@@ -193,7 +199,19 @@ def _model(
         max_output_tokens=_count(entry, "max_output_tokens"),
         features=frozenset(features),
         speaks_chat=_speaks_chat(entry),
+        tiers=found.tiers,
+        ends_at=_day(entry.get("deprecation_date")),
     )
+
+
+def _day(written: object) -> datetime | None:
+    """The beginning of a day in UTC; None for what is none."""
+    if not isinstance(written, str) or _DAY.fullmatch(written) is None:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(written), time(), UTC)
+    except ValueError:
+        return None
 
 
 def _speaks_chat(entry: dict[str, Any]) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from benchmarks.feeds.litellm_hours import off_peak_hours
 from benchmarks.offers import Task
 from benchmarks.quotes import Override
 from ledger.errors import NotAPrice
@@ -23,10 +24,13 @@ Entry: TypeAlias = Mapping[str, Any]
 _MTOK = Decimal(1_000_000)
 _DEAREST_UNIT_USD = 1000
 _ABOVE = re.compile(r"input_cost_per_token_above_(\d+)k_tokens$")
-_OTHER_TERMS = re.compile(r"_(batches|priority|flex|ultrafast)$")
+TIERS = ("priority", "flex", "ultrafast", "balanced")
+"""Service tiers with prices of their own, as the file marks them."""
+_OTHER_TERMS = re.compile(rf"_(batches|decisions|{'|'.join(TIERS)})$")
 
 _INPUT, _OUTPUT = "input_cost_per_token", "output_cost_per_token"
 _READ, _WRITE = "cache_read_input_token_cost", "cache_creation_input_token_cost"
+_WRITE_1H, _THOUGHT = f"{_WRITE}_above_1hr", "output_cost_per_reasoning_token"
 _TOKENS = frozenset((_INPUT, _OUTPUT, _READ, _WRITE))
 _SECONDS = frozenset(("input_cost_per_second", "output_cost_per_second"))
 _IMAGES = frozenset(("input_cost_per_image", "output_cost_per_image"))
@@ -47,20 +51,22 @@ class Cards:
 
     A price of zero in a feed is not believed: free models exist, but so do missing numbers. An
     operator who has a free offer says so in his own configuration.
+
+    tiers: what the same costs at service tiers that the file names prices of.
     """
 
     rates: RateCard | None = None
     overrides: tuple[Override, ...] = ()
     batch_rates: RateCard | None = None
     batch_overrides: tuple[Override, ...] = ()
+    tiers: Mapping[str, Cards] = field(default_factory=dict)
 
 
 def cards(task: Task, provider: str, model: str, entry: Entry, *, is_sized: bool) -> Cards:
     """What an entry costs. is_sized: an image of this model has no one price."""
     match task:
         case Task.CHAT | Task.COMPLETION:
-            is_beyond = _is_beyond_a_card(provider, model, entry)
-            return Cards() if is_beyond else _by_tokens(entry, free_output=False)
+            return Cards() if _searches(provider, model, entry) else _writing(entry)
         case Task.EMBEDDING:
             is_text = _TOKENS.issuperset(one for one in _named(entry) if not _NOT_TEXT.match(one))
             return _by_tokens(entry, free_output=True) if is_text else Cards()
@@ -93,15 +99,75 @@ def _named(entry: Entry) -> Set[str]:
 # -- each kind of work
 
 
-def _is_beyond_a_card(provider: str, model: str, entry: Entry) -> bool:
-    """Reasoning tokens at their own price, ranges of prompts, and searches by models that search
-    whether asked to or not."""
-    reasoning = entry.get("output_cost_per_reasoning_token")
-    apart = reasoning is not None and reasoning != entry.get(_OUTPUT)
-    searches = "search_context_cost_per_query" in entry and (
+def _searches(provider: str, model: str, entry: Entry) -> bool:
+    """Searches are beyond a card; of models that search whether asked to or not."""
+    return "search_context_cost_per_query" in entry and (
         provider == "perplexity" or "search" in model
     )
-    return apart or searches or "tiered_pricing" in entry
+
+
+def _writing(entry: Entry) -> Cards:
+    """With ranges of prompts, hours, and tiers of service; none if the file says of one of them
+    what cannot be understood."""
+    ranges = _ranges(entry)
+    if ranges is None:
+        return Cards()
+    found = _by_tokens(ranges[0][1], free_output=False)
+    longer = [Override(card, above) for above, one in ranges[1:] if (card := _tokens(one))]
+    hours = _off_peak(ranges[0][1])
+    if found.rates is None or hours is None or len(longer) < len(ranges) - 1:
+        return Cards()
+    # Above a threshold the file names no hours: it is as dear by night.
+    overrides = (*hours, *found.overrides, *longer)
+    tiers = {
+        name: priced
+        for name in TIERS
+        if f"{_INPUT}_{name}" in entry and (priced := _at_tier(entry, name)).rates is not None
+    }
+    return replace(found, overrides=overrides, tiers=tiers)
+
+
+def _at_tier(entry: Entry, tier: str) -> Cards:
+    rates = _on_terms(entry, "", tier, free_output=False)
+    longer = [
+        Override(card, above)
+        for above, suffix in _thresholds(entry)
+        if (card := _on_terms(entry, suffix, tier, free_output=False))
+    ]
+    return Cards(rates, tuple(longer))
+
+
+def _ranges(entry: Entry) -> list[tuple[int, Entry]] | None:
+    """The entry as it is above so many tokens of a prompt, the shortest first; None for ranges that
+    leave a gap or overlap. In the end of a range lies the prompt that is as long."""
+    if "tiered_pricing" not in entry:
+        return [(0, entry)]
+    written = entry["tiered_pricing"]
+    if not isinstance(written, list) or not written:
+        return None
+    found: list[tuple[int, Entry]] = []
+    above = 0
+    for one in written:
+        ends = one.get("range") if isinstance(one, dict) else None
+        if not isinstance(ends, list) or len(ends) != 2 or ends[0] != above:
+            return None
+        if not one.keys() >= {_INPUT, _OUTPUT}:
+            return None
+        if not isinstance(ends[1], int | Decimal) or ends[1] <= above or ends[1] % 1:
+            return None
+        found.append((above, _changed(entry, one)))
+        above = int(ends[1])
+    return found
+
+
+def _off_peak(entry: Entry) -> tuple[Override, ...] | None:
+    """Prices at hours; None if there are some that cannot be understood."""
+    written = entry.get("off_peak_pricing")
+    if written is None:
+        return ()
+    hours = off_peak_hours(written)
+    card = _tokens(_changed(entry, written)) if hours else None
+    return None if card is None else tuple([Override(card, hours=one) for one in hours or ()])
 
 
 def _moderation(provider: str, entry: Entry) -> RateCard | None:
@@ -168,15 +234,16 @@ def _by_tokens(entry: Entry, *, free_output: bool) -> Cards:
     rates = _tokens(entry, free_output=free_output)
     if rates is None:
         return Cards()
-    batch = _in_a_batch(entry, "", free_output=free_output)
-    tiers: list[Override] = []
-    batch_tiers: list[Override] = []
+    batch = _on_terms(entry, "", "batches", free_output=free_output)
+    longer: list[Override] = []
+    longer_batch: list[Override] = []
     for above, suffix in _thresholds(entry):
         if card := _tokens(_with(entry, suffix), free_output=free_output):
-            tiers.append(Override(card, above))
-        if batch and (card := _in_a_batch(entry, suffix, free_output=free_output)):
-            batch_tiers.append(Override(card, above))
-    return Cards(rates, tuple(tiers), batch, tuple(batch_tiers))
+            longer.append(Override(card, above))
+        card = _on_terms(entry, suffix, "batches", free_output=free_output)
+        if batch and card:
+            longer_batch.append(Override(card, above))
+    return Cards(rates, tuple(longer), batch, tuple(longer_batch))
 
 
 def _thresholds(entry: Entry) -> list[tuple[int, str]]:
@@ -188,7 +255,17 @@ def _thresholds(entry: Entry) -> list[tuple[int, str]]:
 def _with(entry: Entry, suffix: str) -> dict[str, Any]:
     """The entry with the prices that it names under a suffix in place of the plain ones; a price
     that it does not name there stays as it was."""
-    return {**entry, **_under(entry, suffix)}
+    return _changed(entry, _under(entry, suffix)) if suffix else {**entry}
+
+
+def _changed(entry: Entry, named: Entry) -> dict[str, Any]:
+    """The entry with other prices of what is named. What is not stays as it was; but an hour's
+    cache then has no known price, and reasoning, if it had one, that or the output's, if that is
+    more."""
+    found = {**entry, _THOUGHT: None, _WRITE_1H: None, **named}
+    if _THOUGHT not in named and (thought := _thought(entry)) is not None:
+        found[_THOUGHT] = _dearer(thought, found.get(_OUTPUT))
+    return found
 
 
 def _under(entry: Entry, suffix: str) -> dict[str, Any]:
@@ -197,21 +274,37 @@ def _under(entry: Entry, suffix: str) -> dict[str, Any]:
     }
 
 
-def _in_a_batch(entry: Entry, suffix: str, *, free_output: bool) -> RateCard | None:
-    """What tokens cost in the provider's batches; `suffix` for prompts above a threshold.
+def _on_terms(entry: Entry, suffix: str, terms: str, *, free_output: bool) -> RateCard | None:
+    """What tokens cost in the provider's batches, or at a service tier; `suffix` for prompts above
+    a threshold.
 
-    What the file does not say of batches is taken so that never less is booked than billed: a long
-    prompt costs what it does elsewhere, a cached token what any other in the batch does, and one
-    written to the cache its usual price, if that is more.
+    What the file does not say of these terms is taken so that never less is booked than billed: a
+    long prompt costs what it does elsewhere, or a short one on these terms, if that is more; a
+    cached token what any other on these terms does; and one written to the cache its usual price,
+    if that is more.
     """
-    usual, named = _with(entry, suffix), _under(entry, f"{suffix}_batches")
+    usual, named = _with(entry, suffix), _under(entry, f"{suffix}_{terms}")
     if suffix:
-        named = {_INPUT: usual.get(_INPUT), _OUTPUT: usual.get(_OUTPUT), **named}
+        short = _under(entry, f"_{terms}")
+        longer = {name: _dearer(usual.get(name), short.get(name)) for name in (_INPUT, _OUTPUT)}
+        named = {**longer, **named}
+    if _THOUGHT not in named and (thought := _thought(entry)) is not None:
+        named[_THOUGHT] = _dearer(thought, named.get(_OUTPUT))
     written = _per_mtok(named.get(_WRITE)) or _per_mtok(usual.get(_WRITE))
     plain = _per_mtok(named.get(_INPUT))
     if _WRITE not in named and written is not None and plain is not None:
         written = max(written, plain)
     return _card(named, _OUTPUT, written, free_output=free_output)
+
+
+def _dearer(one: Any, other: Any) -> Any:
+    return max((price for price in (one, other) if _usd(price, 1) is not None), default=None)
+
+
+def _thought(entry: Entry) -> Any:
+    """The price of a token of reasoning, if it is not that of the others of an output."""
+    price = entry.get(_THOUGHT)
+    return None if price == entry.get(_OUTPUT) else price
 
 
 def _tokens(entry: Entry, *, output: str = _OUTPUT, free_output: bool = False) -> RateCard | None:
@@ -225,10 +318,19 @@ def _card(
     plain, completion = _per_mtok(entry.get(_INPUT)), _per_mtok(entry.get(output))
     if completion is None and free_output and entry.get(output) in (0, None):
         completion = Decimal(0)
-    if plain is None or completion is None:
+    thought = entry.get(_THOUGHT) if output == _OUTPUT else None
+    reasoning, hour = _per_mtok(thought), _per_mtok(entry.get(_WRITE_1H))
+    if plain is None or completion is None or (reasoning is None and thought not in (0, None)):
         return None
     try:
-        return RateCard.of(plain, completion, _per_mtok(entry.get(_READ)), cache_write)
+        return RateCard.of(
+            plain,
+            completion,
+            _per_mtok(entry.get(_READ)),
+            cache_write,
+            reasoning=reasoning,
+            cache_write_1h=hour,
+        )
     except NotAPrice:
         return None
 

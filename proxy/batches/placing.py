@@ -83,6 +83,8 @@ class Placer:
 
     def _cheapest(self, intent: RoutingIntent) -> Listing | None:
         """The cheapest batch API, if it is cheaper than every way to run it as a request."""
+        if intent.service_tier is not None:  # batches are a tier of their own
+            return None
         at_ns = self._house.clock.now_ns()
         usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
         listings = [

@@ -178,11 +178,6 @@ def _refuse(request: _Request, tree: dict[str, Any]) -> None:
             "max_tokens 0 fills Anthropic's prompt cache, and no other: give at least 1",
             param="max_tokens",
         )
-    if request.service_tier not in (None, "auto", "standard_only"):
-        tier = request.service_tier[:50]
-        raise Untranslatable(
-            f"service_tier {tier} is unknown: use auto or standard_only", param="service_tier"
-        )
     if request.speed not in (None, "standard"):
         raise Untranslatable(
             "no other provider has Anthropic's fast mode: leave speed out", param="speed"

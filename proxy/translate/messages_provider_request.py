@@ -175,12 +175,6 @@ def _refuse(request: _Request, tree: dict[str, Any]) -> None:
     for name, ours in _OF_MESSAGES.items():
         if is_given(tree.get(name, ABSENT)):
             raise Untranslatable(f"{name} is no field of a chat request: write {ours}", param=name)
-    if request.service_tier not in (None, "auto", "default"):
-        tier = request.service_tier[:50]
-        raise Untranslatable(
-            f"the Messages wire has no service_tier {tier}: use auto or default",
-            param="service_tier",
-        )
     if request.temperature is not None and request.temperature > _HOTTEST:
         raise Untranslatable(
             f"temperature {request.temperature} is above 1, the most on the Messages wire",

@@ -19,7 +19,12 @@ _OF_CHAT = frozenset(
         "prompt_cache_miss_tokens",
     )
 )
-_OF_MESSAGES = frozenset((*MessagesUsage.__struct_fields__, "output_tokens_details"))
+_OF_MESSAGES = frozenset(
+    (
+        *("input_tokens", "output_tokens", "output_tokens_details"),
+        *("cache_read_input_tokens", "cache_creation_input_tokens"),
+    )
+)
 
 Tree = dict[str, msgspec.Raw]
 _tree = msgspec.json.Decoder(Tree | None).decode

@@ -120,11 +120,13 @@ class CacheControl(msgspec.Struct, gc=False):
     ttl: str | None = None
 
 
-def refuse_long_cache(marks: Iterable[CacheControl | None], where: str) -> None:
-    """To be remembered for an hour costs more than a card's price of a cache write."""
-    for mark in marks:
-        if mark is not None and mark.ttl not in (None, "5m"):
-            raise unpriced(where, f"a cache_control of {mark.ttl[:20]} in {where}")
+def is_long_cache(marks: Iterable[CacheControl | None], where: str) -> bool:
+    """Whether some of them ask to be remembered for an hour, which has a price of its own. Raises
+    Invalid for another time than that and the usual one."""
+    ttls = {mark.ttl for mark in marks if mark is not None} - {None, "5m"}
+    for ttl in ttls - {"1h", None}:
+        raise unpriced(where, f"a cache_control of {str(ttl)[:20]} in {where}")
+    return bool(ttls)
 
 
 IMAGE_BYTES = 6400
@@ -149,6 +151,13 @@ def tree_of(body: bytes | msgspec.Raw) -> dict[str, Any]:
     """
     tree: dict[str, Any] = _tree(body)
     return tree
+
+
+def at_tier(body: bytes, tier: str | None) -> bytes:
+    """A request at this service tier; None for the one that nobody names."""
+    tree = tree_of(body)
+    tree.pop("service_tier", None)
+    return encode(tree if tier is None else tree | {"service_tier": tier})
 
 
 def with_cost(body: bytes, cost: Money) -> bytes:

@@ -14,7 +14,7 @@ from proxy.providers import Provider
 from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, CacheControl, Count, is_given, unpriced
 from proxy.wires.events import error_in, message_of
-from proxy.wires.usage import chat_usage
+from proxy.wires.usage import chat_usage, tier_in
 from proxy.wires.vocabulary import WORDS, for_provider, for_router
 from proxy.wires.wire import Ask, Heard, Plain
 
@@ -103,8 +103,6 @@ _BILLED_APART = (
 
 def _unpriced(request: ChatRequest, parts: list[Part]) -> tuple[str, str] | None:
     """The first field with something that no card prices, and what it is."""
-    if request.service_tier not in (None, "auto", "default"):
-        return "service_tier", f"service_tier {request.service_tier[:50]}"
     if request.modalities is not None and request.modalities != ["text"]:
         return "modalities", "more than text in modalities"
     for name in _BILLED_APART:
@@ -192,11 +190,13 @@ class _Choice(msgspec.Struct, gc=False):
 class _Answer(msgspec.Struct, gc=False):
     choices: list[_Choice]
     usage: msgspec.Raw = ABSENT
+    service_tier: Any = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] = []
     usage: msgspec.Raw = ABSENT
+    service_tier: Any = None
     object: str = ""
     error: msgspec.Raw = ABSENT
 
@@ -214,7 +214,8 @@ def read_choices(body: bytes) -> Plain | None:
         return None
     if not answer.choices:
         return None
-    return Plain(chat_usage(answer.usage), sum(one.text_bytes for one in answer.choices))
+    text_bytes = sum(one.text_bytes for one in answer.choices)
+    return Plain(chat_usage(answer.usage), text_bytes, tier_in(answer.service_tier))
 
 
 class ChunkReader:
@@ -255,6 +256,7 @@ class ChunkReader:
             usage=chat_usage(chunk.usage) if says_usage else None,
             keeps=says_usage,
             only_usage=not chunk.choices,
+            tier=tier_in(chunk.service_tier),
         )
 
     def with_cost(self, data: bytes, cost: Money) -> bytes:
@@ -283,8 +285,9 @@ class ChatWire:
         parts = request.parts()
         if found := _unpriced(request, parts):
             raise unpriced(*found)
-        bodies.refuse_long_cache([one.cache_control for one in parts], "messages")
-        bodies.refuse_long_cache([one.cache_control for one in request.tools or ()], "tools")
+        keeps = bodies.is_long_cache([one.cache_control for one in parts], "messages")
+        tools = [one.cache_control for one in request.tools or ()]
+        keeps_tools = bodies.is_long_cache(tools, "tools")
         options = request.stream_options
         ask = Ask(
             model=request.model,
@@ -298,6 +301,8 @@ class ChatWire:
             features=request.features(parts),
             wants_usage=options is not None and options.include_usage is True,
             is_greedy=request.temperature == 0,
+            service_tier=request.service_tier,
+            long_cache=keeps or keeps_tools,
         )
         return for_router(ask, fields)
 

@@ -66,8 +66,6 @@ class CompletionsWire:
     def ask(self, body: bytes, content_type: str) -> Ask:  # noqa: ARG002 - a wire's door
         request = bodies.read(_request, body, "a completion request")
         fields = bodies.fields_of(body, _OURS)
-        if request.service_tier not in (None, "auto", "default"):
-            raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
         for name in _BILLED_APART:
             if is_given(getattr(request, name)):
                 raise unpriced(name, name)
@@ -83,6 +81,7 @@ class CompletionsWire:
             features=frozenset({Feature.LOGPROBS} if wants_logprobs else ()),
             wants_usage=options is not None and options.include_usage is True,
             is_greedy=request.temperature == 0,
+            service_tier=request.service_tier,
         )
         return for_router(ask, fields)
 

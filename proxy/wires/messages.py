@@ -108,8 +108,6 @@ def _blocks_in(request: MessagesRequest) -> list[_Block]:
 
 
 def _refuse_unpriced(request: MessagesRequest, blocks: list[_Block]) -> None:
-    if request.service_tier not in (None, "auto", "standard_only"):
-        raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
     for name in _BILLED_APART:
         if is_given(getattr(request, name)):
             raise unpriced(name, name)
@@ -117,17 +115,24 @@ def _refuse_unpriced(request: MessagesRequest, blocks: list[_Block]) -> None:
     for edit in () if managed is None else managed.edits:
         if not edit.type.startswith("clear_"):
             raise unpriced("context_management", f"context_management by {edit.type[:50]}")
-    bodies.refuse_long_cache((request.cache_control,), "cache_control")
     for tool in request.tools or ():
-        bodies.refuse_long_cache((tool.cache_control,), "tools")
         if tool.type not in (None, "custom") and not tool.type.startswith(_PRICED_TOOLS):
             what = f"a {tool.type[:50]} in tools, which the provider runs itself,"
             raise unpriced("tools", what)
     for block in blocks:
-        bodies.refuse_long_cache((block.cache_control,), "messages")
         if block.type not in _PRICED_BLOCKS:
             what = f"a block of type {block.type[:50] or '(none)'} in messages"
             raise unpriced("messages", what)
+
+
+def _is_long_cache(request: MessagesRequest, blocks: list[_Block]) -> bool:
+    """All are looked at, for one of them may be refused."""
+    marks = {
+        "cache_control": [request.cache_control],
+        "tools": [one.cache_control for one in request.tools or ()],
+        "messages": [one.cache_control for one in blocks],
+    }
+    return True in [bodies.is_long_cache(found, where) for where, found in marks.items()]
 
 
 # -- what another provider wrote in an earlier turn
@@ -219,11 +224,11 @@ class MessageReader:
             if event.delta is not None and event.delta.stop_reason is not None:
                 self.complete = True
             self._usage = self._usage.updated(event.usage or MessagesUsage())
-            return Heard(usage=self._usage.counted(), keeps=True)
+            return Heard(usage=self._usage.counted(), keeps=True, tier=self._usage.tier)
         if event.type == "message_start" and event.message is not None:
             self._usage = event.message.usage or MessagesUsage()
             # Its output_tokens are only a beginning; its input is all that there is.
-            return Heard(usage=self._usage.counted())
+            return Heard(usage=self._usage.counted(), tier=self._usage.tier)
         written = event.delta or event.content_block
         return Heard(text_bytes=written.text_bytes if written else 0, pieces=written is not None)
 
@@ -272,8 +277,9 @@ class MessagesWire:
             answer = _answer(body)
         except UNREADABLE:
             return None
-        usage = None if answer.usage is None else answer.usage.counted()
-        return Plain(usage, sum(one.text_bytes for one in answer.content))
+        usage = answer.usage or MessagesUsage()
+        text_bytes = sum(one.text_bytes for one in answer.content)
+        return Plain(usage.counted(), text_bytes, usage.tier)
 
     def reader(self, ask: Ask) -> MessageReader:  # noqa: ARG002 - a wire's door
         return MessageReader()
@@ -308,5 +314,7 @@ def _ask(request: MessagesRequest, body: bytes) -> Ask:
         most_completion_tokens=request.max_tokens,
         features=frozenset(features),
         is_greedy=request.temperature == 0,
+        service_tier=request.service_tier,
+        long_cache=_is_long_cache(request, blocks),
     )
     return for_router(ask, fields)

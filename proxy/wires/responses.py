@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from benchmarks.offers import Feature, Task
@@ -13,7 +15,7 @@ from proxy.wires import body as bodies
 from proxy.wires.body import ABSENT, UNREADABLE, Count, is_given, unpriced
 from proxy.wires.chat import Part
 from proxy.wires.events import error_in, framed
-from proxy.wires.usage import responses_usage
+from proxy.wires.usage import responses_usage, tier_in
 from proxy.wires.vocabulary import WORDS, for_provider, for_router
 from proxy.wires.wire import Ask, Heard, Plain
 
@@ -85,8 +87,6 @@ def _parts(request: ResponsesRequest) -> list[Part]:
 
 
 def _refuse_unpriced(request: ResponsesRequest, parts: list[Part]) -> None:
-    if request.service_tier not in (None, "auto", "default"):
-        raise unpriced("service_tier", f"service_tier {request.service_tier[:50]}")
     if is_given(request.speed):
         raise unpriced("speed", "speed")
     for name, (kept, mend) in _NOT_KEPT.items():
@@ -163,6 +163,7 @@ class _Answer(msgspec.Struct, gc=False):
     status: str = ""
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
+    service_tier: Any = None
 
     @property
     def text_bytes(self) -> int:
@@ -173,6 +174,7 @@ class _Ended(msgspec.Struct, gc=False):
     """A response in the last event of its stream, whatever else is in it."""
 
     usage: msgspec.Raw = ABSENT
+    service_tier: Any = None
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -199,9 +201,10 @@ class ResponseReader:
         try:
             event = _event(data)
             if event.type in _LAST:
-                usage = responses_usage(_ended(event.response).usage)
+                ended = _ended(event.response)
                 self.complete = True
-                return Heard(usage=usage, keeps=True, ends=True)
+                tier = tier_in(ended.service_tier)
+                return Heard(usage=responses_usage(ended.usage), keeps=True, ends=True, tier=tier)
             if event.type == "response.failed":
                 return Heard(fault=error_in(bytes(event.response)))
         except UNREADABLE:
@@ -260,6 +263,7 @@ class ResponsesWire:
             most_completion_tokens=request.max_output_tokens,
             features=frozenset(features),
             is_greedy=request.temperature == 0,
+            service_tier=request.service_tier,
         )
         return for_router(ask, fields)
 
@@ -285,7 +289,8 @@ class ResponsesWire:
             return None
         if answer.status == "failed":
             return None
-        return Plain(responses_usage(answer.usage), answer.text_bytes)
+        tier = tier_in(answer.service_tier)
+        return Plain(responses_usage(answer.usage), answer.text_bytes, tier)
 
     def reader(self, ask: Ask) -> ResponseReader:  # noqa: ARG002 - a wire's door
         return ResponseReader()

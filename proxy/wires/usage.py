@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,9 +12,18 @@ Count = Annotated[int, msgspec.Meta(le=2**31 - 1)]
 """More tokens than any answer has are no count: the books could not hold them."""
 
 
+class _Written(msgspec.Struct, gc=False):
+    """What was written to a cache, by how long it is kept."""
+
+    ephemeral_1h_input_tokens: Count | None = None
+
+
 class _PromptDetails(msgspec.Struct, gc=False):
+    """cache_creation_token_details: LiteLLM's."""
+
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    cache_creation_token_details: _Written | None = None
 
 
 class _CompletionDetails(msgspec.Struct, gc=False):
@@ -42,12 +51,14 @@ class ChatUsage(msgspec.Struct, gc=False):
         if reasoning and reasoning > 0 and self.total_tokens == prompt + completion + reasoning:
             completion += reasoning  # xAI counts reasoning beside completion_tokens, not in them
         cached = details.cached_tokens
+        written = _within(details.cache_write_tokens, prompt)
         return TokenUsage(
             prompt=prompt,
             completion=completion,
             cached=_within(self.prompt_cache_hit_tokens if cached is None else cached, prompt),
-            cache_write=_within(details.cache_write_tokens, prompt),
+            cache_write=written,
             reasoning=_within(reasoning, completion),
+            cache_write_1h=_for_an_hour(details.cache_creation_token_details, written),
         )
 
 
@@ -91,6 +102,12 @@ class MessagesUsage(msgspec.Struct, gc=False):
     output_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
+    cache_creation: _Written | None = None
+    service_tier: Any = None
+
+    @property
+    def tier(self) -> str | None:
+        return tier_in(self.service_tier)
 
     def counted(self) -> TokenUsage | None:
         """None unless both counts are there and make sense. `prompt` includes the cached ones."""
@@ -104,17 +121,17 @@ class MessagesUsage(msgspec.Struct, gc=False):
             completion=completion,
             cached=read,
             cache_write=written,
+            cache_write_1h=_for_an_hour(self.cache_creation, written),
         )
 
     def updated(self, later: MessagesUsage) -> MessagesUsage:
         """A stream's counts are cumulative, and a later event names only some of them."""
 
-        def newer(name: str) -> int | None:
-            new: int | None = getattr(later, name)
-            old: int | None = getattr(self, name)
+        def newer(name: str) -> Any:
+            new, old = getattr(later, name), getattr(self, name)
             return old if new is None else new
 
-        return MessagesUsage(*(newer(name) for name in self.__struct_fields__))
+        return MessagesUsage(*[newer(name) for name in self.__struct_fields__])
 
 
 _chat = msgspec.json.Decoder(ChatUsage).decode
@@ -144,6 +161,18 @@ def responses_usage(raw: msgspec.Raw) -> TokenUsage | None:
         return _responses(raw).counted()
     except msgspec.DecodeError:
         return None
+
+
+def tier_in(said: object) -> str | None:
+    """What a `service_tier` field says; None if it is not there, null, or no word."""
+    return said if isinstance(said, str) else None
+
+
+def _for_an_hour(kept: _Written | None, written: int | None) -> int | None:
+    """None where nobody says how long it is kept, and where nothing is."""
+    if not written:
+        return None
+    return None if kept is None else _within(kept.ephemeral_1h_input_tokens, written)
 
 
 def _within(part: int | None, whole: int) -> int | None:

@@ -32,6 +32,8 @@ class Ask:
     fallbacks: models to try after `model`, in their order. parameters: the fields of the request
     that a provider may not know; only where `require_parameters` asks for such as do. session: of
     the same client's conversation. max_cost: the most that the request may cost, over all attempts.
+    service_tier: in the client's own word. long_cache: a provider is to remember some of the prompt
+    for an hour.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Ask:
     fallbacks: tuple[str, ...] = ()
     preferences: Preferences = NO_PREFERENCES
     service_tier: str | None = None
+    long_cache: bool = False
     parameters: frozenset[str] = frozenset()
     session: str | None = None
     max_cost: Money | None = None
@@ -54,10 +57,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A whole answer: its usage, None if it named none, and how much text it carries."""
+    """A whole answer: its usage, None if it named none, and how much text it carries.
+
+    tier: the service tier that it was served at, in its provider's words; None if it says nothing.
+    """
 
     usage: TokenUsage | None
     text_bytes: int = 0
+    tier: str | None = None
 
 
 class Heard(msgspec.Struct, gc=False):
@@ -65,7 +72,8 @@ class Heard(msgspec.Struct, gc=False):
 
     pieces: it brought some of the answer. keeps: it is kept back until the charge is in the books.
     only_usage: nobody misses it who did not ask for usage. ends: the provider's last word.
-    fault: the provider says that the answer failed, in its own words.
+    fault: the provider says that the answer failed, in its own words. tier: as of a whole answer;
+    the last one that is named counts.
     """
 
     text_bytes: int = 0
@@ -75,6 +83,7 @@ class Heard(msgspec.Struct, gc=False):
     only_usage: bool = False
     ends: bool = False
     fault: str | None = None
+    tier: str | None = None
 
 
 class Reader(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -31,9 +31,10 @@ cards = st.builds(RateCard.of, prices, prices, st.none() | prices, st.none() | p
 counts = st.integers(0, 5000)
 
 
-moments = st.integers(0, 2 * DAY_MINUTES * 60 - 1).map(lambda second: AT_NS + second * 10**9)
+moments = st.integers(0, 8 * DAY_MINUTES * 60 - 1).map(lambda second: AT_NS + second * 10**9)
+weekdays = st.none() | st.frozensets(st.integers(1, 7), min_size=1)
 hours = (
-    st.tuples(st.integers(0, DAY_MINUTES - 1), st.integers(0, DAY_MINUTES))
+    st.tuples(st.integers(0, DAY_MINUTES - 1), st.integers(0, DAY_MINUTES), weekdays)
     .filter(lambda one: one[0] != one[1])
     .map(lambda one: UtcHours(*one))
 )
@@ -65,11 +66,17 @@ def test_a_long_prompt_has_its_own_prices(prompt: int, price: int) -> None:
 
 @given(hours, moments)
 def test_hours_are_half_open_and_go_over_midnight(part: UtcHours, at_ns: int) -> None:
-    """A moment is in them if, minute by minute from their start, it comes before their end."""
+    """A moment is in them if it comes, from their start on a day or on the day before, if that is
+    one of theirs, before their end."""
     at = datetime.fromtimestamp(at_ns // 10**9, UTC)
-    long = (part.end_minute - part.start_minute) % DAY_MINUTES or DAY_MINUTES
-    minutes = {(part.start_minute + one) % DAY_MINUTES for one in range(long)}
-    assert part.has(at_ns) == (at.hour * 60 + at.minute in minutes)
+    midnight = at.replace(hour=0, minute=0, second=0)
+    long = timedelta(minutes=(part.end_minute - part.start_minute) % DAY_MINUTES or DAY_MINUTES)
+    starts = [
+        day + timedelta(minutes=part.start_minute)
+        for day in (midnight, midnight - timedelta(days=1))
+        if part.weekdays is None or day.isoweekday() in part.weekdays
+    ]
+    assert part.has(at_ns) == any(start <= at < start + long for start in starts)
 
 
 def test_off_peak_prices_begin_and_end_on_the_nanosecond() -> None:
@@ -87,6 +94,9 @@ def test_no_part_of_a_day(part: tuple[int, int]) -> None:
     """Minutes that no day has, and hours that might be none of it or all."""
     with pytest.raises(NotAPrice, match="no part of a day"):
         UtcHours(*part)
+    for days in ({0, 7}, {8}, set[int]()):
+        with pytest.raises(NotAPrice, match="weekdays"):
+            UtcHours(1, 2, frozenset(days))
 
 
 @given(quotes(), st.integers(0, 9000), moments)

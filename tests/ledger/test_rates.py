@@ -219,7 +219,10 @@ def test_versions_of_cards_without_prices_apart_are_for_ever(
 def test_charges_known_from_price_lists_with_prices_apart() -> None:
     """Claude Sonnet writes an hour's cache at 6 USD, five minutes' at 3.75; Perplexity's deep
     research reasons at 3 USD and answers at 8."""
-    claude = RateCard.of(*map(Decimal, ("3", "15", "0.3", "3.75")), cache_write_1h=Decimal(6))
+    claude = replace(
+        RateCard.of(Decimal(3), Decimal(15), Decimal("0.3"), Decimal("3.75")),
+        cache_write_1h=Decimal(6),
+    )
     usage = TokenUsage(10_000, 100, cached=2_000, cache_write=6_000, cache_write_1h=4_000)
     assert claude.charge(usage) == (2_000 * 3_000 + 2_000 * 300 + 2_000 * 3_750 + 4_000 * 6_000) + (
         100 * 15_000
@@ -332,4 +335,4 @@ def test_what_is_no_price(price: object, place: int) -> None:
     if price is None and place >= 6:
         return
     with pytest.raises(NotAPrice):
-        RateCard(*six, Unit.IMAGE, *two)  # type: ignore[arg-type]
+        RateCard(*(*six, Unit.IMAGE, *two))  # type: ignore[arg-type]

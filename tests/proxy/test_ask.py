@@ -125,7 +125,7 @@ PARTS = [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {
         ("tools", {}, "tools"),
         ("response_format", "json", "response_format"),
         ("logprobs", 1, "logprobs"),
-        ("service_tier", "flex", "service_tier"),
+        ("service_tier", 7, "service_tier"),
         ("modalities", ["text", "audio"], "modalities"),
         ("audio", {"voice": "alloy"}, "audio"),
         ("web_search_options", {}, "web_search_options"),
@@ -206,7 +206,6 @@ def test_what_is_not_kept_here_says_what_to_send(
     [
         {"n": 2},
         {"temperature": 1.5},
-        {"service_tier": "priority"},
         {"tool_choice": "perhaps"},
         {"response_format": {"type": "json_object"}},
         {"tools": [{"type": "custom", "custom": {"name": "f"}}]},

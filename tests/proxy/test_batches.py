@@ -92,7 +92,7 @@ WRONG = {
     line("x", {"model": MODEL}): "invalid_type",
     line("x", asking(stream=True)): "invalid_type",
     line("elm", asking(model="elm")): "model_not_found",
-    line("x", asking(service_tier="flex")): "unpriced_feature",
+    line("x", asking(plugins=[{"id": "web"}])): "unpriced_feature",
     line("x", asking(messages="x" * 5000)): "line_too_long",
 }
 

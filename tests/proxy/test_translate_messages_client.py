@@ -805,7 +805,6 @@ def test_effort(fields: Json, effort: str | None) -> None:
         ),
         (asked(speed="fast"), "speed"),
         (asked(inference_geo="us"), "inference_geo"),
-        (asked(service_tier="flex"), "service_tier"),
         (asked(fallbacks="default"), "fallbacks"),
         (asked(thread={"type": "create"}), "thread"),
         (asked(max_tokens=0), "max_tokens"),

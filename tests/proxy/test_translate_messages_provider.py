@@ -747,7 +747,6 @@ def test_arguments_that_are_no_object(arguments: str) -> None:
         (asked(web_search_options={}), "web_search_options"),
         (asked(functions=[{"name": "f"}]), "functions"),
         (asked(temperature=1.2), "temperature"),
-        (asked(service_tier="flex"), "service_tier"),
         (asked(reasoning_effort="enormous"), "reasoning_effort"),
         (asked(response_format={"type": "json_object"}), "response_format"),
         (asked(response_format={"type": "json_schema", "json_schema": {}}), "response_format"),

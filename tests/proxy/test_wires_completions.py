@@ -101,7 +101,6 @@ def test_log_probabilities_need_an_offer_that_has_them(logprobs: Any, needs: boo
 @pytest.mark.parametrize(
     "extra",
     [
-        {"service_tier": "flex"},
         {"prompt_embeds": "AAAA"},
         {"plugins": [{"id": "web"}]},
         {"search_parameters": {"mode": "on"}},

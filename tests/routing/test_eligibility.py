@@ -13,6 +13,7 @@ from benchmarks.snapshot import Listing
 from ledger.usage import Unit
 from routing.eligibility import SURELY_TOO_LONG, Reason, refusal
 from routing.intent import RoutingIntent
+from routing.preferences import Preferences
 from tests.routing.market import AT, AT_NS, MODEL, intent, intents, listings, quote, quote_per
 
 TOOLS, VISION = frozenset({Feature.TOOLS}), frozenset({Feature.VISION})
@@ -117,6 +118,30 @@ def test_a_price_that_has_lapsed_is_unknown() -> None:
     assert refused is not None
     assert refused.reason is Reason.PRICE_LAPSED
     assert AT.isoformat() in refused.why
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "is_served"),
+    [
+        *((own, None, True) for own in (None, "default", "on_demand")),
+        *((own, None, False) for own in ("flex", "priority", "fast", "scale")),
+        *((own, "flex", False) for own in (None, "default", "priority")),
+        *((own, "priority", True) for own in (None, "default", "priority", "fast")),
+        *(("flex", "flex", True), ("flex", "priority", False), ("scale", "scale", True)),
+    ],
+)
+def test_tiers(own: str | None, wanted: str | None, is_served: bool) -> None:
+    """At one's own tier, by whatever word; who wants to be served faster may be served as usual;
+    a tier that was not asked for serves whoever names it."""
+    offer = replace(ANY, service_tier=own)
+    refused = refusal(listing(offer), replace(intent(), service_tier=wanted), AT_NS)
+    assert (refused is None) is is_served
+    assert refused is None or refused.reason is Reason.OTHER_TIER
+    if own is not None and wanted is None:
+        named = replace(
+            intent(), preferences=Preferences(only=frozenset({f"{ANY.provider}/{own}"}))
+        )
+        assert refusal(listing(offer), named, AT_NS) is None
 
 
 def test_the_sentence_has_the_numbers() -> None:

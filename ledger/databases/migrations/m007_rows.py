@@ -335,8 +335,9 @@ def _ends_back(sql: Sql) -> None:
         " FROM aside_entries ORDER BY ended_at_ns, attempt_id"
     )
     same = (
-        f"{USAGE_7}, billed_nanos, effective_nanos, contracted_nanos, list_nanos, first_offer_nanos,"
-        " cheapest_nanos, held_nanos, overrun_nanos, estimated, ttft_ms, total_ms"
+        f"{USAGE_7}, billed_nanos, effective_nanos, contracted_nanos, list_nanos,"
+        " first_offer_nanos, cheapest_nanos, held_nanos, overrun_nanos, estimated, ttft_ms,"
+        " total_ms"
     )
     sql.execute(
         f"INSERT INTO usage (attempt_id, request_id, at_ns, {_WHO}, streamed, rate_card, {same})"

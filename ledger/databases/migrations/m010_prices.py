@@ -1,4 +1,4 @@
-"""Version 10: prices of reasoning and of caches of an hour; how much was written to such a cache."""
+"""Version 10: prices of reasoning and of caches of an hour, and what was written to those."""
 
 from __future__ import annotations
 

@@ -1,0 +1,71 @@
+"""A model's offers prepared for many decisions: the prices are those of the moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.observations import UNSEEN
+from benchmarks.offers import Offer
+from benchmarks.quotes import DAY_MINUTES, Override, Quote, UtcHours
+from benchmarks.snapshot import Listing
+from ledger.rates import RateCard
+from routing.limits import Limits
+from routing.table import Rates, Table
+from tests.routing.market import AT, AT_NS, MODEL, intent
+
+MINUTE_NS = 60 * 10**9
+edges = st.sampled_from([0, 1, 60, 719, 720, 1380, 1439])
+hours = (
+    st.tuples(
+        edges,
+        edges | st.just(DAY_MINUTES),
+        st.none() | st.frozensets(st.integers(1, 7), min_size=1),
+    )
+    .filter(lambda one: one[0] != one[1])
+    .map(lambda one: UtcHours(*one))
+)
+cards = st.builds(RateCard.of, st.integers(1, 99).map(Decimal), st.integers(1, 99).map(Decimal))
+overrides = st.builds(Override, cards, st.sampled_from([0, 100, 200]), st.none() | hours)
+quotes = st.builds(
+    lambda rates, found: Quote(rates, None, tuple(found), "test", AT),
+    cards,
+    st.lists(overrides, max_size=3),
+)
+moments = st.tuples(
+    st.sampled_from([0, 1, 100, 101, 200, 201]),
+    st.integers(0, 7 * DAY_MINUTES - 1).map(lambda minute: AT_NS + minute * MINUTE_NS),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(quotes, min_size=1, max_size=3), st.lists(moments, min_size=1, max_size=9))
+def test_prices_are_those_of_the_moment(found: list[Quote], asked: list[tuple[int, int]]) -> None:
+    """Whatever was asked of the table before: each length of a prompt, each minute of a week."""
+    listings = tuple(
+        Listing(Offer(f"p{at}", MODEL), quote, UNSEEN) for at, quote in enumerate(found)
+    )
+    table = Table(listings, Limits(), AT_NS)
+    for prompt, at_ns in asked:
+        rates = table.field(intent(prompt), at_ns).rates(prompt, at_ns)
+        expected = Rates([one.card(prompt, at_ns) for one in found])
+        assert np.array_equal(rates.rows, expected.rows)
+
+
+def test_what_is_kept_for_an_hour_is_another_kind_of_request() -> None:
+    """Who can serve the one says nothing of the other."""
+    card = RateCard.of(Decimal(1), Decimal(2))
+    priced = replace(card, cache_write_1h=Decimal(2))
+    listings = tuple(
+        Listing(Offer(name, MODEL), Quote(one, None, (), "test", AT), UNSEEN)
+        for name, one in (("short", card), ("long", priced))
+    )
+    table = Table(listings, Limits(), AT_NS)
+    long = replace(intent(), long_cache=True)
+    for wanted, names in ((intent(), ["short", "long"]), (long, ["long"])):
+        able = table.field(wanted, AT_NS).listings
+        assert [one.offer.provider for one in able] == names
