@@ -18,6 +18,7 @@ from proxy.errors import (
     OverMaxCost,
     ProxyError,
     RateLimited,
+    Refused,
     Untranslatable,
     UpstreamFailed,
     UpstreamLate,
@@ -57,6 +58,10 @@ class _Option:
     @property
     def offer_id(self) -> str:
         return self.candidate.listing.offer.id
+
+    @property
+    def model(self) -> str:
+        return self.candidate.intent.model
 
 
 class Pursuit:
@@ -107,14 +112,21 @@ class Pursuit:
         ready = [one for one in options if one.ready_at_s <= now_s]
         if ready:
             # The first of them, in the router's order; but the last attempt is for one that has not
-            # been asked: at another all of our accounts may be refused.
+            # been asked: at another all of our accounts may be refused. Where the client names
+            # several models, it is for another one.
             is_last = self.attempts + 1 == request.patience.attempts
-            return min(ready, key=lambda one: (one.tries, is_last and one.was_asked))
+            tried = self._models_tried() if is_last and request.ask.fallbacks else frozenset()
+            return min(
+                ready, key=lambda one: (one.model in tried, one.tries, is_last and one.was_asked)
+            )
         soonest = min(options, key=lambda one: one.ready_at_s)
         if soonest.ready_at_s >= request.deadline_s:
             return None
         await clock.sleep(soonest.ready_at_s - now_s)
         return soonest
+
+    def _models_tried(self) -> frozenset[str]:
+        return frozenset(one.model for one in self._options if one.was_asked)
 
     async def _try(self, option: _Option) -> Opened | None:
         try:
@@ -158,10 +170,26 @@ class Pursuit:
             self.note(trial, str(failed))
             self._failed(option, failed)
             return None
+        except Refused as error:
+            self._refused(option, trial, error)
+            return None
         except Untranslatable as error:
             self._untranslatable.append(error)
             option.is_out = True
             return None
+
+    def _refused(self, option: _Option, trial: Trial, error: Refused) -> None:
+        """The request is wrong, or a filter dislikes it. No other offer of the model would say
+        otherwise; of the other models that the client names, one may. Raises the error if there is
+        none."""
+        others = [one for one in self._options if one.model != option.model and not one.is_out]
+        if not self._request.ask.fallbacks or not others:
+            raise error
+        why = f"status {error.upstream_status}"
+        self.note(trial, why)
+        self._failed_by.append(AttemptFailed(why, refused=error))
+        for one in self._options:
+            one.is_out = one.is_out or one.model == option.model
 
     async def _hedged(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:
         """The same, but a second offer is asked, too, if this one is silent for long."""

@@ -194,6 +194,27 @@ async def test_models_in_turn_or_all_in_one_order(tmp_path: Path) -> None:
         assert await who(proxy, "elm", models=["ash:floor"]) == "b"
 
 
+async def test_the_last_attempt_is_for_another_model(tmp_path: Path) -> None:
+    """However many offers the first model has: those that the client names besides are asked."""
+    elm = f"elm: {{offers: [{offer('c')}]}}"
+    async with serving(
+        tmp_path, names=("a", "b", "c"), more_models=elm, routing="{attempts: 2}"
+    ) as proxy:
+        for name in ("a", "b"):
+            proxy.sandboxes[name].fault = Fault.HTTP_500
+        assert await asked_in_turn(proxy, MODEL, models=["elm"]) == (200, ["a", "c"])
+
+
+async def test_what_every_model_refuses_is_told(tmp_path: Path) -> None:
+    """A request that is wrong for all of them ends with the first one's own words."""
+    async with serving(tmp_path, names=("a", "b"), more_models=ONE_EACH) as proxy:
+        for one in proxy.sandboxes.values():
+            one.fault = Fault.CONTENT_FILTER
+        status, asked = await asked_in_turn(proxy, "ash", models=["elm"])
+        assert (status, asked) == (400, ["a"])
+        assert [one.tally.requests for one in proxy.sandboxes.values()] == [1, 1]
+
+
 async def test_a_model_that_a_key_may_not_have_is_passed_over(tmp_path: Path) -> None:
     """It is no reason to refuse the others, and it is not asked."""
     async with serving(tmp_path, names=("a", "b"), more_models=ONE_EACH) as proxy:
