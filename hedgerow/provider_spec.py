@@ -53,15 +53,16 @@ class DataPolicy(Part):
         return self
 
     def over(self, usual: DataPolicy | None) -> DataPolicy:
-        """With what this does not say from `usual`."""
-        if usual is None:
-            return self
-        said = usual.model_dump() | self.model_dump(exclude_none=True)
-        if self.keeps_nothing:
-            said["may_train"] = False
-        elif self.may_train:
-            said["keeps_nothing"] = False
-        return DataPolicy.model_validate(said)
+        """With what this does not say from `usual`, unless the two contradict each other; who keeps
+        nothing trains on nothing."""
+        usual = usual or DataPolicy()
+        may_train = usual.may_train if self.may_train is None else self.may_train
+        keeps_nothing = usual.keeps_nothing if self.keeps_nothing is None else self.keeps_nothing
+        if self.may_train:
+            keeps_nothing = False
+        return DataPolicy(
+            may_train=False if keeps_nothing else may_train, keeps_nothing=keeps_nothing
+        )
 
 
 class AccountSpec(Part):

@@ -303,18 +303,19 @@ def over_budget(
 
 
 def over_max_cost(
-    offer_id: str, most: Money, posted: Money, needed: Money, affordable_max_tokens: int
+    offer_id: str, most: Money, spent: Money, needed: Money, affordable_max_tokens: int
 ) -> OverMaxCost:
-    """posted: what its attempts have cost already. needed: by the one that is not made."""
-    spent = f", and {usd_text(posted)} are spent" if posted else ""
+    """spent: what its attempts have cost, and may still cost. needed: by the one that is not
+    made."""
+    so_far = f", and {usd_text(spent)} may be spent already" if spent else ""
     return OverMaxCost(
         f"{offer_id} may cost up to {usd_text(needed)} USD; x-hedgerow-max-cost-usd lets this"
-        f" request cost {usd_text(most)}{spent};{_what_fits(affordable_max_tokens)}",
+        f" request cost {usd_text(most)}{so_far};{_what_fits(affordable_max_tokens)}",
         param="x-hedgerow-max-cost-usd",
         affordable_max_tokens=affordable_max_tokens,
         more={
             "max_cost_usd": as_usd(most),
-            "spent_usd": as_usd(posted),
+            "spent_usd": as_usd(spent),
             "needed_usd": as_usd(needed),
             "affordable_max_tokens": affordable_max_tokens,
         },

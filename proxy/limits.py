@@ -85,19 +85,19 @@ def output_limit(
 
 
 def within_max_cost(
-    ask: Ask, posted: Money, offer: Offer, quote: Quote, bound: int, least: int
+    ask: Ask, spent: Money, offer: Offer, quote: Quote, bound: int, least: int
 ) -> int | None:
     """The most completion tokens, per choice, with which a request costs no more than its client
     lets it; None if that sets no limit.
 
-    posted: what its attempts have cost already. bound: of its prompt. least: what the attempt must
-    be able to write. Raises OverMaxCost if that may cost too much.
+    spent: what its attempts have cost, and may still cost. bound: of its prompt. least: what the
+    attempt must be able to write. Raises OverMaxCost if that may cost too much.
     """
     if ask.max_cost is None:
         return None
-    left = Money(max(0, ask.max_cost - posted))
+    left = Money(max(0, ask.max_cost - spent))
     needed = quote.worst_case(bound, least * ask.choices, ask.units)
     fits = quote.affordable_completion(left, bound, ask.units) // ask.choices
     if needed > left:
-        raise over_max_cost(offer.id, ask.max_cost, posted, needed, fits if least else 0)
+        raise over_max_cost(offer.id, ask.max_cost, spent, needed, fits if least else 0)
     return max(fits, least)

@@ -63,6 +63,10 @@ class _Option:
     def offer_id(self) -> str:
         return self.candidate.listing.offer.id
 
+    @property
+    def model(self) -> str:
+        return self.candidate.intent.model
+
 
 class Pursuit:
     """attempts: how many were made, each of which may have been billed. failures: those that
@@ -174,19 +178,26 @@ class Pursuit:
             self.note(trial, str(failed))
             self._failed(option, failed)
             return None
+        except Refused as error:
+            self._refused(option, trial, error)
+            return None
         except Untranslatable as error:
             self._untranslatable.append(error)
             option.is_out = True
             return None
-        except Refused as refused:
-            others = [one for one in self._options if one.model != option.model and not one.is_out]
-            if not others or not self._request.ask.fallbacks:
-                raise
-            self.note(trial, refused.message)
-            self._failed_by.append(AttemptFailed(refused.message, refused=refused))
-            for one in self._options:  # what one offer of a model refuses, all of them do
-                one.is_out = one.is_out or one.model == option.model
-            return None
+
+    def _refused(self, option: _Option, trial: Trial, error: Refused) -> None:
+        """The request is wrong, or a filter dislikes it. No other offer of the model would say
+        otherwise; of the other models that the client names, one may. Raises the error if there is
+        none."""
+        others = [one for one in self._options if one.model != option.model and not one.is_out]
+        if not self._request.ask.fallbacks or not others:
+            raise error
+        why = f"status {error.upstream_status}"
+        self.note(trial, why)
+        self._failed_by.append(AttemptFailed(why, refused=error))
+        for one in self._options:
+            one.is_out = one.is_out or one.model == option.model
 
     async def _hedged(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:
         """The same, but a second offer is asked, too, if this one is silent for long."""

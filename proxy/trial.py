@@ -38,10 +38,12 @@ from routing.decision import RouteDecision
 class Bill:
     """What a request has cost so far, attempts that failed included.
 
-    is_counted: it counts as a request already, by an attempt that was charged.
+    held: for attempts whose end is not known yet: they may still cost so much. is_counted: it
+    counts as a request already, by an attempt that was charged.
     """
 
     posted: Money = ZERO
+    held: Money = ZERO
     is_counted: bool = False
 
 
@@ -138,6 +140,7 @@ class Trial:
             if self.request.is_long:
                 self._know_prompt(prompt, usage.cached)
         bill = self.request.bill
+        bill.held = Money(bill.held - self.hold.attempt.worst_case)
         bill.posted = Money(bill.posted + end.charge.effective)
         bill.is_counted = True
         return bill.posted, left
@@ -170,6 +173,8 @@ class Trial:
     async def void(self, reason: str) -> None:
         self._resolve()
         await self.house.book.void(self.hold, reason)
+        bill = self.request.bill
+        bill.held = Money(bill.held - self.hold.attempt.worst_case)
 
     def _resolve(self) -> None:
         self.resolved = True

@@ -151,6 +151,82 @@ async def test_suffixes(proxy: Proxy) -> None:
     assert [one.id for one in listed.data] == [MODEL]
 
 
+ONE_EACH = f"ash: {{offers: [{offer('a')}]}}\n  elm: {{offers: [{offer('b')}]}}"
+"""Two more models, each at one provider."""
+
+
+async def asked_in_turn(proxy: Proxy, model: str, **extra: Any) -> tuple[int, list[str]]:
+    """The status, and who was asked, one after the other."""
+    reply = await proxy.post(asking(model=model, **extra))
+    record = await proxy.record(reply)
+    failed = [one.offer.partition("/")[0] for one in record.failures]
+    answered = [reply.headers["x-hedgerow-provider"]] if reply.status == 200 else []
+    return reply.status, failed + answered
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.HTTP_500, Fault.HTTP_429, Fault.HTTP_401, Fault.CONTEXT, Fault.CONTENT_FILTER]
+)
+async def test_models_are_tried_one_after_the_other(tmp_path: Path, fault: Fault) -> None:
+    """On any error of the first model the next is asked; billed is who answers."""
+    async with serving(tmp_path, names=("a", "b"), more_models=ONE_EACH) as proxy:
+        assert await asked_in_turn(proxy, "elm", models=["ash"]) == (200, ["b"])
+        proxy.a.fault = fault
+        assert await asked_in_turn(proxy, "ash", models=["nobody", "elm"]) == (200, ["a", "b"])
+        assert [one.provider for one in await proxy.charges()] == ["b", "b"]
+        reply = await proxy.post({"models": ["ash", "elm"], "messages": HELLO, "max_tokens": 8})
+        assert (reply.status, reply.headers["x-hedgerow-provider"]) == (200, "b")
+
+
+async def test_models_in_turn_or_all_in_one_order(tmp_path: Path) -> None:
+    """The second model is the cheaper one: it comes first only where one order is for all."""
+    async with serving(tmp_path, names=("a", "b"), more_models=ONE_EACH) as proxy:
+        for extra, name in (
+            ({}, "b"),
+            ({"sort": "price"}, "b"),
+            ({"sort": {"by": "price", "partition": "none"}}, "a"),
+            ({"order": ["a"]}, "b"),
+            ({"only": ["a"]}, "a"),
+            ({"max_price": {"prompt": 2}}, "a"),
+        ):
+            assert (extra, await who(proxy, "elm", models=["ash"], provider=extra)) == (extra, name)
+        assert await who(proxy, "elm", models=["ash"], route="sort") == "a"
+        assert await who(proxy, "elm", models=["ash:floor"]) == "b"
+
+
+async def test_the_last_attempt_is_for_another_model(tmp_path: Path) -> None:
+    """However many offers the first model has: those that the client names besides are asked."""
+    elm = f"elm: {{offers: [{offer('c')}]}}"
+    async with serving(
+        tmp_path, names=("a", "b", "c"), more_models=elm, routing="{attempts: 2}"
+    ) as proxy:
+        for name in ("a", "b"):
+            proxy.sandboxes[name].fault = Fault.HTTP_500
+        assert await asked_in_turn(proxy, MODEL, models=["elm"]) == (200, ["a", "c"])
+
+
+async def test_what_every_model_refuses_is_told(tmp_path: Path) -> None:
+    """A request that is wrong for all of them ends with the first one's own words."""
+    async with serving(tmp_path, names=("a", "b"), more_models=ONE_EACH) as proxy:
+        for one in proxy.sandboxes.values():
+            one.fault = Fault.CONTENT_FILTER
+        status, asked = await asked_in_turn(proxy, "ash", models=["elm"])
+        assert (status, asked) == (400, ["a"])
+        assert [one.tally.requests for one in proxy.sandboxes.values()] == [1, 1]
+
+
+async def test_a_model_that_a_key_may_not_have_is_passed_over(tmp_path: Path) -> None:
+    """It is no reason to refuse the others, and it is not asked."""
+    async with serving(tmp_path, names=("a", "b"), more_models=ONE_EACH) as proxy:
+        key = await proxy.new_key(models=frozenset({"ash"}))
+        proxy.a.fault = Fault.HTTP_401
+        body = asking(model="ash", models=["elm"])
+        reply = await proxy.post(body, authorization=f"Bearer {key}")
+        assert reply.status == 502
+        assert proxy.sandboxes["b"].tally.requests == 0
+        assert (await proxy.post(body)).headers["x-hedgerow-provider"] == "b"
+
+
 async def test_every_wire_obeys(proxy: Proxy) -> None:
     """The same words, whatever the client speaks, whole and streamed."""
     common = {"model": f"{MODEL}:floor", "provider": {"order": ["b"]}, "session_id": "s"}

@@ -36,7 +36,8 @@ CARD = quote("1", "1")
 def seen(ttft_ms: float | None = None, gap_ms: float | None = None) -> Seen:
     """All of whose percentiles are the same."""
     times: dict[str, Any] = {f"ttft_ms_p{one}": ttft_ms for one in PERCENTILES}
-    return replace(UNSEEN, **times, **{f"inter_token_ms_p{one}": gap_ms for one in PERCENTILES})
+    times |= {f"inter_token_ms_p{one}": gap_ms for one in PERCENTILES}
+    return replace(UNSEEN, **times)
 
 
 def candidate(
