@@ -132,11 +132,16 @@ def test_stats_by_the_half_hour(market: Sql) -> None:
 
 prices = st.decimals(0, 1000, places=6, allow_nan=False)
 cards = st.builds(
-    lambda a, b, c, d, unit: RateCard.of(
-        *(a, b, c, d), unit=unit, per=Unit.IMAGE if unit else None
+    lambda a, b, c, d, unit, reasoning, hour: RateCard.of(
+        *(a, b, c, d),
+        unit=unit,
+        per=Unit.IMAGE if unit else None,
+        reasoning=reasoning,
+        cache_write_1h=hour,
     ),
     *(prices, prices, st.none() | prices, st.none() | prices),
     st.just(Decimal(0)) | st.decimals("0.01", 10, places=4),
+    *(st.none() | prices, st.none() | prices),
 )
 hours_of_day = st.builds(UtcHours, st.integers(0, 719), st.integers(720, 1440))
 overrides = st.lists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Override, Quote, UtcHours
 from benchmarks.text_price import Tokenizer
+from benchmarks.tokenizers import LEAST_ANSWERS
 from benchmarks.tokenizers import tell as tell_tokenizers
 from hedgerow.board import Line, board, past
 from hedgerow.cli import hedgerow
@@ -35,6 +37,7 @@ from ledger.rates import RateCard
 from ledger.usage import TokenUsage
 from tests.ledger.databases import Postgres
 from tests.ledger.entries_of import SECOND_NS, Made, Who, write
+from tests.serving import serving
 
 NOW_NS = 1_785_600_000_000_000_000
 NOW = instant(NOW_NS)
@@ -161,6 +164,24 @@ def test_for_people(market: Sql) -> None:
     assert line["quality"]["ours"]["low"] == 0.75
     assert line["ends_at"] == "2027-01-31T00:00:00Z"
     assert line["next_change"]["price"]["input"] == Decimal("0.5")
+
+
+async def test_after_a_server(tmp_path: Path) -> None:
+    """What a server saw, learned, kept and charged is on the board when it has gone: nothing of the
+    effective price is assumed any more."""
+    async with serving(tmp_path) as proxy:
+        await asyncio.gather(*(proxy.ask(stream=True) for _ in range(LEAST_ANSWERS)))
+        await proxy.settled(LEAST_ANSWERS)
+        await proxy.stop()
+        found = await asyncio.to_thread(told, proxy.config.path)
+    assert found["text"]["is_measured"]
+    ((line,),) = found["models"].values()
+    assert line["attempts"] == found["text"]["requests"] == LEAST_ANSWERS
+    assert line["assumed"] == []
+    assert line["effective_usd_per_mchar"] > 0
+    assert line["ttft_ms_p95"] >= line["ttft_ms_p50"] > 0
+    assert (line["error_rate"], line["share"]) == (0, 1)
+    assert line["price_since"] is not None
 
 
 # -- the commands
