@@ -211,5 +211,7 @@ def test_a_history_of_an_earlier_version(tmp_path: Path, has_units: bool) -> Non
         history, one = MarketHistory(sql), old_quote(has_units=has_units)
         assert history.as_of(OFFER.id, hour(0)) == Fact(OFFER.id, AT, AT, "feed", one)
         assert keep(sql, one, None, 1) == 0
+        with sql.transaction():
+            assert history.quotes.append([Fact(OFFER.id, hour(1), hour(1), "feed", one)]) == 0
         assert keep(sql, quote(1, 2), None, 2) == 1
         assert sql.execute("SELECT count(*) FROM quote_history").fetchall() == [(1,)]

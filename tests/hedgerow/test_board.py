@@ -25,6 +25,7 @@ from benchmarks.observed import tell as tell_observed
 from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Override, Quote, UtcHours
+from benchmarks.stats import Percentiles, Stats
 from benchmarks.text_price import Tokenizer
 from benchmarks.tokenizers import LEAST_ANSWERS
 from benchmarks.tokenizers import tell as tell_tokenizers
@@ -156,12 +157,21 @@ def test_for_people(market: Sql) -> None:
     score = Quality("ours", 0.8, 0.75, 0.85, 40, NOW, "eval")
     night = Override(RateCard.of(Decimal("0.5"), Decimal(1)), hours=UtcHours(0, 60))
     quote = Quote(CARD, None, (night,), "feed 7", hours_ago(50))
-    rich = Quoted(ends, quote, quality={"ours": score})
+    stats = Stats(NOW, "openrouter", Percentiles(p50=312.0), Percentiles(p50=80.0))
+    rich = Quoted(ends, quote, stats, {"ours": score})
     (text, _) = texts(board({"elm": [rich]}, past(market, NOW), NOW))
-    for words in ("0.80 (0.75–0.85) ours", "2027-01-31", "0.5/1", "(other prices by hours)"):
+    for words in (
+        "0.80 (0.75–0.85) ours",
+        "2027-01-31",
+        "0.5/1",
+        "(other prices by hours)",
+        "~312 ms",
+        "~80",
+    ):
         assert words in text
     (line,) = described(board({"elm": [rich]}, past(market, NOW), NOW))["models"]["elm"]  # type: ignore[index]
     assert line["quality"]["ours"]["low"] == 0.75
+    assert (line["ttft_ms_p50"], line["feed_stats"]["ttft_ms_p50"]) == (None, 312)
     assert line["ends_at"] == "2027-01-31T00:00:00Z"
     assert line["next_change"]["price"]["input"] == Decimal("0.5")
 
