@@ -31,6 +31,11 @@ def tell(sql: Sql, worker: str, told: Iterable[Tokenizer], at_ns: int) -> None:
             latest.put(Word(f"{worker}/{one.model}", at_ns, _encode(one)))
 
 
+def is_news(one: Tokenizer, answers: int) -> bool:
+    """Whether it is worth telling again, when it was told after so many answers."""
+    return one.answers >= answers + LEAST_ANSWERS
+
+
 def tokenizers(sql: Sql) -> Mapping[str, Figure]:
     """Characters (bytes of UTF-8) per token, by model: of all workers, each as it has answers."""
     by_model: dict[str, list[Tokenizer]] = defaultdict(list)

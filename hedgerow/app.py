@@ -51,6 +51,7 @@ from proxy.litellm_upstream import litellm_upstream
 from proxy.replays import Replays
 from proxy.server import PREFIXES, ServerLimits, admin_application, application
 from proxy.upstreams import Upstreams
+from routing.learned import Learned
 
 DRAIN_S = 20.0
 """How long answers that are under way may take after SIGTERM."""
@@ -113,7 +114,8 @@ async def running(
         )
         await stack.enter_async_context(_rebuilding(market, clock))
         called = f"{node_of(config.ledger.journals)}/{worker.index if worker else 0}"
-        await stack.enter_async_context(sharing(config.ledger, called, market, clock))
+        learned = Learned()
+        await stack.enter_async_context(sharing(config.ledger, called, market, learned, clock))
         draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
         duties = partial(leading_the_books, config, book, clock, draw)
         await stack.enter_async_context(leading(leader_lock(config.ledger), duties))
@@ -124,6 +126,7 @@ async def running(
         house = House(
             book=book,
             market=market,
+            learned=learned,
             upstream=upstream,
             providers=ways,
             clock=clock,

@@ -90,6 +90,9 @@ def price_told(rates: RateCard) -> dict[str, Decimal | str]:
         "cache_write": rates.cache_write,
         "request": rates.request,
     }
+    for name in ("reasoning", "cache_write_1h"):
+        if (more := getattr(rates, name)) is not None:
+            price[name] = more
     if rates.per is not None:
         price |= {"unit": rates.unit, "per": rates.per}
     return price

@@ -1,7 +1,8 @@
 """Sharing: what each worker sees of the market, told to all others that share the books.
 
 Every few seconds: what was seen here goes to the market's tables, what the others saw there comes
-from them. While the books cannot be reached a worker knows what it saw itself, and tells it later.
+from them. What was learned of tokenizers goes there, too, for the price board. While the books
+cannot be reached a worker knows what it saw itself, and tells it later.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from benchmarks.market import Market
 from benchmarks.market_database import open_market
 from benchmarks.observations import MINUTE_S, RECENT_MINUTES, Published
 from benchmarks.observed import tell, told
+from benchmarks.text_price import Tokenizer
+from benchmarks.tokenizers import is_news
+from benchmarks.tokenizers import tell as tell_tokenizers
 from hedgerow.books import opened_sql
 from hedgerow.config import Ledger
 from ledger.databases.sql import Sql
 from ledger.errors import StoreUnavailable
 from proxy.clock import Clock
+from routing.learned import Learned
 
 log = logging.getLogger("hedgerow")
 
@@ -30,10 +35,12 @@ LATE_S = 10.0
 
 
 @asynccontextmanager
-async def sharing(ledger: Ledger, worker: str, market: Market, clock: Clock) -> AsyncIterator[None]:
+async def sharing(
+    ledger: Ledger, worker: str, market: Market, learned: Learned, clock: Clock
+) -> AsyncIterator[None]:
     """Until the block ends. worker: what this one is called, among all that share the books."""
     stop = asyncio.Event()
-    task = asyncio.create_task(_keep_sharing(ledger, worker, market, clock, stop))
+    task = asyncio.create_task(_keep_sharing(ledger, worker, market, learned, clock, stop))
     try:
         yield
     finally:
@@ -42,9 +49,15 @@ async def sharing(ledger: Ledger, worker: str, market: Market, clock: Clock) -> 
 
 
 async def _keep_sharing(
-    ledger: Ledger, worker: str, market: Market, clock: Clock, stop: asyncio.Event
+    ledger: Ledger,
+    worker: str,
+    market: Market,
+    learned: Learned,
+    clock: Clock,
+    stop: asyncio.Event,
 ) -> None:
     untold: list[Published] = []
+    answers: dict[str, int] = {}
     sql: Sql | None = None
     is_first, is_last = True, False
     try:
@@ -52,17 +65,20 @@ async def _keep_sharing(
             is_last = await _set_within(stop, FIRST_S if is_first else EVERY_S)
             # The newest word on a minute holds: older ones of the same are not worth telling.
             untold = _newest([*untold, *market.observations.published()])
+            news = [one for one in learned.tokenizers() if is_news(one, answers.get(one.model, 0))]
             try:
                 if sql is None:
                     sql = await asyncio.to_thread(_opened, ledger)
                 since_s = RECENT_MINUTES * MINUTE_S if is_first else EVERY_S + LATE_S
                 now_ns = clock.now_ns()
                 since_ns = now_ns - int(since_s * 1e9)
-                heard = await asyncio.to_thread(_exchange, sql, worker, untold, now_ns, since_ns)
+                words = (worker, untold, news)
+                heard = await asyncio.to_thread(_exchange, sql, words, now_ns, since_ns)
             except StoreUnavailable as error:
                 log.warning("what the market does stays untold for now: %s", error)
                 continue
             untold = []
+            answers |= {one.model: one.answers for one in news}
             for other, one in heard:
                 if other != worker:
                     market.observations.absorb(other, one)
@@ -81,11 +97,16 @@ def _opened(ledger: Ledger) -> Sql:
 
 
 def _exchange(
-    sql: Sql, worker: str, untold: list[Published], now_ns: int, since_ns: int
+    sql: Sql,
+    words: tuple[str, list[Published], list[Tokenizer]],
+    now_ns: int,
+    since_ns: int,
 ) -> list[tuple[str, Published]]:
-    if untold:
+    worker, untold, news = words
+    if untold or news:
         with sql.transaction():
             tell(sql, worker, untold, now_ns)
+            tell_tokenizers(sql, worker, news, now_ns)
     return told(sql, since_ns)
 
 

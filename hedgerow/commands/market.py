@@ -14,6 +14,7 @@ import click
 from benchmarks.facts import as_ns
 from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
+from benchmarks.stats import Stats
 from hedgerow.board import NOTHING_KNOWN, Board, Line, Past, board, past
 from hedgerow.books import market_books
 from hedgerow.commands.market_capacity import capacity
@@ -95,11 +96,12 @@ def texts(found: Board) -> Iterator[str]:
         }
         yield f"{name}\n\n{table(list(shown), zip(*shown.values(), strict=True))}"
     mix = found.mix
-    parts = (
-        f"{mix.prompt_chars / mix.chars:.0%} prompt, {mix.completion_chars / mix.chars:.0%} answer"
-    )
+    of_prompts = mix.prompt_chars / mix.chars
     whose = f"{mix.requests:,} requests of the last week" if mix.is_measured else "assumed"
-    yield f"USD/Mchar: effective, of text that is {parts} ({whose}); ~ where more is assumed"
+    yield (
+        f"USD/Mchar: effective, of text of which {of_prompts:.0%} are prompts ({whose}).\n"
+        "~ something of it is assumed, or it is a feed's word on everybody's traffic."
+    )
 
 
 def _rates(one: Line) -> RateCard | None:
@@ -138,13 +140,23 @@ def _percent(value: float | None) -> str:
     return "?" if value is None else f"{value:.1%}"
 
 
+def _ttft(one: Line, _: datetime) -> str:
+    """Our own, or else a feed's word on everybody's."""
+    stats = one.quoted.stats
+    if one.seen.ttft_ms_p50 is None and stats is not None and stats.ttft_ms.p50 is not None:
+        return f"~{_ms(stats.ttft_ms.p50)}"
+    return _ms(one.seen.ttft_ms_p50)
+
+
 def _tokens_per_s(one: Line) -> float | None:
     gap_ms = one.seen.inter_token_ms_p50
     return 1000 / gap_ms if gap_ms else None
 
 
 def _speed(one: Line, _: datetime) -> str:
-    found = _tokens_per_s(one)
+    found, stats = _tokens_per_s(one), one.quoted.stats
+    if found is None and stats is not None and stats.tokens_per_s.p50 is not None:
+        return f"~{stats.tokens_per_s.p50:,.0f}"
     return "?" if found is None else f"{found:,.0f}"
 
 
@@ -211,7 +223,7 @@ _CELLS: Mapping[str, Cell] = {
     "per request": _request,
     "per unit": _unit,
     "USD/Mchar": _effective,
-    "TTFT p50": lambda one, _: _ms(one.seen.ttft_ms_p50),
+    "TTFT p50": _ttft,
     "p95": lambda one, _: _ms(one.seen.ttft_ms_p95),
     "tokens/s": _speed,
     "errors": lambda one, _: _percent(one.seen.error_rate),
@@ -268,6 +280,7 @@ def _line(one: Line) -> dict[str, object]:
         "tokens_per_s": _tokens_per_s(one),
         "error_rate": seen.error_rate,
         "rate_limited_rate": seen.rate_limited_rate,
+        "feed_stats": None if one.quoted.stats is None else _stats(one.quoted.stats),
         "quality": {name: _graded(its) for name, its in one.quoted.quality.items()},
         "share": None if one.share is None else round(one.share.value, 6),
         "share_is_joint": one.share is not None and one.share.is_joint,
@@ -276,6 +289,18 @@ def _line(one: Line) -> dict[str, object]:
         "features": None if offer.features is None else sorted(offer.features),
         "tasks": None if offer.tasks is None else sorted(offer.tasks),
         "ends_at": _time(offer.ends_at),
+    }
+
+
+def _stats(one: Stats) -> dict[str, object]:
+    return {
+        "source": one.source,
+        "as_of": _time(one.as_of),
+        "ttft_ms_p50": one.ttft_ms.p50,
+        "ttft_ms_p99": one.ttft_ms.p99,
+        "tokens_per_s_p50": one.tokens_per_s.p50,
+        "uptime_30m": one.uptime_30m,
+        "uptime_1d": one.uptime_1d,
     }
 
 

@@ -188,6 +188,14 @@ def test_an_index_against_a_naive_judge(found: list[tuple[str, int, str]], draws
         assert one.prices == sum(map(len, by_provider.values()))
 
 
+def test_the_range_leaves_a_tenth_out() -> None:
+    """Of ten providers the cheapest and the dearest; of nine nobody."""
+    asked = [price(str(usd), provider) for usd, provider in enumerate("abcdefghij", 1)]
+    (ten,), (nine,) = indices(asked), indices(asked[:-1])
+    assert [str(one) for one in (ten.low, ten.usd_per_gpu_hour, ten.high)] == ["2", "5.5", "9"]
+    assert [str(one) for one in (nine.low, nine.usd_per_gpu_hour, nine.high)] == ["1", "5", "9"]
+
+
 def test_one_host_with_many_asks() -> None:
     """A marketplace with a hundred asks is one provider; a published index is none."""
     many = [price("9", "market") for _ in range(100)]

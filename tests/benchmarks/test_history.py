@@ -132,11 +132,16 @@ def test_stats_by_the_half_hour(market: Sql) -> None:
 
 prices = st.decimals(0, 1000, places=6, allow_nan=False)
 cards = st.builds(
-    lambda a, b, c, d, unit: RateCard.of(
-        *(a, b, c, d), unit=unit, per=Unit.IMAGE if unit else None
+    lambda a, b, c, d, unit, reasoning, hour: RateCard.of(
+        *(a, b, c, d),
+        unit=unit,
+        per=Unit.IMAGE if unit else None,
+        reasoning=reasoning,
+        cache_write_1h=hour,
     ),
     *(prices, prices, st.none() | prices, st.none() | prices),
     st.just(Decimal(0)) | st.decimals("0.01", 10, places=4),
+    *(st.none() | prices, st.none() | prices),
 )
 hours_of_day = st.builds(
     UtcHours,
@@ -212,5 +217,7 @@ def test_a_history_of_an_earlier_version(tmp_path: Path, has_units: bool) -> Non
         history, one = MarketHistory(sql), old_quote(has_units=has_units)
         assert history.as_of(OFFER.id, hour(0)) == Fact(OFFER.id, AT, AT, "feed", one)
         assert keep(sql, one, None, 1) == 0
+        with sql.transaction():
+            assert history.quotes.append([Fact(OFFER.id, hour(1), hour(1), "feed", one)]) == 0
         assert keep(sql, quote(1, 2), None, 2) == 1
         assert sql.execute("SELECT count(*) FROM quote_history").fetchall() == [(1,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from benchmarks.observed import tell as tell_observed
 from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Override, Quote, UtcHours
+from benchmarks.stats import Percentiles, Stats
 from benchmarks.text_price import Tokenizer
+from benchmarks.tokenizers import LEAST_ANSWERS
 from benchmarks.tokenizers import tell as tell_tokenizers
 from hedgerow.board import Line, board, past
 from hedgerow.cli import hedgerow
@@ -35,6 +38,7 @@ from ledger.rates import RateCard
 from ledger.usage import TokenUsage
 from tests.ledger.databases import Postgres
 from tests.ledger.entries_of import SECOND_NS, Made, Who, write
+from tests.serving import serving
 
 NOW_NS = 1_785_600_000_000_000_000
 NOW = instant(NOW_NS)
@@ -153,14 +157,41 @@ def test_for_people(market: Sql) -> None:
     score = Quality("ours", 0.8, 0.75, 0.85, 40, NOW, "eval")
     night = Override(RateCard.of(Decimal("0.5"), Decimal(1)), hours=UtcHours(0, 60))
     quote = Quote(CARD, None, (night,), "feed 7", hours_ago(50))
-    rich = Quoted(ends, quote, quality={"ours": score})
+    stats = Stats(NOW, "openrouter", Percentiles(p50=312.0), Percentiles(p50=80.0))
+    rich = Quoted(ends, quote, stats, {"ours": score})
     (text, _) = texts(board({"elm": [rich]}, past(market, NOW), NOW))
-    for words in ("0.80 (0.75–0.85) ours", "2027-01-31", "0.5/1", "(other prices by hours)"):
+    for words in (
+        "0.80 (0.75–0.85) ours",
+        "2027-01-31",
+        "0.5/1",
+        "(other prices by hours)",
+        "~312 ms",
+        "~80",
+    ):
         assert words in text
     (line,) = described(board({"elm": [rich]}, past(market, NOW), NOW))["models"]["elm"]  # type: ignore[index]
     assert line["quality"]["ours"]["low"] == 0.75
+    assert (line["ttft_ms_p50"], line["feed_stats"]["ttft_ms_p50"]) == (None, 312)
     assert line["ends_at"] == "2027-01-31T00:00:00Z"
     assert line["next_change"]["price"]["input"] == Decimal("0.5")
+
+
+async def test_after_a_server(tmp_path: Path) -> None:
+    """What a server saw, learned, kept and charged is on the board when it has gone: nothing of the
+    effective price is assumed any more."""
+    async with serving(tmp_path) as proxy:
+        await asyncio.gather(*(proxy.ask(stream=True) for _ in range(LEAST_ANSWERS)))
+        await proxy.settled(LEAST_ANSWERS)
+        await proxy.stop()
+        found = await asyncio.to_thread(told, proxy.config.path)
+    assert found["text"]["is_measured"]
+    ((line,),) = found["models"].values()
+    assert line["attempts"] == found["text"]["requests"] == LEAST_ANSWERS
+    assert line["assumed"] == []
+    assert line["effective_usd_per_mchar"] > 0
+    assert line["ttft_ms_p95"] >= line["ttft_ms_p50"] > 0
+    assert (line["error_rate"], line["share"]) == (0, 1)
+    assert line["price_since"] is not None
 
 
 # -- the commands
