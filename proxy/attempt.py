@@ -128,7 +128,8 @@ async def _held(
         known = house.known_prompts.bound(request.principal.key_id, offer.id, beginnings, bound)
         bound = bound if known is None else min(bound, known)
     limit = OutputLimit(1 if asked is None else asked, asked)
-    affordable = within_max_cost(ask, request.bill.posted, offer, quote, bound, limit.tokens)
+    taken = Money(request.bill.posted + request.bill.held)
+    affordable = within_max_cost(ask, taken, offer, quote, bound, limit.tokens)
 
     def attempt() -> Attempt:
         return Attempt(
@@ -163,6 +164,7 @@ async def _held(
     except BudgetExceeded as refused:
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
         raise over_budget(refused, fits, _utc(at_ns), request.principal.name) from None
+    request.bill.held = Money(request.bill.held + hold.attempt.worst_case)
     now_s = house.clock.monotonic_s()
     return Trial(house, request, candidate, leg, account, hold, limit, now_s, number)
 

@@ -305,7 +305,7 @@ def over_budget(
 def over_max_cost(
     offer_id: str, most: Money, posted: Money, needed: Money, affordable_max_tokens: int
 ) -> OverMaxCost:
-    """posted: what its attempts have cost already. needed: by the one that is not made."""
+    """posted: what its attempts have cost, or may yet. needed: by the one that is not made."""
     spent = f", and {usd_text(posted)} are spent" if posted else ""
     return OverMaxCost(
         f"{offer_id} may cost up to {usd_text(needed)} USD; x-hedgerow-max-cost-usd lets this"

@@ -90,8 +90,9 @@ def within_max_cost(
     """The most completion tokens, per choice, with which a request costs no more than its client
     lets it; None if that sets no limit.
 
-    posted: what its attempts have cost already. bound: of its prompt. least: what the attempt must
-    be able to write. Raises OverMaxCost if that may cost too much.
+    posted: what its attempts have cost already, or may yet where they are under way. bound: of its
+    prompt. least: what the attempt must be able to write. Raises OverMaxCost if that may cost too
+    much.
     """
     if ask.max_cost is None:
         return None

@@ -38,10 +38,12 @@ from routing.decision import RouteDecision
 class Bill:
     """What a request has cost so far, attempts that failed included.
 
-    is_counted: it counts as a request already, by an attempt that was charged.
+    held: the worst cases of its attempts that are under way. is_counted: it counts as a request
+    already, by an attempt that was charged.
     """
 
     posted: Money = ZERO
+    held: Money = ZERO
     is_counted: bool = False
 
 
@@ -171,6 +173,8 @@ class Trial:
 
     def _resolve(self) -> None:
         self.resolved = True
+        bill = self.request.bill
+        bill.held = Money(bill.held - self.hold.attempt.worst_case)
         self.house.accounts.give_back(self.leg.provider.name, self.account)
 
     async def abandon(self, *, late: bool = False) -> None:
