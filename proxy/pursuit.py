@@ -56,10 +56,6 @@ class _Option:
         return self.candidate.listing.offer.context_tokens
 
     @property
-    def model(self) -> str:
-        return self.candidate.intent.model
-
-    @property
     def offer_id(self) -> str:
         return self.candidate.listing.offer.id
 

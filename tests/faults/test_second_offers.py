@@ -27,6 +27,7 @@ from tests.serving import (
     Proxy,
     Reply,
     answering,
+    asking,
     head,
     offer,
     read_request,
@@ -112,8 +113,6 @@ FAILS = head("500 Oh") + b"{}"
 REFUSES = head("400 No") + b'{"error":{"message":"no","code":"content_filter"}}'
 
 ALWAYS = "hedge: {after: 1h, share: 100%}"
-DEAR = {"b": offer("b", price="{input: 1000, output: 2000}")}
-"""So that a stays the first, whatever is seen of it."""
 NEAR = {
     "a": offer("a", price="{input: 1, output: 1000}"),
     "b": offer("b", price="{input: 1, output: 1200}"),
@@ -134,11 +133,15 @@ class Two:
         return await asyncio.wait_for(who.calls.get(), PATIENCE_S)
 
     def stream(self, **extra: Any) -> asyncio.Task[Reply]:
-        return asyncio.create_task(self.proxy.ask(stream=True, **extra))
+        order = {"order": ["a", "b"]}  # whatever was seen of them
+        return asyncio.create_task(self.proxy.ask(stream=True, provider=order, **extra))
 
-    def well(self) -> None:
-        """Nothing is left of the last request: its accounts are free, its breakers closed."""
+    async def well(self) -> None:
+        """Nothing is left of the last request: no hold, its accounts are free. Breakers close."""
         house, now_s = self.proxy.server.house, self.clock.monotonic_s()
+        async with asyncio.timeout(PATIENCE_S):
+            while house.book.under_way:
+                await self.proxy.alive()
         for name in ("a", "b"):
             account = house.accounts.take(name, now_s, is_counted=False)
             assert not isinstance(account, Busy)
@@ -162,7 +165,7 @@ async def two(
 ) -> AsyncIterator[Two]:
     a, b, clock = Puppet(), Puppet(), SilenceClock()
     accounts = ", accounts: [{name: one, api_key: sk-1, parallel: 1}]"
-    given: dict[str, Any] = {"offers": DEAR, "provider": accounts} | settings
+    given: dict[str, Any] = {"provider": accounts} | settings
     async with (
         answering(a.answer) as url_a,
         answering(b.answer) as url_b,
@@ -170,7 +173,7 @@ async def two(
             folder,
             names=(),
             urls={"a": url_a, "b": url_b},
-            routing=f"{{attempts: {attempts}, explore: 0, {routing}}}",
+            routing=f"{{attempts: {attempts}, {routing}}}",
             clock=clock,
             **given,
         ) as proxy,
@@ -194,7 +197,7 @@ async def test_every_order_of_what_can_happen(tmp_path: Path) -> None:
             ):
                 attempts += await _play(both, order, word_a, word_b)
         await both.proxy.settled(attempts)
-        both.well()
+        await both.well()
 
 
 async def _play(both: Two, order: tuple[str, ...], word_a: bytes, word_b: bytes) -> int:
@@ -249,8 +252,7 @@ async def _play(both: Two, order: tuple[str, ...], word_a: bytes, word_b: bytes)
     for name, call in calls.items():
         if name not in said:
             await asyncio.wait_for(call.left.wait(), PATIENCE_S)
-    await both.proxy.settled(0)
-    both.well()
+    await both.well()
     return len(calls)
 
 
@@ -271,8 +273,7 @@ async def test_what_has_begun_is_not_given_company(tmp_path: Path) -> None:
             reply = await asking_it
             assert (reply.status, reply.content) == (200, "oak")
             assert reply.headers["x-hedgerow-attempts"] == ("2" if is_hedged else "1")
-            await both.proxy.settled(0)
-            both.well()
+            await both.well()
         assert both.b.calls.empty()
 
 
@@ -323,8 +324,7 @@ async def test_no_more_than_their_share_get_a_second_offer(tmp_path: Path) -> No
             call = await both.asked(both.b) if is_hedged else first
             call.word.set_result(BEGINS)
             assert (await asking_it).status == 200
-            await both.proxy.settled(0)
-            both.well()
+            await both.well()
         assert both.b.calls.empty()
         offers = both.proxy.server.house.second_offers
         assert (offers.asked, offers.won) == (2, 2)
@@ -352,6 +352,23 @@ async def test_a_second_offer_that_no_budget_has_room_for_is_not_asked(tmp_path:
                 (await both.asked(both.b)).word.set_result(BEGINS)
             reply = await asking_it
             assert (reply.status, reply.headers["x-hedgerow-provider"]) == (200, who)
+            assert both.b.calls.empty()
+
+
+async def test_no_request_costs_more_than_its_client_allows(tmp_path: Path) -> None:
+    """The second offer counts for that limit, too: both may bill. Without room it is not asked."""
+    for most_usd, is_hedged in [("0.01", False), ("0.02", True)]:
+        folder = tmp_path / most_usd
+        folder.mkdir()
+        async with two(folder, offers=NEAR) as both:
+            body = asking(stream=True, provider={"order": ["a", "b"]})
+            most = {"x-hedgerow-max-cost-usd": most_usd}
+            asking_it = asyncio.create_task(both.proxy.post(body, **most))
+            first = await both.asked(both.a)
+            await both.clock.pass_by()
+            call = await both.asked(both.b) if is_hedged else first
+            call.word.set_result(BEGINS)
+            assert (await asking_it).status == 200
             assert both.b.calls.empty()
 
 
@@ -396,12 +413,12 @@ async def test_a_stream_that_was_overtaken_is_told_of(tmp_path: Path) -> None:
         house = both.proxy.server.house
         assert house.breakers.health("a/oak-70b", both.clock.monotonic_s()) is Health.CLOSED
         waited_ms = record.failures[0].after_ms
-        both.well()
+        await both.well()
         again = both.stream()
         (await both.asked(both.a)).word.set_result(BEGINS)
         assert (await again).headers["x-hedgerow-provider"] == "a"
         seen = house.market.observations.seen("a/oak-70b", both.clock.now_ns() / 1e9)
-        assert (seen.attempts, seen.error_rate) == (1, 0.0)
+        assert (seen.attempts, seen.error_rate) == (2, 0.0)
         assert (seen.ttft_ms_p99 or 0) >= 0.9 * waited_ms
 
 
