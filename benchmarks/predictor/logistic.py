@@ -26,16 +26,11 @@ class Logistics:
             self.intercepts
         )
 
-    def loss(self, vectors: Sequence[tuple[Ints, Floats]], scores: Floats) -> float:
-        """Mean log loss over prompts and models."""
-        logits = self.logits(vectors)
-        return float(np.mean(np.logaddexp(0, logits) - scores * logits))
-
 
 def fit_logistics(
-    vectors: Sequence[tuple[Ints, Floats]], scores: Floats, penalty: float, size: int
+    vectors: Sequence[tuple[Ints, Floats]], scores: Floats, size: int
 ) -> Logistics:
-    """Least log loss with an L2 penalty (`penalty` is scikit-learn's C).
+    """Least log loss with an L2 penalty, of the strength that is scikit-learn's default.
 
     A score between 0 and 1 counts as that much of a right answer and the rest of a wrong one. A
     model that always scores the same gets that as its intercept. Raises TrainingUnavailable if
@@ -64,7 +59,7 @@ def fit_logistics(
             mean = (so.sum() + 1) / (len(so) + 2)
             intercepts[at] = np.log(mean / (1 - mean))
             continue
-        model = LogisticRegression(C=penalty, max_iter=_MOST_STEPS)
+        model = LogisticRegression(solver="liblinear", max_iter=_MOST_STEPS)
         model.fit(
             vstack([rows[right], rows[wrong]]),
             np.repeat([1, 0], [len(right), len(wrong)]),

@@ -85,7 +85,6 @@ class Evidence(msgspec.Struct, frozen=True):
     distinct: int
     incomplete: int
     folds: int
-    penalty: float
     verdict: Verdict
     fits: tuple[Fit, ...]
     tables: tuple[SlackTable, ...]

@@ -29,14 +29,12 @@ from benchmarks.predictor.predictor import (
 )
 from ledger.money import NANOS_PER_USD
 
-FOLDS = 5
+FOLDS = 10
 FEWEST_PROMPTS = 100
 """With fewer distinct prompts nothing is learned."""
 MOST_NUMBERS = 60_000
 """In an artefact: terms times models. Keeps the file below 2 MB."""
 MOST_TERMS = 16_000
-PENALTIES = (0.3, 0.6, 1.2)
-"""Inverse strengths that are tried (scikit-learn's C)."""
 _SLACKS = tuple(round(0.025 * step, 3) for step in range(41))
 _MOST_ORDERED = 4
 """Up to so many models, every order of costs has its table."""
@@ -80,8 +78,7 @@ def train(table: OutcomeTable, benchmark: str, trained_on: date, seed: int = 0) 
     read = _read(table)
     judged = _cross_validated(table, read, seed)
     everyone = np.arange(len(table.prompts))
-    penalty = _penalty(table, read, everyone, seed)
-    words, fitted = _fitted(table, read, everyone, penalty)
+    words, fitted = _fitted(table, read, everyone)
     calibrations = [
         platt(judged.logits[:, at], table.scores[:, at]) for at in range(len(table.models))
     ]
@@ -93,7 +90,6 @@ def train(table: OutcomeTable, benchmark: str, trained_on: date, seed: int = 0) 
             distinct=distinct,
             incomplete=table.incomplete,
             folds=FOLDS,
-            penalty=penalty,
             verdict=_verdict(table, judged),
             fits=tuple(
                 _fit(table, judged, at, calibration) for at, calibration in enumerate(calibrations)
@@ -116,13 +112,12 @@ def _read(table: OutcomeTable) -> _Read:
 
 
 def _cross_validated(table: OutcomeTable, read: _Read, seed: int) -> Judged:
-    folds = _folds(table.groups, FOLDS, seed)
+    folds = _folds(table.groups, seed)
     logits = np.empty_like(table.scores)
     expected = np.empty_like(table.scores)
     for fold in range(FOLDS):
         known, judged = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        penalty = _penalty(table, read, known, seed)
-        words, fitted = _fitted(table, read, known, penalty)
+        words, fitted = _fitted(table, read, known)
         logits[judged] = fitted.logits(_vectors(words, table, read, judged))
         expected[judged] = _expected_costs(table, known, judged)
     probabilities = np.empty_like(logits)
@@ -134,33 +129,16 @@ def _cross_validated(table: OutcomeTable, read: _Read, seed: int) -> Judged:
     return Judged(logits, probabilities, expected)
 
 
-def _folds(groups: Ints, count: int, seed: int) -> Ints:
+def _folds(groups: Ints, seed: int) -> Ints:
     """The fold of each prompt; duplicates are in the same."""
     dealt = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
-    return np.asarray(dealt[groups] % count, np.int64)
+    return np.asarray(dealt[groups] % FOLDS, np.int64)
 
 
-def _penalty(table: OutcomeTable, read: _Read, known: Ints, seed: int) -> float:
-    """The one that fits best on a part of the known prompts, learned from the rest of them."""
-    folds = _folds(table.groups, FOLDS, seed + 1)[known]
-    rest, part = known[folds > 0], known[folds == 0]
-    words = _vocabulary(table, read, rest)
-    learned, judged = (_vectors(words, table, read, rows) for rows in (rest, part))
-    losses = [
-        fit_logistics(learned, table.scores[rest], penalty, words.size).loss(
-            judged, table.scores[part]
-        )
-        for penalty in PENALTIES
-    ]
-    return PENALTIES[int(np.argmin(losses))]
-
-
-def _fitted(
-    table: OutcomeTable, read: _Read, known: Ints, penalty: float
-) -> tuple[Vocabulary, Logistics]:
+def _fitted(table: OutcomeTable, read: _Read, known: Ints) -> tuple[Vocabulary, Logistics]:
     words = _vocabulary(table, read, known)
     vectors = _vectors(words, table, read, known)
-    return words, fit_logistics(vectors, table.scores[known], penalty, words.size)
+    return words, fit_logistics(vectors, table.scores[known], words.size)
 
 
 def _vocabulary(table: OutcomeTable, read: _Read, rows: Ints) -> Vocabulary:
