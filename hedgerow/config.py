@@ -24,11 +24,10 @@ from hedgerow.config_file import (
     Idempotency,
     LedgerFile,
     Market,
-    Model,
-    Routing,
     Server,
 )
 from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
+from hedgerow.model_spec import Model, Routing
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_checks import check_channels, check_policies
 from hedgerow.policy_file import BudgetSpec, IncreaseSpec, PolicyFile

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from hedgerow.config_errors import did_you_mean, nearest
-from hedgerow.config_file import OfferSpec
+from hedgerow.model_spec import OfferSpec
 from hedgerow.provider_spec import ProviderSpec, preset_of, usual_key
 from hedgerow.settings import is_key
 from hedgerow.yaml_source import Data, Source, Steps, items_in, mapping_in, shown, text_in

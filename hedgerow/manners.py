@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.predictor.predictor import load_predictor
 from hedgerow.config import Config
-from hedgerow.config_file import Model, Routing
+from hedgerow.model_spec import Model, Routing
+from proxy.by_prompt import Chooser
 from proxy.classes import ModelClass
 from proxy.house import Manners
 from proxy.patience import Patience, StreamRescue
 from routing.limits import Floor, Limits
+from routing.prompt_choice import AtLeast, Worth
 
 
 def manners(config: Config, model: str) -> Manners:
@@ -32,12 +35,22 @@ def own_manners(config: Config) -> dict[str, Manners]:
 
 
 def classes(config: Config) -> dict[str, ModelClass]:
-    """The names that stand for several models."""
+    """The names that stand for several models. Raises PredictorInvalid."""
     return {
-        name: ModelClass(model.any_of, _floor(model))
+        name: ModelClass(model.any_of, _floor(model), _chooser(config, model))
         for name, model in config.models.items()
         if model.any_of
     }
+
+
+def _chooser(config: Config, model: Model) -> Chooser | None:
+    its = model.choose_by_prompt
+    if its is None:
+        return None
+    predictor = load_predictor(config.path.absolute().parent / its.predictor)
+    if its.worth_usd is not None:
+        return Chooser(predictor, Worth(its.worth_usd))
+    return Chooser(predictor, AtLeast(its.at_least or 0.0))
 
 
 def ttft_limits_ms(config: Config) -> Mapping[str, float]:

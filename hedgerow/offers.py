@@ -12,7 +12,7 @@ from benchmarks.market import Quoted
 from benchmarks.offers import Feature, Offer, Task, paid_tier
 from benchmarks.quotes import Quote
 from hedgerow.config import Config
-from hedgerow.config_file import OfferSpec
+from hedgerow.model_spec import OfferSpec
 from hedgerow.provider_spec import DataPolicy, Provider
 
 

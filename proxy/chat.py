@@ -14,6 +14,7 @@ from ledger.money import Money, usd_text
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from proxy.auth import authenticate
+from proxy.by_prompt import by_prompt, question_in
 from proxy.delivery import StreamDelivery, charge_plain, first_of
 from proxy.endpoints import Endpoint
 from proxy.errors import (
@@ -79,13 +80,16 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         # Which offers, in which order.
         if ask.fallbacks:
             ask = replace(ask, fallbacks=allowed_of(ask.fallbacks, house, who, directives))
-        decision = decide(
-            wanted_of(ask, who, house, cheapest=directives.cheapest),
-            house.market.snapshot,
-            house.routing,
-            Moment(at_ns, began_s, house.draw()),
-            warm_for(ask, body, who, house, began_s),
+        wanted = wanted_of(ask, who, house, cheapest=directives.cheapest)
+        moment = Moment(at_ns, began_s, house.draw())
+        warm = warm_for(ask, body, who, house, began_s)
+        deciding = partial(
+            decide, snapshot=house.market.snapshot, state=house.routing, now=moment, warm=warm
         )
+        decision = deciding(wanted)
+        if (chooser := house.chooser_of(ask)) is not None and not directives.cheapest:
+            question = question_in(body.raw)
+            decision = by_prompt(decision, wanted, chooser, question, deciding)
         if not decision.candidates:
             raise nothing_eligible(decision)
         manners = house.manners_of(ask.model)

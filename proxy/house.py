@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.market import Market
 from ledger.book import Book
 from proxy.accounts import Accounts
+from proxy.by_prompt import Chooser
 from proxy.classes import ModelClass
 from proxy.clock import Clock
 from proxy.doors import Doors
@@ -18,6 +19,7 @@ from proxy.replays import Replays
 from proxy.splice import SpliceTally
 from proxy.unheard import Unheard
 from proxy.upstream import Upstream
+from proxy.wires.wire import Ask
 from routing.breaker import Breakers
 from routing.hedged import HedgeRule, SecondOffers
 from routing.learned import Learned
@@ -81,6 +83,13 @@ class House:
         """The models that a name stands for."""
         its = self.classes.get(name)
         return (name,) if its is None else its.members
+
+    def chooser_of(self, ask: Ask) -> Chooser | None:
+        """What chooses by the prompt; None where nothing does, or the request has an order of its
+        own."""
+        its = self.classes.get(ask.model) if self.classes else None
+        is_free = ask.preferences.by_model and ask.preferences.sort is None
+        return its.chooser if its is not None and is_free else None
 
     def manners_of(self, model: str) -> Manners:
         return self.own_manners.get(model, self.manners)

@@ -12,6 +12,7 @@ from routing.candidates import Candidate, First
 from routing.costed import Costed
 from routing.eligibility import Refusal
 from routing.intent import RoutingIntent
+from routing.prompt_choice import PromptChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class RouteDecision:
     intent: of the model that was asked for; of several, of the first. first_listed: what would have
     been asked without a router. parts: what each model would cost. first: why the first candidate
     is the first. exploring_cost: how much worse it is expected to be than the best, because it is
-    not known well. second: None where the request is not hedged.
+    not known well. second: None where the request is not hedged. choice: among the models of a class,
+    where its operator lets the prompt have a say.
     """
 
     intent: RoutingIntent
@@ -48,6 +50,7 @@ class RouteDecision:
     first: First = First.VALUE
     exploring_cost: Money = ZERO
     second: SecondOffer | None = None
+    choice: PromptChoice | None = None
 
     @property
     def refused(self) -> tuple[Refusal, ...]:

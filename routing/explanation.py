@@ -49,6 +49,7 @@ class ExplainedSecond(msgspec.Struct, frozen=True, gc=False):
 class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A decision without its market: what was known of each offer, in numbers.
 
+    choice: among the models of a class, what the prompt had to do with it.
     others: candidates after those that are named. exploring_nanos: how much worse the first was
     expected to be than the best, because it is not known well.
     """
@@ -68,6 +69,7 @@ class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     exploring_nanos: int = 0
     usual_nanos: int | None = None
     second: ExplainedSecond | None = None
+    choice: str | None = None
 
 
 def explain(decision: RouteDecision) -> Explanation:
@@ -95,6 +97,7 @@ def explain(decision: RouteDecision) -> Explanation:
         exploring_nanos=decision.exploring_cost,
         usual_nanos=decision.usual_cost,
         second=_second(decision.second),
+        choice=None if decision.choice is None else decision.choice.why,
     )
 
 

@@ -126,7 +126,9 @@ def curves(
     )
 
 
-def share_closed(mixture: Curve, choice: Curve, oracle: Curve, between: tuple[float, float]) -> float:
+def share_closed(
+    mixture: Curve, choice: Curve, oracle: Curve, between: tuple[float, float]
+) -> float:
     """Of the area between mixture and oracle over these costs; 0 where there is no area."""
     costs = np.linspace(*between, _GRID)
     floor = mixture.at(costs)

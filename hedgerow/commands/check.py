@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from hedgerow.config import Config, load_config
-from hedgerow.config_file import Routing
 from hedgerow.errors import ConfigError, ConfigInvalid
+from hedgerow.model_spec import Routing
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.policy_warnings import policy_warnings
 from hedgerow.printing import config_option, json_option, print_json

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hedgerow.config import Config, load_config
-from hedgerow.config_file import Routing
 from hedgerow.errors import ConfigInvalid, NotFound
 from hedgerow.hedging_spec import Hedging
+from hedgerow.model_spec import Routing
 from routing.hedged import HedgeRule
 
 few = settings(max_examples=60, deadline=None)
