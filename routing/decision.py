@@ -38,8 +38,8 @@ class RouteDecision:
     intent: of the model that was asked for; of several, of the first. first_listed: what would have
     been asked without a router. parts: what each model would cost. first: why the first candidate
     is the first. exploring_cost: how much worse it is expected to be than the best, because it is
-    not known well. second: None where the request is not hedged. choice: among the models of a class,
-    where its operator lets the prompt have a say.
+    not known well. second: None where the request is not hedged. choice: among the models of a
+    class, where its operator lets the prompt have a say.
     """
 
     intent: RoutingIntent
