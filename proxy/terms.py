@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 
+from benchmarks.offers import paid_tier
 from ledger.money import Money, usd
 from proxy.errors import Invalid, NotFound
 from proxy.house import House
@@ -127,8 +128,9 @@ def _sorted_by(suffix: str, param: str, ask: Ask) -> Preferences:
             code="invalid_type",
         )
     # Whoever names providers in an order, or the usual tier, wants no dearer or slower one.
-    is_open = not ask.preferences.order and ask.service_tier != "default"
-    return replace(ask.preferences, sort=sort, tiers=frozenset((tier,) if is_open else ()))
+    is_usual = ask.service_tier not in (None, "auto") and paid_tier(ask.service_tier) is None
+    tiers = () if is_usual or ask.preferences.order else (tier,)
+    return replace(ask.preferences, sort=sort, tiers=frozenset(tiers))
 
 
 def _split(name: str, known: Collection[str]) -> tuple[str, str | None]:

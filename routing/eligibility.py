@@ -147,7 +147,8 @@ def _not_meant(listing: Listing, intent: RoutingIntent) -> Refusal | None:
     if wanted.only is not None:
         tiers = (*wanted.tiers, intent.service_tier)
         if not any(
-            matches(one, offer, with_tier=offer.service_tier in tiers) for one in wanted.only
+            matches(one, offer, with_tier=paid_tier(offer.service_tier) in tiers)
+            for one in wanted.only
         ):
             named = ", ".join(sorted(wanted.only)) or "nobody"
             why = f"the request's provider.only names {named}"

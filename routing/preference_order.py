@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmarks.observations import Seen
-from benchmarks.offers import Offer
+from benchmarks.offers import Offer, paid_tier
 from routing.candidates import Candidate, Place
 from routing.preferences import FAST_TIERS, Preferences, Sort, Wish, matches
 
@@ -72,7 +72,7 @@ def _standing(
     offer, seen = one.listing.offer, one.listing.seen
     wishes = _wishes(seen, preferences)
     by_order = bool(preferences.order)
-    by_tier = service_tier in FAST_TIERS and offer.service_tier not in FAST_TIERS
+    by_tier = service_tier in FAST_TIERS and paid_tier(offer.service_tier) not in FAST_TIERS
     sort = preferences.sort
     if sort is None and service_tier in FAST_TIERS:
         sort = Sort.THROUGHPUT

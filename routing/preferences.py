@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from benchmarks.offers import Offer
+from benchmarks.offers import Offer, paid_tier
 
 
 class Sort(StrEnum):
@@ -92,12 +92,11 @@ def matches(name: str, offer: Offer, *, with_tier: bool = False) -> bool:
     provider, _, part = name.partition("/")
     if provider != offer.provider:
         return False
+    tier = paid_tier(offer.service_tier)
     if not part:
-        return with_tier or offer.service_tier is None
-    tier = offer.service_tier
-    return part in (offer.region, offer.quantization, tier) or (
-        tier in FAST_TIERS and part in FAST_TIERS
-    )
+        return with_tier or tier is None
+    is_its_tier = tier is not None and tier == paid_tier(part)
+    return is_its_tier or part in (offer.region, offer.quantization, offer.service_tier)
 
 
 FAST_TIERS = frozenset(("priority", "fast"))
@@ -115,7 +114,7 @@ def admits_tier(offer: Offer, preferences: Preferences) -> bool:
     """Whether an offer of a paid service tier may be used though `service_tier` did not ask for it:
     its name is in `order` or `only`, it is pinned, or the suffix of the model lets it in."""
     return (
-        offer.service_tier in preferences.tiers
+        paid_tier(offer.service_tier) in preferences.tiers
         or offer.id == preferences.offer_id
         or any(matches(name, offer) for name in (*preferences.order, *(preferences.only or ())))
     )

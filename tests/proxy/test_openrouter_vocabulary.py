@@ -300,6 +300,22 @@ async def test_it_counts_what_failed_attempts_have_cost(tmp_path: Path) -> None:
         assert [one.provider for one in await proxy.charges()].count("b") == 1
 
 
+async def test_it_counts_what_is_still_written_elsewhere(tmp_path: Path) -> None:
+    """An answer that did not come in time may be billed yet: its whole hold is not there for the
+    next attempt."""
+    routing = "{attempts: 3, first_byte_timeout: 200ms}"
+    async with serving(tmp_path, names=("a", "b"), routing=routing, honest=False) as proxy:
+        proxy.a.fault = Fault.HANG
+        for _ in range(200):  # answers are short here: nobody waits long for a plain one
+            proxy.server.house.learned.note(MODEL, "key", 100, 25, 1)
+        # At a, 100 tokens may cost 200 µUSD and some input, at b 600 and some more.
+        for usd, is_asked in (("0.0011", False), ("0.0019", True)):
+            reply = await costs_at_most(proxy, usd, max_tokens=100, stream=False)
+            assert reply.status == (200 if is_asked else 504)
+            assert proxy.sandboxes["b"].tally.requests == is_asked
+        await proxy.server.house.unheard.close()
+
+
 async def test_a_line_of_a_batch_may_say_the_same(proxy: Proxy) -> None:
     """It is run where it asks to be, and its suffix is understood."""
     batch = await done(

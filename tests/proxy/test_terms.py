@@ -85,7 +85,8 @@ def test_one_request_has_one_order() -> None:
 def test_who_names_an_order_or_a_tier_is_not_sold_another() -> None:
     """`:floor` lets flex compete, but not where providers, or the usual tier, are asked for."""
     assert named("oak:floor", preferences=Preferences(order=("a",))).preferences.tiers == set()
-    assert named("oak:floor", service_tier="default").preferences.tiers == set()
+    for tier, is_open in (("default", False), ("standard_only", False), ("auto", True)):
+        assert bool(named("oak:floor", service_tier=tier).preferences.tiers) is is_open
 
 
 def test_headers() -> None:

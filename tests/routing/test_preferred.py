@@ -115,6 +115,36 @@ def test_what_was_asked_for_by_its_tier_goes_by_its_provider() -> None:
     assert refusal(Listing(FLEX, QUOTE, UNSEEN), asked, AT_NS) is None
 
 
+TIERS = (None, "flex", "priority", "default", "fast")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tier", "served"),
+    [
+        (NO_PREFERENCES, None, {None, "default"}),
+        (NO_PREFERENCES, "flex", {"flex"}),
+        (NO_PREFERENCES, "priority", {None, "default", "priority", "fast"}),
+        (Preferences(tiers=frozenset({"flex"})), None, {None, "default", "flex"}),
+        (Preferences(tiers=frozenset({"priority"})), None, {None, "default", "priority", "fast"}),
+        (Preferences(order=("acme/flex",)), None, {None, "default", "flex"}),
+        (Preferences(order=("acme",)), None, {None, "default"}),
+        (only("acme"), None, {None, "default"}),
+        (only("acme"), "flex", {"flex"}),
+        (only("acme"), "priority", {None, "default", "priority", "fast"}),
+        (only("acme/fast"), None, {"priority", "fast"}),
+        (only("acme", "acme/flex"), None, {None, "default", "flex"}),
+        (replace(only("acme"), tiers=frozenset({"flex"})), None, {None, "default", "flex"}),
+        (Preferences(offer_id=FLEX.id), None, {"flex"}),
+    ],
+)
+def test_which_tiers_serve(wanted: Preferences, tier: str | None, served: set[str | None]) -> None:
+    """One that costs another price serves those who ask for it, by its name or otherwise; `flex`
+    is never served dearer, `priority` is served as usual where there is no better."""
+    asked = replace(intent(), preferences=wanted, service_tier=tier)
+    offers = {one: Listing(replace(ANY, service_tier=one), QUOTE, UNSEEN) for one in TIERS}
+    assert {one for one in TIERS if refusal(offers[one], asked, AT_NS) is None} == served
+
+
 @pytest.mark.parametrize(
     ("task", "unit", "most", "is_refused"),
     [
