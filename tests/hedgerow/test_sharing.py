@@ -12,6 +12,7 @@ from benchmarks.offers import Offer
 from hedgerow.config import Ledger
 from hedgerow.sharing import sharing
 from proxy.clock import SystemClock
+from routing.learned import Learned
 from tests.books import opened_store
 
 PATIENCE_S = 20.0
@@ -34,16 +35,19 @@ def note(one: Market, clock: SystemClock) -> None:
 async def heard(one: Market, count: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while attempts(one) < count:
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(attempts, one)  # the loop is free meanwhile
 
 
 async def test_what_one_worker_sees_the_other_knows(tmp_path: Path) -> None:
     """Attempts of both count in the percentiles and the chances of either; one that starts again
     knows what it saw before."""
     ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
-    opened_store(tmp_path / "books.db").close()
+    await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
     clock, one, two = SystemClock(), market(), market()
-    async with sharing(ledger, "one", one, clock), sharing(ledger, "two", two, clock):
+    async with (
+        sharing(ledger, "one", one, Learned(), clock),
+        sharing(ledger, "two", two, Learned(), clock),
+    ):
         for _ in range(30):
             note(one, clock)
         await heard(two, 30)
@@ -52,16 +56,16 @@ async def test_what_one_worker_sees_the_other_knows(tmp_path: Path) -> None:
         chances = [each.snapshot.models["oak"][0].chances for each in (one, two)]
         assert all(each.on_time < 0.5 for each in chances)
     again = market()
-    async with sharing(ledger, "one", again, clock):
+    async with sharing(ledger, "one", again, Learned(), clock):
         await heard(again, 31)
 
 
 async def test_what_was_seen_last_is_told_at_the_end(tmp_path: Path) -> None:
     """A worker that ends tells what it has not told yet."""
     ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
-    opened_store(tmp_path / "books.db").close()
+    await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
     clock, one, two = SystemClock(), market(), market()
-    async with sharing(ledger, "one", one, clock):
+    async with sharing(ledger, "one", one, Learned(), clock):
         note(one, clock)
-    async with sharing(ledger, "two", two, clock):
+    async with sharing(ledger, "two", two, Learned(), clock):
         await heard(two, 1)
