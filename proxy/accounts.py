@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from proxy.headroom import Headroom, Left
 from proxy.providers import Account, Provider
 
 MINUTE_S = 60.0
@@ -31,9 +32,11 @@ class _State:
     rests_until_s: float = 0.0
     last_taken: int = 0
     begun_s: deque[float] = field(default_factory=deque)
+    requests_left: Left | None = None
+    tokens_left: Left | None = None
 
-    def ready_at_s(self, now_s: float) -> float:
-        """When it can take a request; `now_s` or before if it can now."""
+    def ready_at_s(self, now_s: float, tokens: int) -> float:
+        """When it can take a request of so many tokens; `now_s` or before if it can now."""
         account, ready_s = self.account, self.rests_until_s
         if account.parallel is not None and self.in_flight >= account.parallel:
             ready_s = max(ready_s, now_s + FULL_WAIT_S)
@@ -42,7 +45,21 @@ class _State:
                 self.begun_s.popleft()
             if len(self.begun_s) >= account.requests_per_minute:
                 ready_s = max(ready_s, self.begun_s[0] + MINUTE_S)
+        for left, wanted in ((self.requests_left, 1), (self.tokens_left, tokens)):
+            if left is not None and left.count < wanted and now_s < left.until_s:
+                ready_s = max(ready_s, left.until_s)
         return ready_s
+
+    def begins(self, tokens: int) -> None:
+        """A request goes out that its provider has not told of yet."""
+        self.requests_left, self.tokens_left = (
+            _less(self.requests_left, 1),
+            _less(self.tokens_left, tokens),
+        )
+
+
+def _less(left: Left | None, by: int) -> Left | None:
+    return None if left is None else replace(left, count=max(0, left.count - by))
 
 
 class Accounts:
@@ -54,26 +71,54 @@ class Accounts:
             name: {one.name: _State(one) for one in provider.accounts}
             for name, provider in providers.items()
         }
+        self._limited = {
+            name
+            for name, provider in providers.items()
+            if any(one.parallel or one.requests_per_minute for one in provider.accounts)
+        }
 
-    def take(self, provider: str, now_s: float, *, is_counted: bool = True) -> Account | Busy:
+    def take(
+        self, provider: str, now_s: float, *, tokens: int = 0, is_counted: bool = True
+    ) -> Account | Busy:
         """The readiest account with the fewest requests under way; give it back when it is done.
 
-        is_counted: among those that it may begin in a minute.
+        tokens: of prompt and answer, as expected. is_counted: among those that it may begin in a
+        minute.
         """
         states = self._states[provider].values()
-        ready = [one for one in states if one.ready_at_s(now_s) <= now_s]
+        ready = [one for one in states if one.ready_at_s(now_s, tokens) <= now_s]
         if not ready:
-            return Busy(min(one.ready_at_s(now_s) for one in states))
+            return Busy(min(one.ready_at_s(now_s, tokens) for one in states))
         state = min(ready, key=lambda one: (one.in_flight, one.last_taken))
         self._taken += 1
         state.last_taken = self._taken
         state.in_flight += 1
-        if is_counted and state.account.requests_per_minute is not None:
-            state.begun_s.append(now_s)
+        if is_counted:
+            state.begins(tokens)
+            if state.account.requests_per_minute is not None:
+                state.begun_s.append(now_s)
         return state.account
 
     def give_back(self, provider: str, account: Account) -> None:
         self._states[provider][account.name].in_flight -= 1
+
+    def told(self, provider: str, account: Account, headroom: Headroom) -> None:
+        """What its provider says of it with an answer; until then it was reckoned."""
+        state = self._states[provider][account.name]
+        state.requests_left = headroom.requests or state.requests_left
+        state.tokens_left = headroom.tokens or state.tokens_left
+        self._limited.add(provider)
+
+    def busy(self, now_s: float, tokens: int) -> Mapping[str, float]:
+        """Providers none of whose accounts can take a request of so many tokens now, and when one
+        can. Those without any limit are not looked at."""
+        found = {}
+        for provider in self._limited:
+            states = self._states[provider].values()
+            ready_s = min(one.ready_at_s(now_s, tokens) for one in states)
+            if ready_s > now_s:
+                found[provider] = ready_s
+        return found
 
     def is_resting(self, provider: str, account: Account, now_s: float) -> bool:
         return self._states[provider][account.name].rests_until_s > now_s

@@ -193,6 +193,7 @@ async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:
     answer: Answer | None = None
     try:
         answer = await trial.house.upstream.send(asked)
+        trial.note_headroom(answer.headers)
         opened = await _opened(trial, answer, asked.first_byte_timeout_s, splice)
     except UpstreamError as error:
         _close(answer)
@@ -262,6 +263,7 @@ def _told(trial: Trial, body: bytes) -> bytes | None:
 async def _read(trial: Trial, asked: UpstreamRequest) -> _Whole:
     answer = await trial.house.upstream.send(asked)
     trial.first_byte_s = trial.house.clock.monotonic_s()
+    trial.note_headroom(answer.headers)
     try:
         limit = ANSWER_LIMIT if answer.status == 200 else REFUSAL_LIMIT
         return _Whole(answer, await answer.all(limit))

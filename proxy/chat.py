@@ -81,7 +81,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         if ask.fallbacks:
             ask = replace(ask, fallbacks=allowed_of(ask.fallbacks, house, who, directives))
         wanted = wanted_of(ask, who, house, cheapest=directives.cheapest)
-        moment = Moment(at_ns, began_s, house.draw())
+        busy = house.accounts.busy(began_s, wanted[0][0].intent.tokens)
+        moment = Moment(at_ns, began_s, house.draw(), busy)
         warm = warm_for(ask, body, who, house, began_s)
         deciding = partial(
             decide, snapshot=house.market.snapshot, state=house.routing, now=moment, warm=warm

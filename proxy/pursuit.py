@@ -155,7 +155,8 @@ class Pursuit:
         if leg is None:
             return None
         now_s = house.clock.monotonic_s()
-        account = house.accounts.take(leg.provider.name, now_s)
+        tokens = option.candidate.intent.tokens
+        account = house.accounts.take(leg.provider.name, now_s, tokens=tokens)
         if isinstance(account, Busy):
             option.ready_at_s = self._busy_until_s = account.ready_at_s
             return None

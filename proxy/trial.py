@@ -6,6 +6,7 @@ estimate where it may have billed without saying so, voided only where it cannot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from benchmarks.observations import Observation, Outcome
@@ -20,6 +21,7 @@ from ledger.principals import Principal
 from ledger.usage import TokenUsage
 from proxy import meter
 from proxy.errors import log
+from proxy.headroom import headroom_in
 from proxy.house import House
 from proxy.intents import marks_of
 from proxy.known_prompts import LEAST_BYTES
@@ -309,6 +311,13 @@ class Trial:
         waited_s = self.house.clock.monotonic_s() - self.began_s
         self._note(Outcome.OVERTAKEN, _ms(waited_s) if self.request.ask.stream else None, None)
         self.unjudged()
+
+    def note_headroom(self, headers: Mapping[str, str]) -> None:
+        """What the head of an answer says of our limits there."""
+        clock = self.house.clock
+        headroom = headroom_in(headers, clock.now_ns(), clock.monotonic_s())
+        if headroom is not None:
+            self.house.accounts.told(self.leg.provider.name, self.account, headroom)
 
     def unjudged(self) -> None:
         self.house.breakers.unjudged(self.listing.offer.id)

@@ -42,7 +42,8 @@ class Candidate:
     intent: the request, as this offer's model would have it. cached_tokens: of the prompt, those
     that are likely in its provider's cache: they are in the expected cost. is_probe: it rested
     after failures, and this request is the one that tries it again. is_owned: capacity that we own
-    would serve it, and its cost is what that is worth to later requests.
+    would serve it, and its cost is what that is worth to later requests. is_at_limit: our accounts
+    at its provider have no headroom for it now.
     """
 
     listing: Listing
@@ -52,6 +53,7 @@ class Candidate:
     cached_tokens: int = 0
     is_probe: bool = False
     is_owned: bool = False
+    is_at_limit: bool = False
 
 
 class Candidates(Sequence[Candidate]):

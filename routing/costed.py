@@ -26,8 +26,8 @@ class Costed:
 
     What holds for few of them: cached, tokens of the prompt that are likely in a provider's cache;
     owned, where capacity that we own would serve it; late, where the whole answer comes too late;
-    resting, those that failed lately, and for how many more seconds; on_trial, those whose rest is
-    over.
+    resting, those that failed lately, or are at_limit: without headroom at their providers, and
+    for how many more seconds; on_trial, those whose rest is over.
     """
 
     intent: RoutingIntent
@@ -40,6 +40,7 @@ class Costed:
     late: set[int] = dataclasses.field(default_factory=set)
     resting: dict[int, float] = dataclasses.field(default_factory=dict)
     on_trial: set[int] = dataclasses.field(default_factory=set)
+    at_limit: set[int] = dataclasses.field(default_factory=set)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -66,6 +67,7 @@ class Costed:
             cached_tokens=self.cached.get(at, 0),
             is_probe=at in self.on_trial,
             is_owned=at in self.owned,
+            is_at_limit=at in self.at_limit,
         )
 
     def cheapest(self, usage: TokenUsage) -> Money | None:
@@ -95,8 +97,10 @@ def costed(
     warm: Mapping[str, int],
     at_ns: int,
     now_s: float,
+    busy: Mapping[str, float],
 ) -> Costed:
-    """warm: by offer, how many tokens of the prompt are likely in its provider's cache."""
+    """warm: by offer, how many tokens of the prompt are likely in its provider's cache. busy: by
+    provider, when it has headroom again."""
     able = table.field(intent, at_ns)
     prompt, completion = intent.prompt_tokens, intent.completion_tokens
     rates = able.rates(prompt, at_ns)
@@ -120,6 +124,10 @@ def costed(
             found.resting[at] = breakers.rests_for_s(offer_id, now_s)
         elif at is not None and health is Health.HALF_OPEN:
             found.on_trial.add(at)
+    for provider, ready_s in busy.items():
+        for at in able.of_provider.get(provider, ()):
+            found.resting[at] = max(found.resting.get(at, 0.0), ready_s - now_s)
+            found.at_limit.add(at)
     most_ms = table.limits.total_ms_p95_max
     if most_ms is not None:
         total_ms = able.ttft_ms_p95 + able.inter_token_ms_p95 * completion

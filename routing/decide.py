@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.snapshot import MarketSnapshot
 from ledger.money import Money
@@ -30,11 +30,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """at_ns: since 1970, for prices. monotonic_s: for what rests. draw: uniform in [0, 1)."""
+    """at_ns: since 1970, for prices. monotonic_s: for what rests. draw: uniform in [0, 1).
+
+    busy: the providers that have no headroom for the request, and until when, in monotonic seconds.
+    """
 
     at_ns: int
     monotonic_s: float
     draw: float = 0.0
+    busy: Mapping[str, float] = field(default_factory=dict)
 
 
 NOTHING_WARM: Mapping[str, int] = {}
@@ -96,4 +100,5 @@ def _costed(
         *(table, one.intent, state.breakers, state.owned, warm),
         at_ns=now.at_ns,
         now_s=now.monotonic_s,
+        busy=now.busy,
     )

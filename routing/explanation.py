@@ -128,6 +128,8 @@ def _why(one: Candidate, first: First) -> str:
         case First.VALUE:
             pass
     match one.place:
+        case Place.RESTING if one.is_at_limit:
+            return "our accounts there are at their limits: tried only after the others"
         case Place.RESTING:
             return "failed lately: tried only after the others"
         case Place.SLOW:

@@ -35,4 +35,10 @@ class RoutingIntent:
     preferences: Preferences = NO_PREFERENCES
     parameters: frozenset[str] = frozenset()
     service_tier: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Of prompt and answer, as expected."""
+        return self.prompt_tokens + self.completion_tokens
+
     long_cache: bool = False

@@ -101,6 +101,9 @@ class Field:
         self.refused = tuple(refused)
         self.quotes = [one.quote for one in self.listings if one.quote is not None]
         self.position = {one.offer.id: at for at, one in enumerate(self.listings)}
+        self.of_provider: dict[str, list[int]] = {}
+        for at, one in enumerate(self.listings):
+            self.of_provider.setdefault(one.offer.provider, []).append(at)
         chances = [one.chances for one in self.listings]
         success = np.array([one.success for one in chances])
         on_time = np.array([one.on_time for one in chances])
