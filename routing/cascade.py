@@ -54,9 +54,7 @@ class Expectation:
     costs: Floats
 
 
-def expectation(
-    cascade: Cascade, scores: Floats, costs: Floats, verifier: Verifier
-) -> Expectation:
+def expectation(cascade: Cascade, scores: Floats, costs: Floats, verifier: Verifier) -> Expectation:
     """Exact over the verifier's errors. Scores and costs are prompts × models."""
     reach = np.ones(len(scores))
     quality = np.zeros(len(scores))

@@ -109,15 +109,12 @@ def slack_for(evidence: Evidence, cheapest_first: tuple[str, ...], quality: floa
     return None
 
 
-def _by_worth(
-    known: Mapping[str, float], costs: Mapping[str, Money], aim: Worth
-) -> PromptChoice:
+def _by_worth(known: Mapping[str, float], costs: Mapping[str, Money], aim: Worth) -> PromptChoice:
     nanos = float(aim.usd) * NANOS_PER_USD
     order = sorted(known, key=lambda one: (costs[one] - known[one] * nanos, costs[one], one))
     first = order[0]
     why = (
-        f"{first} leaves most of ${aim.usd} for a right answer: it is right with"
-        f" {known[first]:.0%}"
+        f"{first} leaves most of ${aim.usd} for a right answer: it is right with {known[first]:.0%}"
     )
     return PromptChoice(_ranked(order, known, costs), Basis.WORTH, None, why)
 

@@ -35,7 +35,7 @@ class Curve:
 class Gain:
     """Share of the area closed, with its 90% interval (bootstrap over groups of duplicates).
 
-    1 is the oracle, 0 the best mixture. None where even the oracle would gain nothing.
+    1 is the oracle, 0 the best mixture; 0 also where even the oracle would gain nothing.
     """
 
     closed: float
@@ -126,7 +126,9 @@ def curves(
     )
 
 
-def share_closed(mixture: Curve, choice: Curve, oracle: Curve, between: tuple[float, float]) -> float:
+def share_closed(
+    mixture: Curve, choice: Curve, oracle: Curve, between: tuple[float, float]
+) -> float:
     """Of the area between mixture and oracle over these costs; 0 where there is no area."""
     costs = np.linspace(*between, _GRID)
     floor = mixture.at(costs)

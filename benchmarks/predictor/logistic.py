@@ -27,9 +27,7 @@ class Logistics:
         )
 
 
-def fit_logistics(
-    vectors: Sequence[tuple[Ints, Floats]], scores: Floats, size: int
-) -> Logistics:
+def fit_logistics(vectors: Sequence[tuple[Ints, Floats]], scores: Floats, size: int) -> Logistics:
     """Least log loss with an L2 penalty, of the strength that is scikit-learn's default.
 
     A score between 0 and 1 counts as that much of a right answer and the rest of a wrong one. A

@@ -75,7 +75,9 @@ def read_outcomes(path: Path) -> list[Outcome]:
                 if line.strip():
                     outcomes.append(_outcome(decode(line), f"{path}:{number}"))
     except OSError as error:
-        raise OutcomesInvalid(f"{path}: cannot be read ({error.strerror}): check the path") from None
+        raise OutcomesInvalid(
+            f"{path}: cannot be read ({error.strerror}): check the path"
+        ) from None
     except msgspec.DecodeError as error:
         raise OutcomesInvalid(
             f"{path}:{number}: is no outcome ({error}): write one JSON object per line with"
