@@ -65,13 +65,12 @@ def train(
     if cross-validation is sure that it gains something.
     """
     config = load_config(path, os.environ)
-    model = config.models.get(name)
-    if model is None or not model.any_of:
-        known = ", ".join(one for one, it in config.models.items() if it.any_of)
-        raise NotFound(f"there is no class {name}: " + (f"there are {known}" if known else "none"))
+    members = config.model(name).any_of
+    if not members:
+        raise NotFound(f"{name} is one model, no class: name one that has any_of in {path}")
     outcomes = [one for file in files for one in read_outcomes(file)]
     predictor = trained(
-        tabulated(outcomes, model.any_of, _costs(costs)), benchmark, datetime.now(UTC).date()
+        tabulated(outcomes, members, _costs(costs)), benchmark, datetime.now(UTC).date()
     )
     try:
         predictor.save(to)

@@ -15,8 +15,8 @@ TRUE = {
 }
 COSTS = {WEAK: Money(100_000), STRONG: Money(1_000_000)}
 _WORDS = {
-    "easy": "list name colour of fruit please say hello short friendly".split(),
-    "hard": "prove theorem integral of 3x^2 bound lemma matrix rank compact".split(),
+    "easy": ["list", "name", "colour", "fruit", "please", "say", "hello", "short", "friendly"],
+    "hard": ["prove", "theorem", "integral", "3x^2", "bound", "lemma", "matrix", "rank"],
 }
 
 
