@@ -80,7 +80,8 @@ def test_a_right_answer_that_is_worth_more_buys_a_better_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quality", "slack", "first"), [(0.6, 0.5, "weak"), (0.8, 0.2, "middle"), (0.85, 0.0, "strong")]
+    ("quality", "slack", "first"),
+    [(0.6, 0.5, "weak"), (0.61, 0.2, "middle"), (0.8, 0.2, "middle"), (0.85, 0.0, "strong")],
 )
 def test_the_cheapest_within_the_slack_is_taken(quality: float, slack: float, first: str) -> None:
     """The largest slack whose lower bound keeps the quality; then the likeliest of the others."""

@@ -96,7 +96,7 @@ def test_a_duplicate_is_not_judged_by_its_twin() -> None:
     twins = [
         Outcome(f"{name}-{twin}", f"Say {name}{mark}", None, model, float(coin), Money(1 + at))
         for name, both in coins.items()
-        for twin, mark in enumerate(("", "!"))
+        for twin, mark in enumerate(("", "!", "?", "."))
         for at, (model, coin) in enumerate(zip((WEAK, STRONG), both, strict=True))
     ]
     table = tabulated(twins, (WEAK, STRONG))
