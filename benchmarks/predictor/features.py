@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.predictor.outcomes import Floats, Ints
 
-READ_CHARS = 2_000
+READ_CHARS = 1_000
 """So much of a long prompt's beginning is read, and so much of its end: a bound on the time."""
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")

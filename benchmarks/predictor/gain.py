@@ -35,7 +35,7 @@ class Curve:
 class Gain:
     """Share of the area closed, with its 90% interval (bootstrap over groups of duplicates).
 
-    1 is the oracle, 0 the best mixture. None where even the oracle would gain nothing.
+    1 is the oracle, 0 the best mixture; 0 also where even the oracle would gain nothing.
     """
 
     closed: float

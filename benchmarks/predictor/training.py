@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.errors import OutcomesInvalid
 from benchmarks.predictor.calibration import Platt, platt, reliability
 from benchmarks.predictor.features import Vocabulary, numbers, terms, vocabulary
-from benchmarks.predictor.gain import Gain, gain
+from benchmarks.predictor.gain import gain
 from benchmarks.predictor.logistic import Logistics, fit_logistics
 from benchmarks.predictor.outcomes import Floats, Ints, OutcomeTable
 from benchmarks.predictor.predictor import (
@@ -47,13 +47,11 @@ _LEAST_COST = 0.1
 class Judged:
     """Of every prompt, as said by a predictor that has seen neither it nor its duplicates.
 
-    probabilities: calibrated on yet other folds; expected: cost in nano-USD, from the prompt's
-    length. Both are prompts × models.
+    Prompts × models; the probabilities are calibrated on yet other folds.
     """
 
     logits: Floats
     probabilities: Floats
-    expected: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def train(table: OutcomeTable, benchmark: str, trained_on: date, seed: int = 0) 
             distinct=distinct,
             incomplete=table.incomplete,
             folds=FOLDS,
-            verdict=_verdict(table, judged),
+            verdict=_verdict(table, judged, seed),
             fits=tuple(
                 _fit(table, judged, at, calibration) for at, calibration in enumerate(calibrations)
             ),
@@ -107,6 +105,22 @@ def cross_validated(table: OutcomeTable, seed: int = 0) -> Judged:
     return _cross_validated(table, _read(table), seed)
 
 
+def expected_costs(table: OutcomeTable, seed: int = 0) -> Floats:
+    """What each answer may be expected to cost in nano-USD, learned from the other folds.
+
+    A line through cost over characters for each model: the price of the prompt, and the rest.
+    """
+    folds = _folds(table.groups, seed)
+    design = np.stack([np.ones(len(folds)), [len(one) for one in table.prompts]], axis=1)
+    expected = np.empty_like(table.costs)
+    for fold in range(FOLDS):
+        known, judged = folds != fold, folds == fold
+        lines, *_ = np.linalg.lstsq(design[known], table.costs[known], rcond=None)
+        least = _LEAST_COST * table.costs[known].mean(0)
+        expected[judged] = np.maximum(design[judged] @ lines, least)
+    return expected
+
+
 def _read(table: OutcomeTable) -> _Read:
     return _Read([terms(one) for one in table.prompts], [numbers(one) for one in table.prompts])
 
@@ -114,19 +128,17 @@ def _read(table: OutcomeTable) -> _Read:
 def _cross_validated(table: OutcomeTable, read: _Read, seed: int) -> Judged:
     folds = _folds(table.groups, seed)
     logits = np.empty_like(table.scores)
-    expected = np.empty_like(table.scores)
     for fold in range(FOLDS):
         known, judged = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         words, fitted = _fitted(table, read, known)
         logits[judged] = fitted.logits(_vectors(words, table, read, judged))
-        expected[judged] = _expected_costs(table, known, judged)
     probabilities = np.empty_like(logits)
     for fold in range(FOLDS):
         known, judged = folds != fold, folds == fold
         for at in range(len(table.models)):
             calibration = platt(logits[known, at], table.scores[known, at])
             probabilities[judged, at] = calibration.probabilities(logits[judged, at])
-    return Judged(logits, probabilities, expected)
+    return Judged(logits, probabilities)
 
 
 def _folds(groups: Ints, seed: int) -> Ints:
@@ -156,21 +168,14 @@ def _vectors(
     return [words.vector(read.terms[row], read.numbers[row], table.tasks[row]) for row in rows]
 
 
-def _expected_costs(table: OutcomeTable, known: Ints, judged: Ints) -> Floats:
-    """A line through cost over characters for each model: price per prompt token, and the rest."""
-    lengths = np.array([len(one) for one in table.prompts], np.float64)
-    design = np.stack([np.ones(len(known)), lengths[known]], axis=1)
-    lines, *_ = np.linalg.lstsq(design, table.costs[known], rcond=None)
-    costs = np.stack([np.ones(len(judged)), lengths[judged]], axis=1) @ lines
-    return np.asarray(np.maximum(costs, _LEAST_COST * table.costs[known].mean(0)))
-
-
-def _verdict(table: OutcomeTable, judged: Judged) -> Verdict:
+def _verdict(table: OutcomeTable, judged: Judged, seed: int) -> Verdict:
     if not any(one.strip() for one in table.prompts):
         return Verdict(False, "no prompt has a text: there is nothing to choose by")
-    found: Gain = gain(
-        judged.probabilities, judged.expected, table.scores, table.costs, table.groups
-    )
+    cheapest = int(np.argmin(table.costs.mean(0)))
+    if cheapest == int(np.argmax(table.scores.mean(0))):
+        return Verdict(False, f"{table.models[cheapest]} is the cheapest and the best: take it")
+    expected = expected_costs(table, seed)
+    found = gain(judged.probabilities, expected, table.scores, table.costs, table.groups)
     how = (
         f"it closes {found.closed:.1%} (90%: {found.low:.1%} to {found.high:.1%}) of the area"
         " between the best random mixture and the oracle"
