@@ -192,6 +192,14 @@ class RateCard:
             exact += self._beyond(usage, completion, written)
         return Money(min(-(-exact // denominator), MAX_NANOS))
 
+    def counts_all(self, usage: TokenUsage) -> bool:
+        """Whether all is counted that has a price apart; else a charge is an upper bound."""
+        is_thought_known = self.reasoning is None or usage.reasoning is not None
+        is_kept_known = self.cache_write_1h is None or usage.cache_write_1h is not None
+        return (is_thought_known or not usage.completion) and (
+            is_kept_known or not usage.cache_write
+        )
+
     def _beyond(self, usage: TokenUsage, completion: int, written: int) -> int:
         """What tokens of reasoning and those kept for an hour cost beyond their kind."""
         per_thought, hourly = self._more or (0, 0)

@@ -249,21 +249,18 @@ class Trial:
                 units=ask.units if said.units is None else said.units,
             )
             return self._within_limit(guess), True
-        if card.cache_write_1h is not None and said.cache_write != 0:
-            said, is_unsure = self._cached(said)
-            is_guess = is_guess or is_unsure
-        thought = card.reasoning is None or said.reasoning is not None or not said.completion
-        return said, is_guess or not thought
+        if card.cache_write_1h is not None and said.cache_write_1h is None:
+            said = self._cached(said)
+        return said, is_guess or not card.counts_all(said)
 
-    def _cached(self, said: TokenUsage) -> tuple[TokenUsage, bool]:
-        """How much is kept for an hour, where that has a price: what nobody has asked for is not;
-        of what somebody has, and nobody counted, all may be."""
+    def _cached(self, said: TokenUsage) -> TokenUsage:
+        """Where it has a price to be kept for an hour, and nobody counted it: what nobody has asked
+        for is not; of what somebody has, all may be."""
         if not self.request.ask.long_cache:
-            return replace(said, cache_write_1h=said.cache_write_1h or 0), False
+            return replace(said, cache_write_1h=0) if said.cache_write else said
         if said.cache_write is None:
-            written = max(0, (said.prompt or 0) - (said.cached or 0))
-            return replace(said, cache_write=written, cache_write_1h=written), True
-        return said, said.cache_write_1h is None
+            return replace(said, cache_write=max(0, (said.prompt or 0) - (said.cached or 0)))
+        return said
 
     def _served_by(self, usage: TokenUsage) -> tuple[Quote, bool]:
         """The prices of the tier that it was served at, and whether that is a guess: the dearer of

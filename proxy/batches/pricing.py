@@ -143,9 +143,11 @@ class BatchPrices:
     def settlement(self, line: Read, hold: Hold, plain: Plain) -> Settlement:
         """By what the provider says that a line used; by an estimate if it does not say it all."""
         ask, prompt = line.ask, line.intent.prompt_tokens
-        usage, estimated = plain.usage or TokenUsage(None, None), False
+        usage = plain.usage or TokenUsage(None, None)
         try:
-            self._card(hold, usage.prompt or 0).charge(usage)
+            card = self._card(hold, usage.prompt or 0)
+            card.charge(usage)
+            estimated = not card.counts_all(usage)
         except UsageUnknown:
             estimated = True
             seen = meter.estimate_delivered(prompt, plain.text_bytes, ask.choices)
