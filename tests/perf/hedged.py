@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
+
 from benchmarks.sandbox import Behaviour
 from tests.serving import UPSTREAM_MODEL, Proxy, asking, offer, serving, wishing
 
-REQUESTS, AT_ONCE, WARM_UP = 1500, 48, 200
+REQUESTS, AT_ONCE, WARM_UP = 1000, 32, 200
 TAIL = Behaviour(
     models=(UPSTREAM_MODEL,), ttft_ms_median=300.0, ttft_sigma=1.0, inter_token_ms=0.0, seed=7
 )
@@ -77,9 +79,10 @@ async def _ttft_ms(proxy: Proxy) -> float:
         provider={"order": ["a", "b"]},
     )
     sent = {"authorization": f"Bearer {proxy.key}"}
+    patience = aiohttp.ClientTimeout(60)
     began = time.perf_counter()
     async with proxy.http.post(
-        f"{proxy.base_url}/chat/completions", json=body, headers=sent
+        f"{proxy.base_url}/chat/completions", json=body, headers=sent, timeout=patience
     ) as response:
         await response.content.readany()
         took_ms = 1000 * (time.perf_counter() - began)
