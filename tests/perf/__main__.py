@@ -1,8 +1,8 @@
 """`make bench`: the speed of our own code. Read the ratios: the machine is whatever it is.
 
 `python -m tests.perf [PART …] [--rows N]`: the parts are `chat` (the proxy), `parts` (of a
-request), `holds` (admissions in memory, the journal), `folds` (into the store) and `books` (of N
-entries: statements, the audit, retention).
+request), `holds` (admissions in memory, the journal), `folds` (into the store), `books` (of N
+entries: statements, the audit, retention) and `hedged` (second offers where tails are heavy).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hedgerow.printing import table
-from tests.perf import books, chat, folds, holds, parts
+from tests.perf import books, chat, folds, hedged, holds, parts
 
 BOOKS_ROWS = 200_000
 """A few seconds; `--rows 10000000` takes some minutes, and 7 GB of disk."""
@@ -46,6 +46,11 @@ def _folds(_: int) -> None:
     _show("From the journal into the store:", heads, list(folds.rows()))
 
 
+def _hedged(_: int) -> None:
+    heads = ("second offers", "TTFT p50 ms", "p95", "p99", "p99.9", "asked", "won", "µUSD each")
+    _show("Heavy tails, with and without a second offer:", heads, list(hedged.rows()))
+
+
 def _books(count: int) -> None:
     heads = (f"{count:,} entries, SQLite", "wall", "CPU", "entries/s", "memory")
     _show("The books at scale:", heads, list(books.rows(count)))
@@ -60,6 +65,7 @@ _PARTS: dict[str, Callable[[int], None]] = {
     "holds": _holds,
     "folds": _folds,
     "books": _books,
+    "hedged": _hedged,
     "chat": lambda _: chat.show(),
 }
 

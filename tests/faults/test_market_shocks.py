@@ -1,0 +1,29 @@
+"""Shocks in a sandbox market: traffic moves, and nobody is left without an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.market_shocks import SHOCKS, Shock, outcome
+
+MOVED_WITHIN_S = 60.0
+IN_VAIN = 30
+"""Generous: what matters is that it is a few, not one for each request of the minute."""
+
+
+@pytest.mark.parametrize("shock", SHOCKS, ids=[one.name for one in SHOCKS])
+async def test_traffic_moves_and_nothing_is_lost(shock: Shock) -> None:
+    """Whatever befalls the best offer, within a minute the others have its traffic, after a few
+    attempts in vain; every request has its whole answer. Prices and quality are followed back as
+    soon as they are back."""
+    came = await outcome(shock, shock_s=20, patience_s=20 if shock.is_told else 0)
+    assert came.lost == 0
+    assert came.moved_s is not None
+    assert came.moved_s <= MOVED_WITHIN_S
+    assert came.failed <= IN_VAIN
+    assert came.late <= IN_VAIN
+    if shock.is_told:
+        assert (came.failed, came.late) == (0, 0)
+        assert came.moved_s <= 1
+        assert came.back_s is not None
+        assert came.back_s <= 1
