@@ -16,6 +16,7 @@ from hedgerow.provider_spec import ProviderSpec
 from hedgerow.settings import (
     MOST_BYTES,
     Bytes,
+    Cap,
     Count,
     Days,
     Hours,
@@ -138,6 +139,24 @@ class Feed(Part):
     )
 
 
+class Probe(Part):
+    """Short requests to offers that nobody has asked lately."""
+
+    every: Seconds = Field(
+        600.0, description="How far rounds are apart, more or less", examples=["10m"]
+    )
+    budget_usd_per_day: Cap = Field(
+        description="The most that they may cost in a day (UTC): a budget in the books",
+        examples=["0.50"],
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=1024), Kind("whole number")] = Field(
+        16, description="How long an answer may be", examples=["16"]
+    )
+    prompt: Annotated[str, Field(min_length=1, max_length=1000), Kind("text")] = Field(
+        "Count from one to ten.", description="What is asked", examples=["Count from one to ten."]
+    )
+
+
 class Market(Part):
     """Where prices come from."""
 
@@ -145,6 +164,11 @@ class Market(Part):
         (Feed(kind="litellm"),),
         description="Sources of prices for offers that name none",
         examples=["[{kind: litellm}]"],
+    )
+    probe: Probe | None = Field(
+        None,
+        description="Probes, to know offers that get no traffic; when not given, there are none",
+        examples=["{every: 10m, budget_usd_per_day: 0.50}"],
     )
 
 

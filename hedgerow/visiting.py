@@ -20,6 +20,7 @@ from hedgerow.app import Running, running
 from hedgerow.books import books
 from hedgerow.config import Config
 from hedgerow.errors import NotReached
+from hedgerow.listening import near_url
 from ledger.errors import StoreInUse
 from ledger.keys import hash_of, mint
 from ledger.limits import KEY, Limits, Whose, budgets_for
@@ -93,7 +94,8 @@ async def _base_url(config: Config, address: Address) -> AsyncIterator[str]:
 def _serving(config: Config) -> AbstractAsyncContextManager[Running]:
     """The proxy, with nothing that only a server needs."""
     server = config.server.model_copy(update={"admin": None, "admin_key": None})
-    apart = replace(config, server=server)
+    market = config.market.model_copy(update={"probe": None})
+    apart = replace(config, server=server, market=market)
     return running(apart, host="127.0.0.1", port=0, drain_s=DRAIN_S)
 
 
@@ -102,8 +104,7 @@ def _served_at(config: Config) -> str:
     host, port = config.server.host, config.server.port
     if port == 0:
         raise NotReached("a server that took a free port has the books open: name its --url")
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - asks, binds nothing
-    return f"http://{f'[{near}]' if ':' in near else near}:{port}/v1"
+    return near_url(host, port)
 
 
 async def _known(session: aiohttp.ClientSession, base_url: str, key: str) -> None:

@@ -87,7 +87,9 @@ async def test_in_one_command(tmp_path: Path) -> None:
     assert [one["score"] for one in shown["benchmarks"][0]["offers"]] == [
         one["score"] for one in sorted(ran["offers"], key=lambda one: one["offer"])
     ]
-    assert [(one["team"], one["revoked_at"] is not None) for one in keys["keys"]] == [("evals", True)]
+    assert [(one["team"], one["revoked_at"] is not None) for one in keys["keys"]] == [
+        ("evals", True)
+    ]
 
 
 def charges(config: Path) -> list[Charged]:
