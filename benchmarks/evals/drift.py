@@ -3,9 +3,9 @@
 Scores are compared prompt by prompt, so that hard prompts and easy ones do not blur what changed:
 the newest run of an offer with its own runs before, and with the newest runs of the other offers of
 its model. If nothing had changed, each prompt's scores could as well have come in any other order:
-that is the test (for one 0 or 1 on either side, McNemar's exact one; else the same by drawing
-orders). Of all comparisons of one look, p-values are Holm's: the chance of any false alarm in it is
-at most `alpha`.
+that is the test, exact for 0s and 1s (with one on either side, it is McNemar's), and by drawing
+orders for grades between them. Of all comparisons of one look, p-values are Holm's: the chance of
+any false alarm in it is at most `alpha`.
 
 A drop too small for one run shows over several: a CUSUM adds up how far each run is below all runs
 before it.
@@ -27,11 +27,15 @@ LEAST_DROP = 0.02
 """A smaller one alarms nobody, however certain it is."""
 LEAST_PROMPTS = 8
 """Fewer in common say nothing."""
-DRAWS = 20_000
+FEW_DRAWS, DRAWS = 1_000, 20_000
+_PLAINLY = 0.2
+"""A p-value by few draws that leaves no doubt that there is no drop."""
+MOST_STEPS = 200_000
+"""Of the exact distribution."""
 SLACK = 0.5
 """Of the CUSUM: what a run may be below the others, in standard deviations, without being noted."""
 LIMIT = 4.5
-"""Where the CUSUM alarms: without any change about once in 500 runs."""
+"""Where the CUSUM alarms: without any change about once in a thousand runs."""
 
 Scores: TypeAlias = Mapping[str, Sequence[float]]
 """Of each prompt, by its hash."""
@@ -170,9 +174,8 @@ def compare(
     news = [np.asarray(now[name], float) for name in common]
     differences = np.array([new.mean() - old.mean() for old, new in zip(olds, news, strict=True)])
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
-    if all(len(one) == 1 for one in (*olds, *news)) and set(np.unique(differences)) <= {-1, 0, 1}:
-        p = mcnemar(worse, better)
-    else:
+    p = _exact(olds, news)
+    if p is None:
         p = _drawn(olds, news, rng)
     drop, half = -float(differences.mean()), _half_width(differences)
     return Comparison(
@@ -189,30 +192,49 @@ def compare(
     )
 
 
-def mcnemar(worse: int, better: int) -> float:
-    """The chance of at least so many worse among those that changed, if either were as likely."""
-    changed = worse + better
-    tail = sum(math.comb(changed, count) for count in range(worse, changed + 1))
-    return float(tail / 2**changed)
+def _exact(olds: Sequence[Array], news: Sequence[Array]) -> float | None:
+    """The chance of at least such a drop, if each prompt's scores came in any order. None where
+    there are other scores than 0 and 1, or too many different numbers of them."""
+    if not all(set(scores) <= {0.0, 1.0} for scores in (*olds, *news)):
+        return None
+    # Of a prompt with `new` new scores and `old` old ones, a 1 more among the new ones lifts the
+    # difference by 1/new + 1/old: in units of which all are whole numbers.
+    unit = math.lcm(*(len(old) * len(new) for old, new in zip(olds, news, strict=True)))
+    steps = [unit // len(new) + unit // len(old) for old, new in zip(olds, news, strict=True)]
+    most = sum(step * len(new) for step, new in zip(steps, news, strict=True))
+    if most > MOST_STEPS:
+        return None
+    chances, seen = np.ones(1), 0
+    for step, old, new in zip(steps, olds, news, strict=True):
+        ones, size = int(old.sum() + new.sum()), len(old) + len(new)
+        seen += step * int(new.sum())
+        grown = np.zeros(len(chances) + step * len(new))
+        for count in range(len(new) + 1):
+            ways = math.comb(ones, count) * math.comb(size - ones, len(new) - count)
+            share = ways / math.comb(size, len(new))
+            grown[step * count : step * count + len(chances)] += share * chances
+        chances = grown
+    return min(1.0, float(chances[: seen + 1].sum()))
 
 
 def _drawn(olds: Sequence[Array], news: Sequence[Array], rng: np.random.Generator) -> float:
-    """The chance of at least such a drop, if each prompt's scores came in any order: by drawing."""
+    """The same by drawing orders: a few, and many only where those are not enough to see that
+    nothing has happened."""
     seen = sum(float(new.mean() - old.mean()) for old, new in zip(olds, news, strict=True))
-    drawn = np.zeros(DRAWS)
-    for old, new in zip(olds, news, strict=True):
-        scores = np.concatenate((old, new))
-        if np.ptp(scores) == 0:
-            continue
-        # Whichever of them would have been the new ones: their sum says all.
-        if set(scores) <= {0.0, 1.0}:
-            ones = int(scores.sum())
-            total = rng.hypergeometric(ones, len(scores) - ones, len(new), DRAWS).astype(float)
-        else:
-            places = rng.random((DRAWS, len(scores))).argpartition(len(new) - 1, axis=1)
-            total = scores[places[:, : len(new)]].sum(axis=1)
-        drawn += total / len(new) - (scores.sum() - total) / len(old)
-    return float((1 + (drawn <= seen + 1e-9).sum()) / (DRAWS + 1))
+    p = 1.0
+    for draws in (FEW_DRAWS, DRAWS):
+        drawn = np.zeros(draws)
+        for old, new in zip(olds, news, strict=True):
+            scores = np.concatenate((old, new))
+            if np.ptp(scores) > 0:
+                # Whichever of them would have been the new ones: their sum says all.
+                places = rng.random((draws, len(scores))).argpartition(len(new) - 1, axis=1)
+                total = scores[places[:, : len(new)]].sum(axis=1)
+                drawn += total / len(new) - (scores.sum() - total) / len(old)
+        p = float((1 + (drawn <= seen + 1e-9).sum()) / (draws + 1))
+        if p > _PLAINLY:
+            break
+    return p
 
 
 def holm(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -226,26 +248,36 @@ def holm(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
 
 
 def trend(offer: str, runs: Sequence[Measured]) -> Trend | None:
-    """The self-starting CUSUM of an offer's runs: each is held against all before it, prompt by
-    prompt. None where there are no two runs to compare."""
-    cusum, since, steps = 0.0, None, 0
-    past: dict[str, list[float]] = {}
-    for one in runs:
-        means = {name: math.fsum(some) / len(some) for name, some in one.scores.items() if some}
-        differences = [
-            value - math.fsum(past[name]) / len(past[name])
-            for name, value in means.items()
-            if name in past
-        ]
-        if len(differences) >= LEAST_PROMPTS:
-            steps += 1
-            cusum = max(0.0, cusum - _standardised(differences) - SLACK)
-            since = None if cusum == 0 else since or one.at
-        for name, value in means.items():
-            past.setdefault(name, []).append(value)
-    if not steps:
+    """Where the CUSUM of an offer stands. None where there are no two runs to compare."""
+    path = cusum([one.scores for one in runs])
+    if all(one is None for one in path):
         return None
-    return Trend(offer, len(runs), cusum, since, _lowered(runs, since))
+    since: datetime | None = None
+    now = 0.0
+    for one, value in zip(runs, path, strict=True):
+        if value is not None:
+            since, now = (None if value == 0 else since or one.at), value
+    return Trend(offer, len(runs), now, since, _lowered(runs, since))
+
+
+def cusum(runs: Sequence[Scores]) -> list[float | None]:
+    """The self-starting CUSUM after each run: each is held against all before it, prompt by prompt.
+    None where they have too few prompts in common."""
+    found: list[float | None] = []
+    value = 0.0
+    past: dict[str, tuple[float, int]] = {}
+    for scores in runs:
+        means = {name: math.fsum(some) / len(some) for name, some in scores.items() if some}
+        differences = [
+            mean - past[name][0] / past[name][1] for name, mean in means.items() if name in past
+        ]
+        if is_comparable := len(differences) >= LEAST_PROMPTS:
+            value = max(0.0, value - _standardised(differences) - SLACK)
+        found.append(value if is_comparable else None)
+        for name, mean in means.items():
+            total, count = past.get(name, (0.0, 0))
+            past[name] = (total + mean, count + 1)
+    return found
 
 
 def _standardised(differences: Sequence[float]) -> float:

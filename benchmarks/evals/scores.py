@@ -41,11 +41,11 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, min(low, mean), max(high, mean), n)
 
 
-def wilson(mean: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval, of a share among `n`."""
-    squared = _Z * _Z
+def wilson(mean: float, n: float, z: float = _Z) -> tuple[float, float]:
+    """Wilson's score interval, of a share among `n`; z: of the level."""
+    squared = z * z
     centre = (mean + squared / (2 * n)) / (1 + squared / n)
-    half = _Z / (1 + squared / n) * math.sqrt(mean * (1 - mean) / n + squared / (4 * n * n))
+    half = z / (1 + squared / n) * math.sqrt(mean * (1 - mean) / n + squared / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

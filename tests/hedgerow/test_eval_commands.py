@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner, Result
+
 from benchmarks.sandbox import Behaviour, SandboxProvider
+from hedgerow.cli import hedgerow
 from hedgerow.config import load_config
 from ledger.audit import verify
 from ledger.statements import Charged, charged
 from ledger.store import Store
-from tests.hedgerow.processes import hedgerow, serve, told
+from tests.hedgerow import processes
 from tests.serving import UPSTREAM_MODEL, read_books
 
 ANSWERS = {f"what is {n} plus {n}?": f"it is {2 * n}" for n in range(40)}
@@ -59,37 +65,37 @@ def config_file(folder: Path, urls: Mapping[str, str]) -> Path:
     return path
 
 
-async def test_in_one_command(tmp_path: Path) -> None:
-    """Nobody serves: the proxy runs for the eval. The scores are those of the planted quality, the
-    cost is what the books have, and the key is gone afterwards."""
-    async with SandboxProvider(GOOD) as good, SandboxProvider(BAD) as bad:
-        config = config_file(tmp_path, {"good": good.base_url, "bad": bad.base_url})
-        outcomes = tmp_path / "outcomes.jsonl"
-        ran = await told(
-            *("eval", "run", prompts_file(tmp_path), "-c", config),
-            *("--repeat", "2", "--outcomes", outcomes),
-        )
-        shown = await told("eval", "show", "-c", config)
-        keys = await told("key", "list", "-c", config)
-    best, worst = ran["offers"]
-    assert (best["offer"], best["score"], best["high"], best["prompts"]) == (
-        f"good/{UPSTREAM_MODEL}",
-        1.0,
-        1.0,
-        40,
-    )
-    assert worst["low"] < 0.4 < worst["high"]
-    assert worst["score"] == bad_share(outcomes)
-    rows = await asyncio.to_thread(charges, config)
-    assert len(rows) == 160
-    spent = sum(Decimal(row.effective) for row in rows) / 10**9
-    assert spent == sum(Decimal(str(one["cost_usd"])) for one in ran["offers"])
-    assert [one["score"] for one in shown["benchmarks"][0]["offers"]] == [
-        one["score"] for one in sorted(ran["offers"], key=lambda one: one["offer"])
-    ]
-    assert [(one["team"], one["revoked_at"] is not None) for one in keys["keys"]] == [
-        ("evals", True)
-    ]
+@contextmanager
+def providers(**behaviours: Behaviour) -> Iterator[Mapping[str, SandboxProvider]]:
+    """Sandbox providers beside a command that runs here: they have a thread of their own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    found = {name: SandboxProvider(one) for name, one in behaviours.items()}
+    try:
+        for one in found.values():
+            asyncio.run_coroutine_threadsafe(one.start(), loop).result(10)
+        yield found
+        for one in found.values():
+            asyncio.run_coroutine_threadsafe(one.close(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def said(*words: str | Path) -> Result:
+    return CliRunner().invoke(hedgerow, [str(one) for one in words])
+
+
+def told(*words: str | Path) -> Any:
+    done = said(*words, "--json")
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    return json.loads(done.stdout)
+
+
+def urls(of: Mapping[str, SandboxProvider]) -> dict[str, str]:
+    return {name: one.base_url for name, one in of.items()}
 
 
 def charges(config: Path) -> list[Charged]:
@@ -102,27 +108,47 @@ def charges(config: Path) -> list[Charged]:
     return read_books(load_config(config, {}), look)
 
 
-def bad_share(outcomes: Path) -> float:
-    found = [json.loads(line) for line in outcomes.read_text().splitlines()]
-    own = [one for one in found if one["model"] == "bad-model"]
-    assert len(own) == 80
-    assert set(own[0]) >= {"prompt_id", "prompt", "task", "offer", "cost_usd", "seconds"}
-    return float(sum(one["score"] for one in own) / len(own))
-
-
-async def test_the_cap_is_kept(tmp_path: Path) -> None:
-    """What an eval spends, by the books, is never above its cap; it says that it ended early."""
-    async with SandboxProvider(GOOD) as good:
-        config = config_file(tmp_path, {"good": good.base_url})
-        prompts = prompts_file(tmp_path)
-        done = await hedgerow(
-            *("eval", "run", prompts, "-c", config, "--budget-usd", "0.0004", "--json")
+def test_in_one_command(tmp_path: Path) -> None:
+    """Nobody serves: the proxy runs for the eval. The scores are those of the planted quality, the
+    cost is what the books have, and the key is gone afterwards."""
+    outcomes = tmp_path / "outcomes.jsonl"
+    with providers(good=GOOD, bad=BAD) as both:
+        config = config_file(tmp_path, urls(both))
+        ran = told(
+            *("eval", "run", prompts_file(tmp_path), "-c", config),
+            *("--repeat", "2", "--outcomes", outcomes),
         )
-    assert done.code == 0
-    assert done.err.startswith("ended early: ")
-    rows = await asyncio.to_thread(charges, config)
+    shown, keys = told("eval", "show", "-c", config), told("key", "list", "-c", config)
+    best, worst = ran["offers"]
+    assert (best["score"], best["high"], best["prompts"]) == (1.0, 1.0, 40)
+    assert worst["low"] < 0.4 < worst["high"]
+    found = [json.loads(line) for line in outcomes.read_text().splitlines()]
+    own = [one["score"] for one in found if one["offer"] == f"bad/{UPSTREAM_MODEL}"]
+    assert (len(own), sum(own) / len(own)) == (80, worst["score"])
+    assert {one["task"] for one in found} == {"sums"}
+    rows = charges(config)
+    assert len(rows) == 160
+    spent = sum(Decimal(row.effective) for row in rows) / 10**9
+    assert spent == sum(Decimal(str(one["cost_usd"])) for one in ran["offers"])
+    assert spent == sum(Decimal(str(one["cost_usd"])) for one in found)
+    measured = {one["offer"]: one["score"] for one in shown["benchmarks"][0]["offers"]}
+    assert measured == {one["offer"]: one["score"] for one in ran["offers"]}
+    assert [(one["team"], one["revoked_at"] is not None) for one in keys["keys"]] == [
+        ("evals", True)
+    ]
+
+
+def test_the_cap_is_kept(tmp_path: Path) -> None:
+    """What an eval spends, by the books, is never above its cap; it says that it ended early."""
+    with providers(good=GOOD) as good:
+        config = config_file(tmp_path, urls(good))
+        prompts = prompts_file(tmp_path)
+        done = said("eval", "run", prompts, "-c", config, "--budget-usd", "0.0004", "--json")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("ended early: the next call may cost")
+    rows = charges(config)
     assert 0 < sum(row.effective for row in rows) <= 400_000
-    assert len(rows) == done.json["offers"][0]["prompts"] < 40
+    assert len(rows) == json.loads(done.stdout)["offers"][0]["prompts"] < 40
 
 
 async def test_beside_a_server(tmp_path: Path) -> None:
@@ -130,51 +156,59 @@ async def test_beside_a_server(tmp_path: Path) -> None:
     async with SandboxProvider(GOOD) as good:
         config = config_file(tmp_path, {"good": good.base_url})
         prompts = prompts_file(tmp_path)
-        async with serve(config) as server:
-            nowhere = await hedgerow("eval", "run", prompts, "-c", config)
-            assert nowhere.failed_in_one_line
-            assert "--url" in nowhere.err
-            ran = await told("eval", "run", prompts, "-c", config, "--url", server.base_url)
+        async with processes.serve(config) as server:
+            run = ("eval", "run", prompts, "-c", config)
+            ran = await processes.told(*run, "--url", server.base_url)
     assert ran["offers"][0]["score"] == 1.0
 
 
-async def test_a_drop_of_quality(tmp_path: Path) -> None:
+def test_a_drop_of_quality(tmp_path: Path) -> None:
     """An offer that becomes worse is found by its next run: `show --check` exits with 1, and says
     by how much. One that stays as it is raises no alarm."""
-    async with SandboxProvider(GOOD) as good:
-        config = config_file(tmp_path, {"good": good.base_url})
+    with providers(good=GOOD) as good:
+        config = config_file(tmp_path, urls(good))
         run = ("eval", "run", prompts_file(tmp_path), "-c", config)
         for _ in range(2):
-            await told(*run)
-        before = await hedgerow("eval", "show", "-c", config, "--check")
-        good.behaviour = BAD
-        await told(*run)
-    after = await hedgerow("eval", "show", "-c", config, "--check")
-    as_json = await hedgerow("eval", "show", "-c", config, "--check", "--json")
-    assert (before.code, "quality_drop" in before.out) == (0, False)
-    assert after.code == 1
-    assert f"quality_drop: good/{UPSTREAM_MODEL}: 1.000 ->" in after.out
-    (alarm,) = [
-        one for one in as_json.json["benchmarks"][0]["alarms"] if one["against"] == "its past"
-    ]
-    assert 0.4 < alarm["drop"] < 0.8
-    assert alarm["p"] < 0.001
+            told(*run)
+        before = said("eval", "show", "-c", config, "--check")
+        good["good"].behaviour = BAD
+        told(*run)
+    after = said("eval", "show", "-c", config, "--check")
+    as_json = json.loads(said("eval", "show", "-c", config, "--check", "--json").stdout)
+    assert (before.exit_code, "quality_drop" in before.stdout) == (0, False)
+    assert after.exit_code == 1
+    assert f"quality_drop: good/{UPSTREAM_MODEL}: 1.000 ->" in after.stdout
+    alarms = {one["against"]: one for one in as_json["benchmarks"][0]["alarms"]}
+    assert 0.4 < alarms["its past"]["drop"] < 0.8
+    assert alarms["its past"]["p"] < 0.001
 
 
-async def test_what_cannot_be_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "line", "why"),
+    [
+        (("--offers", "elm/elm"), None, "there is no offer elm/elm to be measured"),
+        (("--model", "elm"), None, "there is no model elm"),
+        (("--benchmark", "a b"), None, "use letters, digits"),
+        ((), {"id": "one", "prompt": "a"}, "prompts.jsonl:41: "),
+        ((), {"id": "sum-0", "prompt": "a", "grader": {"kind": "regex", "pattern": "a"}}, "line 1"),
+        (
+            (),
+            {
+                "id": "one",
+                "prompt": "a",
+                "grader": {"kind": "judge", "model": "elm", "rubric": "is it right?"},
+            },
+            "prompt one: its grader asks elm",
+        ),
+    ],
+)
+def test_what_cannot_be_asked(
+    tmp_path: Path, words: tuple[str, ...], line: Mapping[str, Any] | None, why: str
+) -> None:
     """Offers that there are not, judges that are not configured and lines that are no prompts are
-    refused in one line, before anything is spent."""
-    async with SandboxProvider(GOOD) as good:
-        config = config_file(tmp_path, {"good": good.base_url})
-        prompts = prompts_file(tmp_path)
-        no_offer = await hedgerow("eval", "run", prompts, "-c", config, "--offers", "elm/elm")
-        judge = {"kind": "judge", "model": "elm", "rubric": "is it right?"}
-        prompts_file(tmp_path, {"id": "one", "prompt": "a", "grader": judge})
-        no_judge = await hedgerow("eval", "run", prompts, "-c", config)
-        prompts_file(tmp_path, {"id": "one", "prompt": "a"})
-        no_grader = await hedgerow("eval", "run", prompts, "-c", config)
-        assert good.tally.requests == 0
-    assert "there is no offer elm/elm to be measured" in no_offer.err
-    assert "prompt one: its grader asks elm" in no_judge.err
-    assert "prompts.jsonl:41: " in no_grader.err
-    assert all(one.failed_in_one_line for one in (no_offer, no_judge, no_grader))
+    refused, before anything is asked."""
+    config = config_file(tmp_path, {"good": processes.NOWHERE["a"]})
+    prompts = prompts_file(tmp_path, *([] if line is None else [line]))
+    done = said("eval", "run", prompts, "-c", config, *words)
+    assert done.exit_code in (1, 2)
+    assert why in done.stderr
