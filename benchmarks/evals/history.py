@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from benchmarks.evals.drift import Measured
 from benchmarks.facts import Fact, Facts, kind_of
@@ -42,6 +42,8 @@ class EvalRun:
 
 EVALS = kind_of("eval", EvalRun)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_AT_LAST = timedelta(microseconds=1)
+"""What is measured at the moment that is asked for is known then."""
 
 
 class EvalHistory:
@@ -52,7 +54,7 @@ class EvalHistory:
 
     def keep(self, runs: Iterable[EvalRun], at: datetime, known_at: datetime) -> int:
         """Keep what was measured at `at`, within a transaction; how many runs are news."""
-        source = f"eval {at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+        source = f"eval {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return self._runs.append(
             Fact(f"{one.benchmark} {one.offer}", at, known_at, source, one) for one in runs
         )
@@ -80,7 +82,7 @@ class EvalHistory:
 
     def runs(self, benchmark: str, offer: str, known: datetime) -> list[Measured]:
         """The runs of an offer, oldest first, as they were known then."""
-        facts = self._runs.changes(f"{benchmark} {offer}", BEGINNING, known, known)
+        facts = self._runs.changes(f"{benchmark} {offer}", BEGINNING, known + _AT_LAST, known)
         newest = [one for one in facts if one.said is not None][-MOST_RUNS:]
         return [Measured(one.value_time, one.said.scores) for one in newest if one.said]
 
