@@ -30,6 +30,8 @@ log = logging.getLogger("hedgerow")
 
 TEAM, USER, NAME = "hedgerow", "prober", "prober"
 """Whose the probes are, in the books."""
+KNOWN_AFTER_S = 1.0
+"""A worker takes a key that is new after at most so long."""
 ANSWER_S = 60.0
 """How long a probe may take."""
 
@@ -78,6 +80,7 @@ async def _probing(
         except StoreUnavailable as error:
             log.warning("the prober has no key yet: %s", error)
             await clock.sleep(probe.every)
+    await clock.sleep(KNOWN_AFTER_S)
     async with aiohttp.ClientSession() as session:
         prober = Prober(
             api=OwnApi(session, url, key, clock.monotonic_s, ANSWER_S),

@@ -53,8 +53,10 @@ def runs_of(
 
 
 def outcome_lines(outcomes: Sequence[Outcome]) -> Iterator[bytes]:
-    """Every outcome as a line of JSON, for whoever learns from them."""
+    """Every outcome that has a score as a line of JSON, for whoever learns from them."""
     for one in outcomes:
+        if one.score is None:
+            continue
         cost: Decimal | None = None if one.cost is None else as_usd(one.cost)
         line: dict[str, Any] = {
             "prompt_id": one.prompt.id,

@@ -78,7 +78,7 @@ def eval() -> None:  # noqa: A001 - the command's own word
 @click.option(
     "--outcomes",
     type=click.Path(path_type=Path),
-    help="A file for every single outcome, as JSONL.",
+    help="A file for every single answer with its score, as JSONL.",
 )
 @click.option("--url", help="A proxy that runs, up to and with /v1. [default: found, or started]")
 @click.option(

@@ -24,6 +24,9 @@ from hedgerow.probing import TEAM, probing_of
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd
 
+_USUAL = Probe.model_validate({"budget_usd_per_day": "0"})
+"""What is asked, where `market.probe` says nothing; its budget is not looked at."""
+
 
 @click.command()
 @config_option
@@ -72,7 +75,7 @@ async def _probe(
     config: Config, due: Sequence[Target], cap: Money, address: Address
 ) -> list[Probed]:
     """Raises BudgetSpent."""
-    settings = probing_of(config.market.probe or Probe(budget_usd_per_day=as_usd(cap)))
+    settings = probing_of(config.market.probe or _USUAL)
     who = Visitor(name="market probe", team=TEAM, user=None, most=cap)
     async with visiting(config, who, address) as api:
         return await probe_all(api, settings, due)

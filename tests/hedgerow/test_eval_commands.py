@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks.predictor.outcomes import read_outcomes
 from benchmarks.sandbox import Behaviour, SandboxProvider
 from hedgerow.cli import hedgerow
 from hedgerow.config import load_config
@@ -21,7 +22,7 @@ from ledger.audit import verify
 from ledger.statements import Charged, charged
 from ledger.store import Store
 from tests.hedgerow import processes
-from tests.serving import UPSTREAM_MODEL, read_books
+from tests.serving import MODEL, UPSTREAM_MODEL, read_books
 
 ANSWERS = {f"what is {n} plus {n}?": f"it is {2 * n}" for n in range(40)}
 GOOD = Behaviour(models=(UPSTREAM_MODEL,), time_scale=0, output_tokens_median=3, answers=ANSWERS)
@@ -53,13 +54,13 @@ def prompts_file(folder: Path, *more: Mapping[str, Any]) -> Path:
 
 
 def config_file(folder: Path, urls: Mapping[str, str]) -> Path:
-    """A model for each provider, so that each offer can be asked for by a model's name."""
+    """One model, with an offer of each provider at the same price."""
     lines = ["market: {feeds: []}", "providers:"]
     lines += [f"  {name}: {{dialect: openai, base_url: {url}}}" for name, url in urls.items()]
-    lines += ["models:"]
+    lines += ["models:", f"  {MODEL}:", "    offers:"]
     for name in urls:
         offer = f"{{provider: {name}, model: {UPSTREAM_MODEL}, price: {{input: 1, output: 2}}}}"
-        lines += [f"  {name}-model:", f"    offers: [{offer}]"]
+        lines.append(f"      - {offer}")
     path = folder / "hedgerow.yaml"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -125,7 +126,9 @@ def test_in_one_command(tmp_path: Path) -> None:
     found = [json.loads(line) for line in outcomes.read_text().splitlines()]
     own = [one["score"] for one in found if one["offer"] == f"bad/{UPSTREAM_MODEL}"]
     assert (len(own), sum(own) / len(own)) == (80, worst["score"])
-    assert {one["task"] for one in found} == {"sums"}
+    learned = read_outcomes(outcomes)
+    assert {(one.task, one.model) for one in learned} == {("sums", MODEL)}
+    assert {one.prompt for one in learned} == set(ANSWERS)
     rows = charges(config)
     assert len(rows) == 160
     spent = sum(Decimal(row.effective) for row in rows) / 10**9
