@@ -12,11 +12,11 @@ from pydantic import Field
 from hedgerow.model_spec import Model, Routing
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
+from hedgerow.probe_spec import Probe
 from hedgerow.provider_spec import ProviderSpec
 from hedgerow.settings import (
     MOST_BYTES,
     Bytes,
-    Cap,
     Count,
     Days,
     Hours,
@@ -136,24 +136,6 @@ class Feed(Part):
     kind: Literal["litellm"] = Field(
         description="`litellm`: the price file of the installed litellm package; no network",
         examples=["litellm"],
-    )
-
-
-class Probe(Part):
-    """Short requests to offers that nobody has asked lately."""
-
-    every: Seconds = Field(
-        600.0, description="How far rounds are apart, more or less", examples=["10m"]
-    )
-    budget_usd_per_day: Cap = Field(
-        description="The most that they may cost in a day (UTC): a budget in the books",
-        examples=["0.50"],
-    )
-    max_tokens: Annotated[int, Field(ge=1, le=1024), Kind("whole number")] = Field(
-        16, description="How long an answer may be", examples=["16"]
-    )
-    prompt: Annotated[str, Field(min_length=1, max_length=1000), Kind("text")] = Field(
-        "Count from one to ten.", description="What is asked", examples=["Count from one to ten."]
     )
 
 

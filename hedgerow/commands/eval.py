@@ -31,7 +31,7 @@ from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
 from hedgerow.errors import FolderRefused, NotFound
 from hedgerow.loops import run as run_loop
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.offers import price_file, quoted_offers, sold_as
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd
@@ -173,7 +173,8 @@ async def _run(
     quiet: bool,
 ) -> Ran:
     def quotes(model: str) -> list[Quote]:
-        return [one.quote for one in market.get(model, ()) if one.quote is not None]
+        every = (one for name in sold_as(config, model) for one in market[name])
+        return [one.quote for one in every if one.quote is not None]
 
     who = Visitor(name="eval", team="evals", user=None, most=cap)
     async with visiting(config, who, address) as api:
@@ -202,10 +203,9 @@ def _contestants(
     offers: Sequence[str] | None,
 ) -> list[Contestant]:
     """Whom to ask: each offer once, by the first model that has it. Raises NotFound."""
-    for model in models:
-        config.model(model)
+    wanted = [one for model in models for one in sold_as(config, model)]
     found: dict[str, Contestant] = {}
-    for model in models or market:
+    for model in wanted or market:
         for one in market[model]:
             tasks = one.offer.tasks
             if tasks is not None and Task.CHAT not in tasks:
@@ -218,10 +218,10 @@ def _contestants(
     if unknown := [one for one in offers or () if one not in known]:
         there = ", ".join(known) or "none"
         raise NotFound(f"there is no offer {unknown[0]} to be measured; there are: {there}")
-    wanted = [one for one in found.values() if offers is None or one.offer.id in offers]
-    if not wanted:
+    asked = [one for one in found.values() if offers is None or one.offer.id in offers]
+    if not asked:
         raise NotFound(f"{config.path} has no offer that can be measured: chat, with a price")
-    return wanted
+    return asked
 
 
 def _check_graders(prompts: Sequence[Prompt], config: Config) -> None:

@@ -15,11 +15,11 @@ from benchmarks.prober import Probed, Target, probe_all, targets
 from benchmarks.snapshot import Listing
 from hedgerow.arguments import LABELS, USD
 from hedgerow.config import Config, load_config
-from hedgerow.config_file import Probe
 from hedgerow.errors import NotFound
 from hedgerow.loops import run
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.offers import price_file, quoted_offers, sold_as
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
+from hedgerow.probe_spec import Probe
 from hedgerow.probing import TEAM, probing_of
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd
@@ -83,11 +83,9 @@ async def _probe(
 
 def _due(config: Config, model: str | None, offers: Sequence[str] | None) -> list[Target]:
     """Whom to ask. Raises NotFound."""
-    if model is not None:
-        config.model(model)
     market = quoted_offers(config, price_file(config), datetime.now(UTC))
-    wanted = market if model is None else {model: market[model]}
-    found = targets(_listings(wanted), fresh_too=True)
+    wanted = market if model is None else sold_as(config, model)
+    found = targets(_listings({one: market[one] for one in wanted}), fresh_too=True)
     known = [one.offer.id for one in found]
     if unknown := [one for one in offers or () if one not in known]:
         there = ", ".join(known) or "none"

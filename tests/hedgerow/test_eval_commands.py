@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
+from benchmarks.evals.asking import COMPARE_PROMPT, SCALE_PROMPT
 from benchmarks.predictor.outcomes import read_outcomes
 from benchmarks.sandbox import Behaviour, SandboxProvider
-from hedgerow.cli import hedgerow
 from hedgerow.config import load_config
 from ledger.audit import verify
 from ledger.statements import Charged, charged
 from ledger.store import Store
 from tests.hedgerow import processes
+from tests.hedgerow.beside import providers, said, told, urls
 from tests.serving import MODEL, UPSTREAM_MODEL, read_books
 
 ANSWERS = {f"what is {n} plus {n}?": f"it is {2 * n}" for n in range(40)}
@@ -62,41 +59,9 @@ def config_file(folder: Path, urls: Mapping[str, str]) -> Path:
         offer = f"{{provider: {name}, model: {UPSTREAM_MODEL}, price: {{input: 1, output: 2}}}}"
         lines.append(f"      - {offer}")
     path = folder / "hedgerow.yaml"
+    lines.append(f"  either: {{any_of: [{MODEL}]}}")
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-@contextmanager
-def providers(**behaviours: Behaviour) -> Iterator[Mapping[str, SandboxProvider]]:
-    """Sandbox providers beside a command that runs here: they have a thread of their own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    found = {name: SandboxProvider(one) for name, one in behaviours.items()}
-    try:
-        for one in found.values():
-            asyncio.run_coroutine_threadsafe(one.start(), loop).result(10)
-        yield found
-        for one in found.values():
-            asyncio.run_coroutine_threadsafe(one.close(), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
-
-
-def said(*words: str | Path) -> Result:
-    return CliRunner().invoke(hedgerow, [str(one) for one in words])
-
-
-def told(*words: str | Path) -> Any:
-    done = said(*words, "--json")
-    assert (done.exit_code, done.stderr) == (0, ""), done.output
-    return json.loads(done.stdout)
-
-
-def urls(of: Mapping[str, SandboxProvider]) -> dict[str, str]:
-    return {name: one.base_url for name, one in of.items()}
 
 
 def charges(config: Path) -> list[Charged]:
@@ -145,8 +110,8 @@ def test_the_cap_is_kept(tmp_path: Path) -> None:
     """What an eval spends, by the books, is never above its cap; it says that it ended early."""
     with providers(good=GOOD) as good:
         config = config_file(tmp_path, urls(good))
-        prompts = prompts_file(tmp_path)
-        done = said("eval", "run", prompts, "-c", config, "--budget-usd", "0.0004", "--json")
+        run = ("eval", "run", prompts_file(tmp_path), "-c", config, "--model", "either")
+        done = said(*run, "--budget-usd", "0.0004", "--json")
     assert done.exit_code == 0
     assert done.stderr.startswith("ended early: the next call may cost")
     rows = charges(config)
@@ -160,8 +125,8 @@ async def test_beside_a_server(tmp_path: Path) -> None:
         config = config_file(tmp_path, {"good": good.base_url})
         prompts = prompts_file(tmp_path)
         async with processes.serve(config) as server:
-            run = ("eval", "run", prompts, "-c", config)
-            ran = await processes.told(*run, "--url", server.base_url)
+            run = ("eval", "run", prompts, "-c", config, "--url", server.base_url)
+            ran = await processes.told(*run)
     assert ran["offers"][0]["score"] == 1.0
 
 
@@ -191,6 +156,7 @@ def test_a_drop_of_quality(tmp_path: Path) -> None:
     [
         (("--offers", "elm/elm"), None, "there is no offer elm/elm to be measured"),
         (("--model", "elm"), None, "there is no model elm"),
+        (("--url", "http://127.0.0.1:9/v1"), None, "does not answer"),
         (("--benchmark", "a b"), None, "use letters, digits"),
         ((), {"id": "one", "prompt": "a"}, "prompts.jsonl:41: "),
         ((), {"id": "sum-0", "prompt": "a", "grader": {"kind": "regex", "pattern": "a"}}, "line 1"),
@@ -215,3 +181,10 @@ def test_what_cannot_be_asked(
     done = said("eval", "run", prompts, "-c", config, *words)
     assert done.exit_code in (1, 2)
     assert why in done.stderr
+
+
+def test_the_judge_s_prompts_are_published() -> None:
+    """docs/evals.md has them word for word."""
+    page = (Path(__file__).parents[2] / "docs" / "evals.md").read_text(encoding="utf-8")
+    assert f"```text\n{SCALE_PROMPT}\n```" in page
+    assert f"```text\n{COMPARE_PROMPT}\n```" in page

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.errors import BudgetSpent
 from benchmarks.own_api import OwnApi
 from benchmarks.prober import Prober, Probing
-from benchmarks.sandbox import Fault, SandboxProvider
+from benchmarks.sandbox import Fault
 from hedgerow.config import load_config
 from hedgerow.errors import ConfigInvalid
 from hedgerow.probing import TEAM, USER, prober_key
@@ -22,7 +22,8 @@ from ledger.owners import OwnerKind
 from ledger.statements import Dimension, spend
 from ledger.store import Store
 from ledger.tables.policy import KeyFilter
-from tests.hedgerow.processes import NOWHERE, hedgerow, serve, write_config
+from tests.hedgerow.beside import providers, said, told, urls
+from tests.hedgerow.processes import NOWHERE, write_config
 from tests.serving import FAST, PATIENCE_S, UPSTREAM_MODEL, Proxy, SkippingClock, serving
 
 PROBING = Probing(every_s=86_400, per_day=usd("0.002"), max_tokens=8, prompt="one two three")
@@ -156,19 +157,20 @@ def test_what_a_probe_may_say(tmp_path: Path) -> None:
     assert (probe.every, probe.max_tokens) == (600, 16)
 
 
-async def test_market_probe(tmp_path: Path) -> None:
-    """The command asks now: what each offer took, and what it cost; beside a server, too."""
-    async with SandboxProvider(FAST) as good_one:
-        config = write_config(tmp_path, {"a": good_one.base_url, "b": NOWHERE["b"]})
-        done = await hedgerow("market", "probe", "-c", config, "--json")
-        assert (done.code, done.err) == (0, "")
-        good, gone = done.json["offers"]
-        assert (good["offer"], good["error"]) == (f"a/{UPSTREAM_MODEL}", None)
-        assert good["ttft_ms"] > 0
-        assert good["cost_usd"] > 0
-        assert gone["ttft_ms"] is None
-        assert "HTTP 502" in gone["error"]
-        async with serve(config) as server:
-            shown = await hedgerow("market", "probe", "-c", config, "--url", server.base_url)
-    assert shown.code == 0
-    assert f"a/{UPSTREAM_MODEL}" in shown.out
+def test_market_probe(tmp_path: Path) -> None:
+    """The command asks now: what each offer took, what it cost, or why there is nothing to say."""
+    with providers(a=FAST) as good:
+        config = write_config(tmp_path, {**urls(good), "b": NOWHERE["b"]})
+        good_one, gone = told("market", "probe", "-c", config)["offers"]
+        only = said("market", "probe", "-c", config, "--offers", f"a/{UPSTREAM_MODEL}")
+        unknown = said("market", "probe", "-c", config, "--offers", "elm/elm")
+        nothing = said("market", "probe", "-c", config, "--budget-usd", "0.000001")
+    assert (good_one["offer"], good_one["error"]) == (f"a/{UPSTREAM_MODEL}", None)
+    assert good_one["ttft_ms"] > 0
+    assert good_one["cost_usd"] > 0
+    assert gone["ttft_ms"] is None
+    assert "HTTP 502" in gone["error"]
+    assert only.stdout.count("ms") == 1
+    assert (unknown.exit_code, nothing.exit_code) == (1, 1)
+    assert "no offer elm/elm" in unknown.stderr
+    assert "HTTP 402" in nothing.stderr
