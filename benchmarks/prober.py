@@ -52,12 +52,14 @@ class Probing:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An offer that can be probed. relative: its price, in that of the model's cheapest."""
+    """An offer that can be probed. relative: its price, in that of the model's cheapest. attempts:
+    how often traffic has seen it in the last minutes."""
 
     model: str
     offer: Offer
     quote: Quote
     relative: float
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +85,21 @@ def targets(models: Mapping[str, Sequence[Listing]], *, fresh_too: bool = False)
             if one.seen.attempts >= ENOUGH_SEEN and not fresh_too:
                 continue
             relative = (_price(one.quote) + 1) / (cheapest + 1)
-            found.setdefault(one.offer.id, Target(model, one.offer, one.quote, relative))
+            target = Target(model, one.offer, one.quote, relative, one.seen.attempts)
+            found.setdefault(one.offer.id, target)
     return list(found.values())
 
 
 def most_due(
     candidates: Sequence[Target], since_s: Mapping[str, float], every_s: float
 ) -> list[Target]:
-    """Those whose last probe is long ago, the longest first; what is dear counts as less long ago:
-    requests hardly go there. since_s: how long ago it was, by offer; who is not there never was."""
+    """Those whose last probe is long ago, the longest first. What is dear counts as less long ago,
+    since requests hardly go there; so does what traffic has seen. since_s: how long ago it was, by
+    offer; who is not there never was."""
 
     def due(one: Target) -> float:
-        return min(since_s.get(one.offer.id, NEVER_S), NEVER_S) / one.relative
+        ago_s = min(since_s.get(one.offer.id, NEVER_S), NEVER_S)
+        return ago_s / one.relative / (1 + one.attempts)
 
     ready = [one for one in candidates if since_s.get(one.offer.id, NEVER_S) >= every_s / 2]
     return sorted(ready, key=lambda one: (-due(one), one.offer.id))

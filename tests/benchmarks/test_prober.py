@@ -70,10 +70,11 @@ def test_who_can_be_probed() -> None:
 
 def test_who_comes_first() -> None:
     """Who was never probed; then the longest ago, where five times the price counts as a fifth of
-    the time. Not who was probed in this round's time."""
-    found = targets({"oak": [listing(one) for one in "abcd"] + [listing("e", 5)]})
-    since_s = {"a/oak": 700.0, "b/oak": 5000.0, "c/oak": 100.0, "e/oak": 20_000.0}
-    assert names(most_due(found, since_s, 600)) == ["d", "b", "e", "a"]
+    the time, and an attempt by traffic as half of it. Not who was probed in this round's time."""
+    more = [listing("e", 5), listing("f", attempts=1)]
+    found = targets({"oak": [listing(one) for one in "abcd"] + more})
+    since_s = {"a/oak": 700.0, "b/oak": 5000.0, "c/oak": 100.0, "e/oak": 20_000.0, "f/oak": 9000.0}
+    assert names(most_due(found, since_s, 600)) == ["d", "b", "f", "e", "a"]
 
 
 @given(
