@@ -68,6 +68,12 @@ def test_the_truth_is_within_as_often_as_it_says(n: int) -> None:
     assert sum(shares) / len(shares) > LEVEL - 0.01, shares
 
 
+def test_grades_that_agree_are_not_certain() -> None:
+    """Eleven grades of nearly 0.9 may be followed by another one."""
+    found = interval([0.9] * 10 + [0.91])
+    assert 0.08 < found.high - found.low < 0.15
+
+
 def test_answers_to_one_prompt_are_one_value() -> None:
     """A thousand answers to one prompt say nothing of other prompts."""
     values = by_prompt({"a": [1.0] * 1000, "b": [0.0], "c": []})

@@ -25,7 +25,7 @@ from benchmarks.quotes import Quote
 from benchmarks.sandbox import Behaviour, Fault
 from ledger.money import usd
 from ledger.rates import RateCard
-from tests.serving import MODEL, UPSTREAM_MODEL, Proxy, SkippingClock, serving
+from tests.serving import MODEL, UPSTREAM_MODEL, Proxy, SkippingClock, head, scripted, serving
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 QUOTE = Quote(RateCard.of(Decimal(1), Decimal(2)), None, (), "test", NOW)
@@ -230,11 +230,26 @@ async def test_embeddings_that_are_close(tmp_path: Path) -> None:
         assert eval_.asker.purse.spent == await eval_.spent()
 
 
-async def test_an_answer_of_another_offer_is_none(tmp_path: Path) -> None:
-    """A proxy that knows no pins might send it anywhere: then nothing is measured."""
-    async with evals(tmp_path) as eval_:
-        with pytest.raises(NotAnswered):
-            await eval_.asker.api.chat(prompt(0).request(MODEL), Offer("b", "elm"))
+@pytest.mark.parametrize("answered", ["a", "b"])
+async def test_an_answer_of_another_offer_is_none(answered: str) -> None:
+    """A proxy that knows no pins sends it anywhere: then nothing is measured."""
+    told = f"x-hedgerow-provider: {answered}\r\nx-hedgerow-model: {UPSTREAM_MODEL}\r\n"
+    body = b'{"choices": [{"message": {"content": "hello"}}]}'
+    async with scripted(head(more=told), body) as url, aiohttp.ClientSession() as session:
+        api = OwnApi(session, url, "sk", SkippingClock().monotonic_s)
+        if answered == OFFER.provider:
+            assert (await api.chat({}, OFFER)).text == "hello"
+            return
+        with pytest.raises(NotAnswered, match="does not know the header x-hedgerow-offer"):
+            await api.chat({}, OFFER)
+
+
+async def test_a_pin_is_obeyed(tmp_path: Path) -> None:
+    """The dearer offer answers, if it is the one that is asked."""
+    async with evals(tmp_path, names=("a", "b")) as eval_:
+        await eval_.asker.api.chat(prompt(0).request(MODEL), Offer("b", UPSTREAM_MODEL))
+        asked = [one.tally.requests for one in eval_.proxy.sandboxes.values()]
+        assert asked == [0, 1]
 
 
 async def test_a_stream_is_timed(tmp_path: Path) -> None:
