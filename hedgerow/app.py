@@ -15,20 +15,22 @@ from functools import partial
 from aiohttp import web
 
 from benchmarks.market import Market, Quoted
+from benchmarks.snapshot import Listing
 from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
-from hedgerow.listening import base_url, bound, listening
+from hedgerow.listening import base_url, bound, listening, near_url
 from hedgerow.manners import classes, own_manners, ttft_limits_ms, usual_manners
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.policy_books import BookPolicy
+from hedgerow.probing import probing
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
 from hedgerow.sharing import sharing
 from ledger.book import Book
 from ledger.desk import Times
-from ledger.leader import FileLock, leading
+from ledger.leader import Duty, FileLock, leading
 from ledger.lock import sole_server
 from ledger.opening import Slot, node_of, open_book
 from ledger.recovery import adopt_dead
@@ -117,8 +119,12 @@ async def running(
         learned = Learned()
         await stack.enter_async_context(sharing(config.ledger, called, market, learned, clock))
         draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
-        duties = partial(leading_the_books, config, book, clock, draw)
-        await stack.enter_async_context(leading(leader_lock(config.ledger), duties))
+        duties: list[Duty] = [partial(leading_the_books, config, book, clock, draw)]
+        address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        if (probe := config.market.probe) is not None:
+            asked = partial(_models, market)
+            duties.append(partial(probing, probe, book, clock, draw, asked, address))
+        await stack.enter_async_context(leading(leader_lock(config.ledger), *duties))
         policy = BookPolicy(book, config)
         await stack.enter_async_context(_following_files(config, policy))
         ways = providers(config, worker.count if worker else 1)
@@ -159,6 +165,7 @@ async def running(
             own += admin_routes(admin)
         app = application(house, limits, desk, own)
         await stack.enter_async_context(_listening(app, house, limits, sockets))
+        address.set_result(near_url(host, sockets[0].getsockname()[1]))
         admin_url = base_url(host, sockets).removesuffix("/v1")
         if apart is not None and (worker is None or worker.index == 0):
             its = await bound(apart.host, apart.port)
@@ -269,6 +276,11 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _models(market: Market) -> Mapping[str, tuple[Listing, ...]]:
+    """What is for sale now."""
+    return market.snapshot.models
 
 
 def _admin_desk(config: Config, house: House, policy: BookPolicy) -> AdminDesk:

@@ -15,7 +15,7 @@ ROOMS = ("proxy", "routing", "hedge", "benchmarks", "ledger")
 _HEADINGS = {
     "Run": ("demo", "serve", "check", "schema"),
     "Keys": ("key",),
-    "Market and routing": ("market", "route", "explain", "simulate"),
+    "Market and routing": ("market", "eval", "route", "explain", "simulate"),
     "Books": ("spend", "budget", "ledger"),
     "Hedge": ("hedge",),
 }
@@ -26,6 +26,7 @@ _MODULES = {
     "schema": "schema",
     "key": "key",
     "market": "market",
+    "eval": "eval",
     "route": "route",
     "explain": "route",
     "simulate": "simulate",

@@ -12,6 +12,7 @@ from pydantic import Field
 from hedgerow.model_spec import Model, Routing
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
+from hedgerow.probe_spec import Probe
 from hedgerow.provider_spec import ProviderSpec
 from hedgerow.settings import (
     MOST_BYTES,
@@ -145,6 +146,11 @@ class Market(Part):
         (Feed(kind="litellm"),),
         description="Sources of prices for offers that name none",
         examples=["[{kind: litellm}]"],
+    )
+    probe: Probe | None = Field(
+        None,
+        description="Probes, to know offers that get no traffic; when not given, there are none",
+        examples=["{every: 10m, budget_usd_per_day: 0.50}"],
     )
 
 

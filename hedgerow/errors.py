@@ -6,6 +6,7 @@ HedgerowError
 ├── WorkersFailed      no worker process can serve
 ├── FolderRefused      a folder that cannot be written to
 ├── NotFound           a key, request or model that is asked about and is not there
+├── NotReached         a proxy that a command asks, and that does not answer
 └── NotSent            a notice that a channel did not take; it is tried again
 """
 
@@ -65,6 +66,10 @@ class FolderRefused(HedgerowError):
 
 
 class NotFound(HedgerowError):
+    pass
+
+
+class NotReached(HedgerowError):
     pass
 
 

@@ -41,7 +41,19 @@ async def listening(
 
 def base_url(host: str, sockets: Sequence[socket.socket]) -> str:
     """Where clients find what listens on them, ending in /v1."""
-    port: int = sockets[0].getsockname()[1]
+    return _url(host, sockets[0].getsockname()[1])
+
+
+def near_url(host: str, port: int) -> str:
+    """Where this machine itself finds what listens there: who listens on every address does so on
+    loopback, too."""
+    return _url(_NEAR.get(host, host), port)
+
+
+_NEAR = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - asks, binds nothing
+
+
+def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
 

@@ -32,6 +32,11 @@ def quoted_offers(
     }
 
 
+def sold_as(config: Config, model: str) -> tuple[str, ...]:
+    """The models that a name stands for: itself, or those of a class. Raises NotFound."""
+    return config.model(model).any_of or (model,)
+
+
 def _quoted(
     spec: OfferSpec, providers: Mapping[str, Provider], prices: PriceFile | None, at: datetime
 ) -> Quoted:

@@ -6,7 +6,7 @@ import math
 import random
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.sandbox.faults import Fault, FaultRates
@@ -43,6 +43,7 @@ class Draws:
     ttft_ms: float
     output_tokens: int
     fault: Fault | None
+    is_right: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Behaviour:
     voice says none of its words as another would. Letters, digits, - and _.
     batch_fails_every: so many lines of a batch, counted from its first, end with one that fails;
     0: none fails by itself.
+    answers: what chat completions say to the last words of a user, word for word; all else is
+    answered as ever. wrong_rate: how often it is answered as ever even so.
     seed: the same seed draws the same for the n-th request, however many run at once.
     """
 
@@ -88,6 +91,8 @@ class Behaviour:
     trickle_ms: float = 50.0
     batch_ms: float = 100.0
     batch_fails_every: int = 0
+    answers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    wrong_rate: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -99,6 +104,8 @@ class Behaviour:
             )
         if self.voice is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", self.voice):
             raise ValueError(f"voice {self.voice!r}: a sandbox provider's is letters and digits")
+        if not 0 <= self.wrong_rate <= 1:
+            raise ValueError(f"wrong_rate is {self.wrong_rate}: it is a share, from 0 to 1")
         at_least = {
             "seed": 0,
             "ttft_ms_median": 0,
@@ -134,6 +141,7 @@ class Behaviour:
             ttft_ms=ttft_ms,
             output_tokens=self._output_tokens(source),
             fault=self.faults.pick(source.random()),
+            is_right=source.random() >= self.wrong_rate,
         )
 
     def settled_output_tokens(self, words: Sequence[str]) -> int:

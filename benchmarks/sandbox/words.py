@@ -80,6 +80,12 @@ def say(
     return Said(pieces, Finish.STOP if wished <= limit else Finish.LENGTH, None, thoughts)
 
 
+def recite(text: str, limit: int) -> Said:
+    """A given text, as far as the limit lets it."""
+    every = tuple(re.findall(r"\s*\S+", text)) or ("",)
+    return Said(every[:limit], Finish.STOP if len(every) <= limit else Finish.LENGTH)
+
+
 def _words(count: int, *, as_json: bool, voice: str | None) -> tuple[str, ...]:
     known = WORDS if voice is None else [f"{voice}-{word}" for word in WORDS]
     words = [" " + known[place % len(known)] for place in range(count)]

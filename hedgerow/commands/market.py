@@ -19,6 +19,7 @@ from hedgerow.board import NOTHING_KNOWN, Board, Line, Past, board, past
 from hedgerow.books import market_books
 from hedgerow.commands.market_capacity import capacity
 from hedgerow.commands.market_history import history
+from hedgerow.commands.market_probe import probe
 from hedgerow.config import Config, load_config
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import iso, json_option, price_told, print_json, table
@@ -69,7 +70,7 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
     click.echo("\n\n".join(texts(found)))
 
 
-for _command in (history, capacity):
+for _command in (history, capacity, probe):
     market.add_command(_command)
 
 

@@ -23,7 +23,7 @@ from benchmarks.sandbox.wire import (
     data_event,
     decoded,
 )
-from benchmarks.sandbox.words import Called, Said, say
+from benchmarks.sandbox.words import Called, Said, recite, say
 
 MAX_CHOICES = 128
 DONE = b"data: [DONE]\n\n"
@@ -84,13 +84,19 @@ class ChatRequest(Struct, frozen=True):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def answer(self, turn: Turn) -> Answer:
-        said = say(
-            turn.wished(self.sandbox, self.temperature),
-            lowest(self.max_tokens, self.max_completion_tokens, turn.room),
-            called=self._called(),
-            as_json=self.response_format is not None
-            and self.response_format.type in ("json_object", "json_schema"),
-            voice=turn.behaviour.voice,
+        limit = lowest(self.max_tokens, self.max_completion_tokens, turn.room)
+        known = turn.behaviour.answers.get(self._asked()) if turn.draws.is_right else None
+        said = (
+            recite(known, limit)
+            if known is not None
+            else say(
+                turn.wished(self.sandbox, self.temperature),
+                limit,
+                called=self._called(),
+                as_json=self.response_format is not None
+                and self.response_format.type in ("json_object", "json_schema"),
+                voice=turn.behaviour.voice,
+            )
         )
         answer = ChatAnswer(
             id=turn.id,
@@ -106,10 +112,14 @@ class ChatRequest(Struct, frozen=True):
     def _called(self) -> Called | None:
         """The first tool, if there is one and the last user message says "tool". What a tool
         answered is answered in words."""
-        text = next((one.text() for one in reversed(self.messages) if one.role == "user"), "")
+        text = self._asked()
         if self.tools and "tool" in text and self.messages[-1].role != "tool":
             return Called(self.tools[0].function.name, text)
         return None
+
+    def _asked(self) -> str:
+        """The last words of a user."""
+        return next((one.text() for one in reversed(self.messages) if one.role == "user"), "")
 
 
 _decoder = msgspec.json.Decoder(ChatRequest)

@@ -1,0 +1,1 @@
+"""Evals: our own measure of quality, on our own prompts, offer by offer."""
