@@ -28,7 +28,7 @@ _MODULES = {
     "market": "market",
     "eval": "eval",
     "route": "route",
-    "explain": "route",
+    "explain": "explain",
     "simulate": "simulate",
     "spend": "spend",
     "budget": "spend",

@@ -19,6 +19,8 @@ class Place(StrEnum):
     SLOW = "slow"
     UNPROVEN = "unproven"
     """A quality is wanted, and nobody has measured its."""
+    ENDED = "ended"
+    """A feed says that its provider has ended it; feeds are wrong now and then."""
     RESTING = "resting"
 
 

@@ -37,7 +37,6 @@ class Reason(StrEnum):
     CONTEXT_TOO_SHORT = "context_too_short"
     OUTPUT_TOO_SHORT = "output_too_short"
     COST_UNBOUNDED = "cost_unbounded"
-    ENDED = "ended"
     TOO_LOW_QUALITY = "too_low_quality"
     MAY_TRAIN = "data_policy:training"
     MAY_KEEP = "data_policy:zdr"

@@ -136,6 +136,8 @@ def _why(one: Candidate, first: First) -> str:
             return "slow: too seldom within the limit on time"
         case Place.UNPROVEN:
             return "its quality is unknown: measure it with `hedgerow eval run`"
+        case Place.ENDED:
+            return f"its provider has ended it, says a feed: {one.listing.offer.ends_at:%Y-%m-%d}"
         case Place.READY:
             pass
     if one.is_probe:

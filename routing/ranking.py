@@ -20,7 +20,7 @@ WELL_KNOWN = 20.0
 TIED_AT_MOST = 8
 RETRY_IS_LATE = 0.5
 """How much of a miss an attempt is that fails, though the next is answered: it begins later."""
-_LATER = (Place.SLOW, Place.UNPROVEN)
+_LATER = (Place.SLOW, Place.UNPROVEN, Place.ENDED)
 
 
 class Ranking:

@@ -109,7 +109,7 @@ class Field:
         on_time = np.array([one.on_time for one in chances])
         self.odds = Odds.of(success, on_time)
         self.weights = [one.weight for one in chances]
-        self.places = [_place(one, table.limits) for one in self.listings]
+        self.places = [_place(one, table.limits, table.at_ns) for one in self.listings]
         self.all_ready = all(one is Place.READY for one in self.places)
         self.ttft_ms_p95 = _or_nothing(one.seen.ttft_ms_p95 for one in self.listings)
         self.inter_token_ms_p95 = _or_nothing(one.seen.inter_token_ms_p95 for one in self.listings)
@@ -125,7 +125,10 @@ class Field:
         return found
 
 
-def _place(one: Listing, limits: Limits) -> Place:
+def _place(one: Listing, limits: Limits, at_ns: int) -> Place:
+    ends = one.offer.ends_at
+    if ends is not None and _ns(ends) <= at_ns:
+        return Place.ENDED
     floor = limits.quality
     if floor is not None and floor.benchmark not in one.quality:
         return Place.UNPROVEN
@@ -157,7 +160,7 @@ class Table:
     def __init__(self, listings: tuple[Listing, ...], limits: Limits, at_ns: int) -> None:
         self.listings = listings
         self.limits = limits
-        self._at_ns = at_ns
+        self.at_ns = at_ns
         self.until_ns = min(_ends_ns(listings, at_ns), default=2**63)
         quotes = [one.quote for one in listings if one.quote is not None]
         overrides = [one for quote in quotes for one in quote.overrides]
@@ -208,19 +211,12 @@ class Table:
     def _sorted_out(self, intent: RoutingIntent, at_ns: int) -> Field:
         able, refused = [], []
         for one in self.listings:
-            why_not = refusal(one, intent, at_ns) or self._ended(one) or self._too_bad(one)
+            why_not = refusal(one, intent, at_ns) or self._too_bad(one)
             if why_not is None:
                 able.append(one)
             else:
                 refused.append(why_not)
         return Field(self, able, refused)
-
-    def _ended(self, one: Listing) -> Refusal | None:
-        ends = one.offer.ends_at
-        if ends is not None and _ns(ends) <= self._at_ns:
-            why = f"its provider has ended it on {ends:%Y-%m-%d}; take it out of the configuration"
-            return Refusal(one, Reason.ENDED, why)
-        return None
 
     def _too_bad(self, one: Listing) -> Refusal | None:
         floor = self.limits.quality

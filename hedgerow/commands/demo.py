@@ -17,9 +17,9 @@ from benchmarks.trace import azure_conversation
 from hedgerow.app import running
 from hedgerow.arguments import Ratio
 from hedgerow.books import books
+from hedgerow.commands.explain import request_lines, request_with_charges
 from hedgerow.commands.ledger import audit_line
 from hedgerow.commands.rehearsals import progress, rehearsed_json, rehearsed_lines
-from hedgerow.commands.route import request_lines, request_with_charges
 from hedgerow.config import Config, load_config
 from hedgerow.demo import MODEL, TEAMS, write_config
 from hedgerow.loops import run, told_to_stop

@@ -260,8 +260,8 @@ def test_nothing_is_explored_where_only_money_counts() -> None:
 
 
 def test_a_table_is_made_anew_when_its_time_is_over() -> None:
-    """An offer that ends, and a price that lapses, are refused from that moment on, though the
-    market's listings are the very same."""
+    """An offer that ends comes last from that moment on, and a price that lapses is refused, though
+    the market's listings are the very same."""
     ends = datetime.fromtimestamp(AT_NS / 1e9 + 60, UTC)
     ending = Listing(Offer("ending", MODEL, ends_at=ends), quote("1", "1"), UNSEEN, luck())
     lapsing = replace(offer("lapsing", "2"), quote=replace(quote("2", "2"), valid_until=ends))
@@ -272,8 +272,9 @@ def test_a_table_is_made_anew_when_its_time_is_over() -> None:
         return decide([[Wanted(intent(), LIMITS)]], market, state, moment)
 
     assert names(at(0)) == names(at(59)) == ["ending", "lapsing", "lasting"]
-    assert names(at(60)) == ["lasting"]
-    assert {one.reason for one in at(60).refused} == {Reason.ENDED, Reason.PRICE_LAPSED}
+    assert names(at(60)) == ["lasting", "ending"]
+    assert at(60).candidates[1].place is Place.ENDED
+    assert [one.reason for one in at(60).refused] == [Reason.PRICE_LAPSED]
 
 
 @given(
