@@ -211,6 +211,9 @@ def test_defaults_need_no_more_than_providers_and_models() -> None:
     assert config.budgets == ()
     assert config.routing.model_dump() == {
         "ttft_ms_p95_max": 2000,
+        "total_ms_p95_max": None,
+        "miss_cost": 1.0,
+        "explore": 0.01,
         "attempts": 3,
         "first_byte_timeout": 20.0,
         "idle_timeout": 30.0,
