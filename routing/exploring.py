@@ -54,6 +54,4 @@ def surcharge(
     a row of `order`."""
     tried = tuple(trial(row, place)[:attempts])
     usual = tuple(row[:attempts])
-    return expected_burden(costs, odds, stakes, tried) - expected_burden(
-        costs, odds, stakes, usual
-    )
+    return expected_burden(costs, odds, stakes, tried) - expected_burden(costs, odds, stakes, usual)

@@ -125,9 +125,7 @@ def read(folder: Path) -> History:
         ("input_usd_per_mtok", "output_usd_per_mtok"),
         count,
     )
-    status = _Changes.of(
-        _rows(folder / "openrouter_endpoint_status.csv.gz"), ("status",), count
-    )
+    status = _Changes.of(_rows(folder / "openrouter_endpoint_status.csv.gz"), ("status",), count)
     sizes = _sizes(_rows(folder / "demand_openrouter_daily.csv.gz"))
     since, effective = _effective(folder, endpoints, sizes)
     return History(
@@ -136,7 +134,9 @@ def read(folder: Path) -> History:
         ends_s=ends_s,
         days=tuple(_day(end_s - 1) for end_s in ends_s.tolist()),
         seen=Windows(
-            *(column(f"ttft_ms_p{share}") for share in (50, 90, 99)),
+            ttft_ms_p50=column("ttft_ms_p50"),
+            ttft_ms_p90=column("ttft_ms_p90"),
+            ttft_ms_p99=column("ttft_ms_p99"),
             tokens_per_s=column("tok_per_s_p50"),
             requests=column("requests_30min"),
             answered=column("success_count"),
@@ -162,7 +162,11 @@ class _Changes:
 
     @classmethod
     def of(
-        cls, rows: Iterable[Row], names: Sequence[str], endpoints: int, time: str = "observed_at_utc"
+        cls,
+        rows: Iterable[Row],
+        names: Sequence[str],
+        endpoints: int,
+        time: str = "observed_at_utc",
     ) -> _Changes:
         changes = defaultdict[int, list[tuple[float, ...]]](list)
         for row in rows:
@@ -222,8 +226,9 @@ def _effective(
 def _cost(prices: Prices, endpoints: Sequence[Endpoint], sizes: Mapping[str, Size]) -> Floats:
     nothing = Size(np.nan, np.nan)
     of = [sizes.get(one.model, nothing) for one in endpoints]
-    prompt, completion = (np.array(each) for each in zip(*((s.prompt, s.completion) for s in of)))
-    return prompt * prices.input + completion * prices.output
+    prompt, completion = np.array([(one.prompt, one.completion) for one in of]).T
+    cost: Floats = prompt * prices.input + completion * prices.output
+    return cost
 
 
 def _sizes(rows: Iterable[Row]) -> dict[str, Size]:

@@ -46,7 +46,8 @@ class Knowledge:
 def known_windows(history: History) -> list[int]:
     """For each window, how many of all windows have ended when it begins."""
     starts_s = history.ends_s - WINDOW_S
-    return np.searchsorted(history.ends_s, starts_s, side="right").tolist()
+    found: list[int] = np.searchsorted(history.ends_s, starts_s, side="right").tolist()
+    return found
 
 
 def learn(

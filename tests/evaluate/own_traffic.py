@@ -7,6 +7,7 @@ prior, worth a few attempts.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -129,9 +130,7 @@ def _rows(
 class _Router:
     """What was seen of every offer, by our own requests."""
 
-    def __init__(
-        self, setup: Setup, history: History, facts: Facts, knowledge: Knowledge
-    ) -> None:
+    def __init__(self, setup: Setup, history: History, facts: Facts, knowledge: Knowledge) -> None:
         self._setup, self._history, self._facts = setup, history, facts
         self._last = knowledge.last
         self._success = [Chance(SUCCESS) for _ in history.endpoints]
@@ -164,25 +163,43 @@ class _Router:
         return Prior(share, self._setup.feed_worth)
 
     def note(
-        self, window: int, cells: Cells, rows: Places, shares: list[float], draws: np.random.Generator
+        self,
+        window: int,
+        cells: Cells,
+        rows: Places,
+        shares: list[float],
+        draws: np.random.Generator,
     ) -> None:
         """Draw what our requests met in this window, and remember it."""
         end_s = float(self._history.ends_s[window])
         for cell in np.flatnonzero(cells.windows == window).tolist():
-            attempts = np.zeros(cells.there.shape[1], dtype=np.int64)
-            answers, in_time = attempts.copy(), attempts.copy()
-            left = draws.multinomial(self._setup.requests, shares)
-            for at, share_left in enumerate(left.tolist()):
-                for column in rows[at, cell].tolist():
-                    if column == NOBODY or not share_left:
-                        break
-                    good = int(draws.binomial(share_left, cells.success[cell, column]))
-                    attempts[column] += share_left
-                    answers[column] += good
-                    in_time[column] += draws.binomial(good, cells.on_time[cell, column])
-                    share_left -= good
-            for column in np.flatnonzero(attempts).tolist():
-                offer = int(cells.offers[cell, column])
-                tried, good = int(attempts[column]), int(answers[column])
-                self._success[offer].window(end_s, good, tried, WINDOW_S)
-                self._on_time[offer].window(end_s, int(in_time[column]), good, WINDOW_S)
+            parts = draws.multinomial(self._setup.requests, shares).tolist()
+            for offer, met in _met(cells, cell, rows[:, cell], parts, draws).items():
+                self._success[offer].window(end_s, met.answered, met.attempts, WINDOW_S)
+                self._on_time[offer].window(end_s, met.in_time, met.answered, WINDOW_S)
+
+
+@dataclass(slots=True)
+class _Met:
+    attempts: int = 0
+    answered: int = 0
+    in_time: int = 0
+
+
+def _met(
+    cells: Cells, cell: int, rows: Places, parts: list[int], draws: np.random.Generator
+) -> dict[int, _Met]:
+    """By offer, what the requests of a cell meet: so many of them by each row."""
+    found = defaultdict[int, _Met](_Met)
+    for row, requests in zip(rows.tolist(), parts, strict=True):
+        left = requests
+        for column in row:
+            if column == NOBODY or not left:
+                break
+            met = found[int(cells.offers[cell, column])]
+            answered = int(draws.binomial(left, cells.success[cell, column]))
+            met.attempts += left
+            met.answered += answered
+            met.in_time += int(draws.binomial(answered, cells.on_time[cell, column]))
+            left -= answered
+    return found

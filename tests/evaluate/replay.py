@@ -9,7 +9,6 @@ are the window's requests. Nothing is drawn: what is added up are expectations.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.estimates import share_within
-from tests.evaluate.histories import DAY_S, Floats, History
+from tests.evaluate.histories import Floats, History
 
 Places = NDArray[np.intp]
 
@@ -100,8 +99,8 @@ def facts(
 class Cells:
     """One row per cell, one column per offer of it; `there` says which columns are offers.
 
-    model_numbers: the same models, counted. windows, offers: where a cell's numbers stand in a history's arrays. units: the model's median
-    list cost of its request. weights: requests.
+    model_numbers: the same models, counted. windows, offers: where a cell's numbers stand in a
+    history's arrays. units: the model's median list cost of its request. weights: requests.
     """
 
     models: tuple[str, ...]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.evaluate.histories import WINDOW_S, Floats, History
+from tests.evaluate.histories import Floats, History
 from tests.evaluate.knowledge import Knowledge, known_windows
 from tests.evaluate.replay import ATTEMPTS, NOBODY, Cells, Places, Tally, models, play
 

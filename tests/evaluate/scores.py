@@ -7,7 +7,7 @@ models, a rule could gain by leaving the requests of dear models unanswered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -82,6 +82,4 @@ def _score(sums: Floats) -> Score:
     nobody: NDArray[np.bool_] = answered <= 0
     per_answer = np.where(nobody, 1.0, costs / np.where(nobody, 1.0, answered))
     total = requests.sum()
-    return Score(
-        float((per_answer * requests).sum() / total), float(1 - in_time.sum() / total)
-    )
+    return Score(float((per_answer * requests).sum() / total), float(1 - in_time.sum() / total))
