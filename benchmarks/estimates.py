@@ -100,6 +100,11 @@ class Belief:
     def mean(self) -> float:
         return self.good / (self.good + self.bad)
 
+    @property
+    def deviation(self) -> float:
+        count = self.good + self.bad
+        return math.sqrt(self.good * self.bad / (count + 1)) / count
+
 
 LIKELY_ON_TIME = 0.7
 LIKELY_ANSWERED = 0.93
@@ -163,8 +168,9 @@ class Chance:
 
     def _close(self, at_s: float) -> None:
         running = self._running
-        running.span_s = max(0.0, min(SPAN_S, at_s - running.began_s))
-        self._keep(running)
+        if running.count:
+            running.span_s = max(0.0, min(SPAN_S, at_s - running.began_s))
+            self._keep(running)
         self._running = _Span(at_s, SPAN_S)
 
     def _keep(self, span: _Span) -> None:
