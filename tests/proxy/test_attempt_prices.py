@@ -281,6 +281,30 @@ async def test_an_hour_of_cache(tmp_path: Path, streamed: bool) -> None:
             assert (one.effective, one.estimated) == (nanos, False)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_who_counts_what_is_kept_for_an_hour(tmp_path: Path, streamed: bool) -> None:
+    """Where its provider does not, nothing is, if nobody has asked for it; else all that is said to
+    be written to its cache may be, or, where not even that is said, all that it was sent."""
+    price = at("{input: 1, output: 0, cache_write: 2, cache_write_1h: 5}")
+    async with (
+        provider() as a,
+        serving(tmp_path, names=(), urls={"a": a.base_url}, offers={"a": price}) as proxy,
+    ):
+        for ttl, details, nanos, estimated in (
+            ("5m", {"cache_write_tokens": 6}, 4 * 1000 + 6 * 2000, False),
+            ("1h", {"cache_write_tokens": 6}, 4 * 1000 + 6 * 5000, True),
+            ("1h", {"cached_tokens": 3}, 3 * 1000 + 7 * 5000, True),
+            ("1h", {"cache_write_tokens": 0}, 10 * 1000, False),
+        ):
+            a.usage = USAGE | {"prompt_tokens_details": details}
+            mark = {"type": "ephemeral", "ttl": ttl}
+            part = {"type": "text", "text": "x", "cache_control": mark}
+            messages = [{"role": "user", "content": [part]}]
+            assert (await proxy.ask(messages=messages, stream=streamed)).status == 200
+            (*_, charge) = await proxy.charges()
+            assert (charge.effective, charge.estimated) == (nanos, estimated)
+
+
 async def test_an_hour_of_cache_without_a_price(tmp_path: Path) -> None:
     """The offer is refused by name; the client that asks for minutes is served."""
     async with serving(tmp_path) as proxy:
