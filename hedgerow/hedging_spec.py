@@ -7,7 +7,7 @@ from decimal import Decimal
 from pydantic import Field
 
 from hedgerow.settings import P95, HedgeAfter, Part, PartOfRequests
-from routing.hedged import MILLIONTHS, HedgeRule
+from routing.second_offers import MILLIONTHS, HedgeRule
 
 
 class Hedging(Part):

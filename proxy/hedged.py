@@ -18,7 +18,8 @@ from proxy.house import House
 from proxy.trial import Trial
 from proxy.wires.wire import Ask
 from routing.decision import RouteDecision, SecondOffer
-from routing.hedged import HedgeRule, second_offer
+from routing.hedged import second_offer
+from routing.second_offers import HedgeRule
 
 Asking = Coroutine[None, None, Opened | None]
 """An attempt. None: it failed, and another offer may do better."""

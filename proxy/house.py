@@ -21,9 +21,9 @@ from proxy.unheard import Unheard
 from proxy.upstream import Upstream
 from proxy.wires.wire import Ask
 from routing.breaker import Breakers
-from routing.hedged import HedgeRule, SecondOffers
 from routing.learned import Learned
 from routing.limits import Limits
+from routing.second_offers import HedgeRule, SecondOffers
 from routing.state import State
 from routing.warmth import Warmth
 

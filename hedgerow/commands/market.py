@@ -43,7 +43,7 @@ Cell: TypeAlias = Callable[[Line, datetime], str]
 @json_option
 @click.pass_context
 def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bool) -> None:
-    """What each offer costs, what it costs for text as ours is, how it answers, and who says so.
+    """What each offer costs, how it answers, and who says so.
 
     Prices are USD per million tokens; the effective one is per million characters (bytes), for the
     text of our requests of the last week. Latency, errors and refusals for rate are what all

@@ -17,7 +17,7 @@ from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid, NotFound
 from hedgerow.hedging_spec import Hedging
 from hedgerow.model_spec import Routing
-from routing.hedged import HedgeRule
+from routing.second_offers import HedgeRule
 
 few = settings(max_examples=60, deadline=None)
 

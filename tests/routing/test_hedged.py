@@ -15,15 +15,8 @@ from benchmarks.offers import Offer
 from benchmarks.snapshot import Listing
 from ledger.money import Money
 from routing.candidates import Candidate, Place
-from routing.hedged import (
-    LEAST_ATTEMPTS,
-    MILLIONTHS,
-    MOST_SAVED,
-    HedgeRule,
-    SecondOffers,
-    chance_of_silence,
-    second_offer,
-)
+from routing.hedged import LEAST_ATTEMPTS, chance_of_silence, second_offer
+from routing.second_offers import MILLIONTHS, MOST_SAVED, HedgeRule, SecondOffers
 from tests.routing.market import intent, quote
 
 P95 = HedgeRule(None, 50_000)
