@@ -134,16 +134,16 @@ def test_hours_and_thresholds() -> None:
     quote = sold(f"model: x, price: {price}").quote
     assert quote is not None
 
-    def of(input_usd: str, output_usd: str, reasoning: str, **more: Decimal) -> RateCard:
+    def of(input_usd: str, output_usd: str, reasoning: str) -> RateCard:
         card = RateCard.of(Decimal(input_usd), Decimal(output_usd), request=Decimal("0.01"))
-        return replace(card, reasoning=Decimal(reasoning), **more)
+        return replace(card, reasoning=Decimal(reasoning))
 
     assert quote.rates == of("2", "8", "10")
     assert quote.overrides == (
         Override(of("1", "4", "10"), hours=UtcHours(990, 30, frozenset({1, 7}))),
-        Override(of("1.5", "6", "10", cache_read=Decimal("0.5")), hours=UtcHours(0, 1440)),
+        Override(replace(of("1.5", "6", "10"), cache_read=Decimal("0.5")), hours=UtcHours(0, 1440)),
         Override(of("3", "9", "1"), 1000),
-        Override(of("5", "12", "12", cache_write_1h=Decimal(9)), 2000),
+        Override(replace(of("5", "12", "12"), cache_write_1h=Decimal(9)), 2000),
     )
     assert quote.valid_until == datetime(2026, 12, 31, tzinfo=UTC)
 
