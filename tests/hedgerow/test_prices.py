@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from benchmarks.feeds.litellm import PriceFile, read_installed
 from benchmarks.market import Quoted
 from benchmarks.offers import Task
+from benchmarks.quotes import Override, UtcHours
 from hedgerow.cli import hedgerow
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid
@@ -119,7 +121,53 @@ def test_batch_prices() -> None:
     assert none.batch_card() is None
 
 
+def test_hours_and_thresholds() -> None:
+    """Each is a card of its own, besides what holds for all: a long prompt's counts last, whatever
+    the hour, and the longest after the others; reasoning never costs less there than it does."""
+    price = (
+        "{input: 2, output: 8, reasoning: 10, request: 0.01, valid_until: 2026-12-31,"
+        " above: [{prompt_tokens: 2000, input: 5, output: 12, cache_write_1h: 9},"
+        " {prompt_tokens: 1000, input: 3, output: 9, reasoning: 1}],"
+        ' off_peak: [{hours: "16:30-00:30", weekdays: [mon, sun], input: 1, output: 4},'
+        ' {hours: "00:00-24:00", input: 1.5, output: 6, cache_read: 0.5}]}'
+    )
+    quote = sold(f"model: x, price: {price}").quote
+    assert quote is not None
+
+    def of(input_usd: str, output_usd: str, reasoning: str) -> RateCard:
+        card = RateCard.of(Decimal(input_usd), Decimal(output_usd), request=Decimal("0.01"))
+        return replace(card, reasoning=Decimal(reasoning))
+
+    assert quote.rates == of("2", "8", "10")
+    assert quote.overrides == (
+        Override(of("1", "4", "10"), hours=UtcHours(990, 30, frozenset({1, 7}))),
+        Override(replace(of("1.5", "6", "10"), cache_read=Decimal("0.5")), hours=UtcHours(0, 1440)),
+        Override(of("3", "9", "1"), 1000),
+        Override(replace(of("5", "12", "12"), cache_write_1h=Decimal(9)), 2000),
+    )
+    assert quote.valid_until == datetime(2026, 12, 31, tzinfo=UTC)
+
+
+def test_a_tier_has_its_own_price() -> None:
+    """The price file's for that tier, or none; those of the others stand beside it."""
+    quotes = {
+        tier: sold(f"model: gpt-5, service_tier: {tier}", installed()).quote
+        for tier in ("default", "flex", "priority", "fast", "scale")
+    }
+    usual, flex, best = quotes["default"], quotes["flex"], quotes["priority"]
+    assert usual is not None
+    assert flex is not None
+    assert best is not None
+    assert flex.rates.input < usual.rates.input < best.rates.input
+    assert quotes["fast"] == best
+    assert quotes["scale"] is None
+    assert flex.tiers[None].rates == usual.rates
+    assert usual.tiers["flex"].rates == flex.rates
+    assert "flex" not in flex.tiers
+
+
 PRICE = "models.m.offers[0].price"
+ABOVE_5 = "{prompt_tokens: 5, input: 1, output: 1}"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +189,14 @@ PRICE = "models.m.offers[0].price"
             [f"{PRICE}.batch.output: is missing; write, for example, output: 0.44"],
         ),
         ("model: x, price: {input: 1, output: 1, batch: 0.5}", [f"{PRICE}.batch: must hold keys"]),
+        (
+            f"model: x, price: {{input: 1, output: 1, above: [{ABOVE_5}, {ABOVE_5}]}}",
+            [f"{PRICE}: has two prices above 5 tokens; keep one"],
+        ),
+        (
+            "model: x, price: {input: 1, output: 1, off_peak: [{hours: '5', input: 1, output: 1}]}",
+            [f'{PRICE}.off_peak[0].hours: "5" are no hours of a day'],
+        ),
         ("model: x, price: 5", [f"{PRICE}: must hold keys of its own"]),
         ("model: x, tasks: []", ["models.m.offers[0].tasks: is empty; write at least 1"]),
         ("model: x, tasks: chat", ["models.m.offers[0].tasks: is not a list; write, for example,"]),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from ledger.journal import (
 from ledger.journal_records import Ended, decode, encode, held_of, lost, posted_of
 from ledger.money import MAX_NANOS
 from ledger.rates import RateCard
-from ledger.usage import Unit
+from ledger.usage import TokenUsage, Unit
 from tests.ledger.entries import NOW_NS, attempt, budget, hold_of, settlement
 
 SEGMENT = 4096
@@ -303,7 +304,8 @@ def test_closed_journals_take_nothing(folder: Path) -> None:
 def test_the_room_of_an_end_is_enough() -> None:
     """The largest end there can be, of as many accounts as one likes, fits what is kept for it."""
     price = Decimal("999999.999999999999999")
-    dear = RateCard(price, price, price, price, price, price, Unit.IMAGE)
+    least = Decimal("999999.999999999999998")
+    dear = RateCard(price, price, price, price, price, price, Unit.CHARACTER, least, price)
     for accounts in (0, 1, 10, 300):
         budgets = [budget(f"{'b' * 60}{number}", 1) for number in range(accounts)]
         hold = hold_of(attempt("a" * 60, MAX_NANOS), *budgets)
@@ -311,7 +313,7 @@ def test_the_room_of_an_end_is_enough() -> None:
         drawn = [Drawn(one.key, MAX_NANOS, MAX_NANOS, MAX_NANOS) for one in hold.accounts]
         whole = posted_of(hold.attempt, end, drawn)
         whole = Ended(
-            *(whole.attempt_id, Kind.POSTED, MAX_NANOS, "r" * 100, dear.row, (MAX_NANOS,) * 6),
+            *(whole.attempt_id, Kind.POSTED, MAX_NANOS, "r" * 100, dear.row, (MAX_NANOS,) * 7),
             *((MAX_NANOS,) * 6, True, 1e300, 1e300, whole.spent, whole.uncovered),
         )
         size = HEAD + len(encode(whole))
@@ -325,8 +327,18 @@ def test_records_are_read_as_they_were_written() -> None:
     held = held_of(attempt("one", 5), hold_of(attempt("one", 5), budget("b", 9)).accounts)
     for one in (held, lost(held, NOW_NS), Ended("one", Kind.VOIDED, 7, "refused")):
         assert decode(encode(one)) == one
-    import msgspec
-
     fields = msgspec.msgpack.decode(encode(held))
     assert decode(msgspec.msgpack.encode([*fields, "new"])) == held
     assert decode(msgspec.msgpack.encode(fields[:-2])) == held
+
+
+def test_records_of_before_there_were_prices_apart() -> None:
+    """Shorter cards and counts are read, and are the same card, the same counts."""
+    card = RateCard.of(Decimal(1), Decimal(2))
+    old = Ended("one", Kind.POSTED, 7, "", card.row[:7], (10, 5, None, 4, 1, None))
+    found = decode(encode(old))
+    assert isinstance(found, Ended)
+    assert found.card is not None
+    assert found.usage is not None
+    assert RateCard.of_row(found.card) == card
+    assert TokenUsage(*found.usage) == TokenUsage(10, 5, None, 4, 1)
