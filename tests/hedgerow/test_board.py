@@ -279,7 +279,7 @@ def test_capacity(kept: Path) -> None:
         Asked("x", Decimal(3), "reserved-1y"),
         Asked("x", Decimal(1), gpu="L4", at=datetime.now(UTC) - timedelta(days=8)),
     ]
-    with closing(SqliteFile.open(kept.parent / "hedgerow.db")) as sql, sql.transaction():
+    with closing(SqliteFile.open(kept.parent / "hedgerow.db")) as sql:
         keep_capacity(sql, rows, datetime.now(UTC))
     found = told(kept, "capacity", "--by", "bandwidth")
     demand, year = found["grades"]
