@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
 from statistics import median
@@ -95,18 +95,30 @@ class Kept:
 
 
 def keep(sql: Sql, rows: Iterable[StatedPrice], known_at: datetime) -> Kept:
-    """Keep prices of capacity in the history of a database with the market's tables, within a
-    transaction. Those that cannot be graded are not kept, and told."""
+    """Keep prices of capacity in the history of a database with the market's tables, in
+    transactions of its own. Those that cannot be graded are not kept, and told. Where a source
+    states several prices of one series for one moment, as of several machines, it is their median.
+    """
     refused: Counter[str] = Counter()
-    facts: list[Fact[CapacityPrice]] = []
+    stated: dict[tuple[str, datetime], list[CapacityPrice]] = defaultdict(list)
     for row in rows:
         try:
             one = graded(row)
         except NotGraded as error:
             refused[str(error)] += 1
         else:
-            facts.append(Fact(one.series, one.at, known_at, one.source, one))
-    return Kept(Facts(sql, CAPACITY).append(facts), refused)
+            stated[one.series, one.at].append(one)
+    facts = [
+        Fact(series, at, known_at, found[0].source, _together(found))
+        for (series, at), found in sorted(stated.items(), key=lambda item: item[0])
+    ]
+    return Kept(Facts(sql, CAPACITY).append_many(facts), refused)
+
+
+def _together(found: list[CapacityPrice]) -> CapacityPrice:
+    if len(found) == 1:
+        return found[0]
+    return replace(found[0], usd_per_gpu_hour=median(one.usd_per_gpu_hour for one in found))
 
 
 @dataclass(frozen=True, slots=True)

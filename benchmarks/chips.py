@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from benchmarks.errors import NotGraded
 
@@ -140,6 +141,7 @@ _ALIASES = {
 }
 
 
+@lru_cache(maxsize=4096)
 def chip_of(name: str) -> Chip:
     """The chip that a source calls `name`: spaces, hyphens, the maker and `GB` do not matter.
 

@@ -42,18 +42,15 @@ class MarketHistory:
         feed's price counts again since the operator took his own away, it holds since now.
         """
         offers = {one.offer.id: one for quoted in models.values() for one in quoted}
-        told = self.stats.all_as_of(known_at)
         self.stats.append(
             Fact(name, one.stats.as_of, known_at, one.stats.source, one.stats)
             for name, one in offers.items()
-            if one.stats is not None
-            and (name not in told or one.stats.as_of - told[name].value_time >= STATS_EVERY)
+            if one.stats is not None and _is_due(one.stats.as_of, self.stats.as_of(name, known_at))
         )
-        before = self.quotes.all_as_of(known_at)
         return self.quotes.append(
             news
             for name, one in offers.items()
-            if (news := _news(name, one.quote, before.get(name), known_at)) is not None
+            if (news := _news(name, one.quote, self.as_of(name, known_at), known_at)) is not None
         )
 
     def as_of(
@@ -83,6 +80,10 @@ def _news(
             return None
         since = since if since >= before.value_time else known_at
     return Fact(offer_id, since, known_at, quote.source, quote)
+
+
+def _is_due(as_of: datetime, before: Fact[Stats] | None) -> bool:
+    return before is None or as_of - before.value_time >= STATS_EVERY
 
 
 def _words(quote: Quote) -> tuple[str, str]:

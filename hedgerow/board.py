@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from benchmarks.evals.history import EvalHistory
 from benchmarks.facts import as_ns
 from benchmarks.history import MarketHistory, PastQuote
 from benchmarks.market import Quoted
 from benchmarks.observations import Observations, Seen
 from benchmarks.observed import observed
 from benchmarks.price_changes import PriceChange, next_change
+from benchmarks.quality import Quality
 from benchmarks.quote_text import quote_text
 from benchmarks.text_price import TextMix, TextPrice, text_price
 from hedgerow.our_text import OurText
@@ -60,14 +62,16 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the books know. text: our requests of the last week. prices: by offer."""
+    """What the books know. text: our requests of the last week. prices, qualities: by offer, those
+    of our own evals."""
 
     text: OurText
     prices: Mapping[str, PastQuote]
     observations: Observations
+    qualities: Mapping[str, Mapping[str, Quality]]
 
 
-NOTHING_KNOWN = Past(OurText((), {}), {}, Observations())
+NOTHING_KNOWN = Past(OurText((), {}), {}, Observations(), {})
 
 
 def past(sql: Sql, at: datetime) -> Past:
@@ -77,6 +81,7 @@ def past(sql: Sql, at: datetime) -> Past:
         OurText.read(sql, now_ns - _WEEK_NS, now_ns),
         MarketHistory(sql).quotes.all_as_of(at),
         observed(sql, now_ns),
+        EvalHistory(sql).qualities(at),
     )
 
 
@@ -104,7 +109,8 @@ def _lines(model: str, offers: Sequence[Quoted], known: Past, at: datetime) -> I
             part = Decimal(known.text.requests(model, offer)) / requests
             share = Share(part, alike[offer.provider, offer.model] > 1)
         seen = known.observations.seen(offer.id, at.timestamp())
-        yield Line(one, _since(one, known.prices.get(offer.id)), text, seen, share, change)
+        graded = replace(one, quality={**one.quality, **known.qualities.get(offer.id, {})})
+        yield Line(graded, _since(one, known.prices.get(offer.id)), text, seen, share, change)
 
 
 def _since(one: Quoted, kept: PastQuote | None) -> datetime | None:

@@ -68,7 +68,8 @@ def books(config: Config, *, create: bool = True) -> Iterator[Store]:
 @contextmanager
 def market_books(ledger: Ledger, *, create: bool = True, is_server: bool = False) -> Iterator[Sql]:
     """The database of the books, for what it keeps of the market. Raises StoreError."""
-    with closing(opened_sql(ledger, create=create, is_server=is_server)) as sql:
+    opened = opened_sql(ledger, create=create, is_server=is_server, takes_long=not is_server)
+    with closing(opened) as sql:
         open_market(sql)
         if ledger.path is None:
             _move_in(ledger, sql)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,9 +18,6 @@ from benchmarks.quotes import Quote
 from benchmarks.stats import Stats
 from hedgerow.board import NOTHING_KNOWN, Board, Line, Past, board, past
 from hedgerow.books import market_books
-from hedgerow.commands.market_capacity import capacity
-from hedgerow.commands.market_history import history
-from hedgerow.commands.market_probe import probe
 from hedgerow.config import Config, load_config
 from hedgerow.offers import price_file, quoted_offers
 from hedgerow.printing import iso, json_option, price_told, print_json, table
@@ -30,7 +28,24 @@ Cell: TypeAlias = Callable[[Line, datetime], str]
 """What stands in a column of an offer's line, at a moment."""
 
 
-@click.group(invoke_without_command=True)
+PARTS = ("capacity", "history", "probe")
+
+
+class _Parts(click.Group):
+    """Loads a subcommand when it is asked for: there are some that need the whole proxy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(PARTS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in PARTS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"hedgerow.commands.market_{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_Parts, invoke_without_command=True)
 @click.option(
     "-c",
     "--config",
@@ -68,10 +83,6 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
         print_json(described(found))
         return
     click.echo("\n\n".join(texts(found)))
-
-
-for _command in (history, capacity, probe):
-    market.add_command(_command)
 
 
 def _known(config: Config, at: datetime) -> Past:

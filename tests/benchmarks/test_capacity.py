@@ -268,13 +268,12 @@ def test_in_the_history(sql: Sql) -> None:
     and not kept; the same again is no news."""
     open_market(sql)
     row = Row(Decimal("2.4900"), region="us-east5", contract="reserved-3y")
-    vague = replace(row, gpu="H100")
-    with sql.transaction():
-        kept = keep(sql, [row, vague, vague], AT)
-        again = keep(sql, [row], AT + timedelta(days=1))
+    vague, of_eight = replace(row, gpu="H100"), replace(row, usd_per_gpu_hour=Decimal("2.01"))
+    kept = keep(sql, [row, vague, vague, of_eight], AT)
+    again = keep(sql, [of_eight, row], AT + timedelta(days=1))
     assert (kept.added, again.added, list(kept.refused.values())) == (1, 0, [2])
     (fact,) = Facts(sql, CAPACITY).all_as_of(AT).values()
-    assert fact.said == graded(row)
+    assert fact.said == replace(graded(row), usd_per_gpu_hour=Decimal("2.25"))
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="no recorded prices beside the checkout")

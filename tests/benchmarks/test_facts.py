@@ -112,7 +112,11 @@ def test_against_a_naive_judge(market: Sql, found: list[LevelFact]) -> None:
             news = naive_append(kept, one)
             assert facts.append([one]) == int(news)
             kept += [one] if news else []
+    many = Facts(market, kind_of(f"level {next(names)}", Level))
+    half = len(found) // 2
+    assert many.append_many(found[:half]) + many.append_many(found[half:]) == len(kept)
     for known, value in product(HOURS, HOURS):
+        assert many.all_as_of(hour(known), hour(value)) == facts.all_as_of(hour(known), hour(value))
         at = (hour(known), hour(value))
         expected = {name: naive_as_of(kept, name, *at) for name in "ab"}
         assert facts.all_as_of(*at) == {name: one for name, one in expected.items() if one}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks.capacity import keep as keep_capacity
+from benchmarks.evals.history import EvalHistory, EvalRun
 from benchmarks.facts import instant
 from benchmarks.history import MarketHistory
 from benchmarks.market import Quoted
@@ -138,6 +139,22 @@ def test_a_price_that_changed_just_now(market: Sql) -> None:
         MarketHistory(market).keep({"elm": [quoted(ELM, other)]}, hours_ago(1))
     (found,) = lines(market, quoted(ELM))
     assert found.since is None
+
+
+def test_what_our_evals_found(market: Sql) -> None:
+    """An offer has the score of its newest run, beside what an index says; others have none."""
+    index = Quality("aa", 0.5, 0.5, 0.5, None, NOW, "index")
+    runs = [
+        EvalRun("ours", ELM.id, "elm", score, 0.6, 0.9, 20, 0, 0, 0, 0, None, {})
+        for score in (0.7, 0.8)
+    ]
+    with market.transaction():
+        for at, run in zip((hours_ago(9), hours_ago(2)), runs, strict=True):
+            EvalHistory(market).keep([run], at, at)
+    first, second = lines(market, replace(quoted(ELM), quality={"aa": index}), quoted(OTHER))
+    assert first.quoted.quality["aa"] == index
+    assert first.quoted.quality["ours"].score == 0.8
+    assert second.quoted.quality == {}
 
 
 def test_nothing_known(market: Sql) -> None:
@@ -279,7 +296,7 @@ def test_capacity(kept: Path) -> None:
         Asked("x", Decimal(3), "reserved-1y"),
         Asked("x", Decimal(1), gpu="L4", at=datetime.now(UTC) - timedelta(days=8)),
     ]
-    with closing(SqliteFile.open(kept.parent / "hedgerow.db")) as sql, sql.transaction():
+    with closing(SqliteFile.open(kept.parent / "hedgerow.db")) as sql:
         keep_capacity(sql, rows, datetime.now(UTC))
     found = told(kept, "capacity", "--by", "bandwidth")
     demand, year = found["grades"]
