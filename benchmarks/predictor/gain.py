@@ -48,6 +48,12 @@ class Gain:
         return self.low > 0
 
 
+def curve(costs: Floats, qualities: Floats) -> Curve:
+    """Through points that are each the best for some worth of a right answer."""
+    order = np.argsort(costs, kind="stable")
+    return Curve(costs[order], qualities[order])
+
+
 def hull(costs: Floats, qualities: Floats) -> Curve:
     """The best mixtures of these points: their upper concave hull, as far as it rises."""
     kept: list[tuple[float, float]] = []
@@ -121,8 +127,8 @@ def curves(
     chosen, best = picks(value, expected), picks(scores, costs)
     return (
         hull(costs.mean(0), scores.mean(0)),
-        _curve(costs[rows, chosen].mean(0), scores[rows, chosen].mean(0)),
-        hull(costs[rows, best].mean(0), scores[rows, best].mean(0)),
+        curve(costs[rows, chosen].mean(0), scores[rows, chosen].mean(0)),
+        curve(costs[rows, best].mean(0), scores[rows, best].mean(0)),
     )
 
 
@@ -144,16 +150,11 @@ def _closed(weights: Floats, tables: list[tuple[Floats, Floats]]) -> Floats:
     shares = np.empty(len(weights))
     for at in range(len(weights)):
         mixture = hull(means[0][0][at], means[0][1][at])
-        choice = _curve(means[1][0][at], means[1][1][at])
-        oracle = hull(means[2][0][at], means[2][1][at])
+        choice = curve(means[1][0][at], means[1][1][at])
+        oracle = curve(means[2][0][at], means[2][1][at])
         between = (float(mixture.costs[0]), float(mixture.costs[-1]))
         shares[at] = share_closed(mixture, choice, oracle, between)
     return shares
-
-
-def _curve(costs: Floats, qualities: Floats) -> Curve:
-    order = np.argsort(costs, kind="stable")
-    return Curve(costs[order], qualities[order])
 
 
 def _resampled(groups: Ints) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def train(
     members = config.model(name).any_of
     if not members:
         raise NotFound(f"{name} is one model, no class: name one that has any_of in {path}")
-    outcomes = [one for file in files for one in read_outcomes(file)]
+    # No request says what its task is: what is learned must not lean on it.
+    outcomes = [replace(one, task=None) for file in files for one in read_outcomes(file)]
     predictor = trained(
         tabulated(outcomes, members, _costs(costs)), benchmark, datetime.now(UTC).date()
     )

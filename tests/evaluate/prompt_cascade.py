@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.predictor.gain import Curve, Gain, hull, picks, share_closed
+from benchmarks.predictor.gain import Curve, Gain, curve, hull, picks, share_closed
 from benchmarks.predictor.outcomes import Floats, OutcomeTable
 from ledger.money import NANOS_PER_USD
 from routing.cascade import Cascade, Verifier, expectation, frontier
@@ -54,12 +54,10 @@ def judged(table: OutcomeTable, verifier: Verifier, seed: int = 0) -> CascadeRes
     most, least = scores[rows, taken], costs[rows, taken]
 
     def curves(weights: Floats) -> tuple[Curve, Curve, Curve]:
-        spent = weights @ paid
-        order = np.argsort(spent, kind="stable")
         return (
             hull(weights @ costs, weights @ scores),
-            Curve(spent[order], (weights @ qualities)[order]),
-            hull(weights @ least, weights @ most),
+            curve(weights @ paid, weights @ qualities),
+            curve(weights @ least, weights @ most),
         )
 
     chance = np.random.default_rng(seed)

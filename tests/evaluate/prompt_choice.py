@@ -292,7 +292,8 @@ GPT-4 costs 1, one of Mixtral nothing, as RouteLLM counts.
 _AFTER_RESULTS = """
 *By price alone* spends by the prompt's length and reads nothing else of it. In money, a part of the
 gain on MMLU is that: a short prompt is a cheap one. On GSM8K it is the other way round: where GPT-4
-is needed the answers are long, and so dear; the choice cannot know their length.
+is needed the answers are long, and so dear; the choice cannot know their length. *Without the task*
+is what the proxy gets, for no request says what its task is (MMLU's are its 57 subjects).
 
 ![Quality over share of calls](pictures/prompts-frontier.svg)
 

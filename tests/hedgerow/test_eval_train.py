@@ -35,6 +35,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
         {
             "prompt_id": one.prompt_id,
             "prompt": one.prompt,
+            "task": "chat",
             "model": one.model,
             "score": one.score,
             "cost_usd": as_usd(one.cost) if one.cost and one.model == WEAK else None,
@@ -54,7 +55,9 @@ def test_it_writes_a_predictor_and_says_its_verdict(files: tuple[Path, Path]) ->
     asked += ["--cost", f"{STRONG}=0.001"]
     told = CliRunner().invoke(train, asked, catch_exceptions=False)
     assert told.exit_code == 0
-    evidence = load_predictor(to).evidence
+    predictor = load_predictor(to)
+    evidence = predictor.evidence
+    assert predictor.vocabulary.tasks == ()  # no request says its task
     assert evidence.verdict.is_on
     assert f"on: {evidence.verdict.reason}" in told.output
     assert "300 prompts, 300 of them distinct" in told.output
