@@ -5,7 +5,7 @@ export TMPDIR := $(CURDIR)/.tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 UV := $(BIN)/uv --quiet --cache-dir .venv/uv-cache --no-python-downloads pip
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench evaluate lock clean
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
@@ -21,6 +21,8 @@ lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/lint-imports
 bench: .venv/dev ## the speed of our own code; ROWS=10000000: books of so many entries
 	$(BIN)/python -m tests.perf $(if $(ROWS),--rows $(ROWS))
+evaluate: .venv/dev ## the router and the choice by prompt on real histories, where they are; writes docs/evaluation*.md
+	$(BIN)/python -m tests.evaluate
 
 .venv/bin/uv: requirements/uv.txt
 	@mkdir -p .tmp

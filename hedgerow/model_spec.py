@@ -191,14 +191,12 @@ class Model(Part):
     """A model as clients name it."""
 
     offers: tuple[OfferSpec, ...] = Field(
-        default_factory=tuple,
-        min_length=1,
+        (),
         description="The ways to buy it",
         examples=["[{provider: groq, model: openai/gpt-oss-120b}]"],
     )
     any_of: tuple[Name, ...] = Field(
-        default_factory=tuple,
-        min_length=1,
+        (),
         description="In place of `offers`: other models of this file, any of which may answer; the"
         " best offer of all of them does",
         examples=["[llama-3.3-70b, claude-haiku]"],

@@ -28,6 +28,7 @@ from benchmarks.offers import Task
 from benchmarks.quotes import Quote
 from hedgerow.arguments import LABELS, USD
 from hedgerow.books import market_books
+from hedgerow.commands.eval_train import train
 from hedgerow.config import Config, load_config
 from hedgerow.errors import FolderRefused, NotFound
 from hedgerow.loops import run as run_loop
@@ -357,3 +358,6 @@ def _shown(benchmark: str, latest: Sequence[Fact[EvalRun]], seen: Look) -> dict[
             for one in seen.alarms
         ],
     }
+
+
+eval.add_command(train)

@@ -1,6 +1,6 @@
 """`make evaluate`: the deciders on real histories. Writes pages and pictures into docs.
 
-`python -m tests.evaluate [PART …] [--data FOLDER] [--out FOLDER]`; the part is `router`.
+`python -m tests.evaluate [PART …] [--data FOLDER] [--out FOLDER]`; the parts are `router` and `prompts`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.evaluate import router
+from tests.evaluate import prompt_choice, router
 
 ROOT = Path(__file__).parents[2]
-PARTS: dict[str, Callable[[Path, Path], None]] = {"router": router.run}
+PARTS: dict[str, Callable[[Path, Path], None]] = {
+    "router": router.run,
+    "prompts": prompt_choice.run,
+}
 
 
 def main() -> None:
