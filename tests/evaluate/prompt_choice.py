@@ -49,7 +49,7 @@ class Result:
         return Gain(closed, low, high)
 
 
-def run(out: Path) -> None:
+def run(_data: Path, out: Path) -> None:
     """Writes under `out` (the docs folder): evaluation-prompts.md, pictures/prompts-*.svg."""
     results: list[Result] = []
     predictors: dict[str, Predictor] = {}

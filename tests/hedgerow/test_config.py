@@ -574,14 +574,14 @@ models:
 market: {feeds: []}
 """
     prices = "write price: {input: 0.88, output: 0.88}, or feed litellm"
+    either = "give it `offers`, or the names of other models in `any_of`"
     assert [str(error).removeprefix("hedgerow.yaml:") for error in errors_of(text)] == [
         '2: server.port: "x" is no whole number; write, for example, 8400',
         f"6: models.m.offers[0]: has no price, and there are no feeds; {prices}",
         '6: models.m.offers[0].provider: no provider is called "grok"; did you mean "groq"?',
         f"7: models.m.offers[1]: has no price, and there are no feeds; {prices}",
         "8: models.m.offers[2]: the same offer stands in line 7; keep one of them",
-        "9: models.none: has neither offers nor any_of; give it `offers`, or the names of other"
-        " models in `any_of`",
+        f"9: models.none: has neither offers nor any_of; {either}",
     ]
 
 
