@@ -28,6 +28,7 @@ from benchmarks.offers import Task
 from benchmarks.quotes import Quote
 from hedgerow.arguments import LABELS, USD
 from hedgerow.books import market_books
+from hedgerow.commands.eval_train import train
 from hedgerow.config import Config, load_config
 from hedgerow.errors import FolderRefused, NotFound
 from hedgerow.loops import run as run_loop
@@ -45,6 +46,9 @@ _BENCHMARK = re.compile(r"[A-Za-z0-9._-]{1,64}")
 @click.group()
 def eval() -> None:  # noqa: A001 - the command's own word
     """Measure how good the offers are, on your own prompts."""
+
+
+eval.add_command(train)
 
 
 @eval.command()
