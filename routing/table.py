@@ -211,7 +211,10 @@ class Table:
     def _sorted_out(self, intent: RoutingIntent, at_ns: int) -> Field:
         able, refused = [], []
         for one in self.listings:
-            why_not = refusal(one, intent, at_ns) or self._too_bad(one)
+            why_not = refusal(one, intent, at_ns)
+            # Who is asked for by name is asked, as evals do: else nobody could become good again.
+            if why_not is None and intent.preferences.offer_id is None:
+                why_not = self._too_bad(one)
             if why_not is None:
                 able.append(one)
             else:

@@ -90,7 +90,7 @@ class _Running:
     sleep: Callable[[float], Awaitable[None]]
     on_outcome: Callable[[Outcome], None]
     gate: asyncio.Semaphore
-    ran: Ran = field(default_factory=Ran)
+    ran: Ran
     failures: dict[str, int] = field(default_factory=dict)
 
     async def work(self, rounds: Iterator[tuple[int, Prompt]]) -> None:
@@ -172,10 +172,14 @@ async def run_eval(
     asker: Asker,
     sleep: Callable[[float], Awaitable[None]],
     on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ran: Ran | None = None,
 ) -> Ran:
-    """Ask and grade until all is done, or the purse or the budget of its key has an end."""
+    """Ask and grade until all is done, or the purse or the budget of its key has an end.
+
+    ran: what is found is put into it as it comes, for whoever ends it before.
+    """
     gate = asyncio.Semaphore(plan.concurrency)
-    running = _Running(plan, asker, sleep, on_outcome, gate)
+    running = _Running(plan, asker, sleep, on_outcome, gate, Ran() if ran is None else ran)
     rounds = plan.rounds()
     at_once = -(-plan.concurrency // max(1, len(plan.contestants)))
     await asyncio.gather(*(running.work(rounds) for _ in range(at_once)))

@@ -48,6 +48,9 @@ def eval() -> None:  # noqa: A001 - the command's own word
     """Measure how good the offers are, on your own prompts."""
 
 
+eval.add_command(train)
+
+
 @eval.command()
 @click.argument("prompts_file", metavar="PROMPTS", type=click.Path(path_type=Path))
 @config_option
@@ -116,7 +119,11 @@ def run(
     market = quoted_offers(config, price_file(config), datetime.now(UTC))
     _check_graders(prompts, config)
     plan = Plan(prompts, _contestants(config, market, models, offers), repeat, concurrency)
-    ran = run_loop(_run(config, plan, market, cap, Address(url, key), quiet=as_json))
+    ran = Ran()
+    try:
+        run_loop(_run(config, plan, market, cap, Address(url, key), ran, quiet=as_json))
+    except KeyboardInterrupt:  # what was paid for is kept
+        ran.stopped = "interrupted"
     at = datetime.now(UTC)
     found = runs_of(benchmark, plan.contestants, ran.outcomes)
     with market_books(config.ledger) as sql, sql.transaction():
@@ -170,9 +177,10 @@ async def _run(
     market: Mapping[str, Sequence[Quoted]],
     cap: Money,
     address: Address,
+    ran: Ran,
     *,
     quiet: bool,
-) -> Ran:
+) -> None:
     def quotes(model: str) -> list[Quote]:
         every = (one for name in sold_as(config, model) for one in market[name])
         return [one.quote for one in every if one.quote is not None]
@@ -181,7 +189,7 @@ async def _run(
     async with visiting(config, who, address) as api:
         asker = Asker(api, Purse(cap), quotes, secrets.token_hex(8))
         clock = SystemClock()
-        return await run_eval(plan, asker, clock.sleep, _progress(plan.count, quiet=quiet))
+        await run_eval(plan, asker, clock.sleep, _progress(plan.count, quiet=quiet), ran)
 
 
 def _progress(wanted: int, *, quiet: bool) -> Callable[[Outcome], None]:

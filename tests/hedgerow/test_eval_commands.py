@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -128,6 +131,25 @@ async def test_beside_a_server(tmp_path: Path) -> None:
             run = ("eval", "run", prompts, "-c", config, "--url", server.base_url)
             ran = await processes.told(*run)
     assert ran["offers"][0]["score"] == 1.0
+
+
+async def test_what_was_paid_for_is_kept(tmp_path: Path) -> None:
+    """Ctrl-C ends a run; what had been answered until then is graded, kept and told."""
+    async with SandboxProvider(GOOD) as good:
+        config = config_file(tmp_path, {"good": good.base_url})
+        run = ("eval", "run", prompts_file(tmp_path), "-c", config, "--repeat", "100", "--json")
+        process = await asyncio.create_subprocess_exec(
+            processes.SCRIPT, *run, stdout=PIPE, stderr=PIPE
+        )
+        while good.tally.requests < 100:  # noqa: ASYNC110 - nothing here tells of each
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (0, "ended early: interrupted\n")
+    (told_of,) = json.loads(out)["offers"]
+    assert told_of["score"] == 1.0
+    shown = await asyncio.to_thread(told, "eval", "show", "-c", config)
+    assert shown["benchmarks"][0]["offers"][0]["cost_usd"] == told_of["cost_usd"]
 
 
 def test_a_drop_of_quality(tmp_path: Path) -> None:

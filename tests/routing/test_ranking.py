@@ -25,6 +25,7 @@ from routing.decision import RouteDecision
 from routing.eligibility import Reason
 from routing.explanation import explain
 from routing.limits import Floor, Limits
+from routing.preferences import Preferences
 from routing.ranking import EXPLORE_OFTEN
 from routing.state import State
 from tests.routing.market import (
@@ -143,6 +144,14 @@ def test_a_quality_floor_is_on_what_is_certain() -> None:
         (refused,) = decision.refused
         assert (refused.offer, refused.reason) == (unsure.offer, Reason.TOO_LOW_QUALITY)
         assert "0.690" in refused.why
+
+
+def test_an_offer_below_the_floor_can_be_measured_again() -> None:
+    """Evals and probes ask for it by name: what it was measured at does not bar it for ever."""
+    limits = replace(LIMITS, quality=Floor("ours", 0.70))
+    bad, good = measured(offer("bad", "1"), 0.2, 0.1), measured(offer("good", "3"), 0.8, 0.7)
+    pinned = replace(intent(), preferences=Preferences(offer_id=bad.offer.id))
+    assert names(decided(pinned, snapshot(bad, good), limits=limits)) == ["bad"]
 
 
 # -- several models
