@@ -67,7 +67,8 @@ _METHOD = """\
   Cells weigh as many requests as their offers had.
 - **Attempts.** Three, at three offers (the single provider: three times there). One fails with the
   window's share of failures (errors that OpenRouter counts against the endpoint, and 429s), at
-  once, for nothing, and independently of the others. A request that fails three times is a miss.
+  once, for nothing, and independently of the others: how long one takes is not in the data. (The
+  product counts a failed attempt as half a miss.) A request that fails three times is a miss.
 - **In time** is within 1.5 times the model's median TTFT: the median, over its offers and windows,
   of their medians. How many were is read off each window's p50, p90 and p99; between them, and
   beyond, the logarithm of the time is taken as normal. It is the estimators' own reading, and that
@@ -75,7 +76,8 @@ _METHOD = """\
 - **Costs.** List prices as of the window's end; effective ones are the day's ratio of what was paid
   to what was listed, per provider and model, times that. An answer's cost is all costs over all
   answers of its model; models then weigh by their requests.
-- **Tuned** on the days before {later} only, where anything was; the days after are in the tables.
+- **Tuned** on the days before {later}: the memory's numbers are, of those in the table, the ones
+  that close most there. All tables show the days from then on beside them.
 - **Missing.** Single requests (hence the independence of attempts), the requests that OpenRouter
   itself sent elsewhere, the counts of {missing}, and everything from 2026-08-01 on: those
   days are kept back, and this page has not seen them. The windows are OpenRouter's: their load
@@ -254,7 +256,8 @@ def _own(evaluation: Evaluation) -> str:
         "A router that sees nothing but what its own requests meet: drawn at random from each"
         f" window, and known when the window is over. List prices, λ = {MIDDLE:g}. What could win"
         " is what would be cheaper if its chances were two deviations better than believed"
-        " (`routing/exploring.py`); Thompson draws every chance from what is believed of it.\n\n"
+        "; the least known of the cheap is the product's way; Thompson draws every chance from"
+        " what is believed of it.\n\n"
         f"{_table(heads, rows)}\n"
     )
 
