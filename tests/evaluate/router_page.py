@@ -33,7 +33,8 @@ anybody could do? The histories of OpenRouter's endpoints answer: prices, status
 the time to the first token (TTFT), and how many requests succeeded, failed and were rate limited,
 2026-07-20 to 2026-07-31. The rule that is judged is the product's own code,
 [routing/ordering.py](../routing/ordering.py) with the estimates of
-[benchmarks/estimates.py](../benchmarks/estimates.py).
+[benchmarks/estimates.py](../benchmarks/estimates.py); what the router does around it (load is
+spread over ties, little known offers are tried, limits are kept) is not, unless a table says so.
 
 **J** is what counts: cost per answer, in units of the model's median list cost of the same request,
 plus λ times the share of requests without a first token in time. λ says what a late answer is
@@ -209,7 +210,9 @@ def _models(prices: Sequence[Prices]) -> str:
         "## Where a rule wins\n\n"
         "Of one model, some rule may be better than ours: here each model has the rule that was"
         f" best for it in hindsight, which nobody could have picked. J at λ = {MIDDLE:g}; by what"
-        " its requests lost.\n\n"
+        " its requests lost. A single provider may even beat a model's clairvoyant: it tries one"
+        " offer three times, as if each failure were luck of its own, where others try each offer"
+        " once.\n\n"
         "![Regret by model](pictures/router-models.svg)\n"
     )
     parts = [head]
@@ -278,7 +281,9 @@ def _variants(evaluation: Evaluation) -> str:
     return (
         "## What matters\n\n"
         f"Each part taken away, or told the truth (λ = {MIDDLE:g}): what is left to gain lies in"
-        " knowing who will be late.\n\n"
+        " knowing who will be late. To put offers behind the others that are late more often than"
+        " one time in twenty, as a limit on the p95 would, loses much: what a late answer costs is"
+        " in the order already.\n\n"
         f"List prices:\n\n{table(evaluation.parts)}\n\n"
         f"Effective prices:\n\n{table(evaluation.effective_parts)}\n\n"
         f"The estimators' memory, one number changed at a time (list prices):\n\n"
