@@ -21,8 +21,8 @@ lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/lint-imports
 bench: .venv/dev ## the speed of our own code; ROWS=10000000: books of so many entries
 	$(BIN)/python -m tests.perf $(if $(ROWS),--rows $(ROWS))
-evaluate: .venv/dev ## the router and the choice by prompt on real histories, where they are; writes docs/evaluation*.md
-	$(BIN)/python -m tests.evaluate
+evaluate: .venv/dev ## the router and the choice by prompt on real histories: docs/evaluation*.md; DATA=FOLDER
+	$(BIN)/python -m tests.evaluate $(if $(DATA),--data $(DATA))
 
 .venv/bin/uv: requirements/uv.txt
 	@mkdir -p .tmp

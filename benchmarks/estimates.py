@@ -90,7 +90,7 @@ SUCCESS = Memory(lean=100.0, evidence_per_s=600 / HOUR_S)
 class Belief:
     """A Beta distribution over a chance: `good` and `bad` attempts' worth, both above zero.
 
-    Its mean orders offers; its spread says where an exploring request may find something new.
+    Its mean orders offers.
     """
 
     good: float
@@ -99,11 +99,6 @@ class Belief:
     @property
     def mean(self) -> float:
         return self.good / (self.good + self.bad)
-
-    @property
-    def deviation(self) -> float:
-        count = self.good + self.bad
-        return math.sqrt(self.good * self.bad / (count + 1)) / count
 
 
 LIKELY_ON_TIME = 0.7

@@ -9,7 +9,6 @@ from itertools import pairwise
 from random import Random
 from statistics import NormalDist
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -208,13 +207,10 @@ def test_the_pool_is_the_mean_of_what_offers_do(offers: list[list[Window]], else
     assert found.worth == else_.worth
 
 
-@given(st.floats(0.5, 100), st.floats(0.5, 100))
-@settings(max_examples=20)
-def test_a_belief_is_a_beta_distribution(good: float, bad: float) -> None:
-    """Its mean and deviation are those of many draws."""
-    belief, draws = Belief(good, bad), np.random.default_rng(1).beta(good, bad, 40_000)
-    assert belief.mean == pytest.approx(draws.mean(), abs=0.01)
-    assert belief.deviation == pytest.approx(draws.std(), rel=0.03)
+@given(st.floats(0.01, 1000), st.floats(0.01, 1000))
+def test_the_mean_of_a_belief(good: float, bad: float) -> None:
+    """The mean of a Beta distribution is the good share of its counts."""
+    assert Belief(good, bad).mean == pytest.approx(good / (good + bad))
 
 
 @pytest.mark.parametrize(("good", "count"), [(2, 1), (-1, 1), (math.nan, 1), (math.inf, math.inf)])

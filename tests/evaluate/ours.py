@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routing.ordering import ATTEMPTS, Odds, Stakes, order
 from tests.evaluate.histories import Floats
@@ -12,16 +13,34 @@ ROUNDS = 1
 
 
 def ordered(
-    cells: Cells, costs: Floats, success: Floats, on_time: Floats, stakes: list[Stakes]
+    cells: Cells,
+    costs: Floats,
+    success: Floats,
+    on_time: Floats,
+    stakes: list[Stakes],
+    on_time_often: float = 0.0,
 ) -> Places:
-    """Each cell's row, by `routing.ordering.order`. Arrays are by cell and offer."""
+    """Each cell's row, by `routing.ordering.order`. Arrays are by cell and offer.
+
+    on_time_often: offers that are on time less often come after the others.
+    """
     rows = np.full((len(cells), ATTEMPTS), NOBODY, dtype=np.intp)
     counts = cells.there.sum(axis=1).tolist()
     for cell, (count, each) in enumerate(zip(counts, stakes, strict=True)):
         odds = Odds.of(success[cell, :count], on_time[cell, :count])
-        row = order(costs[cell, :count], odds, each)[:ATTEMPTS]
+        row = _row(costs[cell, :count], odds, each, 1 - odds.late >= on_time_often)
         rows[cell, : len(row)] = row
     return rows
+
+
+def _row(costs: Floats, odds: Odds, stakes: Stakes, is_first: NDArray[np.bool_]) -> list[int]:
+    if is_first.all():
+        return order(costs, odds, stakes)[:ATTEMPTS]
+    row = list[int]()
+    for group in (np.flatnonzero(is_first), np.flatnonzero(~is_first)):
+        best = order(costs[group], odds.at(group), stakes)
+        row += [int(group[one]) for one in best]
+    return row[:ATTEMPTS]
 
 
 def stakes_of(cells: Cells, miss_weight: float) -> list[Stakes]:

@@ -18,13 +18,13 @@ from benchmarks.estimates import (
     LIKELY_ON_TIME,
     ON_TIME,
     SUCCESS,
-    Belief,
     Chance,
     Prior,
     pooled,
 )
-from routing.exploring import hopefuls, trial
 from routing.ordering import Odds, Stakes, order
+from routing.ranking import EXPLORE_OFTEN
+from tests.evaluate.exploring import hopefuls, least_known, trial
 from tests.evaluate.histories import WINDOW_S, Floats, History
 from tests.evaluate.knowledge import Knowledge
 from tests.evaluate.ours import stakes_of
@@ -33,7 +33,6 @@ from tests.evaluate.replay import ATTEMPTS, NOBODY, Cells, Facts, Places, Tally,
 SEED = 20260720
 THOMPSON_DRAWS = 4
 """Per cell; each is the row of an equal part of its requests."""
-EXPLORED = 0.02
 HOPE = 2.0
 """Deviations above the mean of a belief."""
 
@@ -42,7 +41,8 @@ class Trying(StrEnum):
     """How offers are tried that do not look best."""
 
     NEVER = "never"
-    SOME = "2% of requests, among offers that could win"
+    COULD_WIN = "2% of requests, among offers that could win"
+    LEAST_KNOWN = "2% of requests, the least known of the cheap"
     THOMPSON = "Thompson"
 
 
@@ -96,34 +96,50 @@ def _shares(trying: Trying) -> list[float]:
     match trying:
         case Trying.NEVER:
             return [1.0]
-        case Trying.SOME:
-            return [1 - EXPLORED, EXPLORED]
+        case Trying.COULD_WIN | Trying.LEAST_KNOWN:
+            return [1 - EXPLORE_OFTEN, EXPLORE_OFTEN]
         case Trying.THOMPSON:
             return [1 / THOMPSON_DRAWS] * THOMPSON_DRAWS
 
 
+@dataclass(frozen=True, slots=True)
+class _Beliefs:
+    """Of some offers: the counts of Beta distributions, [success, on time] by offer.
+
+    attempts: how many of ours the belief in its success stands on, by offer.
+    """
+
+    good: Floats
+    bad: Floats
+    attempts: list[float]
+
+    @property
+    def mean(self) -> Floats:
+        return self.good / (self.good + self.bad)
+
+    @property
+    def hoped(self) -> Floats:
+        count = self.good + self.bad
+        deviation = np.sqrt(self.good * self.bad / (count + 1)) / count
+        return np.minimum(1.0, self.mean + HOPE * deviation)
+
+
 def _rows(
-    trying: Trying,
-    costs: Floats,
-    beliefs: list[tuple[Belief, Belief]],
-    stakes: Stakes,
-    draws: np.random.Generator,
+    trying: Trying, costs: Floats, beliefs: _Beliefs, stakes: Stakes, draws: np.random.Generator
 ) -> list[list[int]]:
+    """One row for each of `_shares`."""
     if trying is Trying.THOMPSON:
-        good, bad = (
-            np.array([[getattr(one, part) for one in pair] for pair in beliefs]).T
-            for part in ("good", "bad")
-        )
-        drawn = draws.beta(good, bad, (THOMPSON_DRAWS, *good.shape))
+        shape = (THOMPSON_DRAWS, *beliefs.good.shape)
+        drawn = draws.beta(beliefs.good, beliefs.bad, shape)
         return [order(costs, Odds.of(*one), stakes) for one in drawn]
-    mean = np.array([[one.mean for one in pair] for pair in beliefs]).T
-    odds = Odds.of(*mean)
+    odds = Odds.of(*beliefs.mean)
     row = order(costs, odds, stakes)
     if trying is Trying.NEVER:
         return [row]
-    deviation = np.array([[one.deviation for one in pair] for pair in beliefs]).T
-    hopes = Odds.of(*np.minimum(1.0, mean + HOPE * deviation))
-    could = hopefuls(costs, odds, hopes, stakes, row)
+    if trying is Trying.COULD_WIN:
+        could = hopefuls(costs, odds, Odds.of(*beliefs.hoped), stakes, row)
+    else:
+        could = least_known(costs, odds, stakes, row, beliefs.attempts)
     return [row, trial(row, int(draws.choice(could))) if could else row]
 
 
@@ -136,23 +152,22 @@ class _Router:
         self._success = [Chance(SUCCESS) for _ in history.endpoints]
         self._on_time = [Chance(ON_TIME) for _ in history.endpoints]
 
-    def beliefs(self, window: int, offers: Places) -> list[tuple[Belief, Belief]]:
-        """(success, on time) of each offer as the window begins."""
+    def beliefs(self, window: int, offers: Places) -> _Beliefs:
+        """Of each offer as the window begins."""
         start_s = float(self._history.ends_s[window]) - WINDOW_S
         found = []
         for chances, known, likely in (
             (self._success, self._facts.success, LIKELY_ANSWERED),
             (self._on_time, self._facts.on_time, LIKELY_ON_TIME),
         ):
-            of_model = [chances[one] for one in offers]
-            prior = pooled(of_model, start_s, Prior(likely, 20.0))
-            found.append(
-                [
-                    chances[one].belief(start_s, self._prior(known, window, one, prior))
-                    for one in offers
-                ]
-            )
-        return list(zip(*found, strict=True))
+            prior = pooled((chances[one] for one in offers), start_s, Prior(likely, 20.0))
+            each = [
+                chances[one].belief(start_s, self._prior(known, window, one, prior))
+                for one in offers
+            ]
+            found.append([(one.good, one.bad) for one in each])
+        good, bad = np.moveaxis(np.array(found), -1, 0)
+        return _Beliefs(good, bad, [self._success[one].counted(start_s)[1] for one in offers])
 
     def _prior(self, known: Floats, window: int, offer: int, else_: Prior) -> Prior:
         last = self._last[window, offer]

@@ -26,14 +26,16 @@ FRONTIER = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)
 LATER_DAYS = date(2026, 7, 26)
 """What is tuned was tuned on the days before."""
 MAY_COST_MORE = 1.0025
+ON_TIME_OFTEN = 0.95
 OWN_SETUPS = (
     Setup(300, 0, Trying.NEVER),
-    Setup(300, 0, Trying.SOME),
+    Setup(300, 0, Trying.COULD_WIN),
+    Setup(300, 0, Trying.LEAST_KNOWN),
     Setup(300, 0, Trying.THOMPSON),
     Setup(300, 20, Trying.NEVER),
-    Setup(300, 20, Trying.SOME),
-    Setup(30, 20, Trying.SOME),
-    Setup(3000, 20, Trying.SOME),
+    Setup(300, 20, Trying.COULD_WIN),
+    Setup(30, 20, Trying.COULD_WIN),
+    Setup(3000, 20, Trying.COULD_WIN),
 )
 MEMORIES: Mapping[str, tuple[Memory, Memory]] = {
     "as shipped": (ON_TIME, SUCCESS),
@@ -169,11 +171,17 @@ class _Stage:
             history, knowledge, known, each, Book(each), costs, market(history, knowledge, each)
         )
 
-    def ours(self, miss_weight: float, knowledge: Knowledge | None = None) -> Tally:
+    def ours(
+        self,
+        miss_weight: float,
+        knowledge: Knowledge | None = None,
+        on_time_often: float = 0.0,
+    ) -> Tally:
         knows = knowledge or self.knowledge
         success, in_time = self.cells.take(knows.success), self.cells.take(knows.on_time)
         stakes = stakes_of(self.cells, miss_weight)
-        return play(self.cells, ordered(self.cells, self.costs, success, in_time, stakes))
+        rows = ordered(self.cells, self.costs, success, in_time, stakes, on_time_often)
+        return play(self.cells, rows)
 
     def rules(self) -> tuple[Named, ...]:
         played = [(rule, rule.play(self.market)) for rule in RULES]
@@ -356,6 +364,8 @@ def _parts(stage: _Stage) -> Iterable[Variant]:
     yield variants.variant("only the last window", stage.ours(MIDDLE, only_last))
     yield variants.variant("all are on time", stage.ours(MIDDLE, no_latency))
     yield variants.variant("none fail", stage.ours(MIDDLE, no_failures))
+    grouped = stage.ours(MIDDLE, on_time_often=ON_TIME_OFTEN)
+    yield variants.variant("below 95% on time comes after the others", grouped)
     yield variants.variant("it knows who will be on time", stage.ours(MIDDLE, true_on_time))
     yield variants.variant("it knows who will fail", stage.ours(MIDDLE, true_success))
 

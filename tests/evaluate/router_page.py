@@ -33,7 +33,8 @@ anybody could do? The histories of OpenRouter's endpoints answer: prices, status
 the time to the first token (TTFT), and how many requests succeeded, failed and were rate limited,
 2026-07-20 to 2026-07-31. The rule that is judged is the product's own code,
 [routing/ordering.py](../routing/ordering.py) with the estimates of
-[benchmarks/estimates.py](../benchmarks/estimates.py).
+[benchmarks/estimates.py](../benchmarks/estimates.py); what the router does around it (load is
+spread over ties, little known offers are tried, limits are kept) is not, unless a table says so.
 
 **J** is what counts: cost per answer, in units of the model's median list cost of the same request,
 plus λ times the share of requests without a first token in time. λ says what a late answer is
@@ -67,7 +68,8 @@ _METHOD = """\
   Cells weigh as many requests as their offers had.
 - **Attempts.** Three, at three offers (the single provider: three times there). One fails with the
   window's share of failures (errors that OpenRouter counts against the endpoint, and 429s), at
-  once, for nothing, and independently of the others. A request that fails three times is a miss.
+  once, for nothing, and independently of the others: how long one takes is not in the data. (The
+  product counts a failed attempt as half a miss.) A request that fails three times is a miss.
 - **In time** is within 1.5 times the model's median TTFT: the median, over its offers and windows,
   of their medians. How many were is read off each window's p50, p90 and p99; between them, and
   beyond, the logarithm of the time is taken as normal. It is the estimators' own reading, and that
@@ -75,7 +77,8 @@ _METHOD = """\
 - **Costs.** List prices as of the window's end; effective ones are the day's ratio of what was paid
   to what was listed, per provider and model, times that. An answer's cost is all costs over all
   answers of its model; models then weigh by their requests.
-- **Tuned** on the days before {later} only, where anything was; the days after are in the tables.
+- **Tuned** on the days before {later}: the memory's numbers are, of those in the table, the ones
+  that close most there. All tables show the days from then on beside them.
 - **Missing.** Single requests (hence the independence of attempts), the requests that OpenRouter
   itself sent elsewhere, the counts of {missing}, and everything from 2026-08-01 on: those
   days are kept back, and this page has not seen them. The windows are OpenRouter's: their load
@@ -207,7 +210,9 @@ def _models(prices: Sequence[Prices]) -> str:
         "## Where a rule wins\n\n"
         "Of one model, some rule may be better than ours: here each model has the rule that was"
         f" best for it in hindsight, which nobody could have picked. J at λ = {MIDDLE:g}; by what"
-        " its requests lost.\n\n"
+        " its requests lost. A single provider may even beat a model's clairvoyant: it tries one"
+        " offer three times, as if each failure were luck of its own, where others try each offer"
+        " once.\n\n"
         "![Regret by model](pictures/router-models.svg)\n"
     )
     parts = [head]
@@ -254,7 +259,8 @@ def _own(evaluation: Evaluation) -> str:
         "A router that sees nothing but what its own requests meet: drawn at random from each"
         f" window, and known when the window is over. List prices, λ = {MIDDLE:g}. What could win"
         " is what would be cheaper if its chances were two deviations better than believed"
-        " (`routing/exploring.py`); Thompson draws every chance from what is believed of it.\n\n"
+        "; the least known of the cheap is the product's way; Thompson draws every chance from"
+        " what is believed of it.\n\n"
         f"{_table(heads, rows)}\n"
     )
 
@@ -275,7 +281,9 @@ def _variants(evaluation: Evaluation) -> str:
     return (
         "## What matters\n\n"
         f"Each part taken away, or told the truth (λ = {MIDDLE:g}): what is left to gain lies in"
-        " knowing who will be late.\n\n"
+        " knowing who will be late. To put offers behind the others that are late more often than"
+        " one time in twenty, as a limit on the p95 would, loses much: what a late answer costs is"
+        " in the order already.\n\n"
         f"List prices:\n\n{table(evaluation.parts)}\n\n"
         f"Effective prices:\n\n{table(evaluation.effective_parts)}\n\n"
         f"The estimators' memory, one number changed at a time (list prices):\n\n"

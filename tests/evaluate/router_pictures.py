@@ -18,7 +18,9 @@ SETTINGS: dict[str, object] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "0.9",
+    "axes.axisbelow": True,
     "legend.frameon": False,
+    "legend.fontsize": 7.5,
 }
 SHOWN_WEIGHTS = (0.0, 0.5, 1.0, 2.5, 10.0)
 NO_DATE = {"Date": None}
@@ -30,10 +32,12 @@ def draw(evaluation: Evaluation, folder: Path) -> None:
     prices = (evaluation.listed, evaluation.effective)
     with style.context(SETTINGS):
         for name, draw_one in (("frontier", _frontier), ("models", _models), ("days", _days)):
-            figure = Figure(figsize=(9.0, 4.4), layout="constrained")
+            figure = Figure(figsize=(9.0, 4.8), layout="constrained")
             for axes, each in zip(figure.subplots(1, 2), prices, strict=True):
                 axes.set_title("effective prices" if each.is_effective else "list prices")
                 draw_one(axes, each)
+            if handles := figure.axes[0].get_legend_handles_labels()[0]:
+                figure.legend(handles=handles, loc="outside lower center", ncols=5)
             figure.savefig(folder / f"router-{name}.svg", metadata=NO_DATE)
 
 
@@ -61,24 +65,21 @@ def _frontier(axes: Axes, prices: Prices) -> None:
         axes.annotate(str(number), at, xytext=(4, 2), textcoords="offset points", color="0.3")
     axes.set_xlabel("requests without a first token in time, %")
     axes.set_ylabel("cost per answer, in the model's median list cost")
-    axes.legend(fontsize=6.5, loc="upper right", handlelength=1.2)
 
 
 def _models(axes: Axes, prices: Prices) -> None:
     """Below the diagonal ours is better than the rule that is best for that model in hindsight."""
-    most = max(one.requests for one in prices.models)
     least = 1e-3
-    for one in prices.models:
-        rule, ours = (max(j - one.perfect_j, least) for j in (one.rule_j, one.ours_j))
-        size = 4 + 300 * one.requests / most
-        face = "0.75" if ours <= rule else "0.2"
-        axes.scatter(rule, ours, s=size, facecolor=face, edgecolor="0.3", linewidth=0.5, alpha=0.8)
+    most = max(one.requests for one in prices.models)
+    rules = [max(one.rule_j - one.perfect_j, least) for one in prices.models]
+    ours = [max(one.ours_j - one.perfect_j, least) for one in prices.models]
+    sizes = [4 + 300 * one.requests / most for one in prices.models]
+    faces = ["0.75" if mine <= rule else "0.2" for rule, mine in zip(rules, ours, strict=True)]
+    axes.scatter(rules, ours, s=sizes, c=faces, edgecolors="0.3", linewidths=0.5, alpha=0.8)
     axes.axline((least, least), (1.0, 1.0), color="k", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel(
-        f"J above the clairvoyant's: the model's best rule in hindsight (λ = {MIDDLE:g})"
-    )
+    axes.set_xlabel(f"J above the clairvoyant's (λ = {MIDDLE:g}): the best rule in hindsight")
     axes.set_ylabel("ours (dark: the rule wins)")
 
 

@@ -1,9 +1,7 @@
-"""Exploring: which other offer is worth trying first, and what that costs.
+"""Exploring: which other offer is worth trying first.
 
 Who always asks the offer that looks best never learns that another has become better. A small
-share of requests tries one that *could* be: one whose chances, if they are as good as they may well
-be, would make the row cheaper. The rest of the row stands behind it as before, so that what the
-trial costs in expectation is known beforehand, and can be bounded in money.
+share of requests tries one that *could* be.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routing.ordering import ATTEMPTS, Floats, Odds, Stakes, expected_burden
+from routing.ranking import WELL_KNOWN
 
 
 def hopefuls(
@@ -42,16 +41,19 @@ def trial(row: Sequence[int], place: int) -> list[int]:
     return [place, *(one for one in row if one != place)]
 
 
-def surcharge(
+def least_known(
     costs: Floats,
     odds: Odds,
     stakes: Stakes,
     row: Sequence[int],
-    place: int,
-    attempts: int = ATTEMPTS,
-) -> float:
-    """What a trial is expected to cost more than the row itself, misses included; not below 0 for
-    a row of `order`."""
-    tried = tuple(trial(row, place)[:attempts])
-    usual = tuple(row[:attempts])
-    return expected_burden(costs, odds, stakes, tried) - expected_burden(costs, odds, stakes, usual)
+    attempts_known: Sequence[float],
+) -> list[int]:
+    """As the product has it: the one that is known least, of those not known well that cost less
+    than the row is expected to."""
+    value = expected_burden(costs, odds, stakes, tuple(row[:ATTEMPTS]))
+    unknown = [
+        (attempts_known[place], place)
+        for place in row[1:]
+        if attempts_known[place] < WELL_KNOWN and costs[place] < value
+    ]
+    return [min(unknown)[1]] if unknown else []

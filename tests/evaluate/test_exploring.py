@@ -1,4 +1,4 @@
-"""Exploring: only what could win is tried, and what a trial costs is known beforehand."""
+"""Exploring: only what could win is tried."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.exploring import hopefuls, surcharge, trial
 from routing.ordering import Odds, Stakes, expected_burden, order
+from tests.evaluate.exploring import hopefuls, least_known, trial
 
 chances = st.floats(0.01, 0.99)
 offers = st.lists(
@@ -35,23 +35,6 @@ def test_those_that_could_win(some: list[tuple[float, float, float, float]], wei
     assert row[0] not in found
 
 
-@given(offers, weights, st.data())
-def test_a_trial_never_pays_in_expectation(
-    some: list[tuple[float, float, float, float]], weight: float, data: st.DataObject
-) -> None:
-    """By what is known the row is the best: what a trial costs more is its price, never below 0."""
-    costs, success, on_time, _ = np.array(some).T
-    odds, stakes = Odds.of(success, on_time), Stakes.of(float(np.median(costs)), weight)
-    row = order(costs, odds, stakes)
-    place = data.draw(st.sampled_from(row))
-    tried = trial(row, place)
-    assert tried[0] == place
-    assert sorted(tried) == sorted(row)
-    costs_more = surcharge(costs, odds, stakes, row, place)
-    assert costs_more >= -1e-9 * stakes.unserved
-    assert surcharge(costs, odds, stakes, row, row[0]) == 0
-
-
 def test_without_hope_nothing_is_tried() -> None:
     """What is known for certain needs no trial; a dear offer is not tried for being unknown."""
     costs = np.array([1.0, 2.0, 50.0])
@@ -61,3 +44,15 @@ def test_without_hope_nothing_is_tried() -> None:
     assert hopefuls(costs, odds, odds, stakes, row) == []
     hopes = Odds.of(np.ones(3), np.ones(3))
     assert 2 not in hopefuls(costs, odds, hopes, stakes, row)
+    assert trial(row, 2) == [2, *(one for one in row if one != 2)]
+
+
+def test_the_least_known() -> None:
+    """Of those that cost less than the row, and are not known well, the one known least."""
+    costs = np.array([5.0, 1.0, 1.0, 1.0, 50.0])
+    odds = Odds.of(np.ones(5), np.array([1.0, 0.1, 0.1, 0.1, 1.0]))
+    stakes = Stakes.of(5.0, 2.0)
+    row = order(costs, odds, stakes)
+    assert row[0] == 0
+    assert least_known(costs, odds, stakes, row, [99.0, 7.0, 3.0, 99.0, 0.0]) == [2]
+    assert least_known(costs, odds, stakes, row, [99.0, 99.0, 99.0, 99.0, 0.0]) == []
