@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from benchmarks.feeds import litellm
-from benchmarks.feeds.litellm import PricedModel, PriceFile
+from benchmarks.feeds.litellm import PriceFile
+from benchmarks.feeds.reading import PricedModel
 from benchmarks.market import Quoted
 from benchmarks.offers import Feature, Offer, Task, paid_tier
 from benchmarks.quotes import Quote
@@ -50,7 +51,7 @@ def _quoted(
     own_unit = spec.price.rate_card().per if spec.price else None
     if (tasks := spec.tasks) is None and own_unit is not None:
         tasks = frozenset(task for task in Task if task.unit is own_unit)
-    if tasks is None and known is not None:
+    if tasks is None and known is not None and known.task is not None:
         tasks = frozenset((known.task,))
     data = (spec.data or DataPolicy()).over(providers[spec.provider].data)
     offer = Offer(

@@ -19,12 +19,12 @@ import pytest
 from benchmarks.errors import FeedUnreadable
 from benchmarks.feeds.litellm import (
     FILE,
-    PricedModel,
     PriceFile,
     provider_of,
     read_file,
     read_installed,
 )
+from benchmarks.feeds.reading import PricedModel
 from benchmarks.offers import Feature, Task
 from ledger.rates import RateCard
 from ledger.usage import Unit
