@@ -32,6 +32,7 @@ from benchmarks.offers import Feature, Task
 from benchmarks.quotes import Override, UtcHours
 from benchmarks.stats import Percentiles, Stats
 from ledger.errors import NotAPrice
+from ledger.rates import RateCard
 
 SOURCE = "openrouter"
 NAMES = Names(
@@ -54,7 +55,8 @@ _MOST_TOKENS_PER_S = 20_000.0
 def models(document: Document) -> Reading:
     """What OpenRouter sells itself, as its list of models has it. Raises FeedRefused."""
     listed = items(decoded(document.body), "data", "the list")
-    return _reading(document, SOURCE, listed, (_sold(one) for one in listed))
+    found = (entry for one in listed for entry in sold(SOURCE, one))
+    return _reading(document, listed, found)
 
 
 def endpoints(document: Document) -> Reading:
@@ -68,29 +70,23 @@ def endpoints(document: Document) -> Reading:
     sees = _sees(data)
     as_of = document.as_of or document.known_at
     found = (entry for one in listed for entry in _endpoint(model, one, as_of, sees=sees))
-    return _reading(document, SOURCE, listed, found)
+    return _reading(document, listed, found)
 
 
-def sold(provider: str, one: Any) -> PricedModel | Fault:
+def sold(provider: str, one: Any) -> Iterator[PricedModel | Fault]:
     """An entry of `/models`, or of another provider's that has its shape."""
     name = text(one.get("id")) if isinstance(one, dict) else None
     if name is None:
-        return Fault(provider, AlarmName.MALFORMED, "an entry has no id")
-    return _priced(
-        provider, name, None, one, sees=_sees(one), output=_longest(one.get("top_provider"))
-    )
+        yield Fault(provider, AlarmName.MALFORMED, "an entry has no id")
+        return
+    longest = _longest(one.get("top_provider"))
+    yield from _priced(provider, name, None, one, sees=_sees(one), output=longest)
 
 
-def _sold(one: Any) -> PricedModel | Fault:
-    return sold(SOURCE, one)
-
-
-def _reading(
-    document: Document, source: str, listed: list[Any], found: Iterator[Entry | Fault]
-) -> Reading:
+def _reading(document: Document, listed: list[Any], found: Iterator[Entry | Fault]) -> Reading:
     entries, faults = told_apart(found)
     return Reading(
-        source=source,
+        source=SOURCE,
         version=document.name,
         known_at=document.known_at,
         as_of=document.as_of or document.known_at,
@@ -108,13 +104,13 @@ def _endpoint(
         yield Fault(model, AlarmName.MALFORMED, "an endpoint has no tag")
         return
     provider, _, more = tag.partition("/")
-    found = _priced(provider, model, more or None, one, sees=sees, output=None)
-    if isinstance(found, Fault):
-        yield found
-        return
-    stats, faults = _stats(found.key, one, as_of)
-    yield replace(found, stats=stats)
-    yield from faults
+    for found in _priced(provider, model, more or None, one, sees=sees, output=None):
+        if isinstance(found, Fault):
+            yield found
+            continue
+        stats, faults = _stats(found.key, one, as_of)
+        yield replace(found, stats=stats)
+        yield from faults
 
 
 def _priced(
@@ -125,23 +121,26 @@ def _priced(
     *,
     sees: bool,
     output: int | None,
-) -> PricedModel | Fault:
-    key = PricedModel(provider, model, None, None, tag=tag).key
-    pricing = one.get("pricing")
-    if not isinstance(pricing, dict):
-        return Fault(key, AlarmName.MISSING, "no pricing")
+) -> Iterator[PricedModel | Fault]:
+    rates: RateCard | None = None
+    overrides: tuple[Override, ...] = ()
     try:
-        rates, overrides = card(pricing, NAMES), _overrides(pricing)
+        pricing = one.get("pricing")
+        if not isinstance(pricing, dict):
+            raise NotBelieved(AlarmName.MISSING, "no pricing")
+        usual, overrides = card(pricing, NAMES), _overrides(pricing)
         sees = sees and not _is_dearer_to_see(pricing)
+        rates = usual
     except NotBelieved as error:
-        return Fault(key, error.name, error.value)
+        key = PricedModel(provider, model, None, None, tag=tag).key
+        yield Fault(key, error.name, error.value)
     parameters = texts(one.get("supported_parameters"))
-    return PricedModel(
+    yield PricedModel(
         provider=provider,
         model=model,
         task=Task.CHAT,
         rates=rates,
-        overrides=overrides,
+        overrides=overrides if rates else (),
         context_tokens=count(one.get("context_length")),
         max_output_tokens=count(one.get("max_completion_tokens")) or output,
         features=_features(parameters, sees=sees),

@@ -6,7 +6,7 @@ numbers. OpenAI, Anthropic, Groq, Mistral, DeepSeek, Fireworks and Cerebras name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -44,7 +44,7 @@ class Shape:
     """How a provider lists its models. path: after its base URL. entry: what one of them says."""
 
     path: str
-    entry: Callable[[str, Mapping[str, Any]], PricedModel | Fault | None]
+    entry: Callable[[str, Mapping[str, Any]], Iterator[PricedModel | Fault]]
 
 
 def read(provider: str, document: Document) -> Reading:
@@ -70,8 +70,8 @@ def _each(provider: str, listed: Iterable[Any]) -> Iterable[PricedModel | Fault]
     for one in listed:
         if not isinstance(one, dict) or text(one.get("id")) is None:
             yield Fault(provider, AlarmName.MALFORMED, "an entry has no id")
-        elif (found := entry(provider, one)) is not None:
-            yield found
+        else:
+            yield from entry(provider, one)
 
 
 def _priced(
@@ -84,15 +84,15 @@ def _priced(
     context: object = None,
     longest: object = None,
     features: frozenset[Feature] | None = None,
-) -> PricedModel | Fault:
-    model = str(one["id"])
-    if not isinstance(prices, dict):
-        return Fault(f"{provider}/{model}", AlarmName.MISSING, "no prices")
+) -> Iterator[PricedModel | Fault]:
+    model, rates = str(one["id"]), None
     try:
+        if not isinstance(prices, dict):
+            raise NotBelieved(AlarmName.MISSING, "no prices")
         rates = card(prices, names, free_output=task in _BY_TOKENS_ALONE)
     except NotBelieved as error:
-        return Fault(f"{provider}/{model}", error.name, error.value)
-    return PricedModel(
+        yield Fault(f"{provider}/{model}", error.name, error.value)
+    yield PricedModel(
         provider=provider,
         model=model,
         task=task,
@@ -105,33 +105,33 @@ def _priced(
     )
 
 
-def _together(provider: str, one: Mapping[str, Any]) -> PricedModel | Fault | None:
+def _together(provider: str, one: Mapping[str, Any]) -> Iterator[PricedModel | Fault]:
     """USD per million tokens. Images, audio and video are priced in ways that it does not say."""
     task = _TOGETHER_TASKS.get(str(one.get("type")))
     if task is None:
-        return None
+        return
     names = Names(PER_MTOK, "input", "output", "cached_input")
     context = one.get("context_length")
-    return _priced(provider, one, one.get("pricing"), names, task=task, context=context)
+    yield from _priced(provider, one, one.get("pricing"), names, task=task, context=context)
 
 
-def _deepinfra(provider: str, one: Mapping[str, Any]) -> PricedModel | Fault | None:
+def _deepinfra(provider: str, one: Mapping[str, Any]) -> Iterator[PricedModel | Fault]:
     """USD per million tokens, under `metadata`, which is null for what is no model of text."""
     metadata = one.get("metadata")
     if not isinstance(metadata, dict):
-        return None
+        return
     pricing = metadata.get("pricing")
     if isinstance(pricing, dict) and "input_tokens" not in pricing:
-        return None  # by the image, the character or the second
+        return  # by the image, the character or the second
     task = Task.CHAT if "output_tokens" in (pricing or {}) else Task.EMBEDDING
     names = Names(
         PER_MTOK, "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"
     )
     context, longest = metadata.get("context_length"), metadata.get("max_tokens")
-    return _priced(provider, one, pricing, names, task=task, context=context, longest=longest)
+    yield from _priced(provider, one, pricing, names, task=task, context=context, longest=longest)
 
 
-def _novita(provider: str, one: Mapping[str, Any]) -> PricedModel | Fault:
+def _novita(provider: str, one: Mapping[str, Any]) -> Iterator[PricedModel | Fault]:
     """Ten-thousandths of a USD per million tokens."""
     pricing = one.get("pricing")
     cached = pricing.get("input_cache_read") if isinstance(pricing, dict) else None
@@ -144,7 +144,7 @@ def _novita(provider: str, one: Mapping[str, Any]) -> PricedModel | Fault:
         _TEN_THOUSANDTHS, "input_token_price_per_m", "output_token_price_per_m", "input_cache_read"
     )
     said = texts(one.get("features"))
-    return _priced(
+    yield from _priced(
         provider,
         one,
         prices,
@@ -155,11 +155,11 @@ def _novita(provider: str, one: Mapping[str, Any]) -> PricedModel | Fault:
     )
 
 
-def _chutes(provider: str, one: Mapping[str, Any]) -> PricedModel | Fault:
+def _chutes(provider: str, one: Mapping[str, Any]) -> Iterator[PricedModel | Fault]:
     """USD per million tokens, though it calls them as OpenRouter does."""
     names = Names(PER_MTOK, "prompt", "completion", "input_cache_read")
     said = texts(one.get("supported_features"))
-    return _priced(
+    yield from _priced(
         provider,
         one,
         one.get("pricing"),

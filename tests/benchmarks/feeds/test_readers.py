@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -33,8 +32,12 @@ def card(plain: str, output: str, read: str | None = None, request: str = "0") -
 
 
 def only(reading: Reading) -> PricedModel:
-    (found,) = reading.models()
+    (found,) = priced(reading)
     return found
+
+
+def priced(reading: Reading) -> list[PricedModel]:
+    return [one for one in reading.models() if one.rates is not None]
 
 
 def faults(reading: Reading) -> set[tuple[str, AlarmName]]:
@@ -141,7 +144,7 @@ def test_a_price_that_is_none_is_named_and_not_believed(
     reading = openrouter.endpoints(document(endpoints(bad, endpoint("groq"))))
     expected = set() if name is None else {("deepinfra/oak/oak-70b@fp8", name)}
     assert faults(reading) == expected
-    assert len(list(reading.models())) == 2 - len(expected)  # the other one is read
+    assert len(priced(reading)) == 2 - len(expected)  # the other one is read
 
 
 def test_a_figure_that_cannot_be_is_left_out_alone() -> None:
@@ -255,10 +258,11 @@ def test_rows_of_gpu_hours() -> None:
 
 @pytest.mark.skipif(not DATA.exists(), reason="the data for developing is not there")
 def test_the_collected_gpu_prices_are_read_whole() -> None:
-    """Every row of the real file is read, or named as what it is."""
+    """Every row, of one in a few of the real file is read, or named as what it is."""
     body = gzip.decompress((DATA / "gpu_hour_prices.csv.gz").read_bytes())
-    reading = gpu_index.read(document(body))
-    assert reading.listed == len(list(csv.DictReader(body.decode().splitlines())))
+    lines = body.splitlines(keepends=True)[:: len(body) // 2_000_000 + 1]
+    reading = gpu_index.read(document(b"".join(lines)))
+    assert reading.listed == len(lines) - 1
     assert len(reading.entries) + len(reading.faults) == reading.listed
     assert len(reading.faults) <= reading.listed * 0.001
 
