@@ -51,6 +51,8 @@ _IN_TIME = frozenset(
 )
 _ADVICE = {
     AlarmName.ZERO: "if it is free, give the offer a price in the configuration",
+    AlarmName.NEGATIVE: "tell whoever keeps the feed, or give the offer a price of your own",
+    AlarmName.NOT_A_NUMBER: "tell whoever keeps the feed, or give the offer a price of your own",
     AlarmName.GONE: "give the offer a price in the configuration, or take it out",
     AlarmName.DUPLICATE: "tell whoever keeps the feed",
     AlarmName.MALFORMED: "look at the address of the feed",
@@ -74,7 +76,7 @@ def nobody_else(_: PricedModel) -> Collection[RateCard]:
 class Terms:
     """feed: how alarms call the document. wants: whether an entry is of anything that is for sale
     here; others are left out. accepted: keys that the operator believes. is_own_word: what the
-    operator has written himself is believed as it is."""
+    operator has written himself is believed as it is, and what he has taken out is gone."""
 
     feed: str
     wants: Callable[[Entry], bool]
@@ -97,7 +99,7 @@ def check(reading: Reading, last: Belief, terms: Terms) -> Belief:
         if terms.wants(entry):
             judge.hear(entry, faults.pop(entry.key, None) if entry.key in unpriced else None)
     for key, one in last.standings.items():
-        if key not in judge.standings and terms.wants(one.entry):
+        if key not in judge.standings and terms.wants(one.entry) and not terms.is_own_word:
             gone = Objection(AlarmName.GONE, "not named any more")
             judge.keep(key, one, faults.pop(key, gone))
     for key, objection in faults.items():
@@ -221,9 +223,8 @@ class _Judge:
     def _objection(self, entry: Entry, last: Standing[Entry] | None) -> Objection | None:
         if self._terms.is_own_word or entry.key in self._terms.accepted:
             return None
-        found: list[Objection] = list(implausible(entry))
-        if last is not None:
-            found += changed(last.entry, entry)
+        found: list[Objection] = [] if last is None else list(changed(last.entry, entry))
+        found += implausible(entry)
         if isinstance(entry, PricedModel) and (rates := entry.rates) is not None:
             peers = tuple(self._terms.peers(entry))
             if last is None:
@@ -279,7 +280,8 @@ _FACTS = ("context_tokens", "max_output_tokens", "features", "parameters", "quan
 
 def _prices(entry: Entry) -> object:
     if isinstance(entry, PricedModel):
-        return entry.rates, entry.overrides, entry.batch_rates, entry.batch_overrides
+        batches = (entry.batch_rates, entry.batch_overrides)
+        return entry.rates, entry.overrides, batches, entry.tiers, entry.valid_until
     return entry
 
 

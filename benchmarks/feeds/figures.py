@@ -37,6 +37,8 @@ class Names:
     output: str
     cache_read: str = ""
     cache_write: str = ""
+    cache_write_1h: str = ""
+    reasoning: str = ""
     request: str = ""
 
 
@@ -53,9 +55,19 @@ def card(prices: Mapping[str, Any], names: Names, *, free_output: bool = False) 
         output = price(prices.get(names.output), names.output, names.scale)
     read = optional(prices, names.cache_read, names.scale)
     written = optional(prices, names.cache_write, names.scale)
+    for_an_hour = optional(prices, names.cache_write_1h, names.scale)
+    reasoning = optional(prices, names.reasoning, names.scale)
     request = optional(prices, names.request, Decimal(1)) or Decimal(0)
     try:
-        return RateCard.of(plain, output, read, written, request)
+        return RateCard.of(
+            plain,
+            output,
+            read,
+            written,
+            request,
+            reasoning=reasoning,
+            cache_write_1h=for_an_hour,
+        )
     except NotAPrice as error:
         raise NotBelieved(AlarmName.IMPLAUSIBLE, str(error)) from error
 

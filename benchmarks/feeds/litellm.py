@@ -145,7 +145,7 @@ class PriceFile:
 
 def read_installed() -> PriceFile:
     """The file of the installed LiteLLM. Raises FeedUnreadable."""
-    path, version = _installed()
+    path, version = installed_file()
     return read_file(path, version)
 
 
@@ -155,11 +155,6 @@ def read_file(path: Path, version: str) -> PriceFile:
         return price_file(_document(path, version))
     except FeedRefused as error:
         raise FeedUnreadable(f"{path} is no price file: {error}; reinstall LiteLLM") from error
-
-
-def installed() -> Document:
-    """The file of the installed LiteLLM, as it lies there. Raises FeedUnreadable."""
-    return _document(*_installed())
 
 
 def price_file(document: Document) -> PriceFile:
@@ -196,7 +191,8 @@ def read(document: Document, asked: Iterable[tuple[str, str]]) -> Reading:
     )
 
 
-def _installed() -> tuple[Path, str]:
+def installed_file() -> tuple[Path, str]:
+    """Where the file of the installed LiteLLM lies, and its version. Raises FeedUnreadable."""
     try:
         package = metadata.distribution("litellm")
     except metadata.PackageNotFoundError:

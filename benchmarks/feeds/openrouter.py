@@ -41,6 +41,8 @@ NAMES = Names(
     output="completion",
     cache_read="input_cache_read",
     cache_write="input_cache_write",
+    cache_write_1h="input_cache_write_1h",
+    reasoning="internal_reasoning",
     request="request",
 )
 _FEATURES = {

@@ -124,6 +124,10 @@ def _cards(model: PricedModel) -> Iterator[tuple[str, RateCard]]:
         yield "batch ", model.batch_rates
     yield from _overriding("", model.overrides)
     yield from _overriding("batch ", model.batch_overrides)
+    for tier, cards in model.tiers.items():
+        if cards.rates is not None:
+            yield f"{tier} ", cards.rates
+        yield from _overriding(f"{tier} ", cards.overrides)
 
 
 def _overriding(before: str, overrides: Iterable[Override]) -> Iterator[tuple[str, RateCard]]:
@@ -138,16 +142,16 @@ def _odd(where: str, card: RateCard) -> Iterator[Objection]:
         price, most = getattr(card, name), MOST if name in _BY_TOKEN else MOST_USD
         least = LEAST if name in ("input", "output") else Decimal(0)
         if price and not least <= price <= most:
-            yield Objection(AlarmName.IMPLAUSIBLE, f"{where}{name} {price} USD")
+            yield Objection(AlarmName.IMPLAUSIBLE, f"{where}{name} {price:f} USD")
     plain, output = card.input, card.output
     if not plain:
         return
     if output and not 1 / Decimal(MOST_OUTPUT_TO_INPUT) <= output / plain <= MOST_OUTPUT_TO_INPUT:
-        yield Objection(AlarmName.IMPLAUSIBLE, f"{where}input {plain} and output {output}")
+        yield Objection(AlarmName.IMPLAUSIBLE, f"{where}input {plain:f} and output {output:f}")
     if card.cache_read > plain:
-        yield Objection(AlarmName.IMPLAUSIBLE, f"{where}cache_read {card.cache_read}")
+        yield Objection(AlarmName.IMPLAUSIBLE, f"{where}cache_read {card.cache_read:f}")
     if card.cache_write > plain * MOST_WRITE_TO_INPUT:
-        yield Objection(AlarmName.IMPLAUSIBLE, f"{where}cache_write {card.cache_write}")
+        yield Objection(AlarmName.IMPLAUSIBLE, f"{where}cache_write {card.cache_write:f}")
 
 
 def _moved(name: str, before: Decimal, after: Decimal) -> AlarmName | None:

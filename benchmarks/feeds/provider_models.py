@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds import openrouter
@@ -47,13 +48,17 @@ class Shape:
     entry: Callable[[str, Mapping[str, Any]], Iterator[PricedModel | Fault]]
 
 
-def read(provider: str, document: Document) -> Reading:
-    """The list of a provider that is in SHAPES. Raises FeedRefused."""
+def read(shape: str, document: Document, provider: str = "") -> Reading:
+    """A list of one of SHAPES. provider: what to call it, if not as its shape.
+
+    Raises FeedRefused.
+    """
+    provider = provider or shape
     found = decoded(document.body)
     listed = found.get("data") if isinstance(found, dict) else found
     if not isinstance(listed, list):
         raise FeedRefused(AlarmName.MALFORMED, "the document has no list of models")
-    entries, faults = told_apart(_each(provider, listed))
+    entries, faults = told_apart(_each(SHAPES[shape], provider, listed))
     return Reading(
         source=f"{provider} models",
         version=document.name,
@@ -65,13 +70,12 @@ def read(provider: str, document: Document) -> Reading:
     )
 
 
-def _each(provider: str, listed: Iterable[Any]) -> Iterable[PricedModel | Fault]:
-    entry = SHAPES[provider].entry
+def _each(shape: Shape, provider: str, listed: Iterable[Any]) -> Iterable[PricedModel | Fault]:
     for one in listed:
         if not isinstance(one, dict) or text(one.get("id")) is None:
             yield Fault(provider, AlarmName.MALFORMED, "an entry has no id")
         else:
-            yield from entry(provider, one)
+            yield from shape.entry(provider, one)
 
 
 def _priced(
@@ -190,4 +194,11 @@ SHAPES: Mapping[str, Shape] = {
     "openrouter": Shape("/models", openrouter.sold),
 }
 """By the preset's name; Chutes, which is none, by that of its host."""
-HOSTS: Mapping[str, str] = {"llm.chutes.ai": "chutes"}
+_HOSTS = {"llm.chutes.ai": "chutes"}
+
+
+def shape_name(preset: str | None, base_url: str) -> str | None:
+    """Which of SHAPES a provider's list has; None where it names no prices, or is not known."""
+    if preset in SHAPES:
+        return preset
+    return _HOSTS.get(urlsplit(base_url).hostname or "")

@@ -26,10 +26,13 @@ class PricedModel:
     """A model as a provider sells it, in the words of the feed.
 
     provider, model: as the feed names them. tag: what tells a provider's endpoints of one model
-    apart, as `deepinfra/fp8`; None where there is one. The other fields are those of an Offer; None
-    is unknown. rates: None where the feed names no believable price that a card can hold.
-    batch_rates, batch_overrides: through the provider's batch API; None where the feed names no
-    price of it. tiers: the same at service tiers that it names prices of.
+    apart, as the `fp8` of `deepinfra/fp8`; None where there is one. The other fields are those of
+    an Offer; None is unknown.
+
+    rates: None where the feed names no believable price that a card can hold. batch_rates,
+    batch_overrides: through the provider's batch API; None where the feed names no price of it.
+    tiers: the same at service tiers that it names prices of. valid_until: from when on its prices
+    are none.
     """
 
     provider: str
@@ -48,9 +51,8 @@ class PricedModel:
     region: str | None = None
     quantization: str | None = None
     parameters: frozenset[str] | None = None
-    may_train: bool | None = None
-    keeps_nothing: bool | None = None
     ends_at: datetime | None = None
+    valid_until: datetime | None = None
     stats: Stats | None = None
 
     @property

@@ -31,6 +31,7 @@ MINUTE = timedelta(minutes=1)
 PRICED = ("prompt", "completion", "input_cache_read")
 
 Body = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 def heard(
@@ -87,10 +88,10 @@ def bodies_of(draw: st.DrawFn) -> Body:
     return endpoints(*listed)
 
 
-def _field(change: Callable[[str], Any]) -> Callable[[Body, st.DrawFn], bytes]:
+def _field(change: Callable[[str], Any]) -> Callable[[Body, Draw], bytes]:
     """Spoil one price of one endpoint."""
 
-    def spoil(body: Body, draw: st.DrawFn) -> bytes:
+    def spoil(body: Body, draw: Draw) -> bytes:
         one = draw(st.sampled_from(body["data"]["endpoints"]))
         name = draw(st.sampled_from([name for name in PRICED if name in one["pricing"]]))
         one["pricing"][name] = change(one["pricing"][name])
@@ -103,10 +104,10 @@ def _times(factor: str) -> Callable[[str], str]:
     return lambda text: f"{Decimal(text) * Decimal(factor):f}"
 
 
-def _all_times(factor: str) -> Callable[[Body, st.DrawFn], bytes]:
+def _all_times(factor: str) -> Callable[[Body, Draw], bytes]:
     """Spoil the unit of the whole document."""
 
-    def spoil(body: Body, _: st.DrawFn) -> bytes:
+    def spoil(body: Body, _: Draw) -> bytes:
         for one in body["data"]["endpoints"]:
             pricing = one["pricing"]
             for name in pricing:
@@ -116,8 +117,8 @@ def _all_times(factor: str) -> Callable[[Body, st.DrawFn], bytes]:
     return spoil
 
 
-def _without(path: str) -> Callable[[Body, st.DrawFn], bytes]:
-    def spoil(body: Body, draw: st.DrawFn) -> bytes:
+def _without(path: str) -> Callable[[Body, Draw], bytes]:
+    def spoil(body: Body, draw: Draw) -> bytes:
         one = draw(st.sampled_from(body["data"]["endpoints"]))
         if path == "price":
             names = [name for name in PRICED if name in one["pricing"]]
@@ -131,7 +132,7 @@ def _without(path: str) -> Callable[[Body, st.DrawFn], bytes]:
     return spoil
 
 
-def _doubled(body: Body, _: st.DrawFn) -> bytes:
+def _doubled(body: Body, _: Draw) -> bytes:
     listed = body["data"]["endpoints"]
     other = copy.deepcopy(listed[0])
     other["pricing"]["prompt"] = _times("1.5")(other["pricing"]["prompt"])
@@ -139,11 +140,11 @@ def _doubled(body: Body, _: st.DrawFn) -> bytes:
     return json.dumps(body).encode()
 
 
-def _bytes(change: Callable[[bytes], bytes]) -> Callable[[Body, st.DrawFn], bytes]:
+def _bytes(change: Callable[[bytes], bytes]) -> Callable[[Body, Draw], bytes]:
     return lambda body, _: change(json.dumps(body).encode())
 
 
-MUTATIONS: dict[str, tuple[Callable[[Body, st.DrawFn], bytes], set[AlarmName]]] = {
+MUTATIONS: dict[str, tuple[Callable[[Body, Draw], bytes], set[AlarmName]]] = {
     "zero": (_field(lambda _: "0"), {AlarmName.ZERO, AlarmName.MISSING}),
     "negative": (_field(lambda text: f"-{text}"), {AlarmName.NEGATIVE}),
     "NaN": (_field(lambda _: "NaN"), {AlarmName.NOT_A_NUMBER}),

@@ -55,7 +55,7 @@ def test_an_endpoint_has_its_prices_limits_and_figures() -> None:
     )
     assert one.rates == card("0.04", "0.19", "0.01")
     assert (one.context_tokens, one.max_output_tokens) == (131072, 16384)
-    assert one.features == {Feature.TOOLS, Feature.JSON_SCHEMA}
+    assert one.features == frozenset({Feature.TOOLS, Feature.JSON_SCHEMA})
     assert one.parameters is not None
     assert "tool_choice" in one.parameters
     assert one.stats is not None
@@ -163,7 +163,7 @@ def test_openrouters_own_models() -> None:
     reading = openrouter.models(document(bodies.OPENROUTER_MODELS))
     one = only(reading)
     assert (one.provider, one.model, one.max_output_tokens) == ("openrouter", "oak/oak-70b", 32768)
-    assert one.features == {Feature.TOOLS, Feature.LOGPROBS, Feature.VISION}
+    assert one.features == frozenset({Feature.TOOLS, Feature.LOGPROBS, Feature.VISION})
     assert one.ends_at == datetime(2027, 1, 31, tzinfo=UTC)
     assert faults(reading) == {
         ("openrouter/oak/oak-70b:free", AlarmName.ZERO),
