@@ -20,8 +20,10 @@ from hedgerow.books import market_books
 from hedgerow.commands.market_capacity import capacity
 from hedgerow.commands.market_history import history
 from hedgerow.commands.market_probe import probe
+from hedgerow.commands.market_refresh import refresh
 from hedgerow.config import Config, load_config
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.last_good import known_prices
+from hedgerow.offers import quoted_offers
 from hedgerow.printing import iso, json_option, price_told, print_json, table
 from ledger.errors import StoreUnavailable
 from ledger.rates import RateCard
@@ -59,7 +61,7 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
-    models = quoted_offers(config, price_file(config), at)
+    models = quoted_offers(config, known_prices(config, at), at)
     if model is not None:
         config.model(model)
         models = {model: models[model]}
@@ -70,7 +72,7 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
     click.echo("\n\n".join(texts(found)))
 
 
-for _command in (history, capacity, probe):
+for _command in (history, capacity, refresh, probe):
     market.add_command(_command)
 
 
