@@ -33,6 +33,11 @@ def quoted_offers(config: Config, book: PriceBook, at: datetime) -> dict[str, tu
     }
 
 
+def sold_as(config: Config, model: str) -> tuple[str, ...]:
+    """The models that a name stands for: itself, or those of a class. Raises NotFound."""
+    return config.model(model).any_of or (model,)
+
+
 def _quoted(config: Config, model: Model, spec: OfferSpec, book: PriceBook, at: datetime) -> Quoted:
     known = book.known(Sold(model, spec, config.providers[spec.provider]))
     entries = [one.entry for one in known]
