@@ -35,12 +35,15 @@ class LastGood:
 
     def times(self) -> Mapping[str, int]:
         """When each belief was written: what is looked at for news."""
-        return self._beliefs.times()
+        with self._sql.view():
+            return self._beliefs.times()
 
     def beliefs(self) -> Mapping[str, Belief]:
         """By the name of their source. What another version has written otherwise is left out."""
         found = {}
-        for word in self._beliefs.all():
+        with self._sql.view():
+            words = self._beliefs.all()
+        for word in words:
             try:
                 found[word.name] = belief_of(zlib.decompress(word.body))
             except (FeedUnreadable, zlib.error):
@@ -49,7 +52,8 @@ class LastGood:
 
     def document(self, name: str) -> Document | None:
         """The last document of a source that was not refused."""
-        word = self._documents.get(name)
+        with self._sql.view():
+            word = self._documents.get(name)
         if word is None:
             return None
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,15 +18,17 @@ from benchmarks.feeds.beliefs import Belief
 from benchmarks.feeds.document import Document
 from benchmarks.market import Quoted
 from hedgerow.books import market_books
-from hedgerow.config import Config, load_config
+from hedgerow.config import Config, Ledger, load_config
 from hedgerow.errors import ConfigInvalid
 from hedgerow.feeding import Heard, keep
 from hedgerow.last_good import LastGood, kept_beliefs
 from hedgerow.market_sources import Address, has_addresses, sold, sources
 from hedgerow.offers import STATS_FOR, quoted_offers
 from hedgerow.price_book import PriceBook
+from ledger.databases.sql import Dialect
 from tests.benchmarks.feeds import bodies
 from tests.benchmarks.feeds.bodies import AT, document, endpoint, endpoints
+from tests.ledger.databases import Books
 
 KEYS = {"TOGETHER_API_KEY": "together-key", "GROQ_API_KEY": "groq-key"}
 PROVIDERS = "providers: {together: {}, groq: {}, mine: {base_url: 'http://127.0.0.1:9/v1'}}"
@@ -119,8 +122,9 @@ def test_without_an_address_there_is_no_network(tmp_path: Path) -> None:
         (
             "[{kind: provider, provider: groq}]",
             (
-                "market.feeds[0].provider: its own list names no prices; lists with prices: together,"
-                " deepinfra, novita, chutes, nebius, openrouter; feed litellm knows many others"
+                "market.feeds[0].provider: its own list names no prices; lists with prices:"
+                " together, deepinfra, novita, chutes, nebius, openrouter; feed litellm knows many"
+                " others"
             ),
         ),
         (
@@ -260,12 +264,21 @@ def test_quality_and_figures_come_along(tmp_path: Path) -> None:
 # -- kept with the books
 
 
-def test_what_is_kept_is_what_was_believed(tmp_path: Path) -> None:
+def with_books(config: Config, books: Books, folder: Path) -> Config:
+    """The same with its books in a database of whichever kind."""
+    is_file = books.dialect is Dialect.SQLITE
+    path = Path(books.url.removeprefix("sqlite:///")) if is_file else None
+    url = "" if is_file else books.url
+    return replace(config, ledger=Ledger(url, path, folder / "hedgerow.journal", "process"))
+
+
+def test_what_is_kept_is_what_was_believed(books: Books, tmp_path: Path) -> None:
     """Beliefs, documents with their ETags, prices and GPU-hours: for every worker, after a restart
     too."""
     (tmp_path / "gpu").mkdir()
     (tmp_path / "gpu" / "a.csv").write_bytes(bodies.GPU_CSV)
-    config = load(tmp_path, ALL, "{provider: together, model: x, quantization: fp8}")
+    offer = "{provider: together, model: x, quantization: fp8}"
+    config = with_books(load(tmp_path, ALL, offer), books, tmp_path)
     assert kept_beliefs(config) == {}
     book = PriceBook(sources(config), {})
     said = {
@@ -289,9 +302,9 @@ def test_what_is_kept_is_what_was_believed(tmp_path: Path) -> None:
     assert prices == {"A100-40": Decimal("3.65")}  # H100 alone may be one of three
 
 
-def test_what_another_version_has_kept_is_fetched_anew(tmp_path: Path) -> None:
+def test_what_another_version_has_kept_is_fetched_anew(books: Books, tmp_path: Path) -> None:
     """A belief that cannot be read is none, and keeps nothing from starting."""
-    config = load(tmp_path, ALL, "{provider: together, model: x}")
+    config = with_books(load(tmp_path, ALL, "{provider: together, model: x}"), books, tmp_path)
     with market_books(config.ledger) as sql:
         kept = LastGood(sql)
         kept.save("a", Belief("good"), Document(b"{}", AT), 1)
