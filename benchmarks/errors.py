@@ -2,6 +2,7 @@
 
 MarketError
 ├── FeedUnreadable       a source of prices that cannot be read; the last good prices stay
+│   └── FeedRefused      a document of a feed that is not believed, with the name of its alarm
 ├── NotGraded            capacity whose chip, region or term nobody can compare
 ├── TraceInvalid         a request trace that cannot be read; names file and line
 ├── OutcomesInvalid      outcomes of an eval that nothing can be learned from
@@ -17,6 +18,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from benchmarks.feeds.alarms import AlarmName
+
 
 class MarketError(Exception):
     """Anything that is wrong with what we know, or are told, about the market."""
@@ -24,6 +27,15 @@ class MarketError(Exception):
 
 class FeedUnreadable(MarketError):
     pass
+
+
+class FeedRefused(FeedUnreadable):
+    """`name`: what is wrong. `value`: what it says instead of what it should."""
+
+    def __init__(self, name: AlarmName, value: str) -> None:
+        super().__init__(f"{name}: {value}")
+        self.name = name
+        self.value = value
 
 
 class NotGraded(MarketError, ValueError):

@@ -19,9 +19,10 @@ from benchmarks.snapshot import Listing
 from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
+from hedgerow.feeding import asking_feeds, first_prices, following_feeds
 from hedgerow.listening import base_url, bound, listening, near_url
 from hedgerow.manners import classes, own_manners, ttft_limits_ms, usual_manners
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.offers import quoted_offers
 from hedgerow.policy_books import BookPolicy
 from hedgerow.probing import probing
 from hedgerow.providers import providers
@@ -104,22 +105,27 @@ async def running(
     Raises LedgerError, MarketError, PortTaken.
     """
     clock = clock or SystemClock()
-    models = quoted_offers(config, price_file(config), _utc(clock))
-    market = Market(models, _utc(clock), ttft_limits_ms(config))
     async with AsyncExitStack() as stack:
         if worker is None:
             await stack.enter_async_context(sole_place(config, clock))
+        prices = await asyncio.to_thread(first_prices, config, clock)
+        models = quoted_offers(config, prices, _utc(clock))
+        market = Market(models, _utc(clock), ttft_limits_ms(config))
         book = await stack.enter_async_context(_book(config, models, clock, worker))
         upstream = Upstreams(
             http=await stack.enter_async_context(aiohttp_upstream(clock)),
             litellm=await stack.enter_async_context(litellm_upstream(clock, os.environ)),
         )
         await stack.enter_async_context(_rebuilding(market, clock))
+        await stack.enter_async_context(following_feeds(config, market, prices, clock))
         called = f"{node_of(config.ledger.journals)}/{worker.index if worker else 0}"
         learned = Learned()
         await stack.enter_async_context(sharing(config.ledger, called, market, learned, clock))
         draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
-        duties: list[Duty] = [partial(leading_the_books, config, book, clock, draw)]
+        duties: list[Duty] = [
+            partial(leading_the_books, config, book, clock, draw),
+            partial(asking_feeds, config, clock),
+        ]
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         if (probe := config.market.probe) is not None:
             asked = partial(_models, market)

@@ -15,7 +15,13 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_checks import check_admin, check_classes, check_offers, check_providers
+from hedgerow.config_checks import (
+    check_admin,
+    check_classes,
+    check_feeds,
+    check_offers,
+    check_providers,
+)
 from hedgerow.config_errors import explain
 from hedgerow.config_file import (
     Batches,
@@ -152,6 +158,7 @@ def load_config(
     check_providers(main, environ)
     check_admin(main)
     check_offers(main)
+    check_feeds(main)
     check_classes(main)
     errors: list[ConfigError] = []
     sources: list[Source] = []

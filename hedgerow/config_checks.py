@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from benchmarks.feeds.provider_models import SHAPES, shape_name
 from hedgerow.config_errors import did_you_mean, nearest
 from hedgerow.model_spec import OfferSpec
 from hedgerow.provider_spec import ProviderSpec, preset_of, usual_key
@@ -142,6 +143,38 @@ def check_offers(source: Source) -> None:
             if not has_feeds and "price" not in offer:
                 hint = "write price: {input: 0.88, output: 0.88}, or feed litellm"
                 source.refuse(steps, "has no price, and there are no feeds", hint)
+
+
+def check_feeds(source: Source) -> None:
+    """Each feed stands once; a provider's is of one that is there, and whose list has prices."""
+    providers = mapping_in(source.data.get("providers"))
+    seen: dict[tuple[str, str], int | None] = {}
+    for at, feed in items_in(mapping_in(source.data.get("market")).get("feeds")):
+        steps: Steps = ("market", "feeds", at)
+        kind = str(feed.get("kind"))
+        what = str(feed.get(_TOLD_APART_BY.get(kind, ""), ""))
+        if (kind, what) in seen:
+            message = f"the same feed stands in line {seen[kind, what]}"
+            source.refuse(steps, message, "keep one of them")
+        seen.setdefault((kind, what), source.line(steps))
+        provider = text_in(feed.get("provider"))
+        if kind != "provider" or provider is None or not providers:
+            continue
+        if provider not in providers:
+            named = shown(source.written[*steps, "provider"])
+            hint = did_you_mean(provider, providers) or "name one under providers"
+            source.refuse((*steps, "provider"), f"no provider is called {named}", hint)
+            continue
+        written = mapping_in(providers.get(provider))
+        known = _known(provider, written)
+        preset, url = known.name if known else None, text_in(written.get("base_url")) or ""
+        if shape_name(preset, url) is None:
+            message = "its own list names no prices"
+            hint = f"lists with prices: {', '.join(SHAPES)}; feed litellm knows many others"
+            source.refuse((*steps, "provider"), message, hint)
+
+
+_TOLD_APART_BY = {"litellm": "url", "provider": "provider", "gpu_index": "path", "prices": "path"}
 
 
 def check_classes(source: Source) -> None:

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from hedgerow.feed_spec import FeedSpec, LitellmFeed
 from hedgerow.model_spec import Model, Routing
 from hedgerow.notify_spec import NotifySpec
 from hedgerow.policy_file import PolicyFile
+from hedgerow.prices_file import PricesFile
 from hedgerow.probe_spec import Probe
 from hedgerow.provider_spec import ProviderSpec
 from hedgerow.settings import (
@@ -130,22 +132,15 @@ class LedgerFile(Part):
     )
 
 
-class Feed(Part):
-    """A source of prices."""
-
-    kind: Literal["litellm"] = Field(
-        description="`litellm`: the price file of the installed litellm package; no network",
-        examples=["litellm"],
-    )
-
-
 class Market(Part):
     """Where prices come from."""
 
-    feeds: tuple[Feed, ...] = Field(
-        (Feed(kind="litellm"),),
-        description="Sources of prices for offers that name none",
-        examples=["[{kind: litellm}]"],
+    feeds: tuple[FeedSpec, ...] = Field(
+        (LitellmFeed(kind="litellm"),),
+        description="Sources of prices for offers that name none, of latency and of quality. Of"
+        " several that know an offer's price counts: the configuration's, then your file of prices,"
+        " the provider's own list, litellm, OpenRouter",
+        examples=["[{kind: litellm}, {kind: openrouter, every: 5m}]"],
     )
     probe: Probe | None = Field(
         None,
@@ -275,5 +270,6 @@ class ConfigFile(Part):
 
 
 def settings() -> list[Setting]:
-    """Every key of hedgerow.yaml and of a policy file (`budgets...`), in the order of the files."""
-    return [*settings_of(ConfigFile), *settings_of(PolicyFile)]
+    """Every key of hedgerow.yaml, of a policy file (`budgets...`) and of a file of prices
+    (`prices...`), in the order of the files."""
+    return [*settings_of(ConfigFile), *settings_of(PolicyFile), *settings_of(PricesFile)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.feeds import litellm
-from benchmarks.feeds.litellm import PricedModel
+from benchmarks.feeds.reading import PricedModel
 from hedgerow.errors import FolderRefused
 
 MODEL = "llama-3.3-70b"

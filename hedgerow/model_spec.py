@@ -11,7 +11,18 @@ from hedgerow.config_errors import wrong
 from hedgerow.hedging_spec import Hedging
 from hedgerow.price_spec import PriceSpec
 from hedgerow.provider_spec import DataPolicy
-from hedgerow.settings import Count, Heartbeat, Kind, Name, Part, Price, SameAs, Seconds, Text
+from hedgerow.settings import (
+    Count,
+    Heartbeat,
+    Kind,
+    ModelSlug,
+    Name,
+    Part,
+    Price,
+    SameAs,
+    Seconds,
+    Text,
+)
 
 Feature: TypeAlias = Literal["tools", "vision", "json_schema", "logprobs"]
 
@@ -217,6 +228,17 @@ class Model(Part):
         None,
         description="What differs for this model from the top-level `routing`, key by key",
         examples=["{first_byte_timeout: 5s, stream_rescue: buffer}"],
+    )
+    openrouter: ModelSlug | None = Field(
+        None,
+        description="Which of OpenRouter's models it is: the feed `openrouter` asks for its"
+        " endpoints",
+        examples=["meta-llama/llama-3.3-70b-instruct"],
+    )
+    artificial_analysis: Name | None = Field(
+        None,
+        description="Its slug at Artificial Analysis, for the feed of that kind",
+        examples=["llama-3-3-instruct-70b"],
     )
 
     @model_validator(mode="after")

@@ -25,7 +25,8 @@ from benchmarks.trace import TraceRow
 from hedgerow.app import Running
 from hedgerow.books import books
 from hedgerow.config import Config
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.last_good import known_prices
+from hedgerow.offers import quoted_offers
 from hedgerow.replay import ReplayResult, replay
 from ledger.audit import Audit, verify
 from ledger.keys import hash_of, mint
@@ -162,7 +163,7 @@ async def rehearse(
 
 def _read_books(config: Config, model: str, replayed: ReplayResult, since_ns: int) -> Rehearsed:
     at = datetime.fromtimestamp(since_ns / 1e9, UTC)
-    quoted = quoted_offers(config, price_file(config), at)[model]
+    quoted = quoted_offers(config, known_prices(config, at), at)[model]
     with books(config, create=False) as store:
         rows = list(charged(store.sql, since_ns=since_ns))
         return Rehearsed(

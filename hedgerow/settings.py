@@ -340,6 +340,34 @@ def _base_url(url: str) -> str:
     return plain
 
 
+_SLUG = re.compile(r"[A-Za-z0-9_.~-]{1,100}/[A-Za-z0-9_.~:-]{1,150}")
+
+
+def _model_slug(name: str) -> str:
+    if not _SLUG.fullmatch(name):
+        raise wrong(
+            "{written} is no author/slug", "write, for example, meta-llama/llama-3.3-70b-instruct"
+        )
+    return name
+
+
+def _document_url(url: str) -> str:
+    """Never shown as it is: people write keys into URLs."""
+    write = "write, for example, https://mirror.example/prices.json"
+    try:
+        parts = urlsplit(url)
+        port_is_good = parts.port != 0
+    except ValueError:
+        raise wrong("is no URL", write) from None
+    if parts.scheme not in ("http", "https"):
+        raise wrong("is no http or https URL", write)
+    if not parts.hostname or not port_is_good or not re.fullmatch(r"[!-~]{1,2000}", url):
+        raise wrong("is no URL", write)
+    if "@" in parts.netloc:
+        raise wrong("has a user or password in it", "let it be read by everybody, or from a file")
+    return url
+
+
 def _ledger_url(url: str) -> str:
     if re.match(r"postgres(ql)?://", url):
         return url
@@ -453,6 +481,12 @@ WhenLocal: TypeAlias = Annotated[
 WorkerCount: TypeAlias = Annotated[int, Field(ge=1, le=MOST_WORKERS), Kind("whole number")]
 BaseUrl: TypeAlias = Annotated[
     str, AfterValidator(_base_url), Kind("URL", pattern="https?://[^@?#]+")
+]
+ModelSlug: TypeAlias = Annotated[
+    str, AfterValidator(_model_slug), Kind("author/slug", pattern=_SLUG.pattern)
+]
+DocumentUrl: TypeAlias = Annotated[
+    str, AfterValidator(_document_url), Kind("URL", pattern="https?://[^@]+")
 ]
 LedgerUrl: TypeAlias = Annotated[
     str,

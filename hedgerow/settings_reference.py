@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -54,10 +54,27 @@ def _settings_of_kinds(kinds: Mapping[str, type[BaseModel]], prefix: str) -> Ite
     names = " or ".join(f"`{kind}`" for kind in kinds)
     what = (f"`{kind}`: {model.model_fields['kind'].description}" for kind, model in kinds.items())
     yield Setting(f"{prefix}kind", names, "required", "; ".join(what))
+    found: dict[str, list[tuple[str, Setting]]] = {}
     for kind, model in kinds.items():
         for one in settings_of(model, prefix):
             if one.path != f"{prefix}kind":
-                yield replace(one, meaning=f"With `kind: {kind}`. {one.meaning}")
+                found.setdefault(one.path, []).append((kind, one))
+    for of_kinds in found.values():
+        yield _of_all(of_kinds)
+
+
+def _of_all(of_kinds: Sequence[tuple[str, Setting]]) -> Setting:
+    """One row for a key that several kinds have, each with a meaning and default of its own."""
+    first = of_kinds[0][1]
+    types = " or ".join(dict.fromkeys(one.type for _, one in of_kinds))
+    if len({one.default for _, one in of_kinds}) == 1:
+        meanings = (f"With `kind: {kind}`. {one.meaning}" for kind, one in of_kinds)
+        return Setting(first.path, types, first.default, "; ".join(meanings))
+    told = (
+        f"With `kind: {kind}`{f' ({one.default})' if one.default else ''}. {one.meaning}"
+        for kind, one in of_kinds
+    )
+    return Setting(first.path, types, "", "; ".join(told))
 
 
 def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
@@ -93,7 +110,7 @@ def default_text(field: FieldInfo) -> str:
     if isinstance(default, BaseModel):
         return ""
     if isinstance(default, tuple):
-        return _flow([one.model_dump() for one in default])
+        return _flow([one.model_dump(exclude_unset=True) for one in default])
     if isinstance(default, bool):
         return str(default).lower()
     if any(isinstance(mark, Kind) and mark.name == "percentage" for mark in field.metadata):

@@ -1,10 +1,13 @@
-"""LiteLLM's price file, read out of the installed package; LiteLLM itself is never imported."""
+"""LiteLLM's price file: of the installed package, or from anywhere else where it lies.
+
+LiteLLM itself is never imported.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cached_property
@@ -15,12 +18,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks.errors import FeedUnreadable
-from benchmarks.feeds.litellm_cards import Cards, cards, is_blind
+from benchmarks.errors import FeedRefused, FeedUnreadable
+from benchmarks.feeds.alarms import AlarmName
+from benchmarks.feeds.document import Document, refuse_unlikely, undecodable
+from benchmarks.feeds.litellm_cards import cards, is_blind
+from benchmarks.feeds.reading import Fault, PricedModel, Reading
 from benchmarks.offers import Feature, Task
-from benchmarks.quotes import Override
-from ledger.rates import RateCard
 
+SOURCE = "litellm"
 FILE = "litellm/model_prices_and_context_window_backup.json"
 # Prices are decimals, not floats: 1.5e-07 stays exactly that.
 _entry = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
@@ -37,6 +42,7 @@ _TASKS = {
     "rerank": Task.RERANK,
 }
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_PLAIN = ("input_cost_per_token", "output_cost_per_token")
 _FAMILIES = frozenset(("bedrock", "fireworks_ai", "vertex_ai"))
 _ALSO = {"openai": ("text-completion-openai",), "azure": ("azure_text",)}
 _FEATURES = {
@@ -65,31 +71,6 @@ _BY_HOST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PricedModel:
-    """One entry of the file: a model and the kind of work that it does.
-
-    rates: None where the file names no believable price that a card can hold. batch_rates,
-    batch_overrides: through the provider's batch API; None where the file names no price of it.
-    tiers: the same at service tiers that it names prices of. ends_at: from when on its provider no
-    longer sells it, as far as the file knows.
-    """
-
-    provider: str
-    model: str
-    task: Task
-    rates: RateCard | None
-    overrides: tuple[Override, ...]
-    batch_rates: RateCard | None
-    batch_overrides: tuple[Override, ...]
-    context_tokens: int | None
-    max_output_tokens: int | None
-    features: frozenset[Feature]
-    speaks_chat: bool = True
-    tiers: Mapping[str, Cards] = field(default_factory=dict)
-    ends_at: datetime | None = None
-
-
 class PriceFile:
     """One version of the file. An entry is read when it is asked for: there are thousands."""
 
@@ -99,20 +80,39 @@ class PriceFile:
 
     @property
     def source(self) -> str:
-        return f"litellm {self.version}"
+        return f"{SOURCE} {self.version}"
 
     def find(self, provider: str, model: str) -> PricedModel | None:
         """What a provider (as LiteLLM names it) calls `model`; None if unknown, or of a kind of
         work that nobody can ask us for."""
-        for key in (f"{provider}/{model}", model):
-            found = self._read(key)
-            if found is not None and _is_one_of(found.provider, provider):
-                return found
-        return None
+        return next((found for _, found in self._found(provider, model)), None)
+
+    def fault(self, provider: str, model: str) -> Fault:
+        """Why an entry that `find` finds has no price."""
+        key = next(key for key, _ in self._found(provider, model))
+        entry = _entry(self._entries[key])
+        prices = {name: entry[name] for name in _PLAIN if entry.get(name) is not None}
+        name, value = AlarmName.MISSING, "no price that a card can hold"
+        for price, amount in prices.items():
+            if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+                name, value = AlarmName.NOT_A_NUMBER, f"{price} {amount!r}"
+            elif amount <= 0:
+                name = AlarmName.NEGATIVE if amount < 0 else AlarmName.ZERO
+                value = f"{price} {amount}"
+        return Fault(f"{provider}/{model}", name, value)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def __iter__(self) -> Iterator[PricedModel]:
         """Every model of the kinds of work that we know."""
         return (found for key in self._entries if (found := self._read(key)) is not None)
+
+    def _found(self, provider: str, model: str) -> Iterator[tuple[str, PricedModel]]:
+        for key in (f"{provider}/{model}", model):
+            found = self._read(key)
+            if found is not None and _is_one_of(found.provider, provider):
+                yield key, found
 
     def _read(self, key: str) -> PricedModel | None:
         raw = self._entries.get(key)
@@ -145,24 +145,69 @@ class PriceFile:
 
 def read_installed() -> PriceFile:
     """The file of the installed LiteLLM. Raises FeedUnreadable."""
+    path, version = installed_file()
+    return read_file(path, version)
+
+
+def read_file(path: Path, version: str) -> PriceFile:
+    """A price file of LiteLLM's form. Raises FeedUnreadable; unknown keys are passed over."""
+    try:
+        return price_file(_document(path, version))
+    except FeedRefused as error:
+        raise FeedUnreadable(f"{path} is no price file: {error}; reinstall LiteLLM") from error
+
+
+def price_file(document: Document) -> PriceFile:
+    """The file that a document is. Raises FeedRefused."""
+    refuse_unlikely(document.body)
+    try:
+        entries = msgspec.json.decode(document.body, type=dict[str, msgspec.Raw])
+    except (ValueError, RecursionError) as error:
+        raise undecodable(document.body, error) from error
+    return PriceFile(document.name, entries)
+
+
+def read(document: Document, asked: Iterable[tuple[str, str]]) -> Reading:
+    """What the file says of these providers' models, each under the names that it is asked by.
+
+    Raises FeedRefused.
+    """
+    prices = price_file(document)
+    found: list[PricedModel] = []
+    faults: list[Fault] = []
+    for provider, model in dict.fromkeys(asked):
+        if (one := prices.find(provider, model)) is not None:
+            found.append(one := replace(one, provider=provider, model=model))
+            if one.rates is None:
+                faults.append(prices.fault(provider, model))
+    return Reading(
+        source=SOURCE,
+        version=prices.version,
+        known_at=document.known_at,
+        as_of=document.as_of or document.known_at,
+        entries=tuple(found),
+        listed=len(prices),
+        faults=tuple(faults),
+    )
+
+
+def installed_file() -> tuple[Path, str]:
+    """Where the file of the installed LiteLLM lies, and its version. Raises FeedUnreadable."""
     try:
         package = metadata.distribution("litellm")
     except metadata.PackageNotFoundError:
         raise FeedUnreadable(
             "LiteLLM is not installed: install it, or give every offer a price"
         ) from None
-    return read_file(Path(str(package.locate_file(FILE))), package.version)
+    return Path(str(package.locate_file(FILE))), package.version
 
 
-def read_file(path: Path, version: str) -> PriceFile:
-    """A price file of LiteLLM's form. Raises FeedUnreadable; unknown keys are passed over."""
+def _document(path: Path, version: str) -> Document:
     try:
-        entries = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return Document(path.read_bytes(), written, written, version)
     except OSError as error:
         raise FeedUnreadable(f"cannot read {path}: {error.strerror}; reinstall LiteLLM") from error
-    except (ValueError, RecursionError) as error:  # msgspec's errors and UTF-8's are ValueErrors
-        raise FeedUnreadable(f"{path} is no price file: {error}; reinstall LiteLLM") from error
-    return PriceFile(version, entries)
 
 
 def provider_of(base_url: str) -> str | None:

@@ -13,8 +13,9 @@ import click
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigError, ConfigInvalid
 from hedgerow.model_spec import Routing
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.offers import quoted_offers
 from hedgerow.policy_warnings import policy_warnings
+from hedgerow.price_book import price_book
 from hedgerow.printing import config_option, json_option, print_json
 from hedgerow.provider_spec import usual_variable
 from hedgerow.settings import P95
@@ -113,7 +114,7 @@ def _wanted(known: Preset, base_url: str, environ: Mapping[str, str]) -> tuple[s
 
 def _unpriced(config: Config, now: datetime) -> Iterator[ConfigError]:
     """Offers that nobody has a price for, and models that have no other."""
-    for name, quoted in quoted_offers(config, price_file(config), now).items():
+    for name, quoted in quoted_offers(config, price_book(config, now), now).items():
         unpriced = [at for at, one in enumerate(quoted) if one.quote is None]
         for at in unpriced:
             steps: Steps = ("models", name, "offers", at)

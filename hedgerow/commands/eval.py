@@ -31,8 +31,9 @@ from hedgerow.books import market_books
 from hedgerow.commands.eval_train import train
 from hedgerow.config import Config, load_config
 from hedgerow.errors import FolderRefused, NotFound
+from hedgerow.last_good import known_prices
 from hedgerow.loops import run as run_loop
-from hedgerow.offers import price_file, quoted_offers, sold_as
+from hedgerow.offers import quoted_offers, sold_as
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd
@@ -116,7 +117,8 @@ def run(
     if not _BENCHMARK.fullmatch(benchmark):
         raise click.BadParameter("use letters, digits and . _ -", param_hint="--benchmark")
     prompts = read_prompts(prompts_file)
-    market = quoted_offers(config, price_file(config), datetime.now(UTC))
+    at = datetime.now(UTC)
+    market = quoted_offers(config, known_prices(config, at), at)
     _check_graders(prompts, config)
     plan = Plan(prompts, _contestants(config, market, models, offers), repeat, concurrency)
     ran = Ran()

@@ -19,7 +19,8 @@ from benchmarks.stats import Stats
 from hedgerow.board import NOTHING_KNOWN, Board, Line, Past, board, past
 from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.last_good import known_prices
+from hedgerow.offers import quoted_offers
 from hedgerow.printing import iso, json_option, price_told, print_json, table
 from ledger.errors import StoreUnavailable
 from ledger.rates import RateCard
@@ -28,7 +29,7 @@ Cell: TypeAlias = Callable[[Line, datetime], str]
 """What stands in a column of an offer's line, at a moment."""
 
 
-PARTS = ("capacity", "history", "probe")
+PARTS = ("capacity", "history", "probe", "refresh")
 
 
 class _Parts(click.Group):
@@ -74,7 +75,7 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
-    models = quoted_offers(config, price_file(config), at)
+    models = quoted_offers(config, known_prices(config, at), at)
     if model is not None:
         config.model(model)
         models = {model: models[model]}

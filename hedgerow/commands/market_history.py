@@ -15,7 +15,8 @@ from hedgerow.arguments import MOMENT
 from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.last_good import known_prices
+from hedgerow.offers import quoted_offers
 from hedgerow.printing import config_option, iso, json_option, moment, price_told, print_json, table
 
 
@@ -70,7 +71,8 @@ def _offers(config: Config, kept: list[str], model: str | None, offer: str | Non
     """Ids. Raises NotFound, naming those that there are."""
     if model is not None:
         config.model(model)
-        now = quoted_offers(config, price_file(config), datetime.now(UTC))
+        at = datetime.now(UTC)
+        now = quoted_offers(config, known_prices(config, at), at)
         ids = {one.offer.id for one in now[model]}
         kept = [name for name in kept if name in ids]
     if offer is None:

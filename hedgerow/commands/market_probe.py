@@ -16,8 +16,9 @@ from benchmarks.snapshot import Listing
 from hedgerow.arguments import LABELS, USD
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
+from hedgerow.last_good import known_prices
 from hedgerow.loops import run
-from hedgerow.offers import price_file, quoted_offers, sold_as
+from hedgerow.offers import quoted_offers, sold_as
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from hedgerow.probe_spec import Probe
 from hedgerow.probing import TEAM, probing_of
@@ -83,7 +84,8 @@ async def _probe(
 
 def _due(config: Config, model: str | None, offers: Sequence[str] | None) -> list[Target]:
     """Whom to ask. Raises NotFound."""
-    market = quoted_offers(config, price_file(config), datetime.now(UTC))
+    at = datetime.now(UTC)
+    market = quoted_offers(config, known_prices(config, at), at)
     wanted = market if model is None else sold_as(config, model)
     found = targets(_listings({one: market[one] for one in wanted}), fresh_too=True)
     known = [one.offer.id for one in found]

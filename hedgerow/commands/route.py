@@ -17,8 +17,9 @@ from benchmarks.offers import Feature, Task
 from hedgerow.books import market_books
 from hedgerow.commands.decisions import decision_lines, described
 from hedgerow.config import Config, load_config
+from hedgerow.last_good import known_prices
 from hedgerow.manners import classes, manners, ttft_limits_ms
-from hedgerow.offers import price_file, quoted_offers
+from hedgerow.offers import quoted_offers
 from hedgerow.printing import config_option, json_option, print_json
 from ledger.errors import StoreUnavailable
 from proxy.errors import Invalid
@@ -130,7 +131,7 @@ def _preferences(model: str, provider: str | None) -> Preferences:
 
 def _market(config: Config, at: datetime) -> Market:
     """With what all workers have seen lately; without books, prices alone."""
-    market = Market(quoted_offers(config, price_file(config), at), at, ttft_limits_ms(config))
+    market = Market(quoted_offers(config, known_prices(config, at), at), at, ttft_limits_ms(config))
     if config.ledger.path is not None and not config.ledger.path.exists():
         return market
     since_ns = int((at.timestamp() - RECENT_MINUTES * MINUTE_S) * 1e9)

@@ -19,12 +19,12 @@ import pytest
 from benchmarks.errors import FeedUnreadable
 from benchmarks.feeds.litellm import (
     FILE,
-    PricedModel,
     PriceFile,
     provider_of,
     read_file,
     read_installed,
 )
+from benchmarks.feeds.reading import PricedModel
 from benchmarks.offers import Feature, Task
 from ledger.rates import RateCard
 from ledger.usage import Unit
@@ -124,6 +124,7 @@ def test_every_price_of_a_card_is_one_of_the_file() -> None:
     for one in installed():
         if one.rates is None:
             continue
+        assert one.task is not None
         counts[one.task] += 1
         entries = [raw[name] for name in (one.model, f"{one.provider}/{one.model}") if name in raw]
         entries += [part for entry in entries for part in entry.get("tiered_pricing", ())]
@@ -185,7 +186,7 @@ def test_published_prices() -> None:
     assert gpt is not None
     assert gpt.rates == RateCard.of(Decimal("2.5"), Decimal(10), cache_read=Decimal("1.25"))
     assert gpt.context_tokens == 128_000
-    assert {Feature.TOOLS, Feature.VISION, Feature.JSON_SCHEMA} <= gpt.features
+    assert {Feature.TOOLS, Feature.VISION, Feature.JSON_SCHEMA} <= (gpt.features or frozenset())
     assert installed().source == f"litellm {metadata.version('litellm')}"
     assert installed().find("openai", "gpt-17") is None
     assert installed().find("groq", "gpt-4o") is None
@@ -269,8 +270,8 @@ def test_limits_and_features(write: Write) -> None:
         )
     )
     assert (found.context_tokens, found.max_output_tokens) == (1000, None)
-    assert Feature.VISION in found.features
-    assert Feature.TOOLS not in found.features
+    assert Feature.VISION in (found.features or ())
+    assert Feature.TOOLS not in (found.features or ())
     assert only(write(max_input_tokens="128k")).context_tokens is None
 
 
@@ -404,6 +405,7 @@ def test_each_kind_of_work_by_its_own_price(
     """What a card can hold, it holds: by tokens, seconds, characters, images or searches."""
     found = sell(mode, prices)
     assert found.rates == card
+    assert found.task is not None
     assert found.rates.per in (None, found.task.unit)
 
 
@@ -440,8 +442,9 @@ def test_an_embedding_of_text_has_the_price_of_text(sell: Sell) -> None:
     prices = {"input_cost_per_token": 1.2e-07, "input_cost_per_image_token": 4.7e-07}
     found = sell("embedding", {**prices, "supports_vision": True})
     assert found.rates == tokens("0.12")
-    assert Feature.VISION not in found.features
-    assert Feature.VISION in sell("embedding", {**TOKENS, "supports_vision": True}).features
+    assert Feature.VISION not in (found.features or ())
+    sees = sell("embedding", {**TOKENS, "supports_vision": True}).features
+    assert Feature.VISION in (sees or ())
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.feeds.litellm import PricedModel, read_file, read_installed
+from benchmarks.feeds.litellm import read_file, read_installed
 from benchmarks.feeds.litellm_hours import off_peak_hours
+from benchmarks.feeds.reading import PricedModel
 from benchmarks.quotes import Override, Quote
 from ledger.rates import RateCard
 

@@ -545,7 +545,7 @@ def change(old: str, new: str) -> str:
         (change("22:00-06:00", "22:00-24:30"), "batches.hours[0]", "are no hours"),
         (change("deadline: 1.5m", "deadline: 3 days"), "routing.deadline", "is no duration"),
         (change("deadline: 1.5m", "deadline: -3s"), "routing.deadline", "is no duration"),
-        (VALID + "market: {feeds: [{kind: openrouter}]}", "market.feeds[0].kind", "write litellm"),
+        (VALID + "market: {feeds: [{kind: openroute}]}", "market.feeds[0].kind", "write litellm"),
         (VALID + "policies: policies/*.yaml", "policies", "is not a list"),
         (VALID + "policies: [policies/*.yml]", "policies[0]", 'no file matches "policies/*.yml"'),
         (VALID + "contracts: [c.yaml]", "contracts", "unknown key"),

@@ -12,6 +12,7 @@ from benchmarks.offers import Offer
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid
 from hedgerow.offers import quoted_offers
+from hedgerow.price_book import PriceBook
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -31,7 +32,7 @@ models:
 
 
 def sold(provider: str, offer: str) -> Offer:
-    ((quoted,),) = quoted_offers(load(provider, offer), None, AT).values()
+    ((quoted,),) = quoted_offers(load(provider, offer), PriceBook((), {}), AT).values()
     return quoted.offer
 
 

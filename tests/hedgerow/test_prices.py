@@ -27,6 +27,7 @@ from hedgerow.cli import hedgerow
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid
 from hedgerow.offers import quoted_offers
+from hedgerow.price_book import PriceBook, price_book
 from ledger.attempts import Attempt, Charge, Hold, Settlement
 from ledger.principals import Principal
 from ledger.rates import RateCard
@@ -70,8 +71,10 @@ def card(price: str) -> RateCard:
     return spec.rate_card()
 
 
-def sold(offer: str, prices: PriceFile | None = None) -> Quoted:
-    ((quoted,),) = quoted_offers(load(offer), prices, AT).values()
+def sold(offer: str, *, fed: bool = False) -> Quoted:
+    config = load(offer)
+    book = price_book(config, AT) if fed else PriceBook((), {})
+    ((quoted,),) = quoted_offers(config, book, AT).values()
     return quoted
 
 
@@ -237,15 +240,15 @@ def test_what_is_wrong_is_named(offer: str, expected: list[str]) -> None:
 )
 def test_the_work_that_an_offer_does(offer: str, tasks: set[Task] | None) -> None:
     """What its operator lists, else what its price is for, else what the feed says, if any does."""
-    assert sold(offer, installed()).offer.tasks == tasks
+    assert sold(offer, fed=True).offer.tasks == tasks
 
 
 def test_prices_of_the_feed() -> None:
-    """Units, batches and thresholds come along, and the history keeps what a unit cost."""
-    whisper = sold("model: whisper-1", installed())
+    """Units, batches and thresholds come along."""
+    whisper = sold("model: whisper-1", fed=True)
     assert whisper.quote is not None
     assert (whisper.quote.rates.unit, whisper.quote.rates.per) == (Decimal("0.0001"), Unit.SECOND)
-    gpt = sold("model: gpt-4o", installed()).quote
+    gpt = sold("model: gpt-4o", fed=True).quote
     assert gpt is not None
     batch = gpt.in_batches()
     assert batch is not None
@@ -261,15 +264,15 @@ def with_long_prompts(prices: PriceFile) -> Iterator[str]:
 def test_an_operator_s_prices_are_all_there_are() -> None:
     """Beside a price of his own nothing of the feed's is charged, in batches neither."""
     model = next(with_long_prompts(installed()))
-    from_feed = sold(f"model: {model}", installed()).quote
+    from_feed = sold(f"model: {model}", fed=True).quote
     assert from_feed is not None
     assert from_feed.batch_overrides
-    own = sold(f"model: {model}, price: {{input: 1, output: 1}}", installed()).quote
+    own = sold(f"model: {model}, price: {{input: 1, output: 1}}", fed=True).quote
     assert own is not None
     assert (own.overrides, own.batch_rates, own.batch_overrides) == ((), None, ())
     assert own.list_rates == from_feed.rates
     batch = "batch: {input: 0.5, output: 0.5}"
-    both = sold(f"model: {model}, price: {{input: 1, output: 1, {batch}}}", installed()).quote
+    both = sold(f"model: {model}, price: {{input: 1, output: 1, {batch}}}", fed=True).quote
     assert both is not None
     assert both.batch_rates == RateCard.of(Decimal("0.5"), Decimal("0.5"))
 
