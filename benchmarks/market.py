@@ -41,6 +41,7 @@ class Market:
     ) -> None:
         self._limits = dict(ttft_limits_ms or {})
         self._models = dict(models)
+        self._qualities: Mapping[str, Mapping[str, Quality]] = {}
         self.observations = Observations(self._limits_of_offers())
         self._version = 0
         self._minute = 0
@@ -55,6 +56,11 @@ class Market:
         """Other prices, and what else is said of the offers; the next snapshot has them."""
         self._models, self._listings = dict(models), {}
         self.observations.hold_to(self._limits_of_offers())
+
+    def grade(self, qualities: Mapping[str, Mapping[str, Quality]]) -> None:
+        """What our own evals say of offers, by offer and benchmark; the next snapshot has it."""
+        if qualities != self._qualities:
+            self._qualities, self._listings = dict(qualities), {}
 
     def rebuild(self, at: datetime) -> None:
         self.snapshot = self._build(at)
@@ -82,7 +88,7 @@ class Market:
             one.quote,
             self.observations.seen(offer_id, now_s),
             self.observations.chances(offer_id, limit_ms, now_s, one.stats),
-            one.quality,
+            {**one.quality, **self._qualities.get(offer_id, {})},
             one.stats,
         )
 

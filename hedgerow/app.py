@@ -20,6 +20,7 @@ from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
 from hedgerow.feeding import asking_feeds, first_prices, following_feeds
+from hedgerow.grading import following_evals
 from hedgerow.listening import base_url, bound, listening, near_url
 from hedgerow.manners import classes, own_manners, ttft_limits_ms, usual_manners
 from hedgerow.offers import quoted_offers
@@ -118,6 +119,7 @@ async def running(
         )
         await stack.enter_async_context(_rebuilding(market, clock))
         await stack.enter_async_context(following_feeds(config, market, prices, clock))
+        await stack.enter_async_context(following_evals(config.ledger, market, clock))
         called = f"{node_of(config.ledger.journals)}/{worker.index if worker else 0}"
         learned = Learned()
         await stack.enter_async_context(sharing(config.ledger, called, market, learned, clock))

@@ -268,8 +268,8 @@ def keep(
             book = book.with_belief(one.source.name, one.belief)
         with sql.transaction():
             MarketHistory(sql).keep(quoted_offers(config, book, at), at)
-            for one in heard:
-                keep_capacity(sql, one.news(CapacityRow), at)
+        for one in heard:
+            keep_capacity(sql, one.news(CapacityRow), at)
     return book
 
 

@@ -608,7 +608,6 @@ PROMPT: dict[str, Any] = {"messages": HELLO, "max_tokens": 8}
         ("/messages", PROMPT | {"thread": {"type": "continue", "previous_message_id": "msg_1"}}),
         ("/responses", {"input": [{"type": "item_reference", "id": "msg_1"}]}),
         ("/responses", {"input": [{"id": "msg_1"}]}),
-        ("/chat/completions", PROMPT | {"provider": {"order": ["dear"]}}),
         ("/chat/completions", PROMPT | {"preset": "dear"}),
         ("/chat/completions", PROMPT | {"deferred": True}),
         ("/chat/completions", PROMPT | {"enable_search": True}),

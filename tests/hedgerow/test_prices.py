@@ -154,7 +154,7 @@ def test_hours_and_thresholds() -> None:
 def test_a_tier_has_its_own_price() -> None:
     """The price file's for that tier, or none; those of the others stand beside it."""
     quotes = {
-        tier: sold(f"model: gpt-5, service_tier: {tier}", installed()).quote
+        tier: sold(f"model: gpt-5, service_tier: {tier}", fed=True).quote
         for tier in ("default", "flex", "priority", "fast", "scale")
     }
     usual, flex, best = quotes["default"], quotes["flex"], quotes["priority"]
