@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from benchmarks.feeds.alarms import AlarmName
+from benchmarks.alarms import AlarmName
 
 
 class MarketError(Exception):

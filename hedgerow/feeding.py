@@ -198,7 +198,8 @@ class _Asking:
         if not due:
             return
         book, documents = await asyncio.to_thread(self._loaded, [one for one, _ in stamps], due)
-        due = [one for one in due if not self._rests(one, book, now_s)]
+        seen = {one.name: stamp for one, stamp in stamps}
+        due = [one for one in due if not self._rests(one, seen[one.name], book, now_s)]
         heard = await ask(self._session, due, book, self._config, documents, self._clock)
         if heard:
             now_ns = self._clock.now_ns()
@@ -223,10 +224,17 @@ class _Asking:
         with market_books(self._config.ledger, is_server=True) as sql:
             return PriceBook(known, LastGood(sql).beliefs()), last_documents(sql, due)
 
-    def _rests(self, source: Source, book: PriceBook, now_s: float) -> bool:
-        """Whether another leader has asked it not long ago: then it is due later."""
-        asked_at = book.last(source).known_at
-        if source.name in self._due_s or isinstance(source.place, Path) or asked_at is None:
+    def _rests(
+        self, source: Source, stamp: FileStamp | None, book: PriceBook, now_s: float
+    ) -> bool:
+        """Whether it is due later after all: a file that is as it was, and of which nothing is
+        doubted; what another leader has asked not long ago."""
+        last = book.last(source)
+        if stamp is not None and self._files.get(source.name) == stamp and not last.doubts:
+            self._due_s[source.name] = now_s + source.every_s
+            return True
+        asked_at = last.known_at
+        if source.name in self._due_s or stamp is not None or asked_at is None:
             return False
         since_s = (_utc(self._clock) - asked_at).total_seconds()
         self._due_s[source.name] = now_s + max(0.0, source.every_s - since_s)

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import MOST_BYTES, Document
 from hedgerow.market_sources import Address
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.beliefs import Belief
 from benchmarks.feeds.checks import Terms, check, refused
 from benchmarks.feeds.document import MOST_BYTES, Document
 from benchmarks.feeds.reading import ModelQuality, PricedModel
 from benchmarks.quality import Quality
 from hedgerow.config import Config
-from hedgerow.market_sources import OF_OPENROUTER, OWN, Sold, Source, sold, sources
+from hedgerow.market_sources import OF_OPENROUTER, OWN, UNPRICED, Sold, Source, sold, sources
 from hedgerow.model_spec import Model
 from ledger.rates import RateCard
 
@@ -128,14 +128,15 @@ class PriceBook:
 
 
 def price_book(config: Config, at: datetime, kept: Mapping[str, Belief] | None = None) -> PriceBook:
-    """What is known without a network: what was kept of the feeds, and the files as they are now.
+    """What is known without a network: what was kept of the feeds, and files of prices as they are
+    now.
 
     Raises FeedUnreadable.
     """
     book = PriceBook(sources(config), kept or {})
     offers = sold(config)
     for source in book.sources:
-        if isinstance(source.place, Path):
+        if isinstance(source.place, Path) and source.rank != UNPRICED:
             belief = book.heard_file(source, source.place, offers, at)
             book = book.with_belief(source.name, belief)
     return book

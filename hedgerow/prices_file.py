@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import Document
 from benchmarks.feeds.reading import PricedModel, Reading, told_apart
 from hedgerow.config_errors import explain

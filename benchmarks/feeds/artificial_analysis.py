@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import Document, decoded, items
 from benchmarks.feeds.figures import NotBelieved, text, within
 from benchmarks.feeds.reading import Fault, ModelQuality, Reading, told_apart

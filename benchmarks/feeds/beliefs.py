@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from benchmarks.alarms import Alarm
 from benchmarks.errors import FeedUnreadable
-from benchmarks.feeds.alarms import Alarm
 from benchmarks.feeds.reading import CapacityRow, Entry, ModelQuality, PricedModel
 
 E_co = TypeVar("E_co", bound=Entry, covariant=True)

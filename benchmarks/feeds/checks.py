@@ -19,8 +19,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from benchmarks.alarms import Alarm, AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import Alarm, AlarmName
 from benchmarks.feeds.beliefs import Belief, Doubt, Standing
 from benchmarks.feeds.plausibility import (
     Objection,

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 
 MOST_BYTES = 32 * 2**20
 """No document of a feed has as many: LiteLLM's, the largest, has five million."""

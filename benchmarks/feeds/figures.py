@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from benchmarks.feeds.alarms import AlarmName
+from benchmarks.alarms import AlarmName
 from ledger.errors import NotAPrice
 from ledger.rates import RateCard
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import Document, decoded, refuse_unlikely
 from benchmarks.feeds.figures import NotBelieved, moment, price
 from benchmarks.feeds.reading import CapacityRow, Fault, Reading

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused, FeedUnreadable
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import Document, refuse_unlikely, undecodable
 from benchmarks.feeds.litellm_cards import cards, is_blind
 from benchmarks.feeds.reading import Fault, PricedModel, Reading

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from statistics import median
 
-from benchmarks.feeds.alarms import AlarmName
+from benchmarks.alarms import AlarmName
 from benchmarks.feeds.reading import CapacityRow, Entry, ModelQuality, PricedModel
 from benchmarks.quotes import Override
 from ledger.rates import RateCard

@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds import openrouter
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import Document, decoded
 from benchmarks.feeds.figures import PER_MTOK, Names, NotBelieved, card, count, text, texts
 from benchmarks.feeds.reading import Fault, PricedModel, Reading, told_apart

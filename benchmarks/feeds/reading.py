@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
 
-from benchmarks.feeds.alarms import AlarmName
+from benchmarks.alarms import AlarmName
 from benchmarks.feeds.litellm_cards import Cards
 from benchmarks.offers import Feature, Task
 from benchmarks.quality import Quality

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from benchmarks.alarms import Alarm
 from benchmarks.facts import as_ns, instant
-from benchmarks.feeds.alarms import Alarm
 from benchmarks.market import Quoted
 from hedgerow.config import Config, load_config
 from hedgerow.feeding import Heard, refreshed

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.beliefs import Belief
 from benchmarks.feeds.document import MOST_BYTES
 from benchmarks.history import MarketHistory

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.alarms import AlarmName
 from benchmarks.capacity import CAPACITY
 from benchmarks.facts import Facts
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.beliefs import Belief
 from benchmarks.feeds.document import Document
 from benchmarks.market import Quoted

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused, FeedUnreadable
 from benchmarks.feeds import gpu_index, openrouter
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.beliefs import Belief, belief_of, belief_text
 from benchmarks.feeds.checks import FOR, STALE_AFTER, TIMES, Terms, check, refused
 from benchmarks.feeds.document import MOST_BYTES, Document

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds import artificial_analysis, gpu_index, litellm, openrouter, provider_models
-from benchmarks.feeds.alarms import AlarmName
 from benchmarks.feeds.document import MOST_BYTES, Document
 from benchmarks.feeds.reading import CapacityRow, ModelQuality, PricedModel, Reading
 from benchmarks.offers import Feature, Task
