@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks.estimates import ON_TIME, SUCCESS, Chance, Prior, on_time_prior, success_prior
+from benchmarks.estimates import (
+    ON_TIME,
+    SUCCESS,
+    Chance,
+    Decayed,
+    Prior,
+    on_time_prior,
+    success_prior,
+)
 from benchmarks.stats import Stats
 
 if TYPE_CHECKING:
@@ -15,17 +23,25 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Chances:
     """success: that an attempt is answered. on_time: that, if it is, its first token comes within
-    the limit. weight: the attempts of our own that this stands on; 0: it is an assumption."""
+    the limit. weight: the attempts of our own in the last minutes; 0: there were none, and how it
+    is now is an assumption, whatever it was before. lately_good: of these, those
+    that were good, answered and in time, after the last one that was not."""
 
     success: float
     on_time: float
     weight: float
+    lately_good: float = 0.0
 
 
 ASSUMED_SUCCESS, ASSUMED_ON_TIME = Prior(0.99, 20.0), Prior(0.98, 5.0)
 """Of an offer of which nobody says anything: the unknown is no reason against it, so that it is
 tried, and known."""
 ASSUMED = Chances(ASSUMED_SUCCESS.chance, ASSUMED_ON_TIME.chance, 0.0)
+
+
+LATELY_S = 60.0
+"""The half life of what is known of an offer's now: one that was left for its failures, or because
+it was slow, is unknown again after some minutes, so that it is tried, and can come back."""
 
 
 @dataclass(slots=True)
@@ -35,11 +51,22 @@ class Luck:
     limit_ms: float
     _answered: Chance = field(default_factory=lambda: Chance(SUCCESS))
     _in_time: Chance = field(default_factory=lambda: Chance(ON_TIME))
+    _lately: Decayed = field(default_factory=lambda: Decayed(LATELY_S))
+    _good_again: Decayed = field(default_factory=lambda: Decayed(LATELY_S))
 
     def note(self, at_s: float, *, answered: bool, ttft_ms: float | None) -> None:
         self._answered.update(at_s, float(answered), 1.0)
+        is_good = answered and (ttft_ms is None or ttft_ms <= self.limit_ms)
+        self._tried(at_s, float(is_good), 1.0)
         if ttft_ms is not None:
             self._in_time.update(at_s, float(ttft_ms <= self.limit_ms), 1.0)
+
+    def _tried(self, at_s: float, good: float, count: float) -> None:
+        self._lately.add(at_s, good, count)
+        if good < count:
+            self._good_again.forget()
+        else:
+            self._good_again.add(at_s, good, count)
 
     def was_silent(self, at_s: float, waited_ms: float | None) -> None:
         """Nobody heard it out: it says something only if it was late by then."""
@@ -55,6 +82,8 @@ class Luck:
             in_time, timed = in_time - known[2], timed - known[3]
         if attempts > 0:
             self._answered.update(at_s, min(max(0, answered), attempts), attempts)
+            late = max(0.0, timed - in_time)
+            self._tried(at_s, max(0.0, min(answered, attempts) - late), attempts)
         if timed > 0:  # a sketch knows ranks but about
             self._in_time.update(at_s, min(max(0.0, in_time), timed), timed)
 
@@ -72,5 +101,6 @@ class Luck:
         return Chances(
             self._answered.probability(now_s, success),
             self._in_time.probability(now_s, on_time),
-            self._answered.counted(now_s)[1],
+            self._lately.read(now_s)[1],
+            self._good_again.read(now_s)[1],
         )

@@ -13,10 +13,11 @@ from routing.costed import Costed
 from routing.limits import Limits
 from routing.ordering import Odds, Stakes, order
 
-EXPLORE_OFTEN = 0.02
-"""Of the requests, those that may try what is not known well, if the purse has it."""
+EXPLORE_OFTEN, EXPLORE_MORE = 0.02, 0.5
+"""Of the requests, those that may try what is not known well, if the purse has it; and what went
+well when it was tried: so that one who is back is known to be within seconds."""
 WELL_KNOWN = 20.0
-"""Attempts of the last half hour or so after which there is nothing to find out."""
+"""Attempts of the last minutes after which there is nothing to find out."""
 TIED_AT_MOST = 8
 RETRY_IS_LATE = 0.5
 """How much of a miss an attempt is that fails, though the next is answered: it begins later."""
@@ -41,6 +42,7 @@ class Ranking:
             self._costs = np.concatenate([one.costs for one in parts])
             self._odds = Odds.joined([one.field.odds for one in parts])
             usual = float(np.median([one.usual for one in parts]))
+        self._bare_costs = self._costs
         self._stakes = Stakes.of(usual, limits.miss_cost)
         if limits.miss_cost:
             # To exchange two offers changes the sum over all attempts by this just as by a cost.
@@ -103,6 +105,11 @@ class Ranking:
         if draw >= usually:
             self._explore(purse_nanos)
             return
+        recovers = limits.explore > 0 and any(one.field.recovering for one in self._parts)
+        if recovers and draw >= usually - EXPLORE_MORE:
+            self._explore(purse_nanos, recovering=True)
+            if self.first is First.EXPLORED:
+                return
         value, *others = self._values(self.order[:TIED_AT_MOST])
         most = value + limits.spread * float(self._costs[best])
         tied = [best]
@@ -129,15 +136,15 @@ class Ranking:
         values[0] = success[0] * burdens[0] + (1 - success[0]) * burdens[1]
         return values
 
-    def _explore(self, purse_nanos: float) -> None:
+    def _explore(self, purse_nanos: float, *, recovering: bool = False) -> None:
         """Try one that is not known well, if it could be the best, and the purse has what it may
-        cost besides."""
+        cost besides. recovering: only one that does well lately."""
         value, *others = self._values(self.order)
         unknown = [
-            (weight, number, other)
+            (self._weight(number), number, other)
             for number, other in zip(self.order[1:], others, strict=True)
-            if (weight := self._weight(number)) < WELL_KNOWN
-            and float(self._costs[number]) < value
+            if (self._is_recovering(number) if recovering else self._weight(number) < WELL_KNOWN)
+            and float(self._bare_costs[number]) < value
             and self._place(number) in (Place.READY, Place.SLOW)
         ]
         if not unknown:
@@ -147,6 +154,10 @@ class Ranking:
         if worse <= purse_nanos:
             self._put_first(chosen)
             self.first, self.exploring_nanos = First.EXPLORED, worse
+
+    def _is_recovering(self, number: int) -> bool:
+        part, at = self._where(number)
+        return at in part.field.recovering
 
     def _weight(self, number: int) -> float:
         part, at = self._where(number)

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.chances import Chances
 from benchmarks.quotes import DAY_MINUTES
 from benchmarks.snapshot import Listing
 from ledger.rates import RateCard
@@ -86,11 +87,20 @@ def _nanos(card: RateCard) -> Sizes:
     )
 
 
+TRIED = 0.5
+"""Good attempts, as they fade, that tell of one that was tried."""
+
+
+def _is_recovering(one: Chances) -> bool:
+    return one.lately_good >= TRIED and one.success * one.on_time < IN_TIME
+
+
 class Field:
     """The offers of a table that can serve one kind of request, by position.
 
     places: the groups that they stand in, as far as one request's size does not matter; all_ready:
-    nothing speaks against any. weights: the attempts that the odds of each stand on.
+    nothing speaks against any. weights: the attempts of the last minutes at each. recovering: those
+    of which little is thought, and that did well when they were tried last.
     """
 
     def __init__(
@@ -109,6 +119,7 @@ class Field:
         on_time = np.array([one.on_time for one in chances])
         self.odds = Odds.of(success, on_time)
         self.weights = [one.weight for one in chances]
+        self.recovering = {at for at, one in enumerate(chances) if _is_recovering(one)}
         self.places = [_place(one, table.limits, table.at_ns) for one in self.listings]
         self.all_ready = all(one is Place.READY for one in self.places)
         self.ttft_ms_p95 = _or_nothing(one.seen.ttft_ms_p95 for one in self.listings)

@@ -8,6 +8,7 @@ the providers' own delays alone. So a run takes seconds, and the numbers are tho
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from benchmarks.market import Quoted
+from benchmarks.observations import Observation
+from benchmarks.observations import Outcome as Answer
 from benchmarks.quality import Quality
 from benchmarks.sandbox import Behaviour, Fault
 from hedgerow.app import REBUILD_S
@@ -27,7 +30,7 @@ from tests.serving import MODEL, UPSTREAM_MODEL, Gate, ManualClock, Proxy, servi
 
 PAUSE_S = 0.2
 """From the end of a request to the next; with an answer of a quarter of a second, two in one."""
-CALM_REQUESTS = 60
+CALM_HOURS, CALM_REQUESTS = 6, 60
 SHOCK_S, PATIENCE_S = 60, 900
 IN_A_ROW, MOST_STRAYS = 20, 2
 """Of so many in a row, so many may go where the others do not: offers are explored, and tried."""
@@ -106,6 +109,14 @@ class Market:
                 return max(0.0, last[0].at_s - began_s)
         return None
 
+    def remember_calm_hours(self) -> None:
+        """Of all offers, as their traffic would have told the market."""
+        market = self.proxy.server.house.market
+        for ago_s in range(CALM_HOURS * 3600, 0, -10):
+            seen = Observation(self.now_s - ago_s, Answer.ANSWERED, STEADY.ttft_ms_median)
+            for one in market.snapshot.models[MODEL]:
+                market.note(one.offer.id, seen)
+
     def requote(self, change: Callable[[Quoted], Quoted], *, every: bool = False) -> None:
         """Other prices, or another quality, at a; as a feed, or an eval, would have it."""
         market = self.proxy.server.house.market
@@ -129,8 +140,10 @@ async def market() -> AsyncIterator[Market]:
             own_routing="{}\n    quality: {benchmark: ours, at_least: 0.7}",
             honest=False,
         ) as proxy:
+            proxy.server.house.draw = random.Random(7).random
             here = Market(proxy, clock)
             here.requote(_worth(0.9), every=True)
+            here.remember_calm_hours()
             for _ in range(CALM_REQUESTS):
                 await here.ask()
             yield here
