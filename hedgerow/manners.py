@@ -66,6 +66,7 @@ def _limits(routing: Routing, floor: Floor | None) -> Limits:
     return Limits(
         ttft_ms_p95_max=routing.ttft_ms_p95_max,
         total_ms_p95_max=routing.total_ms_p95_max,
+        late_last=routing.late == "last",
         miss_cost=routing.miss_cost,
         attempts=routing.attempts,
         quality=floor,

@@ -131,6 +131,13 @@ class Routing(Part):
         " take any time",
         examples=["15000"],
     )
+    late: Literal["last", "priced"] = Field(
+        "last",
+        description="What becomes of an offer that is late too often: `last`, it comes after the"
+        " others, however cheap it is; `priced`, it is as much dearer as its lateness is worth by"
+        " `miss_cost`",
+        examples=["last"],
+    )
     miss_cost: Annotated[float, Field(ge=0, le=1000), Kind("number from 0 to 1000")] = Field(
         1.0,
         description="What a late or missing answer is worth avoiding, as a multiple of what the"

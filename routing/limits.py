@@ -21,6 +21,9 @@ class Limits:
     ttft_ms_p95_max: offers whose first token comes in time less often than in 95% of attempts come
     after the others. total_ms_p95_max: the same of the whole answer to this request.
 
+    late_last: whether such offers come after the others, however cheap they are; else what lateness
+    is worth is in the order, as `miss_cost` says, and nothing more.
+
     miss_cost: what an answer that comes late, or not at all, is worth avoiding, as a multiple of
     what the request usually costs; with 0 only money counts, and offers that answer at all.
 
@@ -33,6 +36,7 @@ class Limits:
 
     ttft_ms_p95_max: float = 2000.0
     total_ms_p95_max: float | None = None
+    late_last: bool = True
     miss_cost: float = 1.0
     attempts: int = 3
     quality: Floor | None = None

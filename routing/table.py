@@ -143,8 +143,8 @@ def _place(one: Listing, limits: Limits, at_ns: int) -> Place:
     floor = limits.quality
     if floor is not None and floor.benchmark not in one.quality:
         return Place.UNPROVEN
-    is_late = limits.ttft_ms_p95_max < math.inf and one.chances.on_time < IN_TIME
-    return Place.SLOW if is_late else Place.READY
+    has_limit = limits.late_last and limits.ttft_ms_p95_max < math.inf
+    return Place.SLOW if has_limit and one.chances.on_time < IN_TIME else Place.READY
 
 
 def _ns(at: datetime) -> int:

@@ -41,6 +41,7 @@ models:
 WRITTEN: dict[str, dict[str, Any]] = {
     "ttft_ms_p95_max": {"1": 1, "2000": 2000},
     "total_ms_p95_max": {"1": 1, "15000": 15000},
+    "late": {word: word for word in ("last", "priced")},
     "miss_cost": {"0": 0.0, "1.0": 1.0, "2.5": 2.5},
     "explore": {"0": 0.0, "0.01": 0.01},
     "attempts": {"1": 1, "3": 3, "20": 20},

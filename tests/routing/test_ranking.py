@@ -74,6 +74,15 @@ def test_what_a_miss_costs_is_the_operators_to_say() -> None:
         assert names(decided(intent(), market, limits=limits))[0] == first
 
 
+def test_lateness_may_have_a_price_in_place_of_a_place() -> None:
+    """An offer that is late one time in five comes last, or is a little dearer, as its operator
+    says."""
+    market = snapshot(offer("late", "1", on_time=0.8), offer("swift", "3"))
+    for late_last, first in ((True, "swift"), (False, "late")):
+        limits = replace(LIMITS, late_last=late_last)
+        assert names(decided(intent(), market, limits=limits))[0] == first
+
+
 # -- caches
 
 
