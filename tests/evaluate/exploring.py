@@ -48,8 +48,8 @@ def least_known(
     row: Sequence[int],
     attempts_known: Sequence[float],
 ) -> list[int]:
-    """Nearly as the product has it: the one that is known least, of those not known well that cost less
-    than the row is expected to."""
+    """Nearly as the product has it: the one that is known least, of those not known well that cost
+    less than the row is expected to."""
     value = expected_burden(costs, odds, stakes, tuple(row[:ATTEMPTS]))
     unknown = [
         (attempts_known[place], place)

@@ -259,8 +259,8 @@ def _own(evaluation: Evaluation) -> str:
         "A router that sees nothing but what its own requests meet: drawn at random from each"
         f" window, and known when the window is over. List prices, λ = {MIDDLE:g}. What could win"
         " is what would be cheaper if its chances were two deviations better than believed"
-        "; the least known of the cheap is nearly what the product tries; Thompson draws every chance from"
-        " what is believed of it.\n\n"
+        "; the least known of the cheap is nearly what the product tries; Thompson draws every"
+        " chance from what is believed of it.\n\n"
         f"{_table(heads, rows)}\n"
     )
 
