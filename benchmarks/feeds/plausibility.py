@@ -13,8 +13,9 @@ from benchmarks.quotes import Override
 from ledger.rates import RateCard
 
 JUMP = 8
-"""A figure that is so many times its last good value, or less than one part of it, is doubted. Of
-all changes of LiteLLM's file over two years, those were errors in most cases."""
+"""A figure that is so many times its last good value, or one part of it, is doubted. Of 526 changes
+of a price in LiteLLM's file (2023-10 to 2026-11) 165 were such: most were errors, or put one
+right."""
 SCORE_JUMP = 0.25
 CONFIRMED = Decimal("1.5")
 """Another feed confirms a figure that is so many times its own at most."""
