@@ -121,22 +121,22 @@ class Routing(Part):
 
     ttft_ms_p95_max: Count = Field(
         2000,
-        description="Offers that give their first token within so many ms in less than 95% of"
-        " attempts come last; none is refused",
+        description="A first token that takes longer, in ms, is late. Offers that are late more"
+        " often than not come last; how much the others are set back, `late` says; none is refused",
         examples=["2000"],
     )
     total_ms_p95_max: Count | None = Field(
         None,
-        description="The same of the whole answer, by its expected length; when not given, it may"
-        " take any time",
+        description="Offers that take longer for the whole answer, in ms, by its expected length"
+        " and their p95, come last; when not given, it may take any time",
         examples=["15000"],
     )
     late: Literal["last", "priced"] = Field(
-        "last",
-        description="What becomes of an offer that is late too often: `last`, it comes after the"
-        " others, however cheap it is; `priced`, it is as much dearer as its lateness is worth by"
-        " `miss_cost`",
-        examples=["last"],
+        "priced",
+        description="What becomes of an offer that is late now and then: `priced`, it is as much"
+        " dearer as its lateness is worth by `miss_cost`; `last`, it comes after the others,"
+        " however cheap it is, if it is late in more than 5% of attempts (its p95 is above the limit)",
+        examples=["priced"],
     )
     miss_cost: Annotated[float, Field(ge=0, le=1000), Kind("number from 0 to 1000")] = Field(
         1.0,

@@ -18,11 +18,11 @@ class Floor:
 class Limits:
     """How the offers of a model are put in order. None of the limits on time refuses an offer.
 
-    ttft_ms_p95_max: offers whose first token comes in time less often than in 95% of attempts come
-    after the others. total_ms_p95_max: the same of the whole answer to this request.
-
-    late_last: whether such offers come after the others, however cheap they are; else what lateness
-    is worth is in the order, as `miss_cost` says, and nothing more.
+    ttft_ms_p95_max: a first token that comes later is late. Offers that are late more often than
+    not come after the others; how much dearer the rest are for being late, `miss_cost` says.
+    late_last: offers that are late in more than 5% of attempts come after the others already,
+    however cheap they are. total_ms_p95_max: offers whose whole answer to this request would take
+    longer, by its p95, come after the others, too.
 
     miss_cost: what an answer that comes late, or not at all, is worth avoiding, as a multiple of
     what the request usually costs; with 0 only money counts, and offers that answer at all.
@@ -36,7 +36,7 @@ class Limits:
 
     ttft_ms_p95_max: float = 2000.0
     total_ms_p95_max: float | None = None
-    late_last: bool = True
+    late_last: bool = False
     miss_cost: float = 1.0
     attempts: int = 3
     quality: Floor | None = None

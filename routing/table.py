@@ -36,7 +36,7 @@ written to it. Or the prices of these."""
 
 KINDS_KEPT = 64
 """Kinds of request per table of which it is remembered who can serve them."""
-IN_TIME = 0.95
+IN_TIME, IN_TIME_AT_LEAST = 0.95, 0.5
 _MINUTE_NS = 60_000_000_000
 _PER_TOKEN = 1000.0  # nano-USD per token, of 1 USD per million
 _USUAL_PROMPT = 3.0  # tokens for one of the answer
@@ -143,8 +143,9 @@ def _place(one: Listing, limits: Limits, at_ns: int) -> Place:
     floor = limits.quality
     if floor is not None and floor.benchmark not in one.quality:
         return Place.UNPROVEN
-    has_limit = limits.late_last and limits.ttft_ms_p95_max < math.inf
-    return Place.SLOW if has_limit and one.chances.on_time < IN_TIME else Place.READY
+    often = IN_TIME if limits.late_last else IN_TIME_AT_LEAST
+    has_limit = limits.ttft_ms_p95_max < math.inf
+    return Place.SLOW if has_limit and one.chances.on_time < often else Place.READY
 
 
 def _ns(at: datetime) -> int:

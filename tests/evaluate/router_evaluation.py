@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.estimates import ON_TIME, SUCCESS, Memory
+from routing.table import IN_TIME_AT_LEAST
 from tests.evaluate import histories
 from tests.evaluate.histories import Floats, History
 from tests.evaluate.knowledge import Knowledge, expected_costs, learn
@@ -366,6 +367,8 @@ def _parts(stage: _Stage) -> Iterable[Variant]:
     yield variants.variant("none fail", stage.ours(MIDDLE, no_failures))
     grouped = stage.ours(MIDDLE, on_time_often=ON_TIME_OFTEN)
     yield variants.variant("below 95% on time comes after the others", grouped)
+    halved = stage.ours(MIDDLE, on_time_often=IN_TIME_AT_LEAST)
+    yield variants.variant("below 50% on time comes after the others", halved)
     yield variants.variant("it knows who will be on time", stage.ours(MIDDLE, true_on_time))
     yield variants.variant("it knows who will fail", stage.ours(MIDDLE, true_success))
 

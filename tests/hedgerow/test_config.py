@@ -212,7 +212,7 @@ def test_defaults_need_no_more_than_providers_and_models() -> None:
     assert config.routing.model_dump() == {
         "ttft_ms_p95_max": 2000,
         "total_ms_p95_max": None,
-        "late": "last",
+        "late": "priced",
         "miss_cost": 1.0,
         "explore": 0.01,
         "attempts": 3,

@@ -27,7 +27,7 @@ from routing.state import State
 AT = datetime(2026, 3, 14, tzinfo=UTC)
 AT_NS = int(AT.timestamp()) * 10**9
 MODEL = "llama"
-LIMITS = Limits(explore=0.0)
+LIMITS = Limits(explore=0.0, late_last=True)
 NOW_S = 100.0
 
 

@@ -76,8 +76,10 @@ def test_what_a_miss_costs_is_the_operators_to_say() -> None:
 
 def test_lateness_may_have_a_price_in_place_of_a_place() -> None:
     """An offer that is late one time in five comes last, or is a little dearer, as its operator
-    says."""
+    says; one that is late more often than not comes last."""
     market = snapshot(offer("late", "1", on_time=0.8), offer("swift", "3"))
+    late = snapshot(offer("late", "1", on_time=0.49), offer("swift", "30"))
+    assert names(decided(intent(), late, limits=Limits(explore=0.0)))[0] == "swift"
     for late_last, first in ((True, "swift"), (False, "late")):
         limits = replace(LIMITS, late_last=late_last)
         assert names(decided(intent(), market, limits=limits))[0] == first
@@ -232,7 +234,7 @@ def test_what_is_known_well_or_could_not_win_is_not_tried() -> None:
     """Money for exploring is not spent on what cannot change a decision."""
     known = offer("known", "1")
     for other in (
-        offer("sure", "0.6", on_time=0.5, weight=50.0),
+        offer("sure", "0.6", on_time=0.4, weight=50.0),
         offer("dear", "1.2", weight=0.0),
     ):
         assert names(explores(snapshot(known, other), 1e12))[0] == "known"
