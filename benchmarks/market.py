@@ -52,6 +52,10 @@ class Market:
         """Tell the market what an attempt saw; the next snapshot knows."""
         self.observations.note(offer_id, observation)
 
+    def note_cost(self, offer_id: str, at_s: float, ratio: float) -> None:
+        """What an answer cost, of what it was expected to by its sizes."""
+        self.observations.note_cost(offer_id, at_s, ratio)
+
     def requote(self, models: Mapping[str, tuple[Quoted, ...]]) -> None:
         """Other prices, and what else is said of the offers; the next snapshot has them."""
         self._models, self._listings = dict(models), {}
@@ -90,6 +94,7 @@ class Market:
             self.observations.chances(offer_id, limit_ms, now_s, one.stats),
             {**one.quality, **self._qualities.get(offer_id, {})},
             one.stats,
+            self.observations.price_ratio(offer_id, now_s),
         )
 
     def _limits_of_offers(self) -> dict[str, set[float]]:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from datasketches import kll_floats_sketch
 
 from benchmarks.chances import Chances, Luck
+from benchmarks.estimates import DAY_S, Decayed
 from benchmarks.stats import Stats
 
 MINUTE_S = 60
@@ -25,6 +26,10 @@ SKETCH_K = 160
 """Of a sketch: ranks are right to 1.5%, in about a kilobyte."""
 SHARES = (0.50, 0.75, 0.90, 0.95, 0.99)
 WORKERS_KNOWN = 256
+RATIO_WORTH = 10.0
+"""Answers that the ratio of 1 counts as."""
+MOST_RATIO = 2.0
+"""One odd answer says no more."""
 LIMITS_OF_AN_OFFER = 8
 """It may be in several models, each with a limit of its own."""
 
@@ -81,7 +86,11 @@ UNSEEN = Seen(0)
 
 @dataclass(slots=True)
 class Minute:
-    """What was seen of one offer in one minute. number: since 1970."""
+    """What was seen of one offer in one minute. number: since 1970.
+
+    paid, priced: what answers cost, and what they were expected to by their sizes, in shares of
+    that: each counts the same, whatever it costs.
+    """
 
     number: int
     answered: int = 0
@@ -89,6 +98,8 @@ class Minute:
     rate_limited: int = 0
     truncated: int = 0
     overtaken: int = 0
+    paid: float = 0.0
+    priced: float = 0.0
     ttft_ms: Sketch = field(default_factory=lambda: Sketch(SKETCH_K))
     inter_token_ms: Sketch = field(default_factory=lambda: Sketch(SKETCH_K))
 
@@ -130,6 +141,8 @@ class Published:
     rate_limited: int
     truncated: int
     overtaken: int
+    paid: float
+    priced: float
     ttft_ms: bytes
     inter_token_ms: bytes
 
@@ -146,6 +159,7 @@ class _Log:
     own: deque[Minute] = field(default_factory=lambda: deque(maxlen=RECENT_MINUTES))
     others: dict[str, deque[Minute]] = field(default_factory=dict)
     lucks: dict[float, Luck] = field(default_factory=dict)
+    price: Decayed = field(default_factory=lambda: Decayed(DAY_S))
     unpublished: set[int] = field(default_factory=set)
 
     def luck(self, limit_ms: float) -> Luck:
@@ -181,18 +195,29 @@ class Observations:
 
     def note(self, offer_id: str, one: Observation) -> None:
         log = self._log(offer_id)
-        number = int(one.at_s // MINUTE_S)
-        own = log.own
-        if not own or own[-1].number < number:  # a clock that is set back goes on in its last one
-            own.append(Minute(number))
-        own[-1].add(one)
-        log.unpublished.add(own[-1].number)
+        self._minute(log, one.at_s).add(one)
         self._changed.add(offer_id)
         for luck in log.lucks.values():
             if one.outcome is Outcome.OVERTAKEN:
                 luck.was_silent(one.at_s, one.ttft_ms)
             else:
                 luck.note(one.at_s, answered=one.outcome is Outcome.ANSWERED, ttft_ms=one.ttft_ms)
+
+    def note_cost(self, offer_id: str, at_s: float, ratio: float) -> None:
+        """An answer cost so much of what it was expected to by its sizes."""
+        log, ratio = self._log(offer_id), min(ratio, MOST_RATIO)
+        log.price.add(at_s, ratio, 1.0)
+        minute = self._minute(log, at_s)
+        minute.paid += ratio
+        minute.priced += 1.0
+        self._changed.add(offer_id)
+
+    def price_ratio(self, offer_id: str, now_s: float) -> float:
+        """What answers cost lately, of what they were expected to by their sizes: what caches that
+        nobody foresaw leave of a price. Drawn to 1 where few are known."""
+        log = self._logs.get(offer_id)
+        paid, priced = (0.0, 0.0) if log is None else log.price.read(now_s)
+        return (paid + RATIO_WORTH) / (priced + RATIO_WORTH)
 
     def seen(self, offer_id: str, now_s: float) -> Seen:
         log = self._logs.get(offer_id)
@@ -239,11 +264,11 @@ class Observations:
             log.others.pop(next(iter(log.others)))
         minutes = log.others.setdefault(worker, deque(maxlen=RECENT_MINUTES))
         before = next((one for one in minutes if one.number == told.minute), None)
-        if before is not None and before.attempts == told.attempts:
+        if before is not None and (before.attempts, before.priced) == (told.attempts, told.priced):
             return
         now = Minute(
             *(told.minute, told.answered, told.failed, told.rate_limited),
-            *(told.truncated, told.overtaken),
+            *(told.truncated, told.overtaken, told.paid, told.priced),
             Sketch.deserialize(told.ttft_ms),
             Sketch.deserialize(told.inter_token_ms),
         )
@@ -254,6 +279,17 @@ class Observations:
         at_s = float(now.number * MINUTE_S)
         for luck in log.lucks.values():
             luck.absorb(at_s, now, before)
+        paid, priced = (0.0, 0.0) if before is None else (before.paid, before.priced)
+        if now.priced > priced:
+            log.price.add(at_s, now.paid - paid, now.priced - priced)
+
+    def _minute(self, log: _Log, at_s: float) -> Minute:
+        """Where something that is seen then counts; it is to be told."""
+        number, own = int(at_s // MINUTE_S), log.own
+        if not own or own[-1].number < number:  # a clock that is set back goes on in its last one
+            own.append(Minute(number))
+        log.unpublished.add(own[-1].number)
+        return own[-1]
 
     def _log(self, offer_id: str) -> _Log:
         log = self._logs.get(offer_id)
@@ -270,7 +306,7 @@ Five: TypeAlias = tuple[float | None, float | None, float | None, float | None, 
 def _published(offer_id: str, one: Minute) -> Published:
     return Published(
         *(offer_id, one.number, one.answered, one.failed, one.rate_limited),
-        *(one.truncated, one.overtaken),
+        *(one.truncated, one.overtaken, one.paid, one.priced),
         one.ttft_ms.serialize(),
         one.inter_token_ms.serialize(),
     )

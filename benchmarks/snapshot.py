@@ -20,6 +20,7 @@ class Listing:
 
     quote: None if nobody knows its price; it is then for sale to nobody. chances: with the limit on
     time that this model has. quality: by benchmark. stats: what a feed says of it.
+    price_ratio: what answers cost lately, of what they were expected to.
     """
 
     offer: Offer
@@ -28,6 +29,7 @@ class Listing:
     chances: Chances = ASSUMED
     quality: Mapping[str, Quality] = field(default_factory=dict)
     stats: Stats | None = None
+    price_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

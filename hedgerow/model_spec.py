@@ -135,7 +135,7 @@ class Routing(Part):
         "priced",
         description="What becomes of an offer that is late now and then: `priced`, it is as much"
         " dearer as its lateness is worth by `miss_cost`; `last`, it comes after the others,"
-        " however cheap it is, if it is late in more than 5% of attempts (its p95 is above the limit)",
+        " however cheap it is, if it is late in more than 5% of attempts: if its p95 is longer",
         examples=["priced"],
     )
     miss_cost: Annotated[float, Field(ge=0, le=1000), Kind("number from 0 to 1000")] = Field(

@@ -141,6 +141,8 @@ class Trial:
             house.learned.note(model, who, ask.prompt_bytes, prompt, per_choice)
             if self.request.is_long:
                 self._know_prompt(prompt, usage.cached)
+        if not estimated and usage.is_known:
+            self._note_cost(end)
         bill = self.request.bill
         bill.held = Money(bill.held - self.hold.attempt.worst_case)
         bill.posted = Money(bill.posted + end.charge.effective)
@@ -163,6 +165,15 @@ class Trial:
             first_offer=None if first is None else first.would_cost(usage, at_ns),
             cheapest=effective if cheapest is None else min(cheapest, effective),
         )
+
+    def _note_cost(self, end: Settlement) -> None:
+        """What the answer cost, of what its sizes and the caches that were foreseen had it cost."""
+        usage, ratio = end.usage, 1.0
+        foreseen = min(self.candidate.cached_tokens, usage.prompt or 0)
+        if foreseen or usage.cached or usage.cache_write:
+            as_foreseen = replace(usage, cached=foreseen, cache_write=0, cache_write_1h=0)
+            ratio = end.charge.effective / max(1, end.rates.charge(as_foreseen))
+        self.house.market.note_cost(self.listing.offer.id, end.at_ns / 1e9, ratio)
 
     def _know_prompt(self, tokens: int, cached: int | None) -> None:
         request, offer_id, house = self.request, self.listing.offer.id, self.house

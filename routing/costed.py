@@ -76,7 +76,7 @@ class Costed:
         cached, written = usage.cached or 0, usage.cache_write or 0
         prompt, completion, units = usage.prompt or 0, usage.completion or 0, usage.units or 0
         rates = self.field.rates(prompt, self.at_ns)
-        costs = rates.costs((prompt, completion, 1, units, cached, written))
+        costs = rates.listed_costs((prompt, completion, 1, units, cached, written))
         by_cost: list[int] = costs.argsort().tolist()
         for at in by_cost:
             cost = self.field.quotes[at].would_cost(usage, self.at_ns)

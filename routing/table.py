@@ -47,19 +47,27 @@ class Rates:
 
     rows: per token of the prompt, per token of the answer, per request, per unit; what a token
     from the provider's cache costs besides (it saves), and one that is written to it. A column for
-    each offer. usual: the prices of the offer in the middle: what a request usually costs.
+    each offer. It is as expected: what caches that nobody foresees leave of a price is in there.
+    usual: the prices of the offer in the middle: what a request usually costs.
     """
 
-    __slots__ = ("rows", "usual")
+    __slots__ = ("_listed", "rows", "usual")
 
-    def __init__(self, cards: Sequence[RateCard]) -> None:
+    def __init__(self, cards: Sequence[RateCard], ratios: Sequence[float]) -> None:
         each = [_nanos(card) for card in cards]
-        self.rows: Floats = np.array(each, dtype=np.float64).reshape(-1, 6).T.copy()
+        self._listed: Floats = np.array(each, dtype=np.float64).reshape(-1, 6).T.copy()
+        self.rows: Floats = self._listed * np.array(ratios)
         by_cost = sorted(each, key=lambda one: one[0] * _USUAL_PROMPT + sum(one[1:4]))
         self.usual = by_cost[(len(by_cost) - 1) // 2] if by_cost else _NOTHING
 
     def costs(self, sizes: Sizes) -> Floats:
+        """What a request of these sizes is expected to cost at each."""
         costs: Floats = np.array(sizes, dtype=np.float64) @ self.rows
+        return costs
+
+    def listed_costs(self, sizes: Sizes) -> Floats:
+        """What work of exactly these sizes costs at each."""
+        costs: Floats = np.array(sizes, dtype=np.float64) @ self._listed
         return costs
 
     def usual_cost(self, sizes: Sizes) -> float:
@@ -131,7 +139,8 @@ class Field:
         band = self._table.band(prompt_tokens, at_ns)
         found = self._rates.get(band)
         if found is None:
-            found = Rates([one.card(prompt_tokens, at_ns) for one in self.quotes])
+            cards = [one.card(prompt_tokens, at_ns) for one in self.quotes]
+            found = Rates(cards, [one.price_ratio for one in self.listings])
             self._rates[band] = found
         return found
 

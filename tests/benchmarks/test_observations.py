@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +128,20 @@ def test_chances_follow_what_is_seen() -> None:
     assert strict.on_time < 0.5 < 0.95 < lenient.on_time
     assert strict.success == lenient.success < 0.75
     assert strict.weight > 5
+
+
+@given(st.lists(st.floats(0.0, 3.0), max_size=200))
+def test_what_is_paid_of_a_price(ratios: list[float]) -> None:
+    """Between the least and the most that answers cost of what was expected, and 1; the more
+    answers, the nearer to their mean. One odd answer counts as twice the price at most."""
+    observations = Observations()
+    assert observations.price_ratio("a", 0.0) == 1.0
+    for ratio in ratios:
+        observations.note_cost("a", 0.0, ratio)
+    bounded = [min(one, 2.0) for one in ratios]
+    found = observations.price_ratio("a", 0.0)
+    assert found == pytest.approx((sum(bounded) + 10) / (len(bounded) + 10))
+    other = Observations()
+    for told in observations.published():
+        other.absorb("one", told)
+    assert other.price_ratio("a", 0.0) == pytest.approx(found)

@@ -19,6 +19,7 @@ from benchmarks.snapshot import Listing, MarketSnapshot
 from ledger.bid_prices import BidPrice
 from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.usage import TokenUsage
 from routing.candidates import First, Place
 from routing.decide import Moment, Wanted, decide
 from routing.decision import RouteDecision
@@ -108,6 +109,16 @@ def test_a_conversation_stays_where_its_prompt_is_warm_while_that_is_cheaper() -
     assert names(decided(wanted, snapshot(warm, bargain), warm=its))[0] == "bargain"
     no_discount = cached("warm", "1", "1")
     assert names(decided(wanted, snapshot(no_discount, cold), warm=its))[0] == "cold"
+
+
+def test_what_caches_leave_of_a_price_counts() -> None:
+    """An offer at which answers cost half of its list price beats one that lists at 60% of it; what
+    the same work would have cost elsewhere is still told by the list."""
+    often_cached = replace(offer("cached", "1"), price_ratio=0.5)
+    decision = decided(intent(), snapshot(often_cached, offer("cheap", "0.6")))
+    assert names(decision)[0] == "cached"
+    assert decision.candidates[0].expected_cost == 550_000
+    assert decision.cheapest(TokenUsage(1000, 100)) == 660_000
 
 
 # -- capacity that is ours
