@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from benchmarks.observations import MINUTE_S, Observation, Observations
 from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing, MarketSnapshot
 from benchmarks.stats import Stats
+from benchmarks.traffic.observations import MINUTE_S, Observation, Observations
 
 
 @dataclass(frozen=True, slots=True)

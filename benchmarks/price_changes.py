@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from benchmarks.facts import as_ns
 from benchmarks.quotes import Quote
+from benchmarks.tables.facts import as_ns
 from ledger.rates import RateCard
 
 

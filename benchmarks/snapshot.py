@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from benchmarks.chances import ASSUMED, Chances
-from benchmarks.observations import Seen
 from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
 from benchmarks.stats import Stats
+from benchmarks.traffic.chances import ASSUMED, Chances
+from benchmarks.traffic.observations import Seen
 
 
 @dataclass(frozen=True, slots=True)

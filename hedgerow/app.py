@@ -19,17 +19,17 @@ from benchmarks.snapshot import Listing
 from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
-from hedgerow.feeding import asking_feeds, first_prices, following_feeds
-from hedgerow.grading import following_evals
 from hedgerow.listening import base_url, bound, listening, near_url
 from hedgerow.manners import classes, own_manners, ttft_limits_ms, usual_manners
-from hedgerow.offers import quoted_offers
+from hedgerow.market.feeding import asking_feeds, first_prices, following_feeds
+from hedgerow.market.grading import following_evals
+from hedgerow.market.offers import quoted_offers
+from hedgerow.market.probing import probing
+from hedgerow.market.sharing import sharing
 from hedgerow.policy_books import BookPolicy
-from hedgerow.probing import probing
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
-from hedgerow.sharing import sharing
 from ledger.book import Book
 from ledger.desk import Times
 from ledger.leader import Duty, FileLock, leading

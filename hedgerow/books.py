@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.history import MarketHistory
 from benchmarks.market import Quoted
-from benchmarks.market_database import old_quotes, open_market, take_over
+from benchmarks.tables.database import old_quotes, open_market, take_over
+from benchmarks.tables.history import MarketHistory
 from hedgerow.config import Config, Ledger
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile

@@ -25,8 +25,8 @@ from benchmarks.trace import TraceRow
 from hedgerow.app import Running
 from hedgerow.books import books
 from hedgerow.config import Config
-from hedgerow.last_good import known_prices
-from hedgerow.offers import quoted_offers
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
 from hedgerow.replay import ReplayResult, replay
 from ledger.audit import Audit, verify
 from ledger.keys import hash_of, mint

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from benchmarks.observations import Outcome, Seen
 from benchmarks.offers import Feature
+from benchmarks.traffic.observations import Outcome, Seen
 from ledger.attempts import Attempt
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from benchmarks.observations import Outcome
+from benchmarks.traffic.observations import Outcome
 from ledger.money import Money
 from proxy.attempt import Opened
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamLate

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from benchmarks.observations import Observation, Outcome
 from benchmarks.offers import Feature, paid_tier
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import Observation, Outcome
 from ledger.attempts import Charge, Hold, Settlement
 from ledger.budgets import Account as LimitAccount
 from ledger.errors import UsageUnknown

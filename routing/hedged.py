@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from itertools import islice
 
-from benchmarks.observations import Seen
+from benchmarks.traffic.observations import Seen
 from ledger.money import Money
 from routing.candidates import Candidate, Place
 from routing.decision import SecondOffer

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.observations import Seen
 from benchmarks.offers import Offer, paid_tier
+from benchmarks.traffic.observations import Seen
 from routing.candidates import Candidate, Place
 from routing.preferences import FAST_TIERS, Preferences, Sort, Wish, matches
 

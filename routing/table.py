@@ -18,9 +18,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.chances import Chances
 from benchmarks.quotes import DAY_MINUTES
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.chances import Chances
 from ledger.rates import RateCard
 from routing.candidates import Place
 from routing.eligibility import SURELY_TOO_LONG, Reason, Refusal, refusal

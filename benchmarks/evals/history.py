@@ -1,4 +1,4 @@
-"""EvalHistory: every run of every offer, append-only and bitemporal: see `benchmarks.facts`."""
+"""EvalHistory: every run of every offer, append-only and bitemporal: `benchmarks.tables.facts`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.evals.drift import Measured
-from benchmarks.facts import Fact, Facts, kind_of
 from benchmarks.quality import Quality
+from benchmarks.tables.facts import Fact, Facts, kind_of
 from ledger.databases.sql import Sql
 
 MOST_RUNS = 50

@@ -12,10 +12,10 @@ import click
 
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigError, ConfigInvalid
+from hedgerow.market.offers import quoted_offers
+from hedgerow.market.price_book import price_book
 from hedgerow.model_spec import Routing
-from hedgerow.offers import quoted_offers
 from hedgerow.policy_warnings import policy_warnings
-from hedgerow.price_book import price_book
 from hedgerow.printing import config_option, json_option, print_json
 from hedgerow.provider_spec import usual_variable
 from hedgerow.settings import P95

@@ -22,18 +22,18 @@ from benchmarks.evals.prompts import Prompt, read_prompts
 from benchmarks.evals.purse import Purse
 from benchmarks.evals.report import outcome_lines, runs_of
 from benchmarks.evals.run import Contestant, Outcome, Plan, Ran, run_eval
-from benchmarks.facts import Fact
 from benchmarks.market import Quoted
 from benchmarks.offers import Task
 from benchmarks.quotes import Quote
+from benchmarks.tables.facts import Fact
 from hedgerow.arguments import LABELS, USD
 from hedgerow.books import market_books
 from hedgerow.commands.eval_train import train
 from hedgerow.config import Config, load_config
 from hedgerow.errors import FolderRefused, NotFound
-from hedgerow.last_good import known_prices
 from hedgerow.loops import run as run_loop
-from hedgerow.offers import quoted_offers, sold_as
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers, sold_as
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd

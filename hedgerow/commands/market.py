@@ -12,15 +12,15 @@ from typing import TypeAlias
 
 import click
 
-from benchmarks.facts import as_ns
 from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
 from benchmarks.stats import Stats
-from hedgerow.board import NOTHING_KNOWN, Board, Line, Past, board, past
+from benchmarks.tables.facts import as_ns
 from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
-from hedgerow.last_good import known_prices
-from hedgerow.offers import quoted_offers
+from hedgerow.market.board import NOTHING_KNOWN, Board, Line, Past, board, past
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import iso, json_option, price_told, print_json, table
 from ledger.errors import StoreUnavailable
 from ledger.rates import RateCard

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from benchmarks.capacity import CAPACITY, CapacityIndex, TermRatio, indices
-from benchmarks.capacity import term_ratios as ratios_of
-from benchmarks.chips import REFERENCE, Basis
-from benchmarks.facts import Facts, as_ns, instant
+from benchmarks.capacity.chips import REFERENCE, Basis
+from benchmarks.capacity.prices import CAPACITY, CapacityIndex, TermRatio, indices
+from benchmarks.capacity.prices import term_ratios as ratios_of
+from benchmarks.tables.facts import Facts, as_ns, instant
 from hedgerow.arguments import MOMENT
 from hedgerow.books import market_books
 from hedgerow.config import load_config

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import click
 
-from benchmarks.facts import as_ns, instant
-from benchmarks.history import MarketHistory, PastQuote
+from benchmarks.tables.facts import as_ns, instant
+from benchmarks.tables.history import MarketHistory, PastQuote
 from hedgerow.arguments import MOMENT
 from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
-from hedgerow.last_good import known_prices
-from hedgerow.offers import quoted_offers
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import config_option, iso, json_option, moment, price_told, print_json, table
 
 

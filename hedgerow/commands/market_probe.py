@@ -10,18 +10,18 @@ from pathlib import Path
 import click
 
 from benchmarks.market import Quoted
-from benchmarks.observations import UNSEEN
 from benchmarks.prober import Probed, Target, probe_all, targets
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN
 from hedgerow.arguments import LABELS, USD
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
-from hedgerow.last_good import known_prices
 from hedgerow.loops import run
-from hedgerow.offers import quoted_offers, sold_as
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers, sold_as
+from hedgerow.market.probing import TEAM, probing_of
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
 from hedgerow.probe_spec import Probe
-from hedgerow.probing import TEAM, probing_of
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd
 

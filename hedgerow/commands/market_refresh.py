@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from benchmarks.alarms import Alarm
-from benchmarks.facts import as_ns, instant
 from benchmarks.market import Quoted
+from benchmarks.tables.facts import as_ns, instant
 from hedgerow.config import Config, load_config
-from hedgerow.feeding import Heard, refreshed
 from hedgerow.loops import run
-from hedgerow.offers import quoted_offers
-from hedgerow.price_book import PriceBook
+from hedgerow.market.feeding import Heard, refreshed
+from hedgerow.market.offers import quoted_offers
+from hedgerow.market.price_book import PriceBook
 from hedgerow.printing import config_option, iso, json_option, price_told, print_json, table
 from proxy.clock import SystemClock
 

@@ -11,15 +11,15 @@ import click
 import msgspec
 
 from benchmarks.market import Market
-from benchmarks.observations import MINUTE_S, RECENT_MINUTES
-from benchmarks.observed import told
 from benchmarks.offers import Feature, Task
+from benchmarks.traffic.observations import MINUTE_S, RECENT_MINUTES
+from benchmarks.traffic.observed import told
 from hedgerow.books import market_books
 from hedgerow.commands.decisions import decision_lines, described
 from hedgerow.config import Config, load_config
-from hedgerow.last_good import known_prices
 from hedgerow.manners import classes, manners, ttft_limits_ms
-from hedgerow.offers import quoted_offers
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import config_option, json_option, print_json
 from ledger.errors import StoreUnavailable
 from proxy.errors import Invalid

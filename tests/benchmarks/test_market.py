@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from benchmarks.market import Market, Quoted
-from benchmarks.observations import UNSEEN, Observation, Outcome
 from benchmarks.offers import Offer
 from benchmarks.quotes import Quote
+from benchmarks.traffic.observations import UNSEEN, Observation, Outcome
 from ledger.rates import RateCard
 
 AT = datetime(2026, 3, 14, tzinfo=UTC)

@@ -10,7 +10,6 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer, Task
 from benchmarks.prober import (
     ENOUGH_SEEN,
@@ -24,6 +23,7 @@ from benchmarks.prober import (
 )
 from benchmarks.quotes import Quote
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN
 from ledger.money import Money, usd
 from ledger.rates import RateCard
 

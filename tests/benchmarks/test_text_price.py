@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.market_database import open_market
-from benchmarks.observations import MINUTE_S, Observation, Observations, Outcome
-from benchmarks.observed import observed
-from benchmarks.observed import tell as tell_observed
 from benchmarks.price_changes import PriceChange, next_change
 from benchmarks.quotes import Override, Quote, UtcHours
+from benchmarks.tables.database import open_market
 from benchmarks.text_price import Figure, Reading, TextMix, Tokenizer, text_price
-from benchmarks.tokenizers import LEAST_ANSWERS, tell, tokenizers
+from benchmarks.traffic.observations import MINUTE_S, Observation, Observations, Outcome
+from benchmarks.traffic.observed import observed
+from benchmarks.traffic.observed import tell as tell_observed
+from benchmarks.traffic.tokenizers import LEAST_ANSWERS, tell, tokenizers
 from ledger.databases.sql import Sql
 from ledger.rates import RateCard
 from ledger.usage import Unit

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from benchmarks.estimates import (
+from benchmarks.stats import Stats
+from benchmarks.traffic.estimates import (
     DAY_S,
     LIKELY_ON_TIME,
     ON_TIME,
@@ -23,7 +24,6 @@ from benchmarks.estimates import (
     pooled,
     success_prior,
 )
-from benchmarks.stats import Stats
 from tests.evaluate.histories import WINDOW_S, Floats, History
 from tests.evaluate.replay import models
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from benchmarks.estimates import (
+from benchmarks.traffic.estimates import (
     LIKELY_ANSWERED,
     LIKELY_ON_TIME,
     ON_TIME,

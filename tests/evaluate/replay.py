@@ -15,7 +15,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.estimates import share_within
+from benchmarks.traffic.estimates import share_within
 from tests.evaluate.histories import Floats, History
 
 Places = NDArray[np.intp]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.estimates import ON_TIME, SUCCESS, Memory
+from benchmarks.traffic.estimates import ON_TIME, SUCCESS, Memory
 from routing.table import IN_TIME_AT_LEAST
 from tests.evaluate import histories
 from tests.evaluate.histories import Floats, History

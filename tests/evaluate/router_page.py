@@ -33,8 +33,9 @@ anybody could do? The histories of OpenRouter's endpoints answer: prices, status
 the time to the first token (TTFT), and how many requests succeeded, failed and were rate limited,
 2026-07-20 to 2026-07-31. The rule that is judged is the product's own code,
 [routing/ordering.py](../routing/ordering.py) with the estimates of
-[benchmarks/estimates.py](../benchmarks/estimates.py); what the router does around it (load is
-spread over ties, little known offers are tried, limits are kept) is not, unless a table says so.
+[benchmarks/traffic/estimates.py](../benchmarks/traffic/estimates.py); what the router does around
+it (load is spread over ties, little known offers are tried, limits are kept) is not, unless a table
+says so.
 
 **J** is what counts: cost per answer, in units of the model's median list cost of the same request,
 plus λ times the share of requests without a first token in time. λ says what a late answer is

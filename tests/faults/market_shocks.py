@@ -19,10 +19,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from benchmarks.market import Quoted
-from benchmarks.observations import Observation
-from benchmarks.observations import Outcome as Answer
 from benchmarks.quality import Quality
 from benchmarks.sandbox import Behaviour, Fault
+from benchmarks.traffic.observations import Observation
+from benchmarks.traffic.observations import Outcome as Answer
 from hedgerow.app import REBUILD_S
 from hedgerow.printing import table
 from ledger.rates import RateCard

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.facts import Fact
-from benchmarks.history import MarketHistory
+from benchmarks.tables.facts import Fact
+from benchmarks.tables.history import MarketHistory
 from hedgerow.books import keep_history, market_books
 from hedgerow.config import Ledger
 from ledger.databases.sql import Dialect
-from tests.benchmarks.test_history import AT, OFFER, models, old_history, old_quote, quote
+from tests.benchmarks.tables.test_history import AT, OFFER, models, old_history, old_quote, quote
 from tests.ledger.databases import Books, Postgres
 
 

@@ -14,9 +14,9 @@ from typing import Any, TypeVar, cast
 import aiohttp
 from aiohttp.test_utils import TestServer
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer
 from benchmarks.snapshot import Listing, MarketSnapshot
+from benchmarks.traffic.observations import UNSEEN
 from ledger.budgets import Raise
 from ledger.databases.sql import Sql
 from ledger.keys import hash_of

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from benchmarks.observations import Observation, Outcome
+from benchmarks.traffic.observations import Observation, Outcome
 from tests.serving import PATIENCE_S, Proxy, asking, offer, serving
 
 

@@ -10,11 +10,11 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from benchmarks.chances import Chances
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Feature, Offer, Task
 from benchmarks.quotes import Override, Quote
 from benchmarks.snapshot import Listing, MarketSnapshot
+from benchmarks.traffic.chances import Chances
+from benchmarks.traffic.observations import UNSEEN
 from ledger.rates import RateCard
 from ledger.usage import Unit
 from routing.breaker import Breakers

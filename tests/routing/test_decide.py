@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer, Task
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN
 from ledger.usage import Unit
 from routing.breaker import FAILURES_TO_OPEN, Breakers, Health
 from routing.candidates import Candidate, Place

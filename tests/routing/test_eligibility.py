@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Feature, Offer, Task
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN
 from ledger.usage import Unit
 from routing.eligibility import SURELY_TOO_LONG, Reason, refusal
 from routing.intent import RoutingIntent

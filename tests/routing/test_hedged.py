@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN, Seen
 from benchmarks.offers import Offer
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN, Seen
 from ledger.money import Money
 from routing.candidates import Candidate, Place
 from routing.hedged import LEAST_ATTEMPTS, chance_of_silence, second_offer

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer, Task
 from benchmarks.quotes import Override, Quote, UtcHours
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN
 from ledger.rates import RateCard
 from ledger.usage import Unit
 from routing.decide import Moment, Wanted, decide

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer
 from benchmarks.quality import Quality
 from benchmarks.quotes import Override, Quote, UtcHours
 from benchmarks.snapshot import Listing, MarketSnapshot
+from benchmarks.traffic.observations import UNSEEN
 from ledger.bid_prices import BidPrice
 from ledger.money import Money
 from ledger.rates import RateCard

@@ -8,10 +8,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.observations import UNSEEN
 from benchmarks.offers import Offer
 from benchmarks.quotes import DAY_MINUTES, Override, Quote, UtcHours
 from benchmarks.snapshot import Listing
+from benchmarks.traffic.observations import UNSEEN
 from ledger.rates import RateCard
 from routing.limits import Limits
 from routing.table import Table

@@ -1,0 +1,1 @@
+"""What our own traffic tells of offers: each worker sees it, all share it, chances come of it."""

@@ -1,0 +1,1 @@
+"""The configuration's market: what its feeds are asked, what is believed, and what is for sale."""

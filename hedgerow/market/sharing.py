@@ -1,0 +1,123 @@
+"""Sharing: what each worker sees of the market, told to all others that share the books.
+
+Every few seconds: what was seen here goes to the market's tables, what the others saw there comes
+from them. What was learned of tokenizers goes there, too, for the price board. While the books
+cannot be reached a worker knows what it saw itself, and tells it later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from benchmarks.market import Market
+from benchmarks.tables.database import open_market
+from benchmarks.text_price import Tokenizer
+from benchmarks.traffic.observations import MINUTE_S, RECENT_MINUTES, Published
+from benchmarks.traffic.observed import tell, told
+from benchmarks.traffic.tokenizers import is_news
+from benchmarks.traffic.tokenizers import tell as tell_tokenizers
+from hedgerow.books import opened_sql
+from hedgerow.config import Ledger
+from ledger.databases.sql import Sql
+from ledger.errors import StoreUnavailable
+from proxy.clock import Clock
+from routing.learned import Learned
+
+log = logging.getLogger("hedgerow")
+
+FIRST_S = 0.1
+EVERY_S = 2.0
+LATE_S = 10.0
+"""How much older what is read again may be: others write at their own clocks' times."""
+
+
+@asynccontextmanager
+async def sharing(
+    ledger: Ledger, worker: str, market: Market, learned: Learned, clock: Clock
+) -> AsyncIterator[None]:
+    """Until the block ends. worker: what this one is called, among all that share the books."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(_keep_sharing(ledger, worker, market, learned, clock, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def _keep_sharing(
+    ledger: Ledger,
+    worker: str,
+    market: Market,
+    learned: Learned,
+    clock: Clock,
+    stop: asyncio.Event,
+) -> None:
+    untold: list[Published] = []
+    answers: dict[str, int] = {}
+    sql: Sql | None = None
+    is_first, is_last = True, False
+    try:
+        while not is_last:
+            is_last = await _set_within(stop, FIRST_S if is_first else EVERY_S)
+            # The newest word on a minute holds: older ones of the same are not worth telling.
+            untold = _newest([*untold, *market.observations.published()])
+            news = [one for one in learned.tokenizers() if is_news(one, answers.get(one.model, 0))]
+            try:
+                if sql is None:
+                    sql = await asyncio.to_thread(_opened, ledger)
+                since_s = RECENT_MINUTES * MINUTE_S if is_first else EVERY_S + LATE_S
+                now_ns = clock.now_ns()
+                since_ns = now_ns - int(since_s * 1e9)
+                words = (worker, untold, news)
+                heard = await asyncio.to_thread(_exchange, sql, words, now_ns, since_ns)
+            except StoreUnavailable as error:
+                log.warning("what the market does stays untold for now: %s", error)
+                continue
+            untold = []
+            answers |= {one.model: one.answers for one in news}
+            for other, one in heard:
+                if other != worker:
+                    market.observations.absorb(other, one)
+                elif is_first:  # what it saw before it was started again
+                    market.observations.absorb(f"{worker} before", one)
+            is_first = False
+    finally:
+        if sql is not None:
+            await asyncio.to_thread(sql.close)
+
+
+def _opened(ledger: Ledger) -> Sql:
+    sql = opened_sql(ledger, create=False)
+    open_market(sql)
+    return sql
+
+
+def _exchange(
+    sql: Sql,
+    words: tuple[str, list[Published], list[Tokenizer]],
+    now_ns: int,
+    since_ns: int,
+) -> list[tuple[str, Published]]:
+    worker, untold, news = words
+    if untold or news:
+        with sql.transaction():
+            tell(sql, worker, untold, now_ns)
+            tell_tokenizers(sql, worker, news, now_ns)
+    return told(sql, since_ns)
+
+
+def _newest(every: list[Published]) -> list[Published]:
+    return list({(one.offer_id, one.minute): one for one in every}.values())
+
+
+async def _set_within(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True

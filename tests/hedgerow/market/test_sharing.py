@@ -1,0 +1,71 @@
+"""Workers that share the books see one market: what one saw, the other knows a moment later."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.market import Market, Quoted
+from benchmarks.offers import Offer
+from benchmarks.traffic.observations import Observation, Outcome
+from hedgerow.config import Ledger
+from hedgerow.market.sharing import sharing
+from proxy.clock import SystemClock
+from routing.learned import Learned
+from tests.books import opened_store
+
+PATIENCE_S = 20.0
+SLOW = Offer("slow", "oak")
+
+
+def market() -> Market:
+    return Market({"oak": (Quoted(SLOW, None),)}, datetime.now(UTC), {"oak": 1000.0})
+
+
+def attempts(one: Market) -> int:
+    one.rebuild(datetime.now(UTC))
+    return one.snapshot.models["oak"][0].seen.attempts
+
+
+def note(one: Market, clock: SystemClock) -> None:
+    one.note(SLOW.id, Observation(clock.now_ns() / 1e9, Outcome.ANSWERED, 5000.0, 10.0))
+
+
+async def heard(one: Market, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while attempts(one) < count:
+            await asyncio.to_thread(attempts, one)  # the loop is free meanwhile
+
+
+async def test_what_one_worker_sees_the_other_knows(tmp_path: Path) -> None:
+    """Attempts of both count in the percentiles and the chances of either; one that starts again
+    knows what it saw before."""
+    ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
+    await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
+    clock, one, two = SystemClock(), market(), market()
+    async with (
+        sharing(ledger, "one", one, Learned(), clock),
+        sharing(ledger, "two", two, Learned(), clock),
+    ):
+        for _ in range(30):
+            note(one, clock)
+        await heard(two, 30)
+        note(two, clock)
+        await heard(one, 31)
+        chances = [each.snapshot.models["oak"][0].chances for each in (one, two)]
+        assert all(each.on_time < 0.5 for each in chances)
+    again = market()
+    async with sharing(ledger, "one", again, Learned(), clock):
+        await heard(again, 31)
+
+
+async def test_what_was_seen_last_is_told_at_the_end(tmp_path: Path) -> None:
+    """A worker that ends tells what it has not told yet."""
+    ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
+    await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
+    clock, one, two = SystemClock(), market(), market()
+    async with sharing(ledger, "one", one, Learned(), clock):
+        note(one, clock)
+    async with sharing(ledger, "two", two, Learned(), clock):
+        await heard(two, 1)
