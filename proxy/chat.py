@@ -92,7 +92,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             question = question_in(body.raw)
             decision = by_prompt(decision, wanted, chooser, question, deciding)
         if not decision.candidates:
-            raise nothing_eligible(decision)
+            raise nothing_eligible(decision, ask.model)
         manners = house.manners_of(ask.model)
         house.routing.purse.note(
             manners.limits.explore, decision.candidates[0].expected_cost, decision.exploring_cost
@@ -117,7 +117,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             ("x-hedgerow-attempts", str(pursuit.attempts)),
         ]
         if x.headers.get("x-hedgerow-explain") == "1":
-            headers.append(("x-hedgerow-explain", to_header(decision)))
+            headers.append(("x-hedgerow-explain", to_header(decision, ask.model)))
 
         # A plain answer is whole: charge it, then pass it on.
         if opened.plain is not None:
@@ -267,10 +267,10 @@ def _record(
         key_id=who.key_id,
         team=who.team,
         user=who.user,
-        model=ask.model[:MODEL_NAME_LIMIT],
+        model=(model := ask.model[:MODEL_NAME_LIMIT]),
         outcome=outcome,
         status=status,
         attempts=0,
         would_have_cost=None,
-        decision=None if decision is None else to_text(decision),
+        decision=None if decision is None else to_text(decision, model),
     )

@@ -17,6 +17,7 @@ _FIELDS = {
     Reason.OTHER_OFFER: "x-hedgerow-offer",
     Reason.IGNORED_PROVIDER: "provider.ignore",
     Reason.NOT_ALLOWED_PROVIDER: "provider.only",
+    Reason.NOT_IN_ORDER: "provider.order",
     Reason.MAY_TRAIN: "provider.data_collection",
     Reason.MAY_KEEP: "provider.zdr",
     Reason.OTHER_QUANTIZATION: "provider.quantizations",
@@ -28,8 +29,9 @@ MOST_TOLD = 5
 """Offers that are named with their reasons."""
 
 
-def nothing_eligible(decision: RouteDecision) -> Invalid:
-    """Every offer was refused: say why, in the client's terms if they all agree.
+def nothing_eligible(decision: RouteDecision, model: str) -> Invalid:
+    """Every offer of a model or a class was refused: say why, in the client's terms if they all
+    agree.
 
     In the error, as OpenRouter has it: `availability` with `excluded_by`, here each reason and how
     many offers it refused, and the `constraint` that refused most, if that is the request's own.
@@ -45,7 +47,7 @@ def nothing_eligible(decision: RouteDecision) -> Invalid:
         detail = next(one.why for one in refused if one.reason is reason)
         constraint = {"field": _FIELDS[reason], "detail": detail}
     return Invalid(
-        f"no offer of {decision.intent.model} can serve this request: {why}{more}",
+        f"no offer of {model} can serve this request: {why}{more}",
         param="model" if only is None else _FIELDS.get(only, "model"),
         code="no_eligible_offer" if only is None else _CODES.get(only, "no_eligible_offer"),
         more={

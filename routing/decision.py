@@ -10,7 +10,7 @@ from ledger.money import ZERO, Money
 from ledger.usage import TokenUsage
 from routing.candidates import Candidate, First
 from routing.costed import Costed
-from routing.eligibility import Refusal
+from routing.eligibility import Reason, Refusal
 from routing.intent import RoutingIntent
 from routing.prompt_choice import PromptChoice
 
@@ -54,7 +54,19 @@ class RouteDecision:
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        return tuple(one for part in self.parts for one in part.refused)
+        return tuple(one for part in self.parts for one in self.refused_of(part))
+
+    def refused_of(self, part: Costed) -> tuple[Refusal, ...]:
+        """Its offers that cannot serve the request. Where nobody may that can, for want of a place
+        in the request's order, these are among them."""
+        if self.candidates:
+            return part.refused
+        why = (
+            f"could serve it, but the request's provider.order names"
+            f" {', '.join(self.intent.preferences.order)} alone (allow_fallbacks: false)"
+        )
+        able = part.field.listings
+        return (*(Refusal(one, Reason.NOT_IN_ORDER, why) for one in able), *part.refused)
 
     @property
     def usual_cost(self) -> Money:

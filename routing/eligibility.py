@@ -28,6 +28,7 @@ class Reason(StrEnum):
     OTHER_OFFER = "other_offer"
     IGNORED_PROVIDER = "ignored_providers"
     NOT_ALLOWED_PROVIDER = "allowed_providers"
+    NOT_IN_ORDER = "allow_fallbacks"
     NO_PRICE = "no_price"
     PRICE_LAPSED = "price_lapsed"
     OTHER_TIER = "other_tier"

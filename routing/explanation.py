@@ -10,6 +10,7 @@ import msgspec
 from benchmarks.offers import Task
 from routing.candidates import Candidate, First, Place
 from routing.decision import RouteDecision, SecondOffer
+from routing.eligibility import Refusal
 
 HEADER_OFFERS = 8
 """Clients read headers of 8 KB at most."""
@@ -49,6 +50,7 @@ class ExplainedSecond(msgspec.Struct, frozen=True, gc=False):
 class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A decision without its market: what was known of each offer, in numbers.
 
+    model: as it was asked for, so that of a class it is its name.
     choice: among the models of a class, what the prompt had to do with it.
     others: candidates after those that are named. exploring_nanos: how much worse the first was
     expected to be than the best, because it is not known well.
@@ -72,11 +74,12 @@ class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     choice: str | None = None
 
 
-def explain(decision: RouteDecision) -> Explanation:
+def explain(decision: RouteDecision, model: str | None = None) -> Explanation:
+    """model: what was asked for, where that is no model but a class."""
     intent = decision.intent
     several = len(decision.parts) > 1
     return Explanation(
-        model=intent.model,
+        model=model or intent.model,
         prompt_tokens=intent.prompt_tokens,
         completion_tokens=intent.completion_tokens,
         max_completion_tokens=intent.max_completion_tokens,
@@ -87,8 +90,9 @@ def explain(decision: RouteDecision) -> Explanation:
             for at, one in enumerate(islice(decision.candidates, CANDIDATES_KEPT))
         ],
         refused=[
-            ExplainedOffer(one.offer.id, one.reason, None, None, None, one.why)
-            for one in decision.refused
+            _refused(one, part.intent.model if several else None)
+            for part in decision.parts
+            for one in decision.refused_of(part)
         ],
         task=intent.task,
         units=intent.units,
@@ -115,6 +119,10 @@ def _candidate(one: Candidate, first: First, *, several: bool) -> ExplainedOffer
         round(listing.chances.on_time, 4),
         one.cached_tokens,
     )
+
+
+def _refused(one: Refusal, model: str | None) -> ExplainedOffer:
+    return ExplainedOffer(one.offer.id, one.reason, None, None, None, one.why, model)
 
 
 def _why(one: Candidate, first: First) -> str:
@@ -160,13 +168,13 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Explanation).decode
 
 
-def to_text(decision: RouteDecision) -> str:
-    return _encode(explain(decision)).decode()
+def to_text(decision: RouteDecision, model: str | None = None) -> str:
+    return _encode(explain(decision, model)).decode()
 
 
-def to_header(decision: RouteDecision) -> str:
+def to_header(decision: RouteDecision, model: str | None = None) -> str:
     """The same for an HTTP header, which has room for less: ASCII, and the first offers alone."""
-    whole = explain(decision)
+    whole = explain(decision, model)
     few = msgspec.structs.replace(
         whole,
         candidates=whole.candidates[:HEADER_OFFERS],

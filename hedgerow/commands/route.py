@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Market
 from benchmarks.offers import Feature, Task
 from benchmarks.traffic.observations import MINUTE_S, RECENT_MINUTES
@@ -86,7 +87,7 @@ def route(
     """What would be chosen now for a request of this size, and why.
 
     Prices are today's; latencies and failures are what a running proxy has seen in the last
-    minutes, where its books can be reached. A second offer is that of a stream.
+    minutes, and quality what evals have measured, where its books can be reached. A second offer is that of a stream.
     """
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
@@ -114,7 +115,7 @@ def route(
     decision = decide([wanted], _market(config, at).snapshot, State(), moment)
     if its.hedge is not None and Task(task).is_writing:
         decision = replace(decision, second=second_offer(decision.candidates, its.hedge, 0.0))
-    explanation = explained(decision)
+    explanation = explained(decision, model)
     if as_json:
         print_json(described(explanation))
     else:
@@ -139,6 +140,7 @@ def _market(config: Config, at: datetime) -> Market:
         with market_books(config.ledger, create=False) as sql:
             for worker, one in told(sql, since_ns):
                 market.observations.absorb(worker, one)
+            market.grade(EvalHistory(sql).qualities(at))
     except StoreUnavailable as error:
         click.echo(f"prices only, nothing of what was seen: {error}", err=True)
     market.rebuild(at)

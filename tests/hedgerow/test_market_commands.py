@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.evals.history import EvalHistory, EvalRun
+from benchmarks.market_database import open_market
 from hedgerow.cli import hedgerow
+from ledger.databases.sqlite_file import SqliteFile
 from tests.hedgerow.processes import NOWHERE, write_config
 from tests.serving import MODEL
 
@@ -114,3 +119,21 @@ def test_too_long_a_prompt(config: Path) -> None:
     assert "8000" in found["refused"][0]["why"]
     text = said(config, "route", "--model", MODEL, "--input-tokens", "100000")
     assert "refused: " in text
+
+
+def test_what_evals_have_measured(config: Path) -> None:
+    """A floor refuses here what it refuses in a server: the scores are those of the books."""
+    floor = f"  good: {{any_of: [{MODEL}, elm], quality: {{benchmark: ours, at_least: 0.7}}}}\n"
+    config.write_text(config.read_text() + floor)
+    at = datetime.now(UTC)
+    run = EvalRun("ours", "b/elm", "elm", 0.5, 0.4, 0.6, 20, 0, 0, 0, 0, None, {})
+    with closing(SqliteFile.open(config.parent / "hedgerow.db")) as sql:
+        open_market(sql)
+        with sql.transaction():
+            EvalHistory(sql).keep([run], at, at)
+    found = told(config, "route", "--model", "good", "--input-tokens", "1000")
+    assert found["model"] == "good"
+    assert names(found["candidates"]) == ["a", "b"]
+    refused = {one["offer"]: (one["model"], one["why"]) for one in found["refused"]}
+    assert refused["b/elm"][0] == "elm"
+    assert "0.7 is wanted" in refused["b/elm"][1]

@@ -33,6 +33,7 @@ async def test_the_best_of_all_its_models_answers(tmp_path: Path) -> None:
         record = await proxy.record(reply)
         assert record.model == "good-and-cheap"
         explained = from_text(record.decision or "")
+        assert explained.model == "good-and-cheap"
         assert [(each.model, each.offer) for each in explained.candidates] == [
             ("elm", "b/oak-70b"),
             ("oak", "a/oak-70b"),
@@ -69,6 +70,16 @@ async def test_what_is_known_to_be_bad_is_out(tmp_path: Path) -> None:
         assert reply.status == 200
         explained = from_text((await proxy.record(reply)).decision or "")
         assert {one.place for one in explained.candidates} == {"unproven"}
+
+
+async def test_a_class_that_nobody_can_serve(tmp_path: Path) -> None:
+    """The error is about what was asked for, and each refusal tells of which model it is."""
+    more = f"{elm()}\n  {CLASS}"
+    async with serving(tmp_path, names=("a", "b"), more_models=more) as proxy:
+        reply = await proxy.ask(model="good-and-cheap", provider={"only": []})
+        assert reply.error["message"].startswith("no offer of good-and-cheap can serve")
+        explained = from_text((await proxy.record(reply)).decision or "")
+        assert [one.model for one in explained.refused] == ["oak", "oak", "elm"]
 
 
 async def test_the_decision_in_a_header(tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ async def test_fallbacks_and_none(proxy: Proxy) -> None:
 
 NOBODY: list[tuple[dict[str, Any], dict[str, int], str]] = [
     ({"only": []}, {"allowed_providers": 3}, "provider.only"),
+    (
+        {"order": ["d"], "allow_fallbacks": False, "ignore": ["b"]},
+        {"allow_fallbacks": 2, "ignored_providers": 1},
+        "provider.order",
+    ),
     ({"ignore": ["a", "b", "c"]}, {"ignored_providers": 3}, "provider.ignore"),
     (
         {"zdr": True, "ignore": ["b"]},
