@@ -15,15 +15,16 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from hedgerow.config_checks import (
+from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
+from hedgerow.files.config_checks import (
     check_admin,
     check_classes,
     check_feeds,
     check_offers,
     check_providers,
 )
-from hedgerow.config_errors import explain
-from hedgerow.config_file import (
+from hedgerow.files.config_errors import explain
+from hedgerow.files.config_file import (
     Batches,
     ConfigFile,
     FilesSpec,
@@ -32,13 +33,12 @@ from hedgerow.config_file import (
     Market,
     Server,
 )
-from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
-from hedgerow.model_spec import Model, Routing
-from hedgerow.notify_spec import NotifySpec
-from hedgerow.policy_checks import check_channels, check_policies
-from hedgerow.policy_file import BudgetSpec, IncreaseSpec, PolicyFile
-from hedgerow.provider_spec import Provider, filled_in
-from hedgerow.yaml_source import Places, Source, Steps, mapping_in, read_yaml, shown
+from hedgerow.files.model_spec import Model, Routing
+from hedgerow.files.notify_spec import NotifySpec
+from hedgerow.files.policy_checks import check_channels, check_policies
+from hedgerow.files.policy_file import BudgetSpec, IncreaseSpec, PolicyFile
+from hedgerow.files.provider_spec import Provider, filled_in
+from hedgerow.files.yaml_source import Places, Source, Steps, mapping_in, read_yaml, shown
 from ledger.budgets import Raise
 from ledger.policy import Rules
 

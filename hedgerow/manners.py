@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.predictor.predictor import load_predictor
 from hedgerow.config import Config
-from hedgerow.model_spec import Model, Routing
+from hedgerow.files.model_spec import Model, Routing
 from proxy.by_prompt import Chooser
 from proxy.classes import ModelClass
 from proxy.house import Manners

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from hedgerow import provider_spec
 from hedgerow.config import Config
+from hedgerow.files import provider_spec
 from proxy.endpoints import Endpoint
 from proxy.litellm_link import PARAMS_HEADER
 from proxy.presets import ANTHROPIC, Preset

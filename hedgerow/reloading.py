@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from hedgerow.config import Config, load_config, policy_files
 from hedgerow.errors import ConfigError, ConfigInvalid
-from hedgerow.yaml_source import read_yaml
+from hedgerow.files.yaml_source import read_yaml
 
 log = logging.getLogger("hedgerow")
 

@@ -12,14 +12,14 @@ import click
 
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigError, ConfigInvalid
+from hedgerow.files.model_spec import Routing
+from hedgerow.files.policy_warnings import policy_warnings
+from hedgerow.files.provider_spec import usual_variable
+from hedgerow.files.settings import P95
+from hedgerow.files.yaml_source import Steps
 from hedgerow.market.offers import quoted_offers
 from hedgerow.market.price_book import price_book
-from hedgerow.model_spec import Routing
-from hedgerow.policy_warnings import policy_warnings
 from hedgerow.printing import config_option, json_option, print_json
-from hedgerow.provider_spec import usual_variable
-from hedgerow.settings import P95
-from hedgerow.yaml_source import Steps
 from proxy.presets import PRESETS, Preset
 
 

@@ -15,7 +15,7 @@ from hedgerow.arguments import LOCAL_MOMENT, PERCENT, RATE, USD_FROM_ZERO, ZONE,
 from hedgerow.books import books
 from hedgerow.commands.reconciled import reconciled_json, reconciled_lines, watched
 from hedgerow.config import Config, load_config
-from hedgerow.invoice_mapping import MappingFile, load_mapping
+from hedgerow.files.invoice_mapping import MappingFile, load_mapping
 from hedgerow.printing import config_option, json_option, print_json
 from ledger.charges import ChargeRow, charge_rows
 from ledger.exports.export import Format, export_csv, export_focus, export_parquet

@@ -16,12 +16,12 @@ from benchmarks.traffic.observations import UNSEEN
 from hedgerow.arguments import LABELS, USD
 from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
+from hedgerow.files.probe_spec import Probe
 from hedgerow.loops import run
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers, sold_as
 from hedgerow.market.probing import TEAM, probing_of
 from hedgerow.printing import config_option, dollars, json_option, print_json, table
-from hedgerow.probe_spec import Probe
 from hedgerow.visiting import Address, Visitor, visiting
 from ledger.money import Money, as_usd, usd
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from hedgerow.editor_schema import FILES, schema_of
+from hedgerow.files.editor_schema import FILES, schema_of
 
 
 @click.command()

@@ -12,9 +12,9 @@ from hedgerow.app import running
 from hedgerow.arguments import LABEL
 from hedgerow.commands.check import warnings_of
 from hedgerow.config import Config, load_config
+from hedgerow.files.settings import MOST_WORKERS
 from hedgerow.loops import run, settle_in, told_to_stop
 from hedgerow.printing import config_option
-from hedgerow.settings import MOST_WORKERS
 from hedgerow.supervisor import supervised
 from proxy.clock import SystemClock
 

@@ -13,10 +13,10 @@ from benchmarks.offers import Feature, Offer, Task, paid_tier
 from benchmarks.quotes import Quote
 from benchmarks.stats import Stats
 from hedgerow.config import Config
+from hedgerow.files.model_spec import Model, OfferSpec
+from hedgerow.files.provider_spec import DataPolicy
 from hedgerow.market.price_book import Known, PriceBook
 from hedgerow.market.sources import OWN, Sold
-from hedgerow.model_spec import Model, OfferSpec
-from hedgerow.provider_spec import DataPolicy
 
 STATS_FOR = timedelta(hours=1)
 """How an endpoint has done says nothing after that."""

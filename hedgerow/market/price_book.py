@@ -15,8 +15,8 @@ from benchmarks.feeds.document import MOST_BYTES, Document
 from benchmarks.feeds.reading import ModelQuality, PricedModel
 from benchmarks.quality import Quality
 from hedgerow.config import Config
+from hedgerow.files.model_spec import Model
 from hedgerow.market.sources import OF_OPENROUTER, OWN, UNPRICED, Sold, Source, sold, sources
-from hedgerow.model_spec import Model
 from ledger.rates import RateCard
 
 

@@ -14,7 +14,7 @@ import aiohttp
 from benchmarks.own_api import OwnApi
 from benchmarks.prober import Prober, Probing
 from benchmarks.snapshot import Listing
-from hedgerow.probe_spec import Probe
+from hedgerow.files.probe_spec import Probe
 from ledger.book import Book
 from ledger.errors import StoreUnavailable
 from ledger.keys import hash_of, label_of, mint, new_key

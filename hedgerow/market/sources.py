@@ -26,7 +26,7 @@ from benchmarks.feeds.document import Document
 from benchmarks.feeds.reading import Entry, ModelQuality, PricedModel, Reading
 from benchmarks.offers import paid_tier
 from hedgerow.config import Config
-from hedgerow.feed_spec import (
+from hedgerow.files.feed_spec import (
     ArtificialAnalysisFeed,
     FeedSpec,
     GpuIndexFeed,
@@ -35,9 +35,9 @@ from hedgerow.feed_spec import (
     PricesFeed,
     ProviderFeed,
 )
-from hedgerow.model_spec import Model, OfferSpec
-from hedgerow.prices_file import read_prices
-from hedgerow.provider_spec import Provider
+from hedgerow.files.model_spec import Model, OfferSpec
+from hedgerow.files.prices_file import read_prices
+from hedgerow.files.provider_spec import Provider
 
 FILES_EVERY_S = 300.0
 """How often a file is checked anew that has not changed: what is doubted may be believed then."""

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from hedgerow.files.notify_spec import USUAL_PORT, EmailSpec, LogSpec, NotifySpec, WebhookSpec
 from hedgerow.notifications.channel import Channel
 from hedgerow.notifications.journal import Journal
 from hedgerow.notifications.mail import Mail, MailServer
 from hedgerow.notifications.webhook import Webhook
-from hedgerow.notify_spec import USUAL_PORT, EmailSpec, LogSpec, NotifySpec, WebhookSpec
 from proxy.clock import Clock
 
 CONNECTIONS = 20

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from hedgerow.config import Config, load_config
-from hedgerow.config_file import ConfigFile
+from hedgerow.files.config_file import ConfigFile
 from ledger.windows import span_of, window_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "budgets.md").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from hedgerow.commands.check import check
-from hedgerow.config_file import ConfigFile
-from hedgerow.model_spec import Model, OfferSpec
+from hedgerow.files.config_file import ConfigFile
+from hedgerow.files.model_spec import Model, OfferSpec
 
 OFFERS = "".join(
     f"      - {{provider: u{at}, model: gpt-4o-mini, price: {{input: 0.{price}, output: 0.60}}}}\n"

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic import Field, ValidationError
 
-from hedgerow.config_errors import explain
+from hedgerow.files.config_errors import explain
+from hedgerow.files.notify_spec import EmailSpec, LogSpec, NotifySpec, WebhookSpec
+from hedgerow.files.settings import Name, Part
+from hedgerow.files.settings_reference import settings_of
+from hedgerow.files.yaml_source import read_yaml
 from hedgerow.notifications.channels import channels, webhook_session
 from hedgerow.notifications.journal import Journal
 from hedgerow.notifications.mail import Mail
 from hedgerow.notifications.webhook import Webhook
-from hedgerow.notify_spec import EmailSpec, LogSpec, NotifySpec, WebhookSpec
-from hedgerow.settings import Name, Part
-from hedgerow.settings_reference import settings_of
-from hedgerow.yaml_source import read_yaml
 from proxy.clock import SystemClock
 from tests.hedgerow.notifications.receivers import hook, mailbox
 from tests.ledger.test_notices import notice

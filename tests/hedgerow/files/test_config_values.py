@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid, NotFound
-from hedgerow.hedging_spec import Hedging
-from hedgerow.model_spec import Routing
+from hedgerow.files.hedging_spec import Hedging
+from hedgerow.files.model_spec import Routing
 from routing.second_offers import HedgeRule
 
 few = settings(max_examples=60, deadline=None)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 
 from benchmarks.feeds.provider_models import SHAPES, shape_name
-from hedgerow.config_errors import did_you_mean, nearest
-from hedgerow.model_spec import OfferSpec
-from hedgerow.provider_spec import ProviderSpec, preset_of, usual_key
-from hedgerow.settings import is_key
-from hedgerow.yaml_source import Data, Source, Steps, items_in, mapping_in, shown, text_in
+from hedgerow.files.config_errors import did_you_mean, nearest
+from hedgerow.files.model_spec import OfferSpec
+from hedgerow.files.provider_spec import ProviderSpec, preset_of, usual_key
+from hedgerow.files.settings import is_key
+from hedgerow.files.yaml_source import Data, Source, Steps, items_in, mapping_in, shown, text_in
 from proxy.presets import ANTHROPIC, PRESETS, Preset
 
 

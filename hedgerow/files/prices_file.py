@@ -15,11 +15,11 @@ from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds.document import Document
 from benchmarks.feeds.reading import PricedModel, Reading, told_apart
-from hedgerow.config_errors import explain
 from hedgerow.errors import ConfigInvalid
-from hedgerow.price_spec import PriceSpec
-from hedgerow.settings import Name, Part, Text
-from hedgerow.yaml_source import read_yaml
+from hedgerow.files.config_errors import explain
+from hedgerow.files.price_spec import PriceSpec
+from hedgerow.files.settings import Name, Part, Text
+from hedgerow.files.yaml_source import read_yaml
 
 
 class OfferPrice(PriceSpec):

@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from benchmarks.offers import Task
-from hedgerow.config_errors import wrong
-from hedgerow.hedging_spec import Hedging
-from hedgerow.price_spec import PriceSpec
-from hedgerow.provider_spec import DataPolicy
-from hedgerow.settings import (
+from hedgerow.files.config_errors import wrong
+from hedgerow.files.hedging_spec import Hedging
+from hedgerow.files.price_spec import PriceSpec
+from hedgerow.files.provider_spec import DataPolicy
+from hedgerow.files.settings import (
     Count,
     Heartbeat,
     Kind,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from hedgerow.commands.check import check
 from hedgerow.config import load_config
-from hedgerow.policy_warnings import policy_warnings
+from hedgerow.files.policy_warnings import policy_warnings
 
 MAIN = """\
 providers:

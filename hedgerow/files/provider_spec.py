@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from hedgerow.config_errors import wrong
-from hedgerow.settings import (
+from hedgerow.files.config_errors import wrong
+from hedgerow.files.settings import (
     BaseUrl,
     Count,
     HeaderName,

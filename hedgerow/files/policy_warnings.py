@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from hedgerow.config import Config, Policy
 from hedgerow.errors import ConfigError
-from hedgerow.policy_file import BudgetSpec, ThresholdSpec
-from hedgerow.yaml_source import Places, Steps, shown
+from hedgerow.files.policy_file import BudgetSpec, ThresholdSpec
+from hedgerow.files.yaml_source import Places, Steps, shown
 from ledger.budgets import DIMENSIONS, EACH, Budget, Mode
 from ledger.directives import percent
 from ledger.measures import Measure

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hedgerow.settings import Cap, Kind, Part, Seconds
+from hedgerow.files.settings import Cap, Kind, Part, Seconds
 
 
 class Probe(Part):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field
 
-from hedgerow.settings import (
+from hedgerow.files.settings import (
     Amount,
     Cap,
     Count,

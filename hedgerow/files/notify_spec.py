@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from hedgerow.config_errors import wrong
-from hedgerow.settings import Kind, Parameter, Part, Secret, Text
+from hedgerow.files.config_errors import wrong
+from hedgerow.files.settings import Kind, Parameter, Part, Secret, Text
 
 
 def _webhook_url(value: SecretStr) -> SecretStr:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from hedgerow.yaml_source import Source, Steps, shown
+from hedgerow.files.yaml_source import Source, Steps, shown
 
 _OURS: Final = "hedgerow"
 _SUGGEST_FROM = 500  # names to compare with; difflib is slow

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from hedgerow.settings import P95, HedgeAfter, Part, PartOfRequests
+from hedgerow.files.settings import P95, HedgeAfter, Part, PartOfRequests
 from routing.second_offers import MILLIONTHS, HedgeRule
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from benchmarks.quotes import DAY_MINUTES, Override, UtcHours
-from hedgerow.config_errors import wrong
-from hedgerow.settings import Count, Hours, Part, Price, WhenLocal
+from hedgerow.files.config_errors import wrong
+from hedgerow.files.settings import Count, Hours, Part, Price, WhenLocal
 from ledger.rates import MOST_DECIMALS, RateCard
 from ledger.usage import Unit
 

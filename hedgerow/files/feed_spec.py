@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from hedgerow.settings import BaseUrl, DocumentUrl, Name, Part, Seconds, Secret, Text
+from hedgerow.files.settings import BaseUrl, DocumentUrl, Name, Part, Seconds, Secret, Text
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 ARTIFICIAL_ANALYSIS_URL = "https://artificialanalysis.ai/api/v2"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from hedgerow.config_errors import nearest, wrong
+from hedgerow.files.config_errors import nearest, wrong
 from ledger.errors import NotAWindow, NotMoney
 from ledger.money import usd
 from ledger.rates import MOST_DECIMALS

@@ -16,12 +16,13 @@ from jsonschema import Draft7Validator
 
 from hedgerow.cli import hedgerow
 from hedgerow.demo import write_config
-from hedgerow.editor_schema import FILES, schema_of
 from hedgerow.errors import ConfigInvalid
-from hedgerow.yaml_source import Data, Source, Steps, read_yaml
-from tests.hedgerow import test_config, test_policy_file
+from hedgerow.files.editor_schema import FILES, schema_of
+from hedgerow.files.yaml_source import Data, Source, Steps, read_yaml
+from tests.hedgerow import test_config
+from tests.hedgerow.files import test_policy_file
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VALIDATORS = {name: Draft7Validator(schema_of(name)) for name in FILES}
 FILE_NAMES = {"config": "hedgerow.schema.json", "policy": "policy.schema.json"}

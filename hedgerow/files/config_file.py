@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from hedgerow.feed_spec import FeedSpec, LitellmFeed
-from hedgerow.model_spec import Model, Routing
-from hedgerow.notify_spec import NotifySpec
-from hedgerow.policy_file import PolicyFile
-from hedgerow.prices_file import PricesFile
-from hedgerow.probe_spec import Probe
-from hedgerow.provider_spec import ProviderSpec
-from hedgerow.settings import (
+from hedgerow.files.feed_spec import FeedSpec, LitellmFeed
+from hedgerow.files.model_spec import Model, Routing
+from hedgerow.files.notify_spec import NotifySpec
+from hedgerow.files.policy_file import PolicyFile
+from hedgerow.files.prices_file import PricesFile
+from hedgerow.files.probe_spec import Probe
+from hedgerow.files.provider_spec import ProviderSpec
+from hedgerow.files.settings import (
     MOST_BYTES,
     Bytes,
     Count,
@@ -32,7 +32,7 @@ from hedgerow.settings import (
     TimeZone,
     WorkerCount,
 )
-from hedgerow.settings_reference import Setting, settings_of
+from hedgerow.files.settings_reference import Setting, settings_of
 
 
 class AdminAddress(Part):

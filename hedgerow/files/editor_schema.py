@@ -17,11 +17,11 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hedgerow.config_errors import example, fields_of, kinds_inside
-from hedgerow.config_file import ConfigFile
-from hedgerow.policy_file import PolicyFile
-from hedgerow.settings import Kind
-from hedgerow.settings_reference import default_text
+from hedgerow.files.config_errors import example, fields_of, kinds_inside
+from hedgerow.files.config_file import ConfigFile
+from hedgerow.files.policy_file import PolicyFile
+from hedgerow.files.settings import Kind
+from hedgerow.files.settings_reference import default_text
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema, as it is printed."""

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigError, ConfigInvalid
-from hedgerow.policy_checks import check_channels
-from hedgerow.yaml_source import read_yaml
+from hedgerow.files.policy_checks import check_channels
+from hedgerow.files.yaml_source import read_yaml
 from ledger.budgets import Mode, Raise, Threshold, Throttle
 from ledger.measures import Measure
 from ledger.windows import Window, window_of

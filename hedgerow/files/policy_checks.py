@@ -11,8 +11,8 @@ from decimal import Decimal
 from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from hedgerow.config_errors import did_you_mean, fields_of, nearest
-from hedgerow.policy_file import (
+from hedgerow.files.config_errors import did_you_mean, fields_of, nearest
+from hedgerow.files.policy_file import (
     CAPS,
     INCREASES,
     BudgetSpec,
@@ -20,8 +20,8 @@ from hedgerow.policy_file import (
     ThresholdSpec,
     in_zone,
 )
-from hedgerow.settings import part_of_cap, when_of
-from hedgerow.yaml_source import Data, Source, Steps, items_in, mapping_in, shown, text_in
+from hedgerow.files.settings import part_of_cap, when_of
+from hedgerow.files.yaml_source import Data, Source, Steps, items_in, mapping_in, shown, text_in
 from ledger.budgets import DIMENSIONS, EACH
 from ledger.directives import THROTTLE_AT
 

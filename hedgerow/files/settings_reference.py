@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hedgerow.config_errors import container, fields_of, kinds_inside, model_inside
-from hedgerow.settings import Kind, SameAs
+from hedgerow.files.config_errors import container, fields_of, kinds_inside, model_inside
+from hedgerow.files.settings import Kind, SameAs
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from hedgerow.config_errors import explain
 from hedgerow.errors import ConfigInvalid
-from hedgerow.settings import Part, Text, TimeZone
-from hedgerow.yaml_source import read_yaml
+from hedgerow.files.config_errors import explain
+from hedgerow.files.settings import Part, Text, TimeZone
+from hedgerow.files.yaml_source import read_yaml
 from ledger.invoices.invoice import LineKind
 from ledger.invoices.invoice_csv import InvoiceMapping
 

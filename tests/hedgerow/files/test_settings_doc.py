@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hedgerow.config_file import settings
+from hedgerow.files.config_file import settings
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
 
 def test_reference_has_each_setting_and_no_other() -> None:
