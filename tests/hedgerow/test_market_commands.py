@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.evals.history import EvalHistory, EvalRun
-from benchmarks.market_database import open_market
+from benchmarks.tables.database import open_market
 from hedgerow.cli import hedgerow
 from ledger.databases.sqlite_file import SqliteFile
 from tests.hedgerow.processes import NOWHERE, write_config
