@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import socket
@@ -61,6 +62,8 @@ DRAIN_S = 20.0
 """How long answers that are under way may take after SIGTERM."""
 CLOSE_S = 1.0
 """How long the last bytes may take after that."""
+log = logging.getLogger("hedgerow")
+
 REBUILD_S = 0.25
 """How old a snapshot of the market gets."""
 
@@ -274,9 +277,15 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
     """Keep the market's snapshot fresh."""
 
     async def rebuild() -> None:
+        trouble = ""
         while True:
             await asyncio.sleep(REBUILD_S)
-            market.rebuild(_utc(clock))
+            try:
+                market.rebuild(_utc(clock))
+            except Exception as error:
+                # A market that stands still for ever would be seen by nobody.
+                if trouble != (trouble := repr(error)):
+                    log.exception("the market stays as it was; this is a fault in Hedgerow")
 
     task = asyncio.create_task(rebuild())
     try:

@@ -121,7 +121,8 @@ def _usd(value: object, name: str, gpus: int) -> Decimal:
 
 def _gpus(value: object) -> int | None:
     written = str(value or "")
-    return int(written) if written.isdecimal() and 0 < int(written) < 10**6 else None
+    is_count = len(written) <= 6 and written.isdecimal() and int(written)
+    return int(written) if is_count else None
 
 
 def _said(value: object) -> str | None:

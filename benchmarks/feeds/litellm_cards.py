@@ -22,6 +22,8 @@ from ledger.usage import Unit
 Entry: TypeAlias = Mapping[str, Any]
 
 _MTOK = Decimal(1_000_000)
+_ENDLESS = 10**18
+"""Tokens: no prompt is as long, and no count of them is written so."""
 _DEAREST_UNIT_USD = 1000
 _ABOVE = re.compile(r"input_cost_per_token_above_(\d+)k_tokens$")
 TIERS = ("priority", "flex", "ultrafast", "balanced")
@@ -153,7 +155,7 @@ def _ranges(entry: Entry) -> list[tuple[int, Entry]] | None:
             return None
         if not one.keys() >= {_INPUT, _OUTPUT}:
             return None
-        if not isinstance(ends[1], int | Decimal) or ends[1] <= above or ends[1] % 1:
+        if not isinstance(ends[1], int | Decimal) or not above < ends[1] < _ENDLESS or ends[1] % 1:
             return None
         found.append((above, _changed(entry, one)))
         above = int(ends[1])

@@ -203,14 +203,20 @@ def _stats(key: str, one: Mapping[str, Any], as_of: datetime) -> tuple[Stats, li
             return None
         return None if found is None else found * scale
 
-    def percentiles(name: str, high: float) -> Percentiles:
-        return Percentiles(*(measure(f"{name}.p{share}", 0, high) for share in (50, 75, 90, 99)))
+    def percentiles(name: str, high: float, *, rising: bool = False) -> Percentiles:
+        found = Percentiles(*(measure(f"{name}.p{share}", 0, high) for share in (50, 75, 90, 99)))
+        values = [value for _, value in found.points()]
+        if rising and (values != sorted(values) or 0 in values):
+            said = ", ".join(f"{value:g}" for value in values)
+            faults.append(Fault(key, AlarmName.IMPLAUSIBLE, f"{name}: percentiles {said}"))
+            return Percentiles()
+        return found
 
     status = one.get("status")
     stats = Stats(
         as_of=as_of,
         source=SOURCE,
-        ttft_ms=percentiles("latency_last_30m", _LONGEST_TTFT_MS),
+        ttft_ms=percentiles("latency_last_30m", _LONGEST_TTFT_MS, rising=True),
         tokens_per_s=percentiles("throughput_last_30m", _MOST_TOKENS_PER_S),
         uptime_5m=measure("uptime_last_5m", 0, 100, 0.01),
         uptime_30m=measure("uptime_last_30m", 0, 100, 0.01),

@@ -127,7 +127,8 @@ def _deepinfra(provider: str, one: Mapping[str, Any]) -> Iterator[PricedModel | 
     pricing = metadata.get("pricing")
     if isinstance(pricing, dict) and "input_tokens" not in pricing:
         return  # by the image, the character or the second
-    task = Task.CHAT if "output_tokens" in (pricing or {}) else Task.EMBEDDING
+    writes = isinstance(pricing, dict) and "output_tokens" in pricing
+    task = Task.CHAT if writes else Task.EMBEDDING
     names = Names(
         PER_MTOK, "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"
     )

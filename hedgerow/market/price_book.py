@@ -101,9 +101,12 @@ class PriceBook:
         )
         try:
             reading = source.read(document)
+            return check(reading, self.last(source), terms)
         except FeedRefused as error:
             return self.refused(source, error, document.known_at)
-        return check(reading, self.last(source), terms)
+        except Exception as error:  # noqa: BLE001 - a stranger's document ends no other feed
+            what = FeedRefused(AlarmName.MALFORMED, f"cannot be read: {error!r:.200}")
+            return self.refused(source, what, document.known_at)
 
     def heard_file(
         self, source: Source, path: Path, offers: Sequence[Sold], at: datetime

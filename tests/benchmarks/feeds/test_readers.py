@@ -158,6 +158,22 @@ def test_a_figure_that_cannot_be_is_left_out_alone() -> None:
     assert {one.name for one in reading.faults} == {AlarmName.IMPLAUSIBLE}
 
 
+@pytest.mark.parametrize("said", [{"p50": 900, "p75": 100}, {"p50": 0, "p99": 10}])
+def test_percentiles_of_nothing_are_left_out(said: dict[str, float]) -> None:
+    """Those that fall, or of no time at all, are no distribution: a share within a limit cannot be
+    read from them."""
+    reading = openrouter.endpoints(document(endpoints(endpoint(latency_last_30m=said))))
+    stats = only(reading).stats
+    assert stats is not None
+    assert (stats.ttft_ms.points(), stats.tokens_per_s.p50) == ([], 61)
+    assert faults(reading) == {("deepinfra/oak/oak-70b@fp8", AlarmName.IMPLAUSIBLE)}
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"])
+def test_a_day_beyond_the_calendar_is_none(end: str) -> None:
+    assert only(openrouter.endpoints(document(endpoints(endpoint(expiration_date=end))))).rates
+
+
 def test_openrouters_own_models() -> None:
     """What OpenRouter sells itself; what is free or has no fixed price is not believed."""
     reading = openrouter.models(document(bodies.OPENROUTER_MODELS))
@@ -214,6 +230,12 @@ def test_what_a_provider_prices_otherwise_is_passed_over() -> None:
     assert (
         only(provider_models.read("deepinfra", document(bodies.DEEPINFRA))).model == "oak/Oak-70B"
     )
+
+
+def test_pricing_that_is_no_object_is_passed_over() -> None:
+    odd = {"id": "oak/Oak-70B", "metadata": {"pricing": -1}}
+    reading = provider_models.read("deepinfra", document({"data": [odd]}))
+    assert faults(reading) == {("deepinfra/oak/Oak-70B", AlarmName.MISSING)}
 
 
 def test_artificial_analysis_indices_are_scores() -> None:
