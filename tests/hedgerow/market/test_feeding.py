@@ -22,13 +22,7 @@ from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds.beliefs import Belief
 from benchmarks.feeds.document import MOST_BYTES
-<<<<<<< HEAD:tests/hedgerow/market/test_feeding.py
 from benchmarks.tables.history import MarketHistory
-=======
-from benchmarks.feeds.reading import Reading
-from benchmarks.history import MarketHistory
-from benchmarks.market import Market
->>>>>>> 61e5208d601c8977cf91566c090b3bdc092a2142:tests/hedgerow/test_feeding.py
 from hedgerow.books import market_books
 from hedgerow.market.fetching import feed_session, fetched
 from hedgerow.market.last_good import kept_beliefs
@@ -185,49 +179,6 @@ async def test_nothing_wrong_routes_or_charges_wrongly(
     warned = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     for _, name in BAD:
         assert len([one for one in warned if f" {name}: " in one]) == 1, name
-
-
-async def test_what_a_reader_stumbles_over_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fault of ours in reading one document ends neither the feed nor the others."""
-
-    def stumble(*_: object, **__: object) -> Reading:
-        raise OverflowError("date value out of range")
-
-    async with feed() as source:
-        source.say(FILE, GOOD)
-        async with serving(tmp_path, offers=UNPRICED, feeds=feeds_of(source)) as proxy:
-            await priced(proxy, a=1)
-            with monkeypatch.context() as patch:
-                patch.setattr("hedgerow.price_book.check", stumble)
-                source.say(FILE, litellm(a=2))
-                await believed(proxy.config, partial(alarmed, AlarmName.MALFORMED))
-                assert prices(proxy) == {"a": 1}
-            source.say(FILE, litellm(a=3))
-            await priced(proxy, a=3)
-
-
-async def test_a_market_that_cannot_be_built_is_built_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It stays as it was, which is said once, and goes on when it can."""
-
-    def stumble(*_: object) -> None:
-        raise ValueError("percentiles of no distribution")
-
-    async with serving(tmp_path) as proxy:
-        with monkeypatch.context() as patch:
-            patch.setattr(Market, "rebuild", stumble)
-            async with asyncio.timeout(PATIENCE_S):
-                while "fault in Hedgerow" not in caplog.text:
-                    await proxy.alive()
-        market = proxy.server.house.market
-        then = market.snapshot.version
-        async with asyncio.timeout(PATIENCE_S):
-            while market.snapshot.version == then:
-                await proxy.alive()
-    assert caplog.text.count("fault in Hedgerow") == 1
 
 
 async def test_a_restart_without_the_feed_has_its_prices(tmp_path: Path) -> None:
