@@ -87,7 +87,8 @@ def route(
     """What would be chosen now for a request of this size, and why.
 
     Prices are today's; latencies and failures are what a running proxy has seen in the last
-    minutes, and quality what evals have measured, where its books can be reached. A second offer is that of a stream.
+    minutes, and quality what evals have measured, where its books can be reached. A second offer is
+    that of a stream.
     """
     config = load_config(path, os.environ)
     at = datetime.now(UTC)

@@ -22,13 +22,9 @@ from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds.beliefs import Belief
 from benchmarks.feeds.document import MOST_BYTES
-<<<<<<< HEAD:tests/hedgerow/market/test_feeding.py
-from benchmarks.tables.history import MarketHistory
-=======
 from benchmarks.feeds.reading import Reading
-from benchmarks.history import MarketHistory
 from benchmarks.market import Market
->>>>>>> 61e5208d601c8977cf91566c090b3bdc092a2142:tests/hedgerow/test_feeding.py
+from benchmarks.tables.history import MarketHistory
 from hedgerow.books import market_books
 from hedgerow.market.fetching import feed_session, fetched
 from hedgerow.market.last_good import kept_beliefs
