@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TypeVar
 
 from benchmarks.offers import Feature
@@ -16,25 +15,24 @@ from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded
 from ledger.money import Money
 from proxy import meter
-from proxy.errors import Refused, UpstreamFailed, log, over_budget
+from proxy.errors import UpstreamFailed, over_budget
+from proxy.failures import AttemptFailed, erred, judge_refusal, nonsense, unanswered
 from proxy.house import House
 from proxy.legs import Leg
 from proxy.limits import OutputLimit, output_limit, prompt_bound, room, within_max_cost
 from proxy.patience import StreamRescue
 from proxy.providers import Account
-from proxy.refusals import Fault, read_refusal
+from proxy.refusals import read_refusal
 from proxy.relay import StreamRelay
 from proxy.splice import Splice
 from proxy.trial import Request, Trial, quote_of
 from proxy.upstream import (
     Answer,
-    Diverged,
     Late,
     NotConnected,
     TooLong,
     UpstreamError,
     UpstreamRequest,
-    retry_after_s,
 )
 from proxy.wires.wire import Ask, Plain
 from routing.candidates import Candidate
@@ -45,44 +43,6 @@ T = TypeVar("T")
 ANSWER_LIMIT = 64 << 20
 """Bytes of a whole answer, also of a stream that is held back until it is one."""
 REFUSAL_LIMIT = 1 << 20
-ACCOUNT_REST_S = 60.0
-"""How long an account rests whose key was refused."""
-
-
-class Trouble(StrEnum):
-    """What an attempt that failed says of trying the same offer again."""
-
-    PASSES = "passes"
-    """Later it may go better."""
-    ACCOUNT = "account"
-    """With another of our accounts it may go better, now."""
-    OFFER = "offer"
-    """Not for this request."""
-    TOO_LONG = "too_long"
-    """Not for this request, nor at any offer with as short a context."""
-
-
-class AttemptFailed(Exception):
-    """This offer did not answer; another may.
-
-    late: for want of time. retry_after_s: it is rate limited, for so long. refused: what the
-    caller is told if no other does better.
-    """
-
-    def __init__(
-        self,
-        why: str,
-        trouble: Trouble = Trouble.PASSES,
-        *,
-        late: bool = False,
-        retry_after_s: float | None = None,
-        refused: Refused | None = None,
-    ) -> None:
-        super().__init__(why)
-        self.trouble = trouble
-        self.late = late
-        self.retry_after_s = retry_after_s
-        self.refused = refused
 
 
 @dataclass(slots=True)
@@ -197,10 +157,10 @@ async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:
         opened = await _opened(trial, answer, asked.first_byte_timeout_s, splice)
     except UpstreamError as error:
         _close(answer)
-        raise await _unanswered(trial, error) from error
+        raise await unanswered(trial, error) from error
     except BaseException:
         _close(answer)
-        await _erred(trial)
+        await erred(trial)
         raise
     trial.unjudged()  # its end is far away: others need not wait for it to try the offer
     return opened
@@ -230,15 +190,15 @@ async def _ask_plain(trial: Trial, asked: UpstreamRequest) -> Opened:
             raise await _late(trial, reading, limit_s)
         whole = await reading
         if whole.answer.status != 200:
-            await _refused(trial, whole.answer, whole.body)
+            await judge_refusal(trial, whole.answer, whole.body)
         plain = trial.leg.plain(whole.body)
         told = None if plain is None else _told(trial, whole.body)
         if told is None:
             kind = whole.answer.headers.get("content-type", "")
             what = trial.leg.theirs.endpoint
-            raise await _nonsense(trial, f"its answer is no answer of /{what} ({kind})")
+            raise await nonsense(trial, f"its answer is no answer of /{what} ({kind})")
     except UpstreamError as error:
-        raise await _unanswered(trial, error) from error
+        raise await unanswered(trial, error) from error
     except AttemptFailed:
         raise
     except BaseException:
@@ -247,7 +207,7 @@ async def _ask_plain(trial: Trial, asked: UpstreamRequest) -> Opened:
             trial.house.unheard.listen(_hear_out(trial, reading))
             raise
         late = reading.cancel()  # it is written to its end all the same
-        await _erred(trial, late=late)
+        await erred(trial, late=late)
         raise
     return Opened(trial, whole.answer, told, plain, None)
 
@@ -324,7 +284,7 @@ async def _opened(trial: Trial, answer: Answer, limit_s: float, splice: Splice |
                 body = await answer.all(REFUSAL_LIMIT)
         except (UpstreamError, TimeoutError):
             body = b""  # the status has said enough
-        await _refused(trial, answer, body)
+        await judge_refusal(trial, answer, body)
     kind = answer.headers.get("content-type", "")
     if not trial.leg.streams(kind):
         return await _not_streamed(trial, answer, kind)
@@ -332,7 +292,7 @@ async def _opened(trial: Trial, answer: Answer, limit_s: float, splice: Splice |
     resumes = splice is not None and splice.is_resumed
     first = await _first_events(trial, answer, relay, limit_s, resumes=resumes)
     if not first and not relay.complete and not (resumes and relay.events):
-        raise await _nonsense(trial, relay.fault or "its stream ended before it began")
+        raise await nonsense(trial, relay.fault or "its stream ended before it began")
     if trial.request.patience.stream_rescue is StreamRescue.BUFFER:
         first = await _all_events(trial, answer, relay, first)
     return Opened(trial, answer, first, None, relay)
@@ -344,7 +304,7 @@ async def _not_streamed(trial: Trial, answer: Answer, kind: str) -> Opened:
     body = await _all_of(trial, answer.all(ANSWER_LIMIT))
     plain = trial.leg.plain(body)
     if plain is None:
-        raise await _nonsense(trial, why)
+        raise await nonsense(trial, why)
     if trial.leg.may_be_whole:
         answer.close()
         return Opened(trial, answer, body, plain, None)
@@ -405,101 +365,7 @@ async def _all_events(trial: Trial, answer: Answer, relay: StreamRelay, first: b
         broke = str(error)
     if relay.complete:
         return b"".join(parts)
-    raise await _nonsense(trial, broke or relay.fault or "it ended its answer in the middle")
-
-
-# -- the ways to fail
-
-
-async def _unanswered(trial: Trial, error: UpstreamError) -> AttemptFailed:
-    if isinstance(error, Diverged):  # it would say so again; and nothing is wrong with it
-        trial.unjudged()
-        await trial.abandon()
-        return AttemptFailed(str(error), Trouble.OFFER)
-    trial.failed(Outcome.FAILED)
-    if isinstance(error, NotConnected):
-        await trial.void("not connected")
-        return AttemptFailed(str(error))
-    late = isinstance(error, Late)
-    await trial.abandon(late=late)
-    return AttemptFailed(str(error), late=late)
-
-
-async def _erred(trial: Trial, *, late: bool = False) -> None:
-    """The client left, another offer was faster, or we erred: it may have been billed."""
-    if trial.is_overtaken and not trial.resolved:
-        trial.overtaken()
-    trial.unjudged()  # says nothing where it has been judged already
-    if not trial.resolved:
-        await trial.abandon(late=late)
-
-
-async def _nonsense(trial: Trial, why: str) -> AttemptFailed:
-    trial.failed(Outcome.FAILED)
-    await trial.abandon()
-    return AttemptFailed(why)
-
-
-async def _refused(trial: Trial, answer: Answer, body: bytes) -> None:
-    """An answer that is no 200. Raises AttemptFailed or Refused; nothing is billed for most."""
-    refusal, offer = read_refusal(answer.status, body), trial.listing.offer
-    why = f"status {refusal.status}"
-    if refusal.maybe_billed:
-        trial.failed(Outcome.FAILED)
-        await trial.abandon()
-        raise AttemptFailed(why)
-    await trial.void(f"status {refusal.status}")
-    match refusal.fault:
-        case Fault.CALLER:
-            trial.unjudged()
-            raise refusal.error
-        case Fault.TOO_LONG:
-            trial.unjudged()
-            raise AttemptFailed(why, Trouble.TOO_LONG, refused=refusal.error)
-        case Fault.BUSY:
-            now_ns = trial.house.clock.now_ns()
-            _rest(trial, Outcome.RATE_LIMITED, why, retry_after_s(answer.headers, now_ns))
-        case Fault.ACCOUNT:
-            _alarm(trial, refusal.status)
-            _rest(trial, Outcome.FAILED, why, None)
-        case Fault.OFFER:
-            log.error(
-                "%s answers %d at %s: check the offer's model name, and the provider's base_url"
-                " (most end in /v1)",
-                *(offer.id, refusal.status, trial.leg.url.partition("?")[0]),
-            )
-            trial.failed(Outcome.FAILED)
-            raise AttemptFailed(why, Trouble.OFFER)
-        case Fault.PROVIDER:
-            trial.failed(Outcome.FAILED)
-            raise AttemptFailed(why)
-
-
-def _alarm(trial: Trial, status: int) -> None:
-    """Our key, or our account, is refused: the operator's to mend. Said once while it rests."""
-    provider, account = trial.leg.provider.name, trial.account
-    if trial.house.accounts.is_resting(provider, account, trial.house.clock.monotonic_s()):
-        return
-    if account.api_key is None:
-        log.error("provider %s answers %d: it has no api_key, and wants one", provider, status)
-        return
-    log.error(
-        "provider %s answers %d to account %s: check its api_key, and its credit",
-        *(provider, status, account.name),
-    )
-
-
-def _rest(trial: Trial, outcome: Outcome, why: str, rest_s: float | None) -> None:
-    """Our account was refused: it rests. Only without another one, the offer rests."""
-    house, now_s = trial.house, trial.house.clock.monotonic_s()
-    own_rest_s = ACCOUNT_REST_S if rest_s is None else rest_s
-    if house.accounts.rest(trial.leg.provider.name, trial.account, now_s, own_rest_s):
-        trial.unjudged()
-        raise AttemptFailed(why, Trouble.ACCOUNT, retry_after_s=rest_s)
-    trial.failed(outcome, rest_s)
-    if rest_s is None:
-        raise AttemptFailed(why, Trouble.OFFER)
-    raise AttemptFailed("it is rate limited (429)", retry_after_s=rest_s)
+    raise await nonsense(trial, broke or relay.fault or "it ended its answer in the middle")
 
 
 def _request_to(trial: Trial) -> UpstreamRequest:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ledger.requests import FailedAttempt
 from proxy.accounts import Busy
-from proxy.attempt import AttemptFailed, Opened, Trouble, ask_upstream, reserve
+from proxy.attempt import Opened, ask_upstream, reserve
 from proxy.errors import (
     OverBudget,
     OverLimit,
@@ -24,6 +24,7 @@ from proxy.errors import (
     UpstreamLate,
 )
 from proxy.exchange import Exchange
+from proxy.failures import AttemptFailed, Trouble
 from proxy.hedged import Race
 from proxy.house import House
 from proxy.legs import Body, Leg, leg_to
