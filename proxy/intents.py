@@ -47,8 +47,12 @@ def _of_name(
         )
 
 
+MOST_TIER_CHARS = 100
+"""Of a service tier's name: kinds of request are remembered by it."""
+
+
 def intent_of(model: str, ask: Ask, key_id: str, house: House) -> RoutingIntent:
-    most, learned = ask.most_completion_tokens, house.learned
+    most, learned, tier = ask.most_completion_tokens, house.learned, ask.service_tier
     completion = learned.completion_tokens(model, key_id)
     return RoutingIntent(
         model=model,
@@ -60,7 +64,7 @@ def intent_of(model: str, ask: Ask, key_id: str, house: House) -> RoutingIntent:
         task=ask.task,
         units=ask.units,
         preferences=ask.preferences,
-        service_tier=paid_tier(ask.service_tier),
+        service_tier=None if tier is None else paid_tier(tier[:MOST_TIER_CHARS]),
         long_cache=ask.long_cache,
         parameters=ask.parameters,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,6 +66,8 @@ class Refusal:
 
 SURELY_TOO_LONG = 2
 """Prompt estimates may be wrong; only one this many times too long for an offer refuses it."""
+MOST_NAMED, MOST_SHOWN = 8, 50
+"""Of the names in a request: how many are said back, and characters of each."""
 
 
 def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | None:
@@ -150,7 +153,7 @@ def _not_meant(listing: Listing, intent: RoutingIntent) -> Refusal | None:
             matches(one, offer, with_tier=paid_tier(offer.service_tier) in tiers)
             for one in wanted.only
         ):
-            named = ", ".join(sorted(wanted.only)) or "nobody"
+            named = _named(wanted.only) or "nobody"
             why = f"the request's provider.only names {named}"
             if offer.service_tier is not None and offer.provider in wanted.only:
                 why += f"; this service tier goes by {offer.provider}/{offer.service_tier}"
@@ -196,8 +199,7 @@ def _unwanted(listing: Listing, quote: Quote, intent: RoutingIntent, at_ns: int)
     if wanted.require_parameters:
         missing = intent.parameters - (offer.parameters or frozenset())
         if missing:
-            named = ", ".join(sorted(missing))
-            why = f"is not known to take {named}; if it does, list all its parameters"
+            why = f"is not known to take {_named(missing)}; if it does, list all its parameters"
             why += " in the configuration"
             return Refusal(listing, Reason.LACKS_PARAMETER, why)
     if wanted.max_price is not None:
@@ -205,6 +207,14 @@ def _unwanted(listing: Listing, quote: Quote, intent: RoutingIntent, at_ns: int)
         if why_dear is not None:
             return Refusal(listing, Reason.TOO_DEAR, why_dear)
     return None
+
+
+def _named(names: Collection[str]) -> str:
+    """Names of a client's making: it may have written any number, of any length, and what is said
+    of each offer is kept."""
+    few = [one if len(one) <= MOST_SHOWN else f"{one[:MOST_SHOWN]}…" for one in sorted(names)]
+    more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
+    return ", ".join(few[:MOST_NAMED]) + more
 
 
 def _unsaid(policy: str) -> str:
@@ -227,7 +237,8 @@ def _too_dear(card: RateCard, most: MaxPrice) -> str | None:
         limits.append((most.image, card.unit, "image"))
     for limit, price, per in limits:
         if limit is not None and price > limit:
-            return f"costs {price.normalize():f} USD per {per}, the request pays {limit:f} at most"
+            pays = f"{limit.normalize():f}"
+            return f"costs {price.normalize():f} USD per {per}, the request pays {pays} at most"
     if most.audio is not None and card.per in (Unit.SECOND, Unit.CHARACTER):
         return f"is priced per {card.per}, which the request's max_price.audio does not bound"
     return None

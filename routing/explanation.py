@@ -12,8 +12,8 @@ from routing.candidates import Candidate, First, Place
 from routing.decision import RouteDecision, SecondOffer
 from routing.eligibility import Refusal
 
-HEADER_OFFERS = 8
-"""Clients read headers of 8 KB at most."""
+HEADER_OFFERS, HEADER_BYTES = 8, 6_000
+"""Clients read headers of 8 KB at most, and names are as long as somebody makes them."""
 CANDIDATES_KEPT = 16
 """Of a decision; the rest is counted. Their texts are kept for as long as requests are."""
 
@@ -173,15 +173,20 @@ def to_text(decision: RouteDecision, model: str | None = None) -> str:
 
 
 def to_header(decision: RouteDecision, model: str | None = None) -> str:
-    """The same for an HTTP header, which has room for less: ASCII, and the first offers alone."""
+    """The same for an HTTP header, which has room for less: ASCII, and as many of the first offers
+    as there is room for."""
     whole = explain(decision, model)
-    few = msgspec.structs.replace(
-        whole,
-        candidates=whole.candidates[:HEADER_OFFERS],
-        refused=whole.refused[:HEADER_OFFERS],
-        others=whole.others + max(0, len(whole.candidates) - HEADER_OFFERS),
-    )
-    return json.dumps(msgspec.to_builtins(few), separators=(",", ":"))
+    for most in range(HEADER_OFFERS, -1, -1):
+        few = msgspec.structs.replace(
+            whole,
+            candidates=whole.candidates[:most],
+            refused=whole.refused[:most],
+            others=whole.others + max(0, len(whole.candidates) - most),
+        )
+        text = json.dumps(msgspec.to_builtins(few), separators=(",", ":"))
+        if len(text) <= HEADER_BYTES:
+            break
+    return text
 
 
 def from_text(text: str) -> Explanation:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -36,6 +36,10 @@ MOST_MODELS = 10
 MOST_NAMES = 100
 MOST_SESSION_CHARS = 256
 MOST_USD = 1_000_000
+MOST_PARAMETERS, MOST_PARAMETER_CHARS = 200, 200
+"""Fields of a request with `require_parameters`: what is asked of offers is remembered."""
+_FINEST = Decimal("1e-12")
+"""USD: no price has more decimals."""
 
 # fmt: off
 Quantization: TypeAlias = Literal[
@@ -179,6 +183,11 @@ def _max_price(said: _MaxPrice) -> MaxPrice | None:
                 param=f"provider.max_price.{name}",
                 code="invalid_type",
             )
+    # 1e-999999 is a million characters where it is said back.
+    limits = {
+        name: None if limit is None else limit.quantize(_FINEST, ROUND_FLOOR)
+        for name, limit in limits.items()
+    }
     return MaxPrice(**limits) if any(one is not None for one in limits.values()) else None
 
 
@@ -262,6 +271,13 @@ def parameters_of(fields: dict[str, msgspec.Raw]) -> frozenset[str]:
         found |= {"response_format"} if form not in (None, "text") else set()
     if form == "json_schema":
         found.add("structured_outputs")
+    if len(found) > MOST_PARAMETERS or any(len(one) > MOST_PARAMETER_CHARS for one in found):
+        raise Invalid(
+            f"a request with provider.require_parameters has at most {MOST_PARAMETERS} parameters,"
+            f" of {MOST_PARAMETER_CHARS} characters",
+            param="provider.require_parameters",
+            code="invalid_type",
+        )
     return frozenset(found)
 
 

@@ -11,7 +11,10 @@ from typing import Any
 import openai
 import pytest
 
+from benchmarks.offers import Task
 from benchmarks.sandbox import Fault
+from proxy.intents import intent_of
+from proxy.wires.wire import Ask
 from tests.proxy.batch_clients import done, line, results
 from tests.serving import HELLO, MODEL, UPSTREAM_MODEL, Proxy, asking, offer, serving
 
@@ -141,6 +144,37 @@ async def test_a_refusal_says_what_to_do(proxy: Proxy) -> None:
     assert "is not known to take max_tokens, seed" in error.body["message"]
     told = json.dumps(error.body)
     assert all(one.base_url not in told for one in proxy.sandboxes.values())
+
+
+async def test_no_request_makes_a_long_story(proxy: Proxy) -> None:
+    """What is said of an offer goes into answers, headers and the books: it does not grow with
+    what a client writes."""
+    tiny = b'{"model": "oak", "prompt": "x", "provider": {"max_price": {"prompt": 1e-300000}}}'
+    reply = await proxy.post(tiny, path="/completions")
+    assert (reply.status, reply.error["code"]) == (400, "no_eligible_offer")
+    assert "the request pays 0 at most" in reply.error["message"]
+    assert len(reply.body) < 4_000
+    assert len((await proxy.record(reply)).decision or "") < 4_000
+
+    names = [f"{'é' * 190}{number}" for number in range(99)]
+    many = asking(provider={"only": ["a", *names]})
+    reply = await proxy.post(many, **{"x-hedgerow-explain": "1"})
+    assert reply.status == 200
+    assert len(reply.headers["x-hedgerow-explain"]) < 6_001
+    assert len((await proxy.record(reply)).decision or "") < 6_000
+
+    seeds = {f"seed_{number}": 1 for number in range(1000)}
+    for unknown in (seeds, {"s" * 10_000: 1}):
+        reply = await proxy.ask(provider={"require_parameters": True}, **unknown)
+        assert (reply.status, reply.error["param"]) == (400, "provider.require_parameters")
+        assert len(reply.body) < 1_000
+
+
+async def test_no_long_name_of_a_tier_is_remembered(proxy: Proxy) -> None:
+    """Kinds of request are, each with what it asks for."""
+    ask = Ask(MODEL, Task.CHAT, 10, service_tier="t" * 100_000)
+    intent = intent_of(MODEL, ask, "key", proxy.server.house)
+    assert len(intent.service_tier or "") == 100
 
 
 async def test_suffixes(proxy: Proxy) -> None:
