@@ -176,17 +176,20 @@ def to_header(decision: RouteDecision, model: str | None = None) -> str:
     """The same for an HTTP header, which has room for less: ASCII, and as many of the first offers
     as there is room for."""
     whole = explain(decision, model)
-    for most in range(HEADER_OFFERS, -1, -1):
-        few = msgspec.structs.replace(
-            whole,
-            candidates=whole.candidates[:most],
-            refused=whole.refused[:most],
-            others=whole.others + max(0, len(whole.candidates) - most),
-        )
-        text = json.dumps(msgspec.to_builtins(few), separators=(",", ":"))
-        if len(text) <= HEADER_BYTES:
-            break
+    most = HEADER_OFFERS
+    while len(text := _few(whole, most)) > HEADER_BYTES and most:
+        most -= 1
     return text
+
+
+def _few(whole: Explanation, most: int) -> str:
+    few = msgspec.structs.replace(
+        whole,
+        candidates=whole.candidates[:most],
+        refused=whole.refused[:most],
+        others=whole.others + max(0, len(whole.candidates) - most),
+    )
+    return json.dumps(msgspec.to_builtins(few), separators=(",", ":"))
 
 
 def from_text(text: str) -> Explanation:
