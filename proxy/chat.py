@@ -28,11 +28,11 @@ from proxy.errors import (
 )
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
 from proxy.exclusions import nothing_eligible
-from proxy.hedged import planned
 from proxy.house import House
 from proxy.intents import wanted_of, warm_for
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
+from proxy.race import planned
 from proxy.tellers import broken_end
 from proxy.terms import on_terms, refuse_offer, unknown_model
 from proxy.trial import Request
@@ -97,8 +97,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         house.routing.purse.note(
             manners.limits.explore, decision.candidates[0].expected_cost, decision.exploring_cost
         )
-        if manners.hedge is not None:
-            decision = replace(decision, second=planned(decision, manners.hedge, ask))
+        if manners.second_offer is not None:
+            decision = replace(decision, second=planned(decision, manners.second_offer, ask))
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s

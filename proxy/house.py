@@ -23,7 +23,7 @@ from proxy.wires.wire import Ask
 from routing.breaker import Breakers
 from routing.learned import Learned
 from routing.limits import Limits
-from routing.second_offers import HedgeRule, SecondOffers
+from routing.second_offers import SecondOfferRule, SecondOffers
 from routing.state import State
 from routing.warmth import Warmth
 
@@ -32,12 +32,12 @@ from routing.warmth import Warmth
 class Manners:
     """How the requests of one model are routed and waited for.
 
-    hedge: when a second offer is asked for one of them; None: never.
+    second_offer: when a second offer is asked for one of them; None: never.
     """
 
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
-    hedge: HedgeRule | None = None
+    second_offer: SecondOfferRule | None = None
 
 
 @dataclass(slots=True)

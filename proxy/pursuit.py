@@ -25,17 +25,17 @@ from proxy.errors import (
 )
 from proxy.exchange import Exchange
 from proxy.failures import AttemptFailed, Trouble
-from proxy.hedged import Race
 from proxy.house import House
 from proxy.legs import Body, Leg, leg_to
 from proxy.meter import estimate_delivered
 from proxy.patience import StreamRescue
+from proxy.race import Race
 from proxy.splice import Splice
 from proxy.trial import Request, Trial
 from proxy.wires.wire import Ask
 from routing.breaker import Health
 from routing.candidates import Candidate
-from routing.decision import SecondOffer
+from routing.second_offers import SecondOffer
 
 FIRST_BACK_OFF_S = 0.25
 LONGEST_BACK_OFF_S = 4.0
@@ -145,7 +145,7 @@ class Pursuit:
         self.asked_s = trial.began_s
         second = self._request.decision.second
         if second is not None and self.attempts == 1 and option is self._options[0]:
-            return await self._hedged(option, trial, second)
+            return await self._raced(option, trial, second)
         return await self._ask(option, trial, self._splice)
 
     async def _begin(self, option: _Option) -> Trial | None:
@@ -197,7 +197,7 @@ class Pursuit:
         for one in self._options:
             one.is_out = one.is_out or one.model == option.model
 
-    async def _hedged(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:
+    async def _raced(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:
         """The same, but a second offer is asked, too, if this one is silent for long."""
         offers, spare = self._house.second_offers, self._new_splice()
         race = Race(self._house, first)

@@ -13,22 +13,7 @@ from routing.costed import Costed
 from routing.eligibility import Reason, Refusal
 from routing.intent import RoutingIntent
 from routing.prompt_choice import PromptChoice
-
-
-@dataclass(frozen=True, slots=True)
-class SecondOffer:
-    """The offer that is asked, too, when the first has not begun its answer by then.
-
-    chance: that it comes to that; expected_extra_cost: what it is expected to add to the cost of
-    any such request, as if both offers billed in full. Both None where nothing was seen of the
-    first. share_millionths: of the requests for which it is planned no more get it.
-    """
-
-    candidate: Candidate
-    after_ms: float
-    chance: float | None
-    expected_extra_cost: Money | None
-    share_millionths: int
+from routing.second_offers import SecondOffer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +23,7 @@ class RouteDecision:
     intent: of the model that was asked for; of several, of the first. first_listed: what would have
     been asked without a router. parts: what each model would cost. first: why the first candidate
     is the first. exploring_cost: how much worse it is expected to be than the best, because it is
-    not known well. second: None where the request is not hedged. choice: among the models of a
+    not known well. second: None where the request is to have none. choice: among the models of a
     class, where its operator lets the prompt have a say.
     """
 

@@ -9,8 +9,9 @@ import msgspec
 
 from benchmarks.offers import Task
 from routing.candidates import Candidate, First, Place
-from routing.decision import RouteDecision, SecondOffer
+from routing.decision import RouteDecision
 from routing.eligibility import Refusal
+from routing.second_offers import SecondOffer
 
 HEADER_OFFERS, HEADER_BYTES = 8, 6_000
 """Clients read headers of 8 KB at most, and names are as long as somebody makes them."""

@@ -149,10 +149,10 @@ def _impatient(config: Config) -> Iterator[ConfigError]:
                 yield config.places.error(at, f"is longer than {long}: {why}", "write less")
             elif (at := (*steps, long)) in config.places.lines:
                 yield config.places.error(at, f"is shorter than {short}: {why}", "write more")
-        yield from _never_hedged(config, steps, routing)
+        yield from _never_second(config, steps, routing)
 
 
-def _never_hedged(config: Config, steps: Steps, routing: Routing) -> Iterator[ConfigError]:
+def _never_second(config: Config, steps: Steps, routing: Routing) -> Iterator[ConfigError]:
     """A second offer that can never be asked."""
     at, after = (*steps, "hedge", "after"), routing.hedge.after
     if after is None or at not in config.places.lines:

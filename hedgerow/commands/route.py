@@ -28,10 +28,10 @@ from proxy.wires.vocabulary import for_router
 from proxy.wires.wire import Ask
 from routing.decide import Moment, Wanted, decide
 from routing.explanation import explain as explained
-from routing.hedged import second_offer
 from routing.intent import RoutingIntent
 from routing.learned import FIRST_COMPLETION_TOKENS
 from routing.preferences import Preferences
+from routing.second_offers import second_offer
 from routing.state import State
 
 
@@ -114,8 +114,10 @@ def route(
         wanted.append(Wanted(replace(intent, model=name), limits))
     moment = Moment(int(at.timestamp()) * 1_000_000_000, 0.0)
     decision = decide([wanted], _market(config, at).snapshot, State(), moment)
-    if its.hedge is not None and Task(task).is_writing:
-        decision = replace(decision, second=second_offer(decision.candidates, its.hedge, 0.0))
+    if its.second_offer is not None and Task(task).is_writing:
+        decision = replace(
+            decision, second=second_offer(decision.candidates, its.second_offer, 0.0)
+        )
     explanation = explained(decision, model)
     if as_json:
         print_json(described(explanation))

@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from benchmarks.offers import Task
 from hedgerow.files.config_errors import wrong
-from hedgerow.files.hedging_spec import Hedging
 from hedgerow.files.price_spec import PriceSpec
 from hedgerow.files.provider_spec import DataPolicy
+from hedgerow.files.second_offer_spec import SecondOfferSpec
 from hedgerow.files.settings import (
     Count,
     Heartbeat,
@@ -176,8 +176,8 @@ class Routing(Part):
         " hangs up; some clients take no comments",
         examples=["15s"],
     )
-    hedge: Hedging = Field(
-        Hedging(),
+    hedge: SecondOfferSpec = Field(
+        SecondOfferSpec(),
         description="When a second offer is asked for the same answer",
         examples=["{after: p95, share: 5%}"],
     )

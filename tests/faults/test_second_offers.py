@@ -1,4 +1,4 @@
-"""Hedged requests: a second offer where the first is silent; one answer, and all money told."""
+"""Second offers: a second offer where the first is silent; one answer, and all money told."""
 
 from __future__ import annotations
 

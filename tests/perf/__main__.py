@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hedgerow.printing import table
-from tests.perf import books, chat, folds, hedged, holds, parts
+from tests.perf import books, chat, folds, holds, parts, second_offers
 
 BOOKS_ROWS = 200_000
 """A few seconds; `--rows 10000000` takes some minutes, and 7 GB of disk."""
@@ -48,7 +48,7 @@ def _folds(_: int) -> None:
 
 def _hedged(_: int) -> None:
     heads = ("second offers", "TTFT p50 ms", "p95", "p99", "p99.9", "asked", "won", "µUSD each")
-    _show("Heavy tails, with and without a second offer:", heads, list(hedged.rows()))
+    _show("Heavy tails, with and without a second offer:", heads, list(second_offers.rows()))
 
 
 def _books(count: int) -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid, NotFound
-from hedgerow.files.hedging_spec import Hedging
 from hedgerow.files.model_spec import Routing
-from routing.second_offers import HedgeRule
+from hedgerow.files.second_offer_spec import SecondOfferSpec
+from routing.second_offers import SecondOfferRule
 
 few = settings(max_examples=60, deadline=None)
 
@@ -75,7 +75,7 @@ def test_a_models_routing_differs_key_by_key(common: dict[str, str], own: dict[s
 def test_every_key_of_routing_is_tried_above() -> None:
     """None is forgotten in the properties above and below."""
     assert WRITTEN.keys() | {"hedge"} == Routing.model_fields.keys()
-    assert HEDGED.keys() == Hedging.model_fields.keys()
+    assert HEDGED.keys() == SecondOfferSpec.model_fields.keys()
 
 
 HEDGED: dict[str, dict[str, Any]] = {
@@ -97,7 +97,7 @@ def test_a_model_is_hedged_its_own_way_key_by_key(
     config = load(
         f"routing: {{hedge: {flow(common)}}}", f", routing: {{attempts: 7, hedge: {flow(own)}}}"
     )
-    expected = Hedging().model_dump()
+    expected = SecondOfferSpec().model_dump()
     expected |= {key: HEDGED[key][text] for key, text in (common | own).items()}
     assert config.routing_of("m").hedge.model_dump() == expected
     assert config.routing_of("m").attempts == 7
@@ -108,11 +108,11 @@ def test_a_model_is_hedged_its_own_way_key_by_key(
     [
         ("{}", None),
         ("{after: off, share: 10%}", None),
-        ("{after: p95}", HedgeRule(None, 50_000)),
-        ("{after: 800ms, share: 0.5%, plain: true}", HedgeRule(800.0, 5_000, plain=True)),
+        ("{after: p95}", SecondOfferRule(None, 50_000)),
+        ("{after: 800ms, share: 0.5%, plain: true}", SecondOfferRule(800.0, 5_000, plain=True)),
     ],
 )
-def test_how_requests_are_hedged(written: str, rule: HedgeRule | None) -> None:
+def test_how_requests_are_hedged(written: str, rule: SecondOfferRule | None) -> None:
     """Off unless it is said after which time; then for streams and one in twenty."""
     assert load(f"routing: {{hedge: {written}}}").routing.hedge.rule() == rule
 

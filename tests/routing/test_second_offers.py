@@ -15,11 +15,18 @@ from benchmarks.snapshot import Listing
 from benchmarks.traffic.observations import UNSEEN, Seen
 from ledger.money import Money
 from routing.candidates import Candidate, Place
-from routing.hedged import LEAST_ATTEMPTS, chance_of_silence, second_offer
-from routing.second_offers import MILLIONTHS, MOST_SAVED, HedgeRule, SecondOffers
+from routing.second_offers import (
+    LEAST_ATTEMPTS,
+    MILLIONTHS,
+    MOST_SAVED,
+    SecondOfferRule,
+    SecondOffers,
+    chance_of_silence,
+    second_offer,
+)
 from tests.routing.market import intent, quote
 
-P95 = HedgeRule(None, 50_000)
+P95 = SecondOfferRule(None, 50_000)
 SEEN = replace(UNSEEN, attempts=100, ttft_ms_p50=400.0, ttft_ms_p95=900.0)
 
 
@@ -69,7 +76,7 @@ def test_what_nobody_knows_yet(seen: Seen, after_ms: float | None, chance: float
     if after_ms is None:
         assert found is None
         return
-    rule = HedgeRule(after_ms, 50_000)
+    rule = SecondOfferRule(after_ms, 50_000)
     found = second_offer((replace(A, listing=replace(A.listing, seen=seen)), B), rule, 0.0)
     assert found is not None
     assert found.chance == (None if chance is None else pytest.approx(chance, abs=1e-6))

@@ -1,4 +1,4 @@
-"""Hedged: a second offer is asked while the first is silent, and whichever begins first wins.
+"""Race: a second offer is asked while the first is silent, and whichever begins first wins.
 
 The one that was overtaken is given up. Its hold ends behind the answer's back, as the house ends
 all that may have been billed: a stream is hung up on, and booked by an estimate; a plain answer is
@@ -17,16 +17,15 @@ from proxy.errors import ProxyError, log
 from proxy.house import House
 from proxy.trial import Trial
 from proxy.wires.wire import Ask
-from routing.decision import RouteDecision, SecondOffer
-from routing.hedged import second_offer
-from routing.second_offers import HedgeRule
+from routing.decision import RouteDecision
+from routing.second_offers import SecondOffer, SecondOfferRule, second_offer
 
 Asking = Coroutine[None, None, Opened | None]
 """An attempt. None: it failed, and another offer may do better."""
 Task = asyncio.Task[Opened | None]
 
 
-def planned(decision: RouteDecision, rule: HedgeRule, ask: Ask) -> SecondOffer | None:
+def planned(decision: RouteDecision, rule: SecondOfferRule, ask: Ask) -> SecondOffer | None:
     """The second offer of a request that has candidates; None if it is to have none."""
     if not ask.task.is_writing or not (ask.stream or rule.plain):
         return None

@@ -1,4 +1,4 @@
-"""How requests are hedged, as hedgerow.yaml has it: a second offer where the first is silent."""
+"""`routing.hedge` in hedgerow.yaml, as it is written: a second offer where the first is silent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from decimal import Decimal
 from pydantic import Field
 
 from hedgerow.files.settings import P95, HedgeAfter, Part, PartOfRequests
-from routing.second_offers import MILLIONTHS, HedgeRule
+from routing.second_offers import MILLIONTHS, SecondOfferRule
 
 
-class Hedging(Part):
+class SecondOfferSpec(Part):
     """When a second offer is asked for the same answer, and how often."""
 
     after: HedgeAfter = Field(
@@ -33,9 +33,9 @@ class Hedging(Part):
         examples=["true"],
     )
 
-    def rule(self) -> HedgeRule | None:
+    def rule(self) -> SecondOfferRule | None:
         """None: there is never a second offer."""
         if self.after is None:
             return None
         after_ms = None if self.after == P95 else 1000 * self.after
-        return HedgeRule(after_ms, int(self.share * MILLIONTHS), self.plain)
+        return SecondOfferRule(after_ms, int(self.share * MILLIONTHS), self.plain)
