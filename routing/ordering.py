@@ -8,15 +8,14 @@ and a miss beside if its first token is late. So three offers in a row cost, in 
 Two facts make the best row fast to find. Whatever comes after two neighbours, they stand best in
 ascending g: s cancels when they change places. And the best row that begins at or after an offer
 in that order is one step from the best shorter row behind it. Hence one sort and a running minimum
-for each attempt find exactly what trying all rows finds (`best_triple`, which the tests hold
-against it), in some microseconds for fifty offers.
+for each attempt find exactly what trying all rows finds (the tests hold both together), in some
+microseconds for fifty offers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,9 +119,3 @@ def expected_burden(costs: Floats, odds: Odds, stakes: Stakes, row: tuple[int, .
         burden = costs[place] + odds.late[place] * (stakes.miss + TIE * stakes.unserved)
         value = odds.success[place] * burden + odds.failure[place] * value
     return float(value)
-
-
-def best_triple(costs: Floats, odds: Odds, stakes: Stakes) -> tuple[int, ...]:
-    """The best row of three offers (of all, if there are fewer) by trying every one: the judge."""
-    rows = permutations(range(len(costs)), min(ATTEMPTS, len(costs)))
-    return min(rows, key=lambda row: expected_burden(costs, odds, stakes, row))

@@ -152,14 +152,6 @@ def indices(prices: Iterable[CapacityPrice]) -> list[CapacityIndex]:
     return [_index(grade, by_grade[grade]) for grade in sorted(by_grade)]
 
 
-def indices_by_day(prices: Iterable[CapacityPrice]) -> dict[date, list[CapacityIndex]]:
-    """The same for each day of UTC on which prices were stated."""
-    by_day: dict[date, list[CapacityPrice]] = defaultdict(list)
-    for one in prices:
-        by_day[one.at.date()].append(one)
-    return {day: indices(by_day[day]) for day in sorted(by_day)}
-
-
 def _index(grade: Grade, prices: list[CapacityPrice]) -> CapacityIndex:
     by_provider: dict[str, list[Decimal]] = defaultdict(list)
     for one in prices:

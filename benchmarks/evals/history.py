@@ -71,15 +71,6 @@ class EvalHistory:
                 found.setdefault(one.said.offer, {})[one.said.benchmark] = _quality(one, one.said)
         return found
 
-    def quality_of_model(self, model: str, known: datetime) -> dict[str, Quality]:
-        """What may be said, by benchmark, of an offer of a model that was not measured itself: the
-        mean of those that were, and the whole range of their intervals."""
-        measured: dict[str, list[Quality]] = {}
-        for one in self.latest(known):
-            if one.said is not None and one.said.model == model:
-                measured.setdefault(one.said.benchmark, []).append(_quality(one, one.said))
-        return {name: _of_several(some) for name, some in measured.items()}
-
     def runs(self, benchmark: str, offer: str, known: datetime) -> list[Measured]:
         """The runs of an offer, oldest first, as they were known then."""
         facts = self._runs.changes(f"{benchmark} {offer}", BEGINNING, known + _AT_LAST, known)
@@ -96,21 +87,6 @@ def _quality(fact: Fact[EvalRun], run: EvalRun) -> Quality:
         n=run.n,
         as_of=fact.value_time,
         source=fact.source,
-    )
-
-
-def _of_several(found: list[Quality]) -> Quality:
-    if len(found) == 1:
-        return found[0]
-    counts = [one.n for one in found if one.n is not None]
-    return Quality(
-        benchmark=found[0].benchmark,
-        score=sum(one.score for one in found) / len(found),
-        low=min(one.low for one in found),
-        high=max(one.high for one in found),
-        n=min(counts, default=None),
-        as_of=min(one.as_of for one in found),
-        source=f"evals of {len(found)} other offers",
     )
 
 

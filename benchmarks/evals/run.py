@@ -7,7 +7,7 @@ asked the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.errors import BudgetSpent, CapReached, NotAnswered
@@ -197,12 +197,3 @@ async def grade_of(prompt: Prompt, answer: Answer, asker: Asker, spent: Spent) -
         case local:
             grading = asyncio.to_thread(graded, local, prompt.expect, prompt.tools, answer)
             return await grading
-
-
-def scores_of(outcomes: Sequence[Outcome]) -> Mapping[str, list[float]]:
-    """The scores of each prompt, by its hash; prompts without any are not there."""
-    found: dict[str, list[float]] = {}
-    for one in outcomes:
-        if one.score is not None:
-            found.setdefault(one.prompt.hash, []).append(one.score)
-    return found

@@ -24,7 +24,6 @@ from benchmarks.capacity.prices import (
     CapacityPrice,
     graded,
     indices,
-    indices_by_day,
     keep,
     term_ratios,
     usd_per_mtok,
@@ -204,14 +203,6 @@ def test_one_host_with_many_asks() -> None:
     assert one.usd_per_gpu_hour == 3
     assert (one.providers, one.prices) == (3, 102)
     assert one.usd_per_reference_hour(Basis.BALANCED) == 3
-
-
-def test_days() -> None:
-    """Each day's index is of its own prices."""
-    tomorrow = graded(Row(Decimal(4), at=AT + timedelta(days=1)))
-    days = indices_by_day([price("2"), tomorrow])
-    told = {day: str(one.usd_per_gpu_hour) for day, (one,) in days.items()}
-    assert told == {AT.date(): "2", tomorrow.at.date(): "4"}
 
 
 def test_what_a_term_is_worth() -> None:

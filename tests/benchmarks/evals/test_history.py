@@ -74,14 +74,6 @@ def test_a_run_that_is_graded_anew_takes_the_place_of_the_old_one(sql: Sql) -> N
     assert [one.scores["b"] for one in runs] == [[0.8], [0.9]]
 
 
-def test_an_offer_that_was_not_measured(sql: Sql) -> None:
-    """Of its model may be said what the others are like, with all that they differ by."""
-    (ours,) = [kept(sql).quality_of_model("oak", day(1))["ours"]]
-    assert (ours.score, ours.low, ours.high) == (0.7, 0.5, 0.9)
-    assert ours.source == "evals of 2 other offers"
-    assert EvalHistory(sql).quality_of_model("elm", day(5)) == {}
-
-
 def test_the_same_again_is_news(sql: Sql) -> None:
     """A run that finds what the last one found is a run all the same: drift counts them."""
     history = kept(sql)
