@@ -76,7 +76,8 @@ def _default(option: click.Option) -> str:
     if not option.show_default:
         _, found, default = (option.help or "").partition("[default: ")
         return default.removesuffix("]") if found else ""
-    value = option.default
+    shown = option.show_default  # a text where the value is no way to write it
+    value = shown if isinstance(shown, str) else option.default
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

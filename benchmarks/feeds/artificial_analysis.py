@@ -21,6 +21,8 @@ _INDICES = {
     f"artificial_analysis_{one}_index": f"artificial_analysis_{one}"
     for one in ("intelligence", "coding", "math", "agentic")
 }
+BENCHMARKS = tuple(_INDICES.values())
+"""What their indices are called here."""
 _ENOUGH = 5
 """Scores of a document that tell its unit."""
 

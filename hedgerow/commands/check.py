@@ -17,8 +17,7 @@ from hedgerow.files.policy_warnings import policy_warnings
 from hedgerow.files.provider_spec import usual_variable
 from hedgerow.files.settings import P95
 from hedgerow.files.yaml_source import Steps
-from hedgerow.market.offers import quoted_offers
-from hedgerow.market.price_book import price_book
+from hedgerow.market.market_warnings import market_warnings
 from hedgerow.printing import config_option, json_option, print_json
 from proxy.presets import PRESETS, Preset
 
@@ -30,9 +29,9 @@ from proxy.presets import PRESETS, Preset
 def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Check a configuration and its policy files.
 
-    Exit code 0: valid; what is hardly meant (offers without a price, providers without a key, waits
-    that another cuts off, budgets that refuse nothing) is named on stderr. 1: invalid, with one
-    line on stderr for each error.
+    Exit code 0: valid; what is hardly meant (offers without a price, providers without a key, feeds
+    that tell nothing, waits that another cuts off, quality floors and budgets that refuse nothing)
+    is named on stderr. 1: invalid, with one line on stderr for each error.
     """
     try:
         config = load_config(path, os.environ)
@@ -54,13 +53,13 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 
 def warnings_of(config: Config, environ: Mapping[str, str]) -> list[ConfigError]:
-    """What is valid and hardly meant, by file and line. Reads the price file. Raises
-    FeedUnreadable."""
+    """What is valid and hardly meant, by file and line. Reads files of feeds, and the
+    books where there are some. Raises FeedUnreadable."""
     now = datetime.now(UTC)
     found = [
         *_only_called_so(config),
         *_keyless(config, environ),
-        *_unpriced(config, now),
+        *market_warnings(config, now),
         *_impatient(config),
         *policy_warnings(config, now),
     ]
@@ -110,19 +109,6 @@ def _wanted(known: Preset, base_url: str, environ: Mapping[str, str]) -> tuple[s
         hint = f"write api_key: ${{{known.key_variable}}} if that is for this base_url, too"
         return message, hint
     return "has no key", "write api_key"
-
-
-def _unpriced(config: Config, now: datetime) -> Iterator[ConfigError]:
-    """Offers that nobody has a price for, and models that have no other."""
-    for name, quoted in quoted_offers(config, price_book(config, now), now).items():
-        unpriced = [at for at, one in enumerate(quoted) if one.quote is None]
-        for at in unpriced:
-            steps: Steps = ("models", name, "offers", at)
-            message, hint = "nobody knows its price, so it gets no requests", "give it a price"
-            yield config.places.error(steps, message, hint)
-        if len(unpriced) == len(quoted):
-            message = "every request will be refused, for want of a price"
-            yield config.places.error(("models", name), message, "give an offer a price")
 
 
 _LONGER = (

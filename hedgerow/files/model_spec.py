@@ -22,6 +22,7 @@ from hedgerow.files.settings import (
     SameAs,
     Seconds,
     Text,
+    number_kind,
 )
 
 Feature: TypeAlias = Literal["tools", "vision", "json_schema", "logprobs"]
@@ -110,7 +111,7 @@ class QualityFloor(Part):
         " indices that a feed brings",
         examples=["ours"],
     )
-    at_least: Annotated[float, Field(ge=0, le=1), Kind("number from 0 to 1")] = Field(
+    at_least: Annotated[float, Field(ge=0, le=1), number_kind("1")] = Field(
         description="What the score must reach, with the lower end of its 90% interval",
         examples=["0.70"],
     )
@@ -138,14 +139,14 @@ class Routing(Part):
         " however cheap it is, if it is late in more than 5% of attempts: if its p95 is longer",
         examples=["priced"],
     )
-    miss_cost: Annotated[float, Field(ge=0, le=1000), Kind("number from 0 to 1000")] = Field(
+    miss_cost: Annotated[float, Field(ge=0, le=1000), number_kind("1000")] = Field(
         1.0,
         description="What a late or missing answer is worth avoiding, as a multiple of what the"
         " request usually costs: with 0 only money counts, with 10 reliable offers win over cheap"
         " ones",
         examples=["1.0"],
     )
-    explore: Annotated[float, Field(ge=0, le=0.1), Kind("number from 0 to 0.1")] = Field(
+    explore: Annotated[float, Field(ge=0, le=0.1), number_kind("0.1")] = Field(
         0.01,
         description="The most that is spent besides on offers that are not known well and could be"
         " the best, as a share of all that is spent",
@@ -191,7 +192,7 @@ class PromptChooserSpec(Part):
         " folder; one that cross-validation found of no use chooses nothing",
         examples=["predictor.json"],
     )
-    at_least: Annotated[float, Field(ge=0, le=1), Kind("number from 0 to 1")] | None = Field(
+    at_least: Annotated[float, Field(ge=0, le=1), number_kind("1")] | None = Field(
         None, description="The mean score that the class has to keep", examples=["0.80"]
     )
     worth_usd: Price | None = Field(

@@ -55,6 +55,11 @@ _NUMBER_TOO = ("number",)
 _ANY = ("number", "boolean")  # a team may be called 7, or no
 
 
+def number_kind(most: str) -> Kind:
+    """A number that may have decimals, from 0."""
+    return Kind(f"number from 0 to {most}", pattern=r"[0-9_.eE+-]+", bare=_NUMBER_TOO)
+
+
 @dataclass(frozen=True, slots=True)
 class SameAs:
     """Keys that stand in the reference already, under `path`."""

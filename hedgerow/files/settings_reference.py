@@ -113,9 +113,12 @@ def default_text(field: FieldInfo) -> str:
         return _flow([one.model_dump(exclude_unset=True) for one in default])
     if isinstance(default, bool):
         return str(default).lower()
-    if any(isinstance(mark, Kind) and mark.name == "percentage" for mark in field.metadata):
+    kinds = {mark.name for mark in field.metadata if isinstance(mark, Kind)}
+    if "percentage" in kinds:
         return f"{(100 * default).normalize():f}%"
-    return f"{default:g}s" if isinstance(default, float) else str(default)
+    if isinstance(default, float):
+        return f"{default:g}s" if "duration" in kinds else f"{default:g}"
+    return str(default)
 
 
 def _flow(items: list[dict[str, str]]) -> str:

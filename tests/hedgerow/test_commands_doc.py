@@ -23,6 +23,11 @@ def test_the_reference_is_of_today() -> None:
     assert written == page()
 
 
+def test_defaults_are_as_they_are_written() -> None:
+    """An amount in USD, not as we count it."""
+    assert "| `--budget-usd USD` | `0.05` |" in page()
+
+
 def blocks(path: Path, language: str) -> list[str]:
     text = path.read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)

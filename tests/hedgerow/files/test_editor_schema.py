@@ -127,6 +127,25 @@ def test_what_the_tests_and_the_demo_write(tmp_path: Path) -> None:
     assert errors_of(tmp_path, "policy", policy.read_text()) == []
 
 
+CLASS = """\
+providers: {a: {base_url: http://127.0.0.1:9/v1}}
+models:
+  oak: {offers: [{provider: a, model: oak-1, price: {input: 1, output: 2}}]}
+  good:
+    any_of: [oak]
+    quality: {benchmark: ours, at_least: VALUE}
+    choose_by_prompt: {predictor: good.json, at_least: VALUE}
+    routing: {miss_cost: VALUE, explore: VALUE}
+"""
+
+
+@pytest.mark.parametrize("value", ["0", "0.05", "1e-2", '"0.05"', "${FLOOR}"])
+def test_numbers_with_decimals(tmp_path: Path, value: str) -> None:
+    """A quality is a number to an editor, as it is to us."""
+    assert errors_of(tmp_path, "config", CLASS.replace("VALUE", value)) == []
+    assert len(errors_of(tmp_path, "config", CLASS.replace("VALUE", "much"))) == 4
+
+
 TEXTS = {"config": test_config.VALID.replace(" #!", ""), "policy": test_policy_file.FULL}
 LEAVES = {"config": test_config.LEAVES, "policy": test_policy_file.LEAVES}
 EVERYWHERE = [(name, at) for name, leaves in LEAVES.items() for at in leaves]

@@ -16,6 +16,13 @@ def test_reference_has_each_setting_and_no_other() -> None:
     assert rows == [str(setting) for setting in settings()]
 
 
+def test_defaults_are_in_their_units() -> None:
+    """Only a duration is in seconds."""
+    defaults = {setting.path: setting.default for setting in settings()}
+    assert defaults["routing.deadline"] == "60s"
+    assert (defaults["routing.miss_cost"], defaults["routing.explore"]) == ("1", "0.01")
+
+
 def test_each_setting_has_a_meaning() -> None:
     """No field goes without a description, and no path stands twice."""
     assert [setting.path for setting in settings() if not setting.meaning] == []
