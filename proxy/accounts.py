@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from proxy.headroom import Headroom, Left
 from proxy.providers import Account, Provider
@@ -46,20 +46,16 @@ class _State:
             if len(self.begun_s) >= account.requests_per_minute:
                 ready_s = max(ready_s, self.begun_s[0] + MINUTE_S)
         for left, wanted in ((self.requests_left, 1), (self.tokens_left, tokens)):
-            if left is not None and left.count < wanted and now_s < left.until_s:
+            if left is not None and left.forbids(wanted, now_s):
                 ready_s = max(ready_s, left.until_s)
         return ready_s
 
-    def begins(self, tokens: int) -> None:
+    def begins(self, tokens: int, now_s: float) -> None:
         """A request goes out that its provider has not told of yet."""
-        self.requests_left, self.tokens_left = (
-            _less(self.requests_left, 1),
-            _less(self.tokens_left, tokens),
-        )
-
-
-def _less(left: Left | None, by: int) -> Left | None:
-    return None if left is None else replace(left, count=max(0, left.count - by))
+        if self.requests_left is not None:
+            self.requests_left = self.requests_left.less(1, now_s)
+        if self.tokens_left is not None:
+            self.tokens_left = self.tokens_left.less(tokens, now_s)
 
 
 class Accounts:
@@ -94,7 +90,7 @@ class Accounts:
         state.last_taken = self._taken
         state.in_flight += 1
         if is_counted:
-            state.begins(tokens)
+            state.begins(tokens, now_s)
             if state.account.requests_per_minute is not None:
                 state.begun_s.append(now_s)
         return state.account

@@ -115,12 +115,16 @@ async def _held(
             limit = OutputLimit(affordable, affordable)
         return attempt()
 
+    throttles = request.throttles
+    if intent.model != ask.model:  # of a class, or one to fall back on: it has its own
+        model = Subject(request.principal, intent.model, "")
+        throttles = (await house.book.directives(model, at_ns)).throttles
     try:
         if asked is not None:
-            hold = await house.book.hold(attempt(), request.throttles)
+            hold = await house.book.hold(attempt(), throttles)
         else:
             subject = Subject(request.principal, intent.model, offer.provider)
-            hold = await house.book.hold_share(subject, at_ns, share, request.throttles)
+            hold = await house.book.hold_share(subject, at_ns, share, throttles)
     except BudgetExceeded as refused:
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
         raise over_budget(refused, fits, _utc(at_ns), request.principal.name) from None

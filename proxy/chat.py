@@ -94,9 +94,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         if not decision.candidates:
             raise nothing_eligible(decision, ask.model)
         manners = house.manners_of(ask.model)
-        house.routing.purse.note(
-            manners.limits.explore, decision.candidates[0].expected_cost, decision.exploring_cost
-        )
+        house.routing.purse.spend(decision.exploring_cost)
         if manners.second_offer is not None:
             decision = replace(decision, second=planned(decision, manners.second_offer, ask))
 
@@ -157,6 +155,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             if is_cut_off and decision is not None and decision.candidates:
                 made = replace(made, would_have_cost=decision.candidates[0].expected_cost)
             if pursuit is not None:
+                explore = house.manners_of(ask.model).limits.explore
+                house.routing.purse.earn(explore, pursuit.cost)
                 made = replace(
                     made,
                     attempts=pursuit.attempts,

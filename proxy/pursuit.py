@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from ledger.money import Money
 from ledger.requests import FailedAttempt
 from proxy.accounts import Busy
 from proxy.attempt import Opened, ask_upstream, reserve
@@ -85,6 +86,11 @@ class Pursuit:
         self._untranslatable: list[Untranslatable] = []
         self._failed_by: list[AttemptFailed] = []
         self._busy_until_s: float | None = None
+
+    @property
+    def cost(self) -> Money:
+        """As far as it is known by now."""
+        return self._request.bill.posted
 
     @property
     def failures(self) -> tuple[FailedAttempt, ...]:

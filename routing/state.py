@@ -41,10 +41,14 @@ class Purse:
 
     left: float = 0.0
 
-    def note(self, share: float, expected_cost: Money, exploring_cost: Money) -> None:
-        """A request is about to be made: it earns `share` of what it costs, and spends what it
-        costs more than it had to."""
-        self.left = min(self.left + share * expected_cost, PURSE_HOLDS) - exploring_cost
+    def spend(self, exploring_cost: Money) -> None:
+        """A request is about to be made, which is expected to cost so much more than it had to."""
+        self.left -= exploring_cost
+
+    def earn(self, share: float, cost: Money) -> None:
+        """A request has cost so much. One that was refused earns nothing: its client could have
+        written any number into it."""
+        self.left = min(self.left + share * cost, float(PURSE_HOLDS))
 
 
 @dataclass(slots=True)

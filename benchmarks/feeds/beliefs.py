@@ -25,7 +25,8 @@ class Standing(Generic[E_co]):
     """An entry as it is believed.
 
     version, as_of, known_at: of the document in which it first was as it is. seen_at: when a
-    document last said so.
+    document last said so. before, before_until: what it was before it began to change, and since
+    when it has not been that.
     """
 
     entry: E_co
@@ -33,6 +34,8 @@ class Standing(Generic[E_co]):
     as_of: datetime
     known_at: datetime
     seen_at: datetime
+    before: E_co | None = None
+    before_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ class _Judge:
         if self._terms.is_own_word or entry.key in self._terms.accepted:
             return None
         found: list[Objection] = [] if last is None else list(changed(last.entry, entry))
+        found += self._wandered(entry, last)
         found += implausible(entry)
         if isinstance(entry, PricedModel) and (rates := entry.rates) is not None:
             peers = tuple(self._terms.peers(entry))
@@ -237,6 +238,20 @@ class _Judge:
             return None
         return found[0]
 
+    def _wandered(self, entry: Entry, last: Standing[Entry] | None) -> Iterable[Objection]:
+        """Small steps that are a jump together, within the time that a jump has to stay."""
+        before = None if last is None else self._before_it_changed(last)
+        if before is None:
+            return []
+        return [one for one in changed(before[0], entry) if one.name is not AlarmName.MISSING]
+
+    def _before_it_changed(self, last: Standing[Entry]) -> tuple[Entry, datetime] | None:
+        """What it was lately, and until when."""
+        if last.before is None or last.before_until is None:
+            return None
+        is_lately = self._now - last.before_until < FOR
+        return (last.before, last.before_until) if is_lately else None
+
     def _believe(self, entry: Entry, last: Standing[Entry] | None) -> None:
         reading = self._reading
         if last is not None:
@@ -244,8 +259,14 @@ class _Judge:
         if last is not None and _prices(last.entry) == _prices(entry):
             self.standings[entry.key] = replace(last, entry=entry, seen_at=self._now)
         else:
+            before = None
+            # From what is believed after all, jumps are counted anew.
+            is_priced = isinstance(entry, PricedModel)
+            if is_priced and last is not None and not any(changed(last.entry, entry)):
+                before = self._before_it_changed(last) or (last.entry, self._now)
+                before = None if any(changed(before[0], entry)) else before
             self.standings[entry.key] = Standing(
-                entry, reading.version, reading.as_of, self._now, self._now
+                *(entry, reading.version, reading.as_of, self._now, self._now), *(before or ())
             )
 
     def _doubt(self, key: str, objection: Objection, said: Entry | None) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.accounts import Accounts, Busy
-from proxy.headroom import LONGEST_S, Headroom, Left, headroom_in
+from proxy.headroom import ASK_AGAIN_S, LONGEST_S, Headroom, Left, headroom_in
 from proxy.providers import Account, Provider
 
 NOW_S = 50.0
@@ -52,6 +52,24 @@ def test_what_says_nothing_is_nothing(count: str, reset: str) -> None:
         assert told.tokens is not None
         assert told.tokens.count >= 0
         assert NOW_S <= told.tokens.until_s <= NOW_S + LONGEST_S
+
+
+def test_a_count_of_any_length_is_no_error() -> None:
+    assert read(x_ratelimit_remaining_tokens="9" * 5000, x_ratelimit_reset_tokens="1s") is None
+
+
+def test_one_request_a_minute_tries_whether_it_is_still_so() -> None:
+    """An answer that says 0 for a day would close its provider for as long as nobody asks."""
+    its, account = accounts()
+    told = read(x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="1d")
+    assert told is not None
+    its.told("p", account, told)
+    its.told("p", account, Headroom(None, Left(5, NOW_S + LONGEST_S, NOW_S + ASK_AGAIN_S)))
+    for minute in (1, 2):
+        soon_s = NOW_S + minute * ASK_AGAIN_S - 1
+        assert its.take("p", soon_s, tokens=10) == Busy(NOW_S + LONGEST_S)
+        assert its.take("p", soon_s + 1, tokens=10) == account
+        assert its.take("p", soon_s + 1, tokens=10) == Busy(NOW_S + LONGEST_S)
 
 
 def accounts() -> tuple[Accounts, Account]:

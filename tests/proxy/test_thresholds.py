@@ -103,6 +103,40 @@ async def until(proxy: Proxy, what: Callable[[], bool]) -> None:
             await proxy.alive()
 
 
+async def test_a_throttled_model_is_throttled_by_every_name(tmp_path: Path) -> None:
+    """Neither a class that it is in nor a list of models that has it leads around."""
+    throttle = "{spent: 0.0001%, throttle: {requests_per_minute: 1}}"
+    budgets = f"{{name: oaks, scope: {{model: oak}}, window: month, cap_usd: 1, at: [{throttle}]}}"
+    more = f"elm: {{offers: [{offer('b')}]}}\n  wood: {{any_of: [oak, elm]}}"
+    async with serving(
+        tmp_path, names=("a", "b"), budgets=budgets, more_models=more, routing="{explore: 0}"
+    ) as proxy:
+        await spent_some(proxy)
+        assert (await proxy.ask()).status == 200
+        assert (await proxy.ask()).status == 429
+        any_order = {"sort": {"by": "price", "partition": "none"}}
+        for asked in (
+            {"model": "wood"},
+            {"model": "elm", "models": ["oak"], "provider": any_order},
+        ):
+            reply = await proxy.ask(**asked)
+            assert reply.headers["x-hedgerow-provider"] == "b"
+        assert proxy.a.tally.requests == 2
+
+
+async def test_what_was_refused_pays_for_no_exploring(tmp_path: Path) -> None:
+    """What may be spent on it is a share of what was charged, not of what somebody asked for."""
+    budgets = thresholds("{spent: 100%, then: block}", cap="0.01")
+    async with serving(tmp_path, budgets=budgets) as proxy:
+        purse = proxy.server.house.routing.purse
+        long = [{"role": "user", "content": "x" * 100_000}]
+        assert (await proxy.ask(messages=long)).status == 402
+        assert purse.left == 0
+        assert (await proxy.ask()).status == 200
+        (charge,) = await proxy.charges()
+        assert purse.left == pytest.approx(0.01 * charge.effective)
+
+
 async def test_a_threshold_is_told_once(tmp_path: Path) -> None:
     """A webhook hears of each threshold that is crossed, and of none twice."""
     async with receiver() as (url, came):

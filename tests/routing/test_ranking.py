@@ -269,7 +269,8 @@ def test_exploring_never_costs_more_than_its_share(
     for draw in draws:
         decision = decided(intent(), market, draw=draw, limits=EXPLORING, state=state)
         cost = decision.candidates[0].expected_cost
-        state.purse.note(EXPLORING.explore, cost, decision.exploring_cost)
+        state.purse.spend(decision.exploring_cost)
+        state.purse.earn(EXPLORING.explore, cost)
         spent += cost
         explored += decision.exploring_cost
     assert explored <= 0.01 * spent + 1

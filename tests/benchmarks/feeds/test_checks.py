@@ -66,6 +66,27 @@ def priced(per_mtok: str, **more: Any) -> Body:
     return endpoints(endpoint(pricing=pricing, **more))
 
 
+@pytest.mark.parametrize("step", ["7", "0.14"])
+def test_small_steps_are_a_jump_together(step: str) -> None:
+    """A price that goes far in steps that are none by themselves is doubted as one that jumps; it
+    may go back, and what stays for as long as a jump has to is believed."""
+    factor, price = Decimal(step), Decimal(2)
+    first = heard(document(priced("2")), NOTHING)
+    once = heard(document(priced(f"{price * factor}"), known_at=AT + MINUTE), first)
+    assert names(once) == set()
+    twice = priced(f"{price * factor * factor}")
+    belief = belief_of(belief_text(once))
+    for minute in (2, 30):
+        belief = heard(document(twice, known_at=AT + minute * MINUTE), belief)
+        assert names(belief) == {AlarmName.JUMP}
+        assert cards(belief) == cards(once)
+    back = heard(document(priced("2"), known_at=AT + 31 * MINUTE), belief)
+    assert (names(back), cards(back)) == (set(), cards(first))
+    later = heard(document(twice, known_at=AT + 2 * FOR), belief)
+    assert names(later) == set()
+    assert cards(later) != cards(once)
+
+
 # -- any mutation of any document
 
 
