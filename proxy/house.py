@@ -22,8 +22,8 @@ from proxy.upstream import Upstream
 from proxy.wires.wire import Ask
 from routing.breaker import Breakers
 from routing.learned import Learned
-from routing.limits import Limits
-from routing.second_offers import SecondOfferRule, SecondOffers
+from routing.limits import Limits, SecondOfferRule
+from routing.second_offers import SecondOffers
 from routing.state import State
 from routing.warmth import Warmth
 

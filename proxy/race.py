@@ -18,7 +18,8 @@ from proxy.house import House
 from proxy.trial import Trial
 from proxy.wires.wire import Ask
 from routing.decision import RouteDecision
-from routing.second_offers import SecondOffer, SecondOfferRule, second_offer
+from routing.limits import SecondOfferRule
+from routing.second_offers import SecondOffer, second_offer
 
 Asking = Coroutine[None, None, Opened | None]
 """An attempt. None: it failed, and another offer may do better."""

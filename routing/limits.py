@@ -54,3 +54,20 @@ class Limits:
             explore=0.0,
             spread=0.0,
         )
+
+
+MILLIONTHS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOfferRule:
+    """When a second offer is asked, and how often.
+
+    after_ms: how long after the first; None: the 95th percentile of its own times to the first
+    token. share_millionths: of the requests that may come to need one. plain: whether answers that
+    are not streamed may, too: most providers bill them in full, whoever still listens.
+    """
+
+    after_ms: float | None
+    share_millionths: int
+    plain: bool = False

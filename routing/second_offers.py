@@ -17,27 +17,13 @@ from itertools import islice
 from benchmarks.traffic.observations import Seen
 from ledger.money import Money
 from routing.candidates import Candidate, Place
+from routing.limits import MILLIONTHS, SecondOfferRule
 
 MOST_SAVED = 10
 """Second offers that quiet times save up for one outage, per model."""
-MILLIONTHS = 1_000_000
 LEAST_ATTEMPTS = 20
 """Of fewer, nobody knows the 95th percentile."""
 _Z_95 = 1.6448536269514722
-
-
-@dataclass(frozen=True, slots=True)
-class SecondOfferRule:
-    """When a second offer is asked, and how often.
-
-    after_ms: how long after the first; None: the 95th percentile of its own times to the first
-    token. share_millionths: of the requests that may come to need one. plain: whether answers that
-    are not streamed may, too: most providers bill them in full, whoever still listens.
-    """
-
-    after_ms: float | None
-    share_millionths: int
-    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pydantic import Field
 
 from hedgerow.files.settings import P95, HedgeAfter, Part, PartOfRequests
-from routing.second_offers import MILLIONTHS, SecondOfferRule
+from routing.limits import MILLIONTHS, SecondOfferRule
 
 
 class SecondOfferSpec(Part):

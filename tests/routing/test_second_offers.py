@@ -15,11 +15,10 @@ from benchmarks.snapshot import Listing
 from benchmarks.traffic.observations import UNSEEN, Seen
 from ledger.money import Money
 from routing.candidates import Candidate, Place
+from routing.limits import MILLIONTHS, SecondOfferRule
 from routing.second_offers import (
     LEAST_ATTEMPTS,
-    MILLIONTHS,
     MOST_SAVED,
-    SecondOfferRule,
     SecondOffers,
     chance_of_silence,
     second_offer,

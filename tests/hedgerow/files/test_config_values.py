@@ -17,7 +17,7 @@ from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid, NotFound
 from hedgerow.files.model_spec import Routing
 from hedgerow.files.second_offer_spec import SecondOfferSpec
-from routing.second_offers import SecondOfferRule
+from routing.limits import SecondOfferRule
 
 few = settings(max_examples=60, deadline=None)
 
