@@ -14,7 +14,6 @@ from ledger.money import Money, usd_text
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
 from proxy.auth import authenticate
-from proxy.by_prompt import by_prompt, question_in
 from proxy.delivery import StreamDelivery, charge_plain, first_of
 from proxy.endpoints import Endpoint
 from proxy.errors import (
@@ -29,15 +28,13 @@ from proxy.errors import (
 from proxy.exchange import EVENTS, JSON, Exchange, Headers
 from proxy.exclusions import nothing_eligible
 from proxy.house import House
-from proxy.intents import wanted_of, warm_for
 from proxy.legs import Body
 from proxy.pursuit import Pursuit
-from proxy.race import planned
+from proxy.routed import routed
 from proxy.tellers import broken_end
 from proxy.terms import on_terms, refuse_offer, unknown_model
 from proxy.trial import Request
 from proxy.wires.wire import Ask, Wire
-from routing.decide import Moment, decide
 from routing.decision import RouteDecision
 from routing.explanation import to_header, to_text
 
@@ -80,23 +77,11 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         # Which offers, in which order.
         if ask.fallbacks:
             ask = replace(ask, fallbacks=allowed_of(ask.fallbacks, house, who, directives))
-        wanted = wanted_of(ask, who, house, cheapest=directives.cheapest)
-        busy = house.accounts.busy(began_s, wanted[0][0].intent.tokens)
-        moment = Moment(at_ns, began_s, house.draw(), busy)
-        warm = warm_for(ask, body, who, house, began_s)
-        deciding = partial(
-            decide, snapshot=house.market.snapshot, state=house.routing, now=moment, warm=warm
-        )
-        decision = deciding(wanted)
-        if (chooser := house.chooser_of(ask)) is not None and not directives.cheapest:
-            question = question_in(body.raw)
-            decision = by_prompt(decision, wanted, chooser, question, deciding)
+        cheapest = directives.cheapest
+        decision = routed(ask, body, who, house, at_ns, began_s, cheapest=cheapest)
         if not decision.candidates:
             raise nothing_eligible(decision, ask.model)
         manners = house.manners_of(ask.model)
-        house.routing.purse.spend(decision.exploring_cost)
-        if manners.second_offer is not None:
-            decision = replace(decision, second=planned(decision, manners.second_offer, ask))
 
         # Hold the worst case, ask, and wait until an answer has certainly begun; else the next.
         deadline_s = began_s + manners.patience.deadline_s
