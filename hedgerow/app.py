@@ -17,6 +17,7 @@ from aiohttp import web
 
 from benchmarks.market import Market, Quoted
 from benchmarks.snapshot import Listing
+from hedgerow.background import beside
 from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
@@ -287,12 +288,8 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
                 if trouble != (trouble := repr(error)):
                     log.exception("the market stays as it was; this is a fault in Hedgerow")
 
-    task = asyncio.create_task(rebuild())
-    try:
+    async with beside(rebuild(), "the market"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _models(market: Market) -> Mapping[str, tuple[Listing, ...]]:
@@ -317,12 +314,8 @@ def _admin_desk(config: Config, house: House, policy: BookPolicy) -> AdminDesk:
 async def _following_files(config: Config, policy: BookPolicy) -> AsyncIterator[None]:
     """Have changes of policy files act without a restart."""
     watch = await asyncio.to_thread(Reloading, config, os.environ)
-    task = asyncio.create_task(reloading(watch, policy.follow))
-    try:
+    async with beside(reloading(watch, policy.follow), "the reading of policy files"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ def by_prompt(
     costs = {model: cost for model, cost in costs.items() if model in by_model}
     if len(costs) < 2:
         return decision
-    choice = choose_by_prompt(prompt, None, costs, chooser.predictor, chooser.aim)
+    choice = choose_by_prompt(prompt, costs, chooser.predictor, chooser.aim)
     if not choice.is_by_prompt:
         return replace(decision, choice=choice)
     first = [[by_model[one.model]] for one in choice.ranked]

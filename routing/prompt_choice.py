@@ -79,7 +79,6 @@ class PromptChoice:
 
 def choose_by_prompt(
     prompt: str,
-    task: str | None,
     costs: Mapping[str, Money],
     predictor: Predictor,
     aim: Worth | AtLeast,
@@ -92,7 +91,7 @@ def choose_by_prompt(
     evidence = predictor.evidence
     if not evidence.verdict.is_on:
         return _by_cost(costs, Basis.SWITCHED_OFF, evidence.verdict.reason)
-    said = predictor.probabilities(prompt, task)
+    said = predictor.probabilities(prompt)
     known = {model: said[model] for model in costs if model in said}
     if len(known) < 2:
         why = "the predictor was not trained on two of these models: train it on the class"

@@ -26,6 +26,7 @@ from benchmarks.feeds.document import Document
 from benchmarks.feeds.reading import CapacityRow, Entry
 from benchmarks.market import Market, Quoted
 from benchmarks.tables.history import MarketHistory
+from hedgerow.background import beside
 from hedgerow.books import market_books
 from hedgerow.config import Config
 from hedgerow.market.fetching import feed_session, fetched
@@ -155,13 +156,11 @@ async def asking_feeds(config: Config, clock: Clock) -> AsyncIterator[None]:
     if not config.market.feeds:
         yield
         return
-    async with feed_session() as session:
-        task = asyncio.create_task(_Asking(config, session, clock).run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async with (
+        feed_session() as session,
+        beside(_Asking(config, session, clock).run(), "the asking of feeds"),
+    ):
+        yield
 
 
 class _Asking:
@@ -292,12 +291,8 @@ async def following_feeds(
     if not config.market.feeds:
         yield
         return
-    task = asyncio.create_task(_follow(config, market, first, clock))
-    try:
+    async with beside(_follow(config, market, first, clock), "the news of feeds"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _follow(config: Config, market: Market, first: PriceBook, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Market
 from benchmarks.quality import Quality
+from hedgerow.background import beside
 from hedgerow.books import market_books
 from hedgerow.config import Ledger
 from ledger.errors import StoreUnavailable
@@ -26,12 +27,8 @@ async def following_evals(ledger: Ledger, market: Market, clock: Clock) -> Async
     """Have the market know the newest scores, until the block ends. It knows them when it starts,
     if the books can be reached."""
     await _follow(ledger, market, clock)
-    task = asyncio.create_task(_keep_following(ledger, market, clock))
-    try:
+    async with beside(_keep_following(ledger, market, clock), "the news of evals"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _keep_following(ledger: Ledger, market: Market, clock: Clock) -> None:

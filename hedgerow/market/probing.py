@@ -14,6 +14,7 @@ import aiohttp
 from benchmarks.own_api import OwnApi
 from benchmarks.prober import Prober, Probing
 from benchmarks.snapshot import Listing
+from hedgerow.background import beside
 from hedgerow.files.probe_spec import Probe
 from ledger.book import Book
 from ledger.errors import StoreUnavailable
@@ -56,12 +57,8 @@ async def probing(
     base_url: asyncio.Future[str],
 ) -> AsyncIterator[None]:
     """Probe until the block ends. base_url: where this worker listens, once it does."""
-    task = asyncio.create_task(_probing(probe, book, clock, draw, models, base_url))
-    try:
+    async with beside(_probing(probe, book, clock, draw, models, base_url), "the prober"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _probing(

@@ -63,7 +63,7 @@ def test_by_worth_nothing_leaves_more(worth_micros: int, dearer: dict[str, int])
     """The first leaves most of P · worth - cost, the second the most of the others, and so on."""
     costs = {model: Money(cost * dearer.get(model, 1)) for model, cost in COSTS.items()}
     worth = Worth(Decimal(worth_micros).scaleb(-6))
-    found = choose_by_prompt("Hi", None, costs, _predictor(), worth)
+    found = choose_by_prompt("Hi", costs, _predictor(), worth)
     left = [SAID[one.model] * float(worth.usd) * 1e9 - costs[one.model] for one in found.ranked]
     assert left == sorted(left, reverse=True)
     assert {one.model for one in found.ranked} == set(COSTS)
@@ -73,7 +73,7 @@ def test_by_worth_nothing_leaves_more(worth_micros: int, dearer: dict[str, int])
 def test_a_right_answer_that_is_worth_more_buys_a_better_model() -> None:
     """A cent buys the cheapest, a dollar the best."""
     first = [
-        choose_by_prompt("Hi", None, COSTS, _predictor(), Worth(Decimal(amount))).ranked[0].model
+        choose_by_prompt("Hi", COSTS, _predictor(), Worth(Decimal(amount))).ranked[0].model
         for amount in ("0.01", "0.1", "1")
     ]
     assert first == ["weak", "middle", "strong"]
@@ -85,7 +85,7 @@ def test_a_right_answer_that_is_worth_more_buys_a_better_model() -> None:
 )
 def test_the_cheapest_within_the_slack_is_taken(quality: float, slack: float, first: str) -> None:
     """The largest slack whose lower bound keeps the quality; then the likeliest of the others."""
-    found = choose_by_prompt("Hi", None, COSTS, _predictor(), AtLeast(quality))
+    found = choose_by_prompt("Hi", COSTS, _predictor(), AtLeast(quality))
     assert (found.basis, found.slack) == (Basis.SLACK, slack)
     assert found.ranked[0].model == first
     others = [one.probability for one in found.ranked[1:]]
@@ -96,14 +96,14 @@ def test_the_cheapest_within_the_slack_is_taken(quality: float, slack: float, fi
 def test_a_quality_that_nothing_is_known_to_keep_takes_the_likeliest() -> None:
     """Also if the models cost more in an order that was never judged: quality comes first."""
     for costs, quality in ((COSTS, 0.9), ({**COSTS, "weak": usd("0.03")}, 0.6)):
-        found = choose_by_prompt("Hi", None, costs, _predictor(), AtLeast(quality))
+        found = choose_by_prompt("Hi", costs, _predictor(), AtLeast(quality))
         assert found.basis is Basis.BEST
         assert [one.model for one in found.ranked] == ["strong", "middle", "weak"]
 
 
 def test_switched_off_it_is_cost_alone() -> None:
     """With the reason that is in the file."""
-    found = choose_by_prompt("Hi", None, COSTS, _predictor(is_on=False), Worth(Decimal(1)))
+    found = choose_by_prompt("Hi", COSTS, _predictor(is_on=False), Worth(Decimal(1)))
     assert found.basis is Basis.SWITCHED_OFF
     assert [one.model for one in found.ranked] == list(CHEAP_FIRST)
     assert all(one.probability is None for one in found.ranked)
@@ -112,13 +112,11 @@ def test_switched_off_it_is_cost_alone() -> None:
 
 def test_models_that_it_does_not_know_come_last() -> None:
     """And if it knows fewer than two, cost alone."""
-    found = choose_by_prompt(
-        "Hi", None, {**COSTS, "new": Money(1)}, _predictor(), Worth(Decimal(1))
-    )
+    found = choose_by_prompt("Hi", {**COSTS, "new": Money(1)}, _predictor(), Worth(Decimal(1)))
     assert found.ranked[-1].model == "new"
     assert found.ranked[-1].probability is None
     alone = {"new": Money(1), "strong": Money(2), "other": Money(0)}
-    found = choose_by_prompt("Hi", None, alone, _predictor(), Worth(Decimal(1)))
+    found = choose_by_prompt("Hi", alone, _predictor(), Worth(Decimal(1)))
     assert found.basis is Basis.UNKNOWN_MODELS
     assert [one.model for one in found.ranked] == ["other", "new", "strong"]
 
@@ -126,4 +124,4 @@ def test_models_that_it_does_not_know_come_last() -> None:
 def test_it_is_off_whatever_the_aim() -> None:
     """A predictor that is off is asked nothing."""
     off = replace(_predictor(is_on=False), weights=np.zeros((0, 0)))
-    assert choose_by_prompt("Hi", None, COSTS, off, AtLeast(0.5)).basis is Basis.SWITCHED_OFF
+    assert choose_by_prompt("Hi", COSTS, off, AtLeast(0.5)).basis is Basis.SWITCHED_OFF
