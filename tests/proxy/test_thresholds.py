@@ -143,7 +143,10 @@ async def test_a_throttled_model_is_throttled_by_every_name(tmp_path: Path) -> N
         assert (await proxy.ask()).status == 200
         assert (await proxy.ask()).status == 429
         any_order = {"sort": {"by": "price", "partition": "none"}}
-        for asked in ({"model": "wood"}, {"model": "elm", "models": ["oak"], "provider": any_order}):
+        for asked in (
+            {"model": "wood"},
+            {"model": "elm", "models": ["oak"], "provider": any_order},
+        ):
             reply = await proxy.ask(**asked)
             assert reply.headers["x-hedgerow-provider"] == "b"
         assert proxy.a.tally.requests == 2
