@@ -13,6 +13,7 @@ from proxy.legs import Body
 from proxy.wires.wire import Ask
 from routing.decide import NOTHING_WARM, Wanted
 from routing.intent import RoutingIntent
+from routing.preferences import NO_PREFERENCES
 from routing.warmth import Beginning
 
 
@@ -23,8 +24,10 @@ def wanted_of(
     stand together; those that a client lists stand for themselves, unless it says that the best of
     all may come first.
 
-    cheapest: a budget that runs out wants only money to count.
+    cheapest: a budget that runs out wants only money to count, whatever the request asks for.
     """
+    if cheapest and (ask.preferences is not NO_PREFERENCES or ask.service_tier is not None):
+        ask = replace(ask, preferences=replace(ask.preferences, by_cost_alone=True))
     groups = [
         list(_of_name(name, ask, who, house, cheapest=cheapest))
         for name in (ask.model, *ask.fallbacks)

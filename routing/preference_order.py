@@ -28,6 +28,8 @@ _LAST = float("inf")
 
 def replaces_cost(preferences: Preferences, service_tier: str | None = None) -> bool:
     """Whether the order is the request's own: then no load is spread, and nothing explored."""
+    if preferences.by_cost_alone:
+        return False
     return bool(preferences.order or preferences.sort or service_tier in FAST_TIERS)
 
 
@@ -69,6 +71,8 @@ def _says_anything(preferences: Preferences, service_tier: str | None) -> bool:
 def _standing(
     one: Candidate, model_rank: int, preferences: Preferences, service_tier: str | None
 ) -> tuple[float, ...]:
+    if preferences.by_cost_alone:  # which they stand in
+        return (one.place is Place.RESTING, model_rank if preferences.by_model else 0)
     offer, seen = one.listing.offer, one.listing.seen
     wishes = _wishes(seen, preferences)
     by_order = bool(preferences.order)

@@ -61,6 +61,9 @@ class Preferences:
     `flex` compete, `:nitro` lets `priority`.
 
     offer_id: this offer and no other: how probes and evals ask.
+
+    by_cost_alone: whatever order it asks for, a budget that runs out wants the cheapest first; of
+    those that it does not exclude.
     """
 
     order: tuple[str, ...] = ()
@@ -78,6 +81,7 @@ class Preferences:
     max_price: MaxPrice | None = None
     tiers: frozenset[str] = frozenset()
     offer_id: str | None = None
+    by_cost_alone: bool = False
 
 
 NO_PREFERENCES = Preferences()

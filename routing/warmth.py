@@ -4,7 +4,8 @@ A provider that has answered a prompt remembers it for some minutes, and charges
 next one has in common with it. So where a conversation went before is cheaper for its next turn,
 and it stays there for as long as that saves more than another offer would.
 
-How much of what could come from a cache does come differs between providers: that is learned.
+How much of what could come from a cache does come differs between providers: that is learned, of
+each key by itself. What a client calls one conversation may be none, and no other one pays for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 IDLE_S = 300.0
 """After which most providers forget; those that keep it longer only surprise us well."""
 PROMPTS_REMEMBERED = 50_000
-OFFERS_REMEMBERED = 10_000
+SHARES_REMEMBERED = 10_000
 LEAST_TOKENS = 1024
 """Shorter beginnings are kept in no cache."""
 FIRST_HIT_SHARE = 0.5
@@ -46,14 +47,14 @@ class Warmth:
 
     def __init__(self) -> None:
         self._sent: OrderedDict[tuple[str, bytes], dict[str, _Sent]] = OrderedDict()
-        self._hit_shares: OrderedDict[str, float] = OrderedDict()
+        self._hit_shares: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def expected(
         self, key_id: str, beginnings: Sequence[Beginning], now_s: float
     ) -> dict[str, int]:
         """By offer, how many tokens of a prompt with these beginnings are likely in its cache."""
         return {
-            offer_id: round(self._hit_shares.get(offer_id, FIRST_HIT_SHARE) * tokens)
+            offer_id: round(self._hit_shares.get((key_id, offer_id), FIRST_HIT_SHARE) * tokens)
             for offer_id, tokens in self._known(key_id, beginnings, now_s).items()
         }
 
@@ -72,10 +73,11 @@ class Warmth:
             return
         could = self._known(key_id, beginnings, now_s).get(offer_id)
         if could is not None:
-            share = self._hit_shares.pop(offer_id, FIRST_HIT_SHARE)
+            whose = (key_id, offer_id)
+            share = self._hit_shares.pop(whose, FIRST_HIT_SHARE)
             share += WEIGHT * (min(1.0, (cached or 0) / could) - share)
-            self._hit_shares[offer_id] = share
-            if len(self._hit_shares) > OFFERS_REMEMBERED:
+            self._hit_shares[whose] = share
+            if len(self._hit_shares) > SHARES_REMEMBERED:
                 self._hit_shares.popitem(last=False)
         whole = max(1, beginnings[-1].bytes)
         # What all prompts of an application begin with, and what this conversation goes on from.

@@ -45,6 +45,34 @@ async def test_the_cheapest_comes_first(tmp_path: Path) -> None:
         assert second.headers["x-hedgerow-provider"] == "a"
 
 
+@pytest.mark.parametrize(
+    ("asked", "provider"),
+    [
+        ({"provider": {"order": ["b"]}}, "a"),
+        ({"provider": {"sort": "latency"}}, "a"),
+        ({"provider": {"preferred_max_latency": 0.1}}, "a"),
+        ({"model": "oak:nitro"}, "a"),
+        ({"provider": {"order": ["b"], "allow_fallbacks": False}}, "b"),
+        ({"provider": {"only": ["b"]}}, "b"),
+    ],
+)
+async def test_no_order_of_a_request_leads_around_the_cheapest(
+    tmp_path: Path, asked: dict[str, Any], provider: str
+) -> None:
+    """A client may exclude offers; of the others the cheapest comes first."""
+    budgets = thresholds("{spent: 0.0001%, route: cheapest}")
+    async with serving(tmp_path, names=("a", "b"), budgets=budgets) as proxy:
+        await spent_some(proxy)
+        market, now_s = proxy.server.house.market, proxy.server.house.clock.now_ns() / 1e9
+        for name, ttft_ms in (("a", 9000.0), ("b", 10.0)):
+            for _ in range(40):
+                seen = Observation(now_s, Outcome.ANSWERED, ttft_ms, ttft_ms)
+                market.note(f"{name}/oak-70b", seen)
+        market.rebuild(datetime.now(UTC))
+        reply = await proxy.ask(**asked)
+        assert reply.headers["x-hedgerow-provider"] == provider
+
+
 async def test_other_models_are_refused(tmp_path: Path) -> None:
     """403 with the budget and what it lets through; nothing is sent, nothing is charged."""
     budgets = thresholds("{spent: 0.0001%, only_models: [elm]}")
