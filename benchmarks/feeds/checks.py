@@ -57,7 +57,7 @@ _ADVICE = {
     AlarmName.DUPLICATE: "tell whoever keeps the feed",
     AlarmName.MALFORMED: "look at the address of the feed, or at the file",
     AlarmName.HTML: "look at the address of the feed, and at its key",
-    AlarmName.UNREACHABLE: "look at the address of the feed, its key and the network, or at the file",
+    AlarmName.UNREACHABLE: "look at the address and the key of the feed, the network, or the file",
     AlarmName.STALE: "look whether the feed is still kept up",
     AlarmName.TRUNCATED: "it is asked for again",
     AlarmName.TOO_LARGE: "look at the address of the feed",
