@@ -71,9 +71,11 @@ def _csv(body: bytes) -> Iterator[Mapping[str, Any]]:
         raise FeedRefused(AlarmName.TRUNCATED, "its last line has no end")
     reader = csv.DictReader(io.StringIO(written, newline=""))
     try:
-        names = set(reader.fieldnames or ())
-        if not names & {*_TIMES} or not names & {*_PRICES, "usd_per_hour"}:
-            raise FeedRefused(AlarmName.MALFORMED, f"no columns of times and prices in {names}")
+        names = reader.fieldnames or ()
+        for wanted in (_TIMES, (*_PRICES, "usd_per_hour")):
+            if not {*names} & {*wanted}:
+                value = f"no column {' or '.join(wanted)}, only {', '.join(names)[:200]}"
+                raise FeedRefused(AlarmName.MALFORMED, value)
         yield from reader
     except csv.Error as error:
         raise FeedRefused(AlarmName.MALFORMED, f"no CSV: {error}") from error

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from benchmarks.errors import PredictorInvalid
+from benchmarks.predictor.predictor import load_predictor
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigError, ConfigInvalid
 from hedgerow.files.model_spec import Routing
@@ -35,10 +37,12 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     """
     try:
         config = load_config(path, os.environ)
+        if errors := tuple(_without_predictor(config)):
+            raise ConfigInvalid(errors)
     except ConfigInvalid as invalid:
         if as_json:
-            errors = [asdict(error) for error in invalid.errors]
-            print_json({"valid": False, "errors": errors, "warnings": []})
+            told = [asdict(error) for error in invalid.errors]
+            print_json({"valid": False, "errors": told, "warnings": []})
         else:
             click.echo(str(invalid), err=True)
         ctx.exit(1)
@@ -53,17 +57,48 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 
 def warnings_of(config: Config, environ: Mapping[str, str]) -> list[ConfigError]:
-    """What is valid and hardly meant, by file and line. Reads files of feeds, and the
-    books where there are some. Raises FeedUnreadable."""
+    """What is valid and hardly meant, by file and line. Reads files of feeds and of
+    predictors, and the books where there are some. Raises FeedUnreadable, PredictorInvalid."""
     now = datetime.now(UTC)
     found = [
         *_only_called_so(config),
         *_keyless(config, environ),
         *market_warnings(config, now),
+        *_idle_predictors(config),
         *_impatient(config),
         *policy_warnings(config, now),
     ]
     return sorted(found, key=lambda warning: (warning.file, warning.line or 0, warning.where))
+
+
+def _without_predictor(config: Config) -> Iterator[ConfigError]:
+    """Classes whose predictor cannot be read: a server would not start. It is no error to others,
+    of which one writes it."""
+    for steps, path in _predictors(config):
+        try:
+            load_predictor(path)
+        except PredictorInvalid as error:
+            yield config.places.error(steps, str(error), "`hedgerow eval train` writes it")
+
+
+def _idle_predictors(config: Config) -> Iterator[ConfigError]:
+    for steps, path in _predictors(config):
+        predictor = load_predictor(path)
+        members = config.models[str(steps[1])].any_of
+        hint = "train it on these models: `hedgerow eval train`"
+        if not predictor.evidence.verdict.is_on:
+            message = f"chooses nothing: {predictor.evidence.verdict.reason}"
+            yield config.places.error(steps, message, "take it out, or train it on other prompts")
+        elif len({*members} & {*predictor.models}) < 2:
+            message = f"chooses nothing: it knows {', '.join(predictor.models)}"
+            yield config.places.error(steps, message, hint)
+
+
+def _predictors(config: Config) -> Iterator[tuple[Steps, Path]]:
+    for name, model in config.models.items():
+        if (its := model.choose_by_prompt) is not None:
+            steps = ("models", name, "choose_by_prompt", "predictor")
+            yield steps, config.path.absolute().parent / its.predictor
 
 
 def _only_called_so(config: Config) -> Iterator[ConfigError]:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def run(
     Each line of PROMPTS is a JSON object; docs/evals.md says what it has. The answers come through
     the proxy, at real prices, charged to a key: the one that serves these books, or one that is
     started for this run. The cap is kept by what each call can cost at most, known before it is
-    made, and by a budget in the books.
+    made, and by a budget in the books. Exit code 1 if no answer could be graded.
     """
     config = load_config(path, os.environ)
     if not _BENCHMARK.fullmatch(benchmark):
@@ -136,11 +136,37 @@ def run(
         click.echo(f"ended early: {ran.stopped}", err=True)
     for offer in sorted(ran.given_up):
         click.echo(f"{offer} was asked no more: {_last_failure(ran, offer)}", err=True)
+    for line in _shut(config, benchmark, market, found):
+        click.echo(line, err=True)
     if as_json:
         asked = {"prompts": len(prompts), "repeat": repeat, "stopped": ran.stopped or None}
         print_json({"benchmark": benchmark, **asked, "offers": [_described(one) for one in found]})
-        return
-    click.echo(_board(found) if found else "no answer could be graded")
+    else:
+        click.echo(_board(found) if found else "no answer could be graded")
+    if not found:
+        raise click.exceptions.Exit(1)
+
+
+def _shut(
+    config: Config,
+    benchmark: str,
+    market: Mapping[str, Sequence[Quoted]],
+    found: Sequence[EvalRun],
+) -> Iterator[str]:
+    """Names for which these scores leave nobody: a floor counts the lower end of an interval, which
+    is low after few prompts."""
+    low = {one.offer: one.low for one in found}
+    for name, model in config.models.items():
+        floor = model.quality
+        if floor is None or floor.benchmark != benchmark:
+            continue
+        sold = [one for each in (model.any_of or (name,)) for one in market[each] if one.quote]
+        best = max((low.get(one.offer.id, 1.0) for one in sold), default=1.0)
+        if best < floor.at_least:
+            yield (
+                f"{name}: every request is refused now: it wants {floor.at_least:g}, and no offer"
+                f" is sure to have more than {best:.3f}; more prompts make that surer"
+            )
 
 
 @eval.command()

@@ -75,11 +75,16 @@ def market(ctx: click.Context, path: Path | None, model: str | None, as_json: bo
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
-    models = quoted_offers(config, known_prices(config, at), at)
+    prices = known_prices(config, at)
+    models = quoted_offers(config, prices, at)
     if model is not None:
         config.model(model)
         models = {model: models[model]}
     found = board(models, _known(config, at), at)
+    if prices.unasked:
+        click.echo(
+            f"not asked yet: {', '.join(prices.unasked)}; `hedgerow market refresh` asks", err=True
+        )
     if as_json:
         print_json(described(found))
         return

@@ -16,7 +16,8 @@ from benchmarks.capacity.prices import term_ratios as ratios_of
 from benchmarks.tables.facts import Facts, as_ns, instant
 from hedgerow.arguments import MOMENT
 from hedgerow.books import market_books
-from hedgerow.config import load_config
+from hedgerow.config import Config, load_config
+from hedgerow.files.feed_spec import GpuIndexFeed
 from hedgerow.printing import config_option, iso, json_option, moment, print_json, table
 
 
@@ -57,7 +58,8 @@ def capacity(
         for one in facts.values()
         if one.said is not None and known - one.value_time <= timedelta(days=days)
     ]
-    found = [one for one in indices(fresh) if chip is None or one.grade.chip == chip]
+    known_all = indices(fresh)
+    found = [one for one in known_all if chip is None or one.grade.chip == chip]
     ratios = list(ratios_of(fresh).values())
     basis = Basis(by)
     if as_json:
@@ -72,12 +74,22 @@ def capacity(
         )
         return
     if not found:
-        click.echo("no prices of GPU-hours are known: name a feed of kind gpu_index")
+        chips = sorted({one.grade.chip for one in known_all})
+        click.echo(_nothing(config, chips))
         return
     click.echo(_table(found, basis))
     if ratios:
         click.echo()
         click.echo(_terms(ratios))
+
+
+def _nothing(config: Config, chips: list[str]) -> str:
+    """chips: of which there are prices."""
+    if chips:
+        return f"no prices of such a chip are known: there are {', '.join(chips)}"
+    if any(isinstance(one, GpuIndexFeed) for one in config.market.feeds):
+        return "no prices of GPU-hours are known of late: `hedgerow market refresh` reads the files"
+    return "no prices of GPU-hours are known: name a feed of kind gpu_index"
 
 
 def _table(found: list[CapacityIndex], basis: Basis) -> str:

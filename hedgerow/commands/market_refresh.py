@@ -34,7 +34,8 @@ from proxy.clock import SystemClock
 def refresh(path: Path, accepted: tuple[str, ...], as_json: bool) -> None:
     """Ask every feed now: what has changed, and what of it is not believed.
 
-    A server that runs follows within a second. Exit code 1 if a feed was refused.
+    A server that runs follows within a second. Exit code 1 if a feed was refused, or if nothing is
+    called as --accept says.
     """
     config = load_config(path, os.environ)
     found = run(_refreshed(config, accepted))
@@ -42,7 +43,10 @@ def refresh(path: Path, accepted: tuple[str, ...], as_json: bool) -> None:
         print_json(_described(found))
     else:
         click.echo(_told(found))
-    if any(one.is_refused for one in found.heard):
+    unknown = [one for one in accepted if one not in found.names]
+    if unknown:
+        click.echo(f"--accept {', '.join(unknown)}: no feed and no alarm is called so", err=True)
+    if unknown or any(one.is_refused for one in found.heard):
         raise click.exceptions.Exit(1)
 
 
@@ -62,6 +66,14 @@ class _Found:
     @property
     def alarms(self) -> list[Alarm]:
         return [alarm for one in self.heard for alarm in one.belief.alarms]
+
+    @property
+    def names(self) -> set[str]:
+        """Of feeds, and of entries that they tell of or that were doubted before."""
+        names = {one.source.name for one in self.heard}
+        for one in self.heard:
+            names.update(one.before.doubts, one.belief.standings)
+        return names
 
 
 async def _refreshed(config: Config, accepted: Collection[str]) -> _Found:

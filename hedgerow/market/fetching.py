@@ -80,7 +80,8 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 def _refusal(response: aiohttp.ClientResponse) -> str:
     if 300 <= response.status < 400:
         return f"HTTP {response.status}: it lies elsewhere now"
-    return f"HTTP {response.status} {response.reason or ''}".rstrip()
+    more = ": nothing is called so there" if response.status == 404 else ""
+    return f"HTTP {response.status} {response.reason or ''}".rstrip() + more
 
 
 def _moment(http_date: str | None, at: datetime) -> datetime | None:

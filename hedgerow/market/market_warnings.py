@@ -27,7 +27,7 @@ from hedgerow.files.yaml_source import Steps
 from hedgerow.market.last_good import LastGood
 from hedgerow.market.offers import quoted_offers
 from hedgerow.market.price_book import PriceBook, document_at, price_book
-from hedgerow.market.sources import OWN, Address
+from hedgerow.market.sources import OWN
 from ledger.errors import StoreError
 
 OURS = "ours"
@@ -71,12 +71,9 @@ def _kept(config: Config, now: datetime) -> _Kept:
 
 def _unpriced(config: Config, book: PriceBook, now: datetime) -> Iterator[ConfigError]:
     """Offers that nobody has a price for, and models that have no other."""
-    waits = any(
-        isinstance(one.place, Address) and one.name not in book.beliefs for one in book.sources
-    )
     message, hint = "nobody knows its price, so it gets no requests", "give it a price"
     why = "for want of a price"
-    if waits:
+    if book.unasked:
         message = "its price is not known before a feed is asked; until then it gets no requests"
         hint = "`hedgerow market refresh` asks them now, and tells; or give it a price"
         why = "for want of a price, until a feed is asked"

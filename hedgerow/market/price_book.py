@@ -16,7 +16,16 @@ from benchmarks.feeds.reading import ModelQuality, PricedModel
 from benchmarks.quality import Quality
 from hedgerow.config import Config
 from hedgerow.files.model_spec import Model
-from hedgerow.market.sources import OF_OPENROUTER, OWN, UNPRICED, Sold, Source, sold, sources
+from hedgerow.market.sources import (
+    OF_OPENROUTER,
+    OWN,
+    UNPRICED,
+    Address,
+    Sold,
+    Source,
+    sold,
+    sources,
+)
 from ledger.rates import RateCard
 
 
@@ -45,6 +54,15 @@ class PriceBook:
         self._models = {
             one.name: beliefs[one.name].models() for one in self.sources if one.name in beliefs
         }
+
+    @property
+    def unasked(self) -> list[str]:
+        """Feeds over the network of which nothing was heard yet, good or bad."""
+        return [
+            one.name
+            for one in self.sources
+            if isinstance(one.place, Address) and one.name not in self.beliefs
+        ]
 
     def known(self, offer: Sold) -> list[Known]:
         """What is said of an offer: by whose word counts most first."""

@@ -122,6 +122,27 @@ def test_the_cap_is_kept(tmp_path: Path) -> None:
     assert len(rows) == json.loads(done.stdout)["offers"][0]["prompts"] < 40
 
 
+def test_nothing_graded(tmp_path: Path) -> None:
+    """A script sees that there are no scores."""
+    with providers(good=GOOD) as good:
+        config = config_file(tmp_path, urls(good))
+        run = ("eval", "run", prompts_file(tmp_path), "-c", config, "--budget-usd", "0.000001")
+        done = said(*run, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["offers"]) == (1, [])
+
+
+def test_a_floor_that_few_prompts_do_not_reach(tmp_path: Path) -> None:
+    """All answers are right, and still nobody is sure to be that good: who runs it is told what
+    that does."""
+    with providers(good=GOOD) as good:
+        config = config_file(tmp_path, urls(good))
+        floor = "any_of: [oak], quality: {benchmark: ours, at_least: 0.999}"
+        config.write_text(config.read_text().replace("any_of: [oak]", floor))
+        done = said("eval", "run", prompts_file(tmp_path), "-c", config)
+    assert done.exit_code == 0
+    assert done.stderr.startswith("either: every request is refused now: it wants 0.999")
+
+
 async def test_beside_a_server(tmp_path: Path) -> None:
     """A proxy that has the books open already is asked, with a new key that it comes to know."""
     async with SandboxProvider(GOOD) as good:

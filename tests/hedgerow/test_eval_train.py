@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.predictor.predictor import load_predictor
+from hedgerow.commands.check import check
 from hedgerow.commands.eval_train import train
 from hedgerow.errors import NotFound
 from ledger.money import as_usd
@@ -63,6 +64,31 @@ def test_it_writes_a_predictor_and_says_its_verdict(files: tuple[Path, Path]) ->
     assert "300 prompts, 300 of them distinct" in told.output
     as_json = CliRunner().invoke(train, [*asked, "--json"], catch_exceptions=False)
     assert json.loads(as_json.output)["evidence"]["verdict"]["is_on"] is True
+
+
+def test_the_class_that_uses_it(files: tuple[Path, Path]) -> None:
+    """`check` fails without the file, as a server would; training it does not. It says so where the
+    predictor chooses nothing."""
+    config, graded = files
+    to = config.parent / "predictor.json"
+    its = f"any_of: [weak, strong], choose_by_prompt: {{predictor: {to.name}, worth_usd: 0.01}}"
+    config.write_text(CONFIG.replace("any_of: [weak, strong]", its))
+
+    def checked() -> tuple[int, str]:
+        done = CliRunner().invoke(check, ["-c", str(config)], catch_exceptions=False)
+        return done.exit_code, done.stderr
+
+    code, said = checked()
+    assert (code, said.count("\n")) == (1, 1)
+    assert f"{config}:7: models.both.choose_by_prompt.predictor: {to}: cannot be read" in said
+    asked = [str(graded), "-c", str(config), "--class", "both", "-o", str(to)]
+    trained = CliRunner().invoke(train, [*asked, "--cost", f"{STRONG}=0.001"])
+    assert (trained.exit_code, checked()) == (0, (0, ""))
+    others = CONFIG.replace("strong: {offers", "other: {offers")
+    config.write_text(others.replace("any_of: [weak, strong]", its.replace("strong", "other")))
+    code, said = checked()
+    assert code == 0
+    assert "chooses nothing: it knows " in said
 
 
 def test_only_a_class_is_trained(files: tuple[Path, Path]) -> None:

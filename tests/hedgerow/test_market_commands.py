@@ -75,6 +75,16 @@ def test_the_price_board_for_people(config: Path) -> None:
     assert "nobody: it gets no requests" in text
 
 
+def test_a_feed_that_was_never_asked(config: Path) -> None:
+    """The board asks nobody: it says who would have to be asked before prices are missed."""
+    feed = "{kind: litellm, url: http://127.0.0.1:9/prices.json}"
+    config.write_text(config.read_text().replace("{kind: litellm}", feed))
+    done = CliRunner().invoke(hedgerow, ["market", "-c", str(config), "--json"])
+    assert done.exit_code == 0
+    name = "litellm http://127.0.0.1:9/prices.json"
+    assert done.stderr == f"not asked yet: {name}; `hedgerow market refresh` asks\n"
+
+
 def test_no_network_and_no_books(config: Path) -> None:
     """Neither command makes a file."""
     said(config, "market")

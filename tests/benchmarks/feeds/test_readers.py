@@ -278,6 +278,14 @@ def test_rows_of_gpu_hours() -> None:
     ] == [("bid", Decimal("1.9")), ("ask", Decimal(2)), ("list", Decimal("3.93"))]
 
 
+def test_an_index_without_its_columns() -> None:
+    """What is missing is named, and what is there instead."""
+    with pytest.raises(FeedRefused) as refused:
+        gpu_index.read(document(b"chip,date,usd\nH100-SXM,2026-11-01,2\n"))
+    wanted = "usd_per_gpu_hour or bid or ask or usd_per_hour"
+    assert refused.value.value == f"no column {wanted}, only chip, date, usd"
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="the data for developing is not there")
 def test_the_collected_gpu_prices_are_read_whole() -> None:
     """Every row, of one in a few of the real file is read, or named as what it is."""

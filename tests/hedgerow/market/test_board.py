@@ -308,7 +308,7 @@ def test_capacity(kept: Path) -> None:
     text = run(kept, "capacity", "--days", "9").stdout
     assert "L4" in text
     assert "75%" in text
-    assert "name a feed" in run(kept, "capacity", "--chip", "B200").stdout
+    assert "there are H200" in run(kept, "capacity", "--chip", "B200").stdout
 
 
 def test_where_options_stand(config: Path) -> None:

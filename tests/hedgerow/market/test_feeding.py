@@ -274,6 +274,8 @@ async def test_refresh(tmp_path: Path) -> None:
             code, found = await refreshed(proxy, "--accept", alarm["what"])
             assert (code, found["alarms"]) == (0, [])
             await priced(proxy, a=2, b=40)
+            code, _ = await refreshed(proxy, "--accept", "b/misspelt")
+            assert code == 1
 
             source.say(FILE, b"<html>")
             code, found = await refreshed(proxy)
