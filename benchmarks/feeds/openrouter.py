@@ -183,7 +183,7 @@ def _override(usual: Mapping[str, Any], one: Any) -> Override:
 def _minute(hhmm: object) -> int:
     """`1630`, as text or number, as a minute of the day; `2400` is its end."""
     written = f"{hhmm:04d}" if isinstance(hhmm, int) else str(hhmm).replace(":", "")
-    if len(written) != 4 or not written.isdecimal() or int(written[2:]) > 59:
+    if len(written) != 4 or not written.isdecimal() or written[2:] > "59" or written > "2400":
         raise NotBelieved(AlarmName.NOT_A_NUMBER, f"the hour {hhmm}")
     return int(written[:2]) * 60 + int(written[2:])
 

@@ -65,12 +65,22 @@ def changed(last: Entry, now: Entry) -> Iterator[Objection]:
         if abs(last.quality.score - now.quality.score) > SCORE_JUMP:
             yield Objection(AlarmName.JUMP, f"a score of {now.quality.score:g}")
         return
+    if isinstance(last, PricedModel) and isinstance(now, PricedModel):
+        yield from _unlearned(last, now)
     before, after = figures(last), figures(now)
     for name, value in before.items():
         if name not in _FACTS | after.keys():  # a fact that is not said is not taken back
             yield Objection(AlarmName.MISSING, f"no {name}", name)
         elif name in after and (moved := _moved(name, value, after[name])):
             yield Objection(moved, f"{name} {after[name]:f}", name)
+
+
+def _unlearned(last: PricedModel, now: PricedModel) -> Iterator[Objection]:
+    """What it could do and cannot any more: every request that needs it would be refused."""
+    if None not in (last.task, now.task) and last.task is not now.task:
+        yield Objection(AlarmName.JUMP, f"does {now.task}")
+    if last.features and now.features is not None and (lost := last.features - now.features):
+        yield Objection(AlarmName.JUMP, f"no {', '.join(sorted(lost))}")
 
 
 def disagrees(rates: RateCard, peers: Sequence[RateCard]) -> Iterator[Objection]:

@@ -87,6 +87,21 @@ def test_small_steps_are_a_jump_together(step: str) -> None:
     assert cards(later) != cards(once)
 
 
+def test_what_a_model_can_do_is_not_unlearned_at_once() -> None:
+    """A list that has lost what models can do would have every request refused that needs it."""
+    known = heard(document(priced("1")), NOTHING)
+    (before,) = known.models()
+    belief = known
+    for minute in (1, 30, 59):
+        said = document(priced("1", supported_parameters=[]), known_at=AT + minute * MINUTE)
+        belief = heard(said, belief)
+        (model,) = belief.models()
+        assert (model.entry.features, names(belief)) == (before.entry.features, {AlarmName.JUMP})
+    said = document(priced("1", supported_parameters=[]), known_at=AT + FOR + MINUTE)
+    (model,) = heard(said, belief).models()
+    assert model.entry.features == frozenset()
+
+
 # -- any mutation of any document
 
 

@@ -130,6 +130,7 @@ def test_overrides_of_size_and_hour(override: dict[str, Any], expected: Override
         ({"prompt": "7"}, AlarmName.IMPLAUSIBLE),
         ({"overrides": [{"min_prompt_tokens": 5, "prompt": "0"}]}, AlarmName.ZERO),
         ({"overrides": [{"utc_start": "2561", "utc_end": "0100"}]}, AlarmName.NOT_A_NUMBER),
+        ({"overrides": [{"utc_start": "4800", "utc_end": "0100"}]}, AlarmName.NOT_A_NUMBER),
         ({"overrides": [{"utc_start": "0100", "utc_end": "0100"}]}, AlarmName.IMPLAUSIBLE),
         ({"overrides": {}}, None),
         ({"overrides": "x"}, AlarmName.MALFORMED),
