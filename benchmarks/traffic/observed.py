@@ -4,6 +4,7 @@ asks for the board: in the market's tables, a word for each minute of an offer a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
@@ -30,8 +31,13 @@ def tell(sql: Sql, worker: str, told: Iterable[Published], at_ns: int) -> None:
 
 
 def told(sql: Sql, since_ns: int) -> list[tuple[str, Published]]:
-    """What was written since, with the worker that saw it."""
-    return [_decode(word.body) for word in Latest(sql, KIND).all(since_ns)]
+    """What was written since, with the worker that saw it. What a worker of another version has
+    written otherwise is left out: it is of a few minutes."""
+    found = []
+    for word in Latest(sql, KIND).all(since_ns):
+        with suppress(msgspec.DecodeError):
+            found.append(_decode(word.body))
+    return found
 
 
 def observed(sql: Sql, now_ns: int) -> Observations:

@@ -40,7 +40,10 @@ def tokenizers(sql: Sql) -> Mapping[str, Figure]:
     """Characters (bytes of UTF-8) per token, by model: of all workers, each as it has answers."""
     by_model: dict[str, list[Tokenizer]] = defaultdict(list)
     for word in Latest(sql, KIND).all():
-        one = _decode(word.body)
+        try:
+            one = _decode(word.body)
+        except msgspec.DecodeError:
+            continue  # a worker of another version has written it otherwise
         by_model[one.model].append(one)
     return {model: _mean(found) for model, found in by_model.items()}
 

@@ -181,8 +181,9 @@ def check_classes(source: Source) -> None:
     """Each class names models that are there, and have offers of their own."""
     models = mapping_in(source.data.get("models"))
     for name, model in models.items():
-        members = mapping_in(model).get("any_of")
-        for at, member in enumerate(members if isinstance(members, list) else []):
+        written = mapping_in(model).get("any_of")
+        members = written if isinstance(written, list) else []
+        for at, member in enumerate(members):
             steps: Steps = ("models", name, "any_of", at)
             if not isinstance(member, str) or steps in source.errors:
                 continue
@@ -191,3 +192,5 @@ def check_classes(source: Source) -> None:
                 source.refuse(steps, f"no model is called {member}", hint)
             elif "any_of" in mapping_in(models[member]):
                 source.refuse(steps, f"{member} is such a class itself", "name its models instead")
+            elif member in members[:at]:
+                source.refuse(steps, f"{member} stands there already", "keep one of them")

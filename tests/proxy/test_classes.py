@@ -133,6 +133,7 @@ async def test_a_conversation_stays_where_it_is_cached(tmp_path: Path) -> None:
     [
         ("c: {any_of: [nobody]}", "no model is called nobody"),
         ("c: {any_of: [oak]}\n  d: {any_of: [c]}", "c is such a class itself"),
+        ("c: {any_of: [oak, oak]}", "oak stands there already"),
         ("c: {any_of: [oak], offers: [{provider: a, model: x}]}", "both offers and any_of"),
         ("c: {routing: {attempts: 2}}", "neither offers nor any_of"),
         (

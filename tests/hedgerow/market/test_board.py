@@ -25,10 +25,12 @@ from benchmarks.stats import Percentiles, Stats
 from benchmarks.tables.database import open_market
 from benchmarks.tables.facts import instant
 from benchmarks.tables.history import MarketHistory
+from benchmarks.tables.latest import Latest, Word
 from benchmarks.text_price import Tokenizer
 from benchmarks.traffic.observations import Observation, Observations, Outcome
 from benchmarks.traffic.observed import tell as tell_observed
-from benchmarks.traffic.tokenizers import LEAST_ANSWERS
+from benchmarks.traffic.observed import told as told_observed
+from benchmarks.traffic.tokenizers import LEAST_ANSWERS, tokenizers
 from benchmarks.traffic.tokenizers import tell as tell_tokenizers
 from hedgerow.cli import hedgerow
 from hedgerow.commands.market import described, texts
@@ -119,6 +121,16 @@ def test_what_the_books_know(market: Sql) -> None:
     assert first.seen.attempts == 2
     assert first.seen.ttft_ms_p95 == 200
     assert second.seen.attempts == 0
+
+
+def test_what_another_version_has_written(market: Sql) -> None:
+    """Workers of two versions share the books while one takes the other's place: what they cannot
+    read of each other is left out."""
+    with market.transaction():
+        for kind in ("observed", "tokenizer"):
+            Latest(market, kind).put(Word("1/w/elm", NOW_NS, b"\x92\xa1w\x80"))
+    assert told_observed(market, 0) == []
+    assert tokenizers(market) == {}
 
 
 def test_what_the_books_do_not_tell_apart(market: Sql) -> None:
