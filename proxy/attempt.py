@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from benchmarks.offers import Feature
@@ -13,6 +12,7 @@ from benchmarks.traffic.observations import Outcome, Seen
 from ledger.attempts import Attempt
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded
+from ledger.instants import instant
 from ledger.money import Money
 from proxy import meter
 from proxy.errors import UpstreamFailed, over_budget
@@ -127,14 +127,10 @@ async def _held(
             hold = await house.book.hold_share(subject, at_ns, share, throttles)
     except BudgetExceeded as refused:
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
-        raise over_budget(refused, fits, _utc(at_ns), request.principal.name) from None
+        raise over_budget(refused, fits, instant(at_ns), request.principal.name) from None
     request.bill.held = Money(request.bill.held + hold.attempt.worst_case)
     now_s = house.clock.monotonic_s()
     return Trial(house, request, candidate, leg, account, hold, limit, now_s, number)
-
-
-def _utc(at_ns: int) -> datetime:
-    return datetime.fromtimestamp(at_ns / 1e9, UTC)
 
 
 async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:
