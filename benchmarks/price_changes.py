@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.quotes import Quote
-from benchmarks.tables.facts import as_ns
+from ledger.instants import as_ns
 from ledger.rates import RateCard
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.errors import NotAPrice, UsageUnknown
+from ledger.instants import as_ns
 from ledger.money import Money
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
@@ -105,7 +106,7 @@ class Quote:
     def has_lapsed(self, at_ns: int) -> bool:
         """Whether it is no price any more."""
         until = self.valid_until
-        return until is not None and at_ns >= until.timestamp() * 1e9
+        return until is not None and at_ns >= as_ns(until)
 
     def card(self, prompt_tokens: int, at_ns: int) -> RateCard:
         """The prices that a request with so many prompt tokens pays."""

@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 
 from aiohttp import web
@@ -34,6 +33,7 @@ from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
 from ledger.book import Book
 from ledger.desk import Times
+from ledger.instants import instant
 from ledger.leader import Duty, FileLock, leading
 from ledger.lock import sole_server
 from ledger.opening import Slot, node_of, open_book
@@ -114,8 +114,8 @@ async def running(
         if worker is None:
             await stack.enter_async_context(sole_place(config, clock))
         prices = await asyncio.to_thread(first_prices, config, clock)
-        models = quoted_offers(config, prices, _utc(clock))
-        market = Market(models, _utc(clock), ttft_limits_ms(config))
+        models = quoted_offers(config, prices, instant(clock.now_ns()))
+        market = Market(models, instant(clock.now_ns()), ttft_limits_ms(config))
         book = await stack.enter_async_context(_book(config, models, clock, worker))
         upstream = Upstreams(
             http=await stack.enter_async_context(aiohttp_upstream(clock)),
@@ -221,7 +221,7 @@ async def _book(
         store = Store(opened_sql(ledger, is_server=True))
         until_open.callback(store.close)
         if worker is None or worker.index == 0:
-            keep_history(ledger, models, _utc(clock))
+            keep_history(ledger, models, instant(clock.now_ns()))
         book = open_book(
             store,
             config.rules(),
@@ -241,7 +241,7 @@ async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterato
     """Files and batches. Of all workers that share the files one runs the batches: those of this
     host, though on PostgreSQL the books may be shared by more."""
     # The first look reads the time zone from disk.
-    await asyncio.to_thread(config.batches.is_off_peak, _utc(house.clock))
+    await asyncio.to_thread(config.batches.is_off_peak, instant(house.clock.now_ns()))
     timing = Timing(config.batches.parallel, config.batches.is_off_peak, _nothing_lies_idle)
     async with opened(config.files.path) as database:
         files = _files(config, database, house.clock)
@@ -282,7 +282,7 @@ async def _rebuilding(market: Market, clock: Clock) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(REBUILD_S)
             try:
-                market.rebuild(_utc(clock))
+                market.rebuild(instant(clock.now_ns()))
             except Exception as error:
                 # A market that stands still for ever would be seen by nobody.
                 if trouble != (trouble := repr(error)):
@@ -358,7 +358,3 @@ def _share(most: int | None, worker: Worker | None) -> int | None:
 
 def _now_s(clock: Clock) -> int:
     return clock.now_ns() // 1_000_000_000
-
-
-def _utc(clock: Clock) -> datetime:
-    return datetime.fromtimestamp(clock.now_ns() / 1e9, UTC)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from hedgerow.books import opened_sql
 from hedgerow.config import Config
@@ -16,6 +15,7 @@ from hedgerow.notifications.outbox import StoredOutbox
 from ledger.book import Book
 from ledger.databases.partitions import drop_empty_partitions, ensure_partitions
 from ledger.errors import StoreUnavailable
+from ledger.instants import instant
 from ledger.retention import Keep, retiring
 from proxy.clock import Clock
 
@@ -72,7 +72,7 @@ async def _partitioning(config: Config, clock: Clock) -> None:
 
 
 def _partition(config: Config, clock: Clock) -> None:
-    now = datetime.fromtimestamp(clock.now_ns() / 1e9, UTC)
+    now = instant(clock.now_ns())
     sql = opened_sql(config.ledger, create=False)
     try:
         ensure_partitions(sql, now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ import click
 import msgspec
 from tabulate import tabulate
 
+from ledger.instants import instant
 from ledger.money import NANOS_PER_USD, Money, usd_text
 from ledger.rates import RateCard
 
@@ -73,12 +73,12 @@ def dollars(money: Money) -> str:
 
 def moment(at_ns: int) -> str:
     """A time for people."""
-    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return instant(at_ns).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def iso(at_ns: int) -> str:
     """A time for programs: ISO 8601 in UTC."""
-    return datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")
+    return instant(at_ns).isoformat().replace("+00:00", "Z")
 
 
 def price_told(rates: RateCard) -> dict[str, Decimal | str]:

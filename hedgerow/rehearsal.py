@@ -13,7 +13,6 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import aiohttp
 
@@ -29,6 +28,7 @@ from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from hedgerow.replay import ReplayResult, replay
 from ledger.audit import Audit, verify
+from ledger.instants import instant
 from ledger.keys import hash_of, mint
 from ledger.money import Money
 from ledger.requests import RequestRecord
@@ -162,7 +162,7 @@ async def rehearse(
 
 
 def _read_books(config: Config, model: str, replayed: ReplayResult, since_ns: int) -> Rehearsed:
-    at = datetime.fromtimestamp(since_ns / 1e9, UTC)
+    at = instant(since_ns)
     quoted = quoted_offers(config, known_prices(config, at), at)[model]
     with books(config, create=False) as store:
         rows = list(charged(store.sql, since_ns=since_ns))

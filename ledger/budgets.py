@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
+from ledger.instants import as_ns
 from ledger.measures import Measure
 from ledger.money import MAX_NANOS
 from ledger.principals import Principal
@@ -142,7 +143,7 @@ class Account:
     @property
     def resets_at_ns(self) -> int:
         """The end of time for an account that never resets."""
-        return MAX_NANOS if self.resets_at is None else _ns(self.resets_at)
+        return MAX_NANOS if self.resets_at is None else as_ns(self.resets_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,15 +263,15 @@ class Budget:
         They raise the cap, and with it every threshold's part of it.
         """
         span = span_of(self.window, self.zone, now)
-        most = self.most_of(self.raised_cap(member, _ns(now), raises))
+        most = self.most_of(self.raised_cap(member, as_ns(now), raises))
         return Account(
             budget=self.name,
             scope=member or str(self.scope),
             measure=self.measure,
             member=member,
             window=str(self.window),
-            window_start_ns=_ns(span.start),
-            counted_since_ns=_ns(span.counted_since),
+            window_start_ns=as_ns(span.start),
+            counted_since_ns=as_ns(span.counted_since),
             resets_at=span.end,
             cap=most,
             is_shadow=self.mode is Mode.SHADOW,
@@ -300,7 +301,3 @@ def accounts_of(
 ) -> tuple[Account, ...]:
     """Every account that an attempt must fit into at once, in the order of the budgets."""
     return tuple(one for budget in budgets for one in budget.accounts(subject, now, raises))
-
-
-def _ns(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000_000 + at.microsecond * 1000

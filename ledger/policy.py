@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from ledger.budgets import Account, Budget, Raise, Subject, accounts_of
 from ledger.directives import Ladders
+from ledger.instants import instant
 from ledger.keys import KeyRecord
 from ledger.money import MAX_NANOS
 from ledger.principals import Principal
@@ -103,7 +103,7 @@ class Policy:
         budgets = [one for _, one in sorted(placed, key=lambda one: one[0])]
         if not subject.provider:
             budgets = [one for one in budgets if one.scope.provider is None]
-        accounts = accounts_of(budgets, subject, _instant(at_ns), self.raises)
+        accounts = accounts_of(budgets, subject, instant(at_ns), self.raises)
         edges = [edge for one in self.raises for edge in (one.since_ns, one.until_ns)]
         since = [one.window_start_ns for one in accounts]
         since += [edge for edge in edges if edge <= at_ns]
@@ -134,8 +134,3 @@ class Policy:
             for one in self.raises
             for edge in (one.since_ns, one.until_ns)
         )
-
-
-def _instant(at_ns: int) -> datetime:
-    seconds, rest_ns = divmod(at_ns, 1_000_000_000)  # a float would round into the next window
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)

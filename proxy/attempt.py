@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from benchmarks.offers import Feature
@@ -13,6 +12,7 @@ from benchmarks.traffic.observations import Outcome, Seen
 from ledger.attempts import Attempt
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded
+from ledger.instants import instant
 from ledger.money import Money
 from proxy import meter
 from proxy.errors import UpstreamFailed, over_budget
@@ -127,14 +127,10 @@ async def _held(
             hold = await house.book.hold_share(subject, at_ns, share, throttles)
     except BudgetExceeded as refused:
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
-        raise over_budget(refused, fits, _utc(at_ns), request.principal.name) from None
+        raise over_budget(refused, fits, instant(at_ns), request.principal.name) from None
     request.bill.held = Money(request.bill.held + hold.attempt.worst_case)
     now_s = house.clock.monotonic_s()
     return Trial(house, request, candidate, leg, account, hold, limit, now_s, number)
-
-
-def _utc(at_ns: int) -> datetime:
-    return datetime.fromtimestamp(at_ns / 1e9, UTC)
 
 
 async def ask_upstream(trial: Trial, splice: Splice | None = None) -> Opened:
@@ -388,9 +384,12 @@ def _request_to(trial: Trial) -> UpstreamRequest:
 
 
 def writing_s(ask: Ask, intent: RoutingIntent, seen: Seen) -> float:
-    """How long the whole of an answer may well take. What is no writing is not learned: an image is
-    painted for minutes, whatever the last one took."""
-    tokens = intent.completion_tokens
+    """How long the whole of an answer may well take: that of others may have been short, and a
+    first long one is no fault. What is no writing is not learned: an image is painted for minutes,
+    whatever the last one took."""
+    tokens = max(intent.completion_tokens, meter.LIKELY_TOKENS * ask.choices)
+    if ask.most_completion_tokens is not None:
+        tokens = min(tokens, ask.most_completion_tokens * ask.choices)
     if not ask.task.is_writing and ask.most_completion_tokens is not None:
         tokens = ask.most_completion_tokens * ask.choices
     return tokens * (seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN) / 1000

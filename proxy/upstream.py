@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol
+
+from ledger.instants import instant
 
 
 class UpstreamError(Exception):
@@ -99,7 +101,7 @@ def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float:
         return 1.0
     if at.tzinfo is None:  # HTTP dates are GMT, also where one does not say so
         at = at.replace(tzinfo=UTC)
-    return _within_a_day((at - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds())
+    return _within_a_day((at - instant(now_ns)).total_seconds())
 
 
 def _within_a_day(seconds: float) -> float:

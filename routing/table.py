@@ -11,7 +11,6 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from operator import mul
 from typing import TypeAlias
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.quotes import DAY_MINUTES
 from benchmarks.snapshot import Listing
 from benchmarks.traffic.chances import Chances
+from ledger.instants import as_ns
 from ledger.rates import RateCard
 from routing.candidates import Place
 from routing.eligibility import SURELY_TOO_LONG, Reason, Refusal, refusal
@@ -147,7 +147,7 @@ class Field:
 
 def _place(one: Listing, limits: Limits, at_ns: int) -> Place:
     ends = one.offer.ends_at
-    if ends is not None and _ns(ends) <= at_ns:
+    if ends is not None and as_ns(ends) <= at_ns:
         return Place.ENDED
     floor = limits.quality
     if floor is not None and floor.benchmark not in one.quality:
@@ -157,16 +157,12 @@ def _place(one: Listing, limits: Limits, at_ns: int) -> Place:
     return Place.SLOW if has_limit and one.chances.on_time < often else Place.READY
 
 
-def _ns(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000_000
-
-
 def _ends_ns(listings: Sequence[Listing], at_ns: int) -> Iterator[int]:
     """The moments to come at which an offer, or a price, ends."""
     for one in listings:
         for at in (one.offer.ends_at, None if one.quote is None else one.quote.valid_until):
-            if at is not None and _ns(at) > at_ns:
-                yield _ns(at)
+            if at is not None and as_ns(at) > at_ns:
+                yield as_ns(at)
 
 
 def _or_nothing(times_ms: Iterable[float | None]) -> Floats:
@@ -222,7 +218,9 @@ class Table:
             else self.band(intent.prompt_tokens, at_ns),
         )
         found = self._fields.get(kind)
-        if found is None:
+        if found is not None:
+            self._fields.move_to_end(kind)
+        else:
             found = self._sorted_out(intent, at_ns)
             self._fields[kind] = found
             if len(self._fields) > KINDS_KEPT:

@@ -12,7 +12,7 @@ from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds.document import Document, decoded, items
 from benchmarks.feeds.figures import NotBelieved, text, within
-from benchmarks.feeds.reading import Fault, ModelQuality, Reading, told_apart
+from benchmarks.feeds.reading import Fault, ModelQuality, Reading, reading_of
 from benchmarks.quality import Quality
 
 SOURCE = "artificialanalysis.ai"
@@ -30,19 +30,12 @@ _ENOUGH = 5
 def models(document: Document) -> Reading:
     """The scores of every model, by its slug. Raises FeedRefused."""
     listed = items(decoded(document.body), "data", "the list")
-    entries, faults = told_apart(found for one in listed for found in _scores(document, one))
-    scores = [one.quality.score for one in entries if isinstance(one, ModelQuality)]
+    found = (score for one in listed for score in _scores(document, one))
+    reading = reading_of(document, SOURCE, found, len(listed))
+    scores = [one.quality.score for one in reading.entries if isinstance(one, ModelQuality)]
     if len(scores) >= _ENOUGH and max(scores) <= 0.01:
         raise FeedRefused(AlarmName.UNIT_ERROR, "every index is at most 1, where they go to 100")
-    return Reading(
-        source=SOURCE,
-        version=document.name,
-        known_at=document.known_at,
-        as_of=document.as_of or document.known_at,
-        entries=entries,
-        listed=len(listed),
-        faults=faults,
-    )
+    return reading
 
 
 def _scores(document: Document, one: Any) -> Iterator[ModelQuality | Fault]:

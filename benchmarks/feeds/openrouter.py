@@ -27,7 +27,7 @@ from benchmarks.feeds.figures import (
     texts,
     within,
 )
-from benchmarks.feeds.reading import Entry, Fault, PricedModel, Reading, told_apart
+from benchmarks.feeds.reading import Fault, PricedModel, Reading, reading_of
 from benchmarks.offers import Feature, Task
 from benchmarks.quotes import Override, UtcHours
 from benchmarks.stats import Percentiles, Stats
@@ -58,7 +58,7 @@ def models(document: Document) -> Reading:
     """What OpenRouter sells itself, as its list of models has it. Raises FeedRefused."""
     listed = items(decoded(document.body), "data", "the list")
     found = (entry for one in listed for entry in sold(SOURCE, one))
-    return _reading(document, listed, found)
+    return reading_of(document, SOURCE, found, len(listed))
 
 
 def endpoints(document: Document) -> Reading:
@@ -72,7 +72,7 @@ def endpoints(document: Document) -> Reading:
     sees = _sees(data)
     as_of = document.as_of or document.known_at
     found = (entry for one in listed for entry in _endpoint(model, one, as_of, sees=sees))
-    return _reading(document, listed, found)
+    return reading_of(document, SOURCE, found, len(listed))
 
 
 def sold(provider: str, one: Any) -> Iterator[PricedModel | Fault]:
@@ -83,19 +83,6 @@ def sold(provider: str, one: Any) -> Iterator[PricedModel | Fault]:
         return
     longest = _longest(one.get("top_provider"))
     yield from _priced(provider, name, None, one, sees=_sees(one), output=longest)
-
-
-def _reading(document: Document, listed: list[Any], found: Iterator[Entry | Fault]) -> Reading:
-    entries, faults = told_apart(found)
-    return Reading(
-        source=SOURCE,
-        version=document.name,
-        known_at=document.known_at,
-        as_of=document.as_of or document.known_at,
-        entries=entries,
-        listed=len(listed),
-        faults=faults,
-    )
 
 
 def _endpoint(

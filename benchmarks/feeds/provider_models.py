@@ -17,7 +17,7 @@ from benchmarks.errors import FeedRefused
 from benchmarks.feeds import openrouter
 from benchmarks.feeds.document import Document, decoded
 from benchmarks.feeds.figures import PER_MTOK, Names, NotBelieved, card, count, text, texts
-from benchmarks.feeds.reading import Fault, PricedModel, Reading, told_apart
+from benchmarks.feeds.reading import Fault, PricedModel, Reading, reading_of
 from benchmarks.offers import Feature, Task
 
 _TEN_THOUSANDTHS = Decimal("0.0001")
@@ -58,16 +58,8 @@ def read(shape: str, document: Document, provider: str = "") -> Reading:
     listed = found.get("data") if isinstance(found, dict) else found
     if not isinstance(listed, list):
         raise FeedRefused(AlarmName.MALFORMED, "the document has no list of models")
-    entries, faults = told_apart(_each(SHAPES[shape], provider, listed))
-    return Reading(
-        source=f"{provider} models",
-        version=document.name,
-        known_at=document.known_at,
-        as_of=document.as_of or document.known_at,
-        entries=entries,
-        listed=len(listed),
-        faults=faults,
-    )
+    found = _each(SHAPES[shape], provider, listed)
+    return reading_of(document, f"{provider} models", found, len(listed))
 
 
 def _each(shape: Shape, provider: str, listed: Iterable[Any]) -> Iterable[PricedModel | Fault]:

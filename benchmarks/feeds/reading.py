@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from benchmarks.alarms import AlarmName
+from benchmarks.feeds.document import Document
 from benchmarks.feeds.litellm_cards import Cards
 from benchmarks.offers import Feature, Task
 from benchmarks.quality import Quality
@@ -139,10 +140,11 @@ class Reading:
         return (one for one in self.entries if isinstance(one, PricedModel))
 
 
-def told_apart(
-    found: Iterable[Entry | Fault],
-) -> tuple[tuple[Entry, ...], tuple[Fault, ...]]:
-    """Entries and faults. What stands twice with different words is not believed at all."""
+def reading_of(
+    document: Document, source: str, found: Iterable[Entry | Fault], listed: int
+) -> Reading:
+    """Entries and faults told apart. What stands twice with different words is not believed at
+    all."""
     entries: dict[str, Entry] = {}
     faults: list[Fault] = []
     doubled: set[str] = set()
@@ -152,4 +154,12 @@ def told_apart(
         elif entries.setdefault(one.key, one) != one and one.key not in doubled:
             doubled.add(one.key)
             faults.append(Fault(one.key, AlarmName.DUPLICATE, "stands twice with other values"))
-    return tuple(one for key, one in entries.items() if key not in doubled), tuple(faults)
+    return Reading(
+        source=source,
+        version=document.name,
+        known_at=document.known_at,
+        as_of=document.as_of or document.known_at,
+        entries=tuple(one for key, one in entries.items() if key not in doubled),
+        listed=listed,
+        faults=tuple(faults),
+    )

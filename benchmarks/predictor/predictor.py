@@ -15,6 +15,8 @@ from benchmarks.predictor.features import Vocabulary, numbers, terms
 from benchmarks.predictor.outcomes import Floats
 
 FORMAT = 1
+MOST_WEIGHT = 1e6
+"""Of a term: what is learned is far below, and sums of it stay numbers."""
 MOST_BYTES = 8_000_000
 """A larger file is not read."""
 _DIGITS = 12
@@ -183,6 +185,7 @@ def load_predictor(path: Path) -> Predictor:
         and all(one > 0 for one in file.spreads)
         and set(models) == set(file.weights) == set(file.intercepts)
         and all(len(each) == vocabulary.size for each in file.weights.values())
+        and all(abs(one) <= MOST_WEIGHT for each in file.weights.values() for one in each)
     )
     if not is_whole:
         raise PredictorInvalid(f"{path}: its parts do not fit together: train it anew")

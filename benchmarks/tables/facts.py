@@ -11,12 +11,13 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
 
 from ledger.databases.sql import Row, Sql, Value
+from ledger.instants import as_ns, instant
 
 T = TypeVar("T")
 
@@ -194,14 +195,3 @@ _ROWS_AT_ONCE = 5_000
 
 _ROW = "subject, value_time_ns, known_time_ns, source, said"
 _NEWEST_FIRST = "value_time_ns DESC, known_time_ns DESC, id DESC"
-
-
-def as_ns(at: datetime) -> int:
-    """Nanoseconds since 1970, exactly."""
-    whole = at.astimezone(UTC).replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000_000 + at.microsecond * 1000
-
-
-def instant(at_ns: int) -> datetime:
-    seconds, nanos = divmod(at_ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanos // 1000)

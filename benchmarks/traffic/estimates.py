@@ -266,32 +266,6 @@ def on_time_prior(stats: Stats | None, limit_ms: float, worth: float = 20.0) -> 
     return Prior(share_within(limit_ms, points) if points else LIKELY_ON_TIME, worth)
 
 
-class PriceRatio:
-    """Effective price over list price of one offer: what cache hits and the like leave of it.
-
-    Its memory halves each day: a provider's hit rate moves with its routing and our own prompts.
-    """
-
-    __slots__ = ("_decayed",)
-
-    def __init__(self, half_life_s: float = DAY_S) -> None:
-        self._decayed = Decayed(half_life_s)
-
-    def update(self, at_s: float, effective: float, listed: float) -> None:
-        """What was paid, and what the list says for the same; any unit, the same for both.
-
-        Raises ValueError for what is no price: a ratio of nothing would order offers wrongly.
-        """
-        if not (0 < effective < math.inf and 0 < listed < math.inf):
-            raise ValueError(f"{effective} paid for what lists at {listed}: both must be above 0")
-        self._decayed.add(at_s, effective, listed)
-
-    def ratio(self, at_s: float) -> float | None:
-        """None before the first update."""
-        effective, listed = self._decayed.read(at_s)
-        return effective / listed if listed > 0 else None
-
-
 _NORMAL = NormalDist()
 _USUAL_SIGMA = 0.7
 """Of the logarithm, where a single percentile does not say it: the median over many offers."""

@@ -15,7 +15,6 @@ import click
 from benchmarks.quality import Quality
 from benchmarks.quotes import Quote
 from benchmarks.stats import Stats
-from benchmarks.tables.facts import as_ns
 from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
 from hedgerow.market.board import NOTHING_KNOWN, Board, Line, Past, board, past
@@ -23,6 +22,7 @@ from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import iso, json_option, price_told, print_json, table
 from ledger.errors import StoreUnavailable
+from ledger.instants import as_ns
 from ledger.rates import RateCard
 
 Cell: TypeAlias = Callable[[Line, datetime], str]

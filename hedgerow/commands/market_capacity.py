@@ -13,12 +13,13 @@ import click
 from benchmarks.capacity.chips import REFERENCE, Basis
 from benchmarks.capacity.prices import CAPACITY, CapacityIndex, TermRatio, indices
 from benchmarks.capacity.prices import term_ratios as ratios_of
-from benchmarks.tables.facts import Facts, as_ns, instant
+from benchmarks.tables.facts import Facts
 from hedgerow.arguments import MOMENT
 from hedgerow.books import market_books
 from hedgerow.config import Config, load_config
 from hedgerow.files.feed_spec import GpuIndexFeed
 from hedgerow.printing import config_option, iso, json_option, moment, print_json, table
+from ledger.instants import as_ns, instant
 
 
 @click.command()

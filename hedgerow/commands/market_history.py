@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from benchmarks.tables.facts import as_ns, instant
 from benchmarks.tables.history import MarketHistory, PastQuote
 from hedgerow.arguments import MOMENT
 from hedgerow.books import market_books
@@ -18,6 +17,7 @@ from hedgerow.errors import NotFound
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import config_option, iso, json_option, moment, price_told, print_json, table
+from ledger.instants import as_ns, instant
 
 
 @click.command()

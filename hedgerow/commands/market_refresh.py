@@ -11,13 +11,13 @@ import click
 
 from benchmarks.alarms import Alarm
 from benchmarks.market import Quoted
-from benchmarks.tables.facts import as_ns, instant
 from hedgerow.config import Config, load_config
 from hedgerow.loops import run
 from hedgerow.market.feeding import Heard, refreshed
 from hedgerow.market.offers import quoted_offers
 from hedgerow.market.price_book import PriceBook
 from hedgerow.printing import config_option, iso, json_option, price_told, print_json, table
+from ledger.instants import as_ns, instant
 from proxy.clock import SystemClock
 
 

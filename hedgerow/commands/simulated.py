@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from hedgerow.printing import dollars, moment, table
 from ledger.budgets import Budget
 from ledger.directives import percent
+from ledger.instants import instant
 from ledger.limits import is_reserved
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
@@ -209,4 +209,4 @@ def _amount(budget: Budget, amount: int) -> object:
 
 
 def _iso(at_ns: int | None) -> str | None:
-    return None if at_ns is None else datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat()
+    return None if at_ns is None else instant(at_ns).isoformat()

@@ -22,6 +22,7 @@ from hedgerow.files.settings import (
     WindowName,
 )
 from ledger.budgets import Budget, Mode, Raise, Scope, Threshold, Throttle
+from ledger.instants import as_ns
 from ledger.measures import Measure
 from ledger.money import usd
 from ledger.windows import Window
@@ -280,8 +281,8 @@ class IncreaseSpec(Part):
             budget=self.budget,
             member=self.member,
             amount=self.amount[1],
-            since_ns=0 if begins is None else _ns(begins),
-            until_ns=_ns(until),
+            since_ns=0 if begins is None else as_ns(begins),
+            until_ns=as_ns(until),
             name=self.name,
         )
 
@@ -295,10 +296,6 @@ class IncreaseSpec(Part):
 def in_zone(when: datetime, zone: ZoneInfo) -> datetime:
     """In UTC. What names no zone of its own is local there."""
     return (when.replace(tzinfo=zone) if when.tzinfo is None else when).astimezone(UTC)
-
-
-def _ns(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000_000
 
 
 class PolicyFile(Part):

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from benchmarks.alarms import AlarmName
 from benchmarks.errors import FeedRefused
 from benchmarks.feeds.document import Document
-from benchmarks.feeds.reading import PricedModel, Reading, told_apart
+from benchmarks.feeds.reading import PricedModel, Reading, reading_of
 from hedgerow.errors import ConfigInvalid
 from hedgerow.files.config_errors import explain
 from hedgerow.files.price_spec import PriceSpec
@@ -52,18 +52,12 @@ class PricesFile(Part):
 def read_prices(document: Document, path: Path, environ: Mapping[str, str]) -> Reading:
     """The prices of a file. Raises FeedRefused for a file in which anything is wrong."""
     written = _checked(path, environ)
-    entries, faults = told_apart(_priced(one) for one in written.prices)
-    if faults:
-        named = ", ".join(one.key for one in faults)
+    found = [_priced(one) for one in written.prices]
+    reading = reading_of(document, path.name, found, len(found))
+    if reading.faults:
+        named = ", ".join(one.key for one in reading.faults)
         raise FeedRefused(AlarmName.DUPLICATE, f"{named}: stands twice with other prices")
-    return Reading(
-        source=path.name,
-        version=document.name,
-        known_at=document.known_at,
-        as_of=document.as_of or document.known_at,
-        entries=entries,
-        listed=len(written.prices),
-    )
+    return reading
 
 
 def _checked(path: Path, environ: Mapping[str, str]) -> PricesFile:

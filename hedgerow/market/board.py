@@ -16,7 +16,6 @@ from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Quoted
 from benchmarks.price_changes import PriceChange, next_change
 from benchmarks.quality import Quality
-from benchmarks.tables.facts import as_ns
 from benchmarks.tables.history import MarketHistory, PastQuote
 from benchmarks.tables.quote_text import quote_text
 from benchmarks.text_price import TextMix, TextPrice, text_price
@@ -24,6 +23,7 @@ from benchmarks.traffic.observations import Observations, Seen
 from benchmarks.traffic.observed import observed
 from hedgerow.market.our_text import OurText
 from ledger.databases.sql import Sql
+from ledger.instants import as_ns
 
 _WEEK_NS = 7 * 86_400_000_000_000
 

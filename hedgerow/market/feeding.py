@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias, TypeVar
@@ -36,6 +36,7 @@ from hedgerow.market.price_book import PriceBook, document_at, price_book
 from hedgerow.market.sources import Address, Source, sold, sources
 from ledger.databases.sql import Sql
 from ledger.errors import StoreError
+from ledger.instants import instant
 from proxy.clock import Clock
 
 log = logging.getLogger("hedgerow")
@@ -80,7 +81,7 @@ def first_prices(config: Config, clock: Clock) -> PriceBook:
 
     Raises MarketError, StoreError.
     """
-    return price_book(config, _utc(clock), kept_beliefs(config, is_server=True))
+    return price_book(config, instant(clock.now_ns()), kept_beliefs(config, is_server=True))
 
 
 async def ask(
@@ -95,7 +96,7 @@ async def ask(
     """Read sources as they are now, all at once, and judge each beside what is believed of all:
     first those whose word counts most. last: their last documents, by name."""
     said = await asyncio.gather(
-        *(_said(session, one, last.get(one.name), _utc(clock)) for one in due)
+        *(_said(session, one, last.get(one.name), instant(clock.now_ns())) for one in due)
     )
     return await asyncio.to_thread(
         _judged, config, book, list(zip(due, said, strict=True)), clock, accepted
@@ -124,7 +125,9 @@ def _judged(
     for source, one in said:
         before = book.last(source)
         if isinstance(one, FeedRefused):
-            found.append(Heard(source, None, before, book.refused(source, one, _utc(clock))))
+            found.append(
+                Heard(source, None, before, book.refused(source, one, instant(clock.now_ns())))
+            )
             continue
         belief = book.heard(source, one, offers, accepted)
         book = book.with_belief(source.name, belief)
@@ -235,7 +238,7 @@ class _Asking:
         asked_at = last.known_at
         if source.name in self._due_s or stamp is not None or asked_at is None:
             return False
-        since_s = (_utc(self._clock) - asked_at).total_seconds()
+        since_s = (instant(self._clock.now_ns()) - asked_at).total_seconds()
         self._due_s[source.name] = now_s + max(0.0, source.every_s - since_s)
         return 0 <= since_s < source.every_s
 
@@ -266,7 +269,7 @@ def keep(
 
     The book with it; `is_server` as in `market_books`. Raises StoreError.
     """
-    at = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    at = instant(now_ns)
     with market_books(config.ledger, is_server=is_server) as sql:
         kept = LastGood(sql)
         for one in heard:
@@ -334,7 +337,7 @@ class _Following:
         if beliefs is None:
             return None
         self._book = PriceBook(sources(self._config), {**self._book.beliefs, **beliefs})
-        return quoted_offers(self._config, self._book, _utc(self._clock))
+        return quoted_offers(self._config, self._book, instant(self._clock.now_ns()))
 
     def close(self) -> None:
         with self._is_used:
@@ -362,7 +365,3 @@ def _stamp(path: Path) -> FileStamp:
     except OSError:
         return (0, 0, 0)
     return (found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _utc(clock: Clock) -> datetime:
-    return datetime.fromtimestamp(clock.now_ns() / 1e9, UTC)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Market
@@ -15,6 +14,7 @@ from hedgerow.background import beside
 from hedgerow.books import market_books
 from hedgerow.config import Ledger
 from ledger.errors import StoreUnavailable
+from ledger.instants import instant
 from proxy.clock import Clock
 
 log = logging.getLogger("hedgerow")
@@ -46,4 +46,4 @@ async def _follow(ledger: Ledger, market: Market, clock: Clock) -> None:
 
 def _qualities(ledger: Ledger, clock: Clock) -> Mapping[str, Mapping[str, Quality]]:
     with market_books(ledger, is_server=True) as sql:
-        return EvalHistory(sql).qualities(datetime.fromtimestamp(clock.now_ns() / 1e9, UTC))
+        return EvalHistory(sql).qualities(instant(clock.now_ns()))

@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import aiohttp
 
@@ -18,6 +17,7 @@ from hedgerow.background import beside
 from hedgerow.files.probe_spec import Probe
 from ledger.book import Book
 from ledger.errors import StoreUnavailable
+from ledger.instants import instant
 from ledger.keys import hash_of, label_of, mint, new_key
 from ledger.limits import Limits, Whose, with_limits
 from ledger.money import usd
@@ -84,7 +84,7 @@ async def _probing(
             probing=settings,
             models=models,
             monotonic_s=clock.monotonic_s,
-            now=lambda: datetime.fromtimestamp(clock.now_ns() / 1e9, UTC),
+            now=lambda: instant(clock.now_ns()),
             sleep=clock.sleep,
             draw=draw,
         )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 from ledger.budgets import Budget, Mode, Raise, Threshold
 from ledger.directives import amount_at, throttle_of
+from ledger.instants import instant
 
 
 class Total:
@@ -105,7 +105,7 @@ class Tally:
 
     def turn(self, at_ns: int) -> None:
         """Bring it to the window, and to the increases, of a moment."""
-        account = self.budget.account(self.member, _instant(at_ns), self._raises)
+        account = self.budget.account(self.member, instant(at_ns), self._raises)
         if not self._buckets or self._buckets[-1].start_ns != account.window_start_ns:
             if account.counted_since_ns == account.window_start_ns:
                 self._buckets.clear()
@@ -153,8 +153,3 @@ class Tally:
                 throttle.turn(at_ns)
             found.append(throttle)
         return found
-
-
-def _instant(at_ns: int) -> datetime:
-    seconds, rest_ns = divmod(at_ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest_ns // 1000)

@@ -15,6 +15,7 @@ from msgspec import UnsetType
 
 from ledger.budgets import EACH
 from ledger.errors import NotAWindow, NotMoney
+from ledger.instants import instant
 from ledger.money import MAX_NANOS, Money, usd
 from ledger.windows import AnyWindow, window_of
 from proxy.admin.hints import decoded
@@ -217,4 +218,4 @@ def time_text(at_ns: int | None) -> str | None:
     """As clients read times: RFC 3339 in UTC."""
     if at_ns is None:
         return None
-    return datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")
+    return instant(at_ns).isoformat().replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ledger.budgets import Balance, Budget, Raise
 from ledger.databases.sql import Sql
+from ledger.instants import instant
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.statements import standing
@@ -197,7 +198,7 @@ class BudgetRoutes:
     async def _balances(self, asked: Asked) -> Told:
         """Every budget in its window of this moment, or the one that is asked for."""
         name, now_ns = asked.query("budget"), self.desk.now_ns()
-        now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+        now = instant(now_ns)
         of_files = tuple(one.budget for one in self.desk.books.file_budgets.values())
         limit = asked.count("limit", LISTED, MOST_LISTED)
 

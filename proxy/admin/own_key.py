@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ledger.budgets import Balance
 from ledger.databases.sql import Sql
+from ledger.instants import instant
 from ledger.keys import KeyRecord
 from ledger.limits import KEY, Whose, limits_in, money_budget
 from ledger.money import Money, as_usd
@@ -71,7 +72,7 @@ class OwnKey:
         money = money_budget(Whose(KEY, key.id), table.limits_of(KEY, key.id))
         if money is None or money.most is None:
             return None
-        now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+        now = instant(now_ns)
         return next(iter(standing(sql, (money,), now, table.raises(now_ns))))
 
     def _told(self, sql: Sql, key: KeyRecord) -> dict[str, Any]:
@@ -100,7 +101,7 @@ class OwnKey:
     def _usage(self, sql: Sql, key: KeyRecord) -> dict[str, Any]:
         """In all, and in the spans of this moment in UTC."""
         sums = day_sums(sql, LogFilter(key_id=key.id))
-        now = datetime.fromtimestamp(self.desk.now_ns() / 1e9, UTC)
+        now = instant(self.desk.now_ns())
         since = {
             "usage": 0,
             "usage_daily": _start_ns(Window.DAY, now),

@@ -15,7 +15,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from io import BufferedReader
 
 import msgspec
@@ -23,6 +22,7 @@ import msgspec
 from ledger.attempts import Attempt, Hold
 from ledger.budgets import Subject
 from ledger.errors import BudgetExceeded, KeyRefused
+from ledger.instants import instant
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.requests import RequestRecord
@@ -226,7 +226,7 @@ class ProviderJob:
         results = []
         for one in lines:
             own = replace(refused, needed=one.reserves(refused.measure))
-            at = datetime.fromtimestamp(self._house.clock.now_ns() / 1e9, UTC)
+            at = instant(self._house.clock.now_ns())
             problem = over_budget(own, self._prices.affordable(one, own), at, who.name)
             results.append(self._failure(one.line.row, problem))
             self._remember(who, one.line, problem, one.expected_cost)

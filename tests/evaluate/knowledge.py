@@ -18,8 +18,8 @@ from benchmarks.traffic.estimates import (
     ON_TIME,
     SUCCESS,
     Chance,
+    Decayed,
     Memory,
-    PriceRatio,
     Prior,
     pooled,
     success_prior,
@@ -95,7 +95,7 @@ def expected_costs(history: History, is_effective: bool) -> Floats:
     costs = history.cost(history.before)
     if not is_effective:
         return costs
-    ratios = [PriceRatio() for _ in history.endpoints]
+    ratios = [Decayed(DAY_S) for _ in history.endpoints]
     since_s = (history.effective_since - _EPOCH.date()).total_seconds()
     groups, told = list(models(history).values()), 0
     expected = np.empty_like(costs)
@@ -105,9 +105,12 @@ def expected_costs(history: History, is_effective: bool) -> Floats:
         for day in range(told, days_over):
             for one in np.flatnonzero(history.effective[day] > 0):
                 ratio = float(history.effective[day, one])
-                ratios[one].update(since_s + (day + 1) * DAY_S, ratio, 1.0)
+                ratios[one].add(since_s + (day + 1) * DAY_S, ratio, 1.0)
         told = max(told, days_over)
-        known = np.array([np.nan if (now := one.ratio(start_s)) is None else now for one in ratios])
+        sums = np.array([one.read(start_s) for one in ratios])
+        known = np.divide(
+            sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] > 0
+        )
         for places in groups:
             of_model = known[places]
             if np.isfinite(of_model).any():

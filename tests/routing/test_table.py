@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import given
@@ -68,3 +69,11 @@ def test_what_is_kept_for_an_hour_is_another_kind_of_request() -> None:
     for wanted, names in ((intent(), ["short", "long"]), (long, ["long"])):
         able = table.field(wanted, AT_NS).listings
         assert [one.offer.provider for one in able] == names
+
+
+def test_it_is_made_anew_at_the_moment_that_a_price_ends() -> None:
+    """To the fraction of a second: until then it may be asked, and from then on nobody can pay."""
+    quote = Quote(RateCard.of(Decimal(1), Decimal(2)), None, (), "test", AT)
+    ends = replace(quote, valid_until=AT + timedelta(milliseconds=500))
+    table = Table((Listing(Offer("a", MODEL), ends, UNSEEN),), Limits(), AT_NS + 200_000_000)
+    assert table.until_ns == AT_NS + 500_000_000

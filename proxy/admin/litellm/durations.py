@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from ledger.errors import NotAWindow
+from ledger.instants import instant
 from ledger.windows import AnyWindow, Window, window_of
 from proxy.admin.asked import invalid, nanos_of
 
@@ -71,7 +72,7 @@ def expiry_of(text: str | None, now_ns: int, param: str) -> int | None:
     if text is None or text == "-1":
         return None
     number, unit = _parsed(text, param)
-    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    now = instant(now_ns)
     try:
         if unit in ("mo", "y"):
             months = now.month - 1 + number * (12 if unit == "y" else 1)

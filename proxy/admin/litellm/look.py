@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from ledger.budgets import Balance, Budget
 from ledger.databases.sql import Sql
+from ledger.instants import instant
 from ledger.keys import KeyRecord
 from ledger.limits import KEY, Whose, money_budget
 from ledger.money import Money, as_usd
@@ -86,7 +86,7 @@ class Look:
         return told | notes | limits
 
     def balances(self, budgets: tuple[Budget, ...]) -> list[Balance]:
-        now = datetime.fromtimestamp(self.now_ns / 1e9, UTC)
+        now = instant(self.now_ns)
         return standing(self.sql, budgets, now, self.table.raises(self.now_ns))
 
     def _limits(

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.tables.database import MARKET, has_market, open_market
-from benchmarks.tables.facts import Fact, Facts, as_ns, instant, kind_of
+from benchmarks.tables.facts import Fact, Facts, kind_of
 from benchmarks.tables.latest import Latest, Word
 from ledger.databases.sql import Sql
 from ledger.errors import RowRefused, StoreTooNew
+from ledger.instants import as_ns, instant
 from tests.ledger.databases import Books, MakeBooks
 
 AT = datetime(2026, 3, 14, tzinfo=UTC)

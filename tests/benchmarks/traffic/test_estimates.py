@@ -27,7 +27,6 @@ from benchmarks.traffic.estimates import (
     Chance,
     Decayed,
     Memory,
-    PriceRatio,
     Prior,
     on_time_prior,
     pooled,
@@ -234,35 +233,17 @@ def test_a_clock_that_is_set_back_counts_as_now() -> None:
     assert decayed.read(160) == pytest.approx((1, 2))
 
 
-@given(
-    st.lists(
-        st.tuples(st.floats(0, DAY_S), st.floats(0.01, 100), st.floats(0.01, 100)),
-        min_size=1,
-        max_size=10,
-    )
-)
-def test_a_price_ratio_is_of_sums(bills: list[tuple[float, float, float]]) -> None:
-    """What was paid over what the list says, both weighed by age: not a mean of ratios."""
-    ratio, now_s, then = PriceRatio(), 0.0, list[float]()
-    for wait_s, effective, listed in bills:
+@given(st.lists(st.tuples(st.floats(0, DAY_S), st.floats(0.01, 100), st.floats(0.01, 100))))
+def test_what_decays_is_sums(bills: list[tuple[float, float, float]]) -> None:
+    """What was paid, and what was expected, both weighed by age: not a mean of ratios."""
+    decayed, now_s, then = Decayed(DAY_S), 0.0, list[float]()
+    for wait_s, paid, priced in bills:
         now_s += wait_s
         then.append(now_s)
-        ratio.update(now_s, effective, listed)
+        decayed.add(now_s, paid, priced)
     weights = [0.5 ** ((now_s - at_s) / DAY_S) for at_s in then]
-    paid = sum(w * bill[1] for w, bill in zip(weights, bills, strict=True))
-    lists = sum(w * bill[2] for w, bill in zip(weights, bills, strict=True))
-    assert ratio.ratio(now_s) == pytest.approx(paid / lists)
-
-
-@pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan])
-def test_no_ratio_of_what_is_no_price(wrong: float) -> None:
-    """Nothing known is None; zero, negative and infinite prices never become a ratio."""
-    ratio = PriceRatio()
-    assert ratio.ratio(0) is None
-    for effective, listed in ((wrong, 1.0), (1.0, wrong)):
-        with pytest.raises(ValueError, match="must be above 0"):
-            ratio.update(0, effective, listed)
-    assert ratio.ratio(0) is None
+    sums = [sum(w * bill[n] for w, bill in zip(weights, bills, strict=True)) for n in (1, 2)]
+    assert decayed.read(now_s) == pytest.approx(tuple(sums))
 
 
 @given(st.floats(1, 1e5), st.floats(0.05, 3), st.floats(1, 1e6))

@@ -23,7 +23,6 @@ from benchmarks.quality import Quality
 from benchmarks.quotes import Override, Quote, UtcHours
 from benchmarks.stats import Percentiles, Stats
 from benchmarks.tables.database import open_market
-from benchmarks.tables.facts import instant
 from benchmarks.tables.history import MarketHistory
 from benchmarks.tables.latest import Latest, Word
 from benchmarks.text_price import Tokenizer
@@ -37,6 +36,7 @@ from hedgerow.commands.market import described, texts
 from hedgerow.market.board import Line, board, past
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile
+from ledger.instants import instant
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
 from tests.ledger.databases import Postgres
