@@ -384,12 +384,9 @@ def _request_to(trial: Trial) -> UpstreamRequest:
 
 
 def writing_s(ask: Ask, intent: RoutingIntent, seen: Seen) -> float:
-    """How long the whole of an answer may well take: that of others may have been short, and a
-    first long one is no fault. What is no writing is not learned: an image is painted for minutes,
-    whatever the last one took."""
-    tokens = max(intent.completion_tokens, meter.LIKELY_TOKENS * ask.choices)
-    if ask.most_completion_tokens is not None:
-        tokens = min(tokens, ask.most_completion_tokens * ask.choices)
+    """How long the whole of an answer may well take. What is no writing is not learned: an image is
+    painted for minutes, whatever the last one took."""
+    tokens = intent.completion_tokens
     if not ask.task.is_writing and ask.most_completion_tokens is not None:
         tokens = ask.most_completion_tokens * ask.choices
     return tokens * (seen.inter_token_ms_p95 or meter.INTER_TOKEN_MS_UNKNOWN) / 1000

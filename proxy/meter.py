@@ -8,8 +8,6 @@ from ledger.usage import TokenUsage
 
 BYTES_PER_TOKEN = 4
 INTER_TOKEN_MS_UNKNOWN = 50.0
-LIKELY_TOKENS = 256
-"""An answer may well have so many, however short those before were."""
 
 
 def estimate_delivered(prompt_tokens: int, text_bytes: int, pieces: int) -> TokenUsage:

@@ -13,7 +13,7 @@ from aiohttp import web
 from yarl import URL
 
 from ledger.ids import new_id
-from proxy import models
+from proxy import model_endpoints, models
 from proxy.auth import authenticate
 from proxy.batches.routes import BatchDesk
 from proxy.chat import serve
@@ -144,6 +144,8 @@ def application(
             app.router.add_post(f"{prefix}/{endpoint}", _told(partial(serve, wire=wire)))
         app.router.add_post(f"{prefix}/{Endpoint.COUNT_TOKENS}", _told(serve_count))
         app.router.add_get(f"{prefix}/models", _told(models.listing), allow_head=False)
+        its = _told(model_endpoints.endpoints)
+        app.router.add_get(f"{prefix}/models/{{id:.+}}/endpoints", its, allow_head=False)
         app.router.add_get(f"{prefix}/models/{{id:.+}}", _told(models.one), allow_head=False)
         app.router.add_routes(desk.routes(prefix))
     app.router.add_get("/health/live", _live)
