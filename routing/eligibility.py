@@ -12,6 +12,7 @@ from benchmarks.snapshot import Listing
 from ledger.rates import RateCard
 from ledger.usage import Unit
 from routing.intent import RoutingIntent
+from routing.limits import Floor
 from routing.preferences import (
     FAST_TIERS,
     NO_PREFERENCES,
@@ -138,6 +139,18 @@ def refusal(listing: Listing, intent: RoutingIntent, at_ns: int) -> Refusal | No
             " give the offer context_tokens in the configuration",
         )
     return _unwanted(listing, listing.quote, intent, at_ns) if has_preferences else None
+
+
+def too_bad(listing: Listing, floor: Floor | None) -> Refusal | None:
+    """Whether it is known to be below the floor; of unknown quality is not."""
+    known = None if floor is None else listing.quality.get(floor.benchmark)
+    if floor is None or known is None or known.low >= floor.at_least:
+        return None
+    why = (
+        f"its quality on {floor.benchmark} is {known.score:.3f}, at least {known.low:.3f}:"
+        f" {floor.at_least:g} is wanted"
+    )
+    return Refusal(listing, Reason.TOO_LOW_QUALITY, why)
 
 
 def _not_meant(listing: Listing, intent: RoutingIntent) -> Refusal | None:

@@ -23,7 +23,7 @@ from benchmarks.traffic.chances import Chances
 from ledger.instants import as_ns
 from ledger.rates import RateCard
 from routing.candidates import Place
-from routing.eligibility import SURELY_TOO_LONG, Reason, Refusal, refusal
+from routing.eligibility import SURELY_TOO_LONG, Refusal, refusal, too_bad
 from routing.intent import RoutingIntent
 from routing.limits import Limits
 from routing.ordering import Odds
@@ -233,20 +233,9 @@ class Table:
             why_not = refusal(one, intent, at_ns)
             # Who is asked for by name is asked, as evals do: else nobody could become good again.
             if why_not is None and intent.preferences.offer_id is None:
-                why_not = self._too_bad(one)
+                why_not = too_bad(one, self.limits.quality)
             if why_not is None:
                 able.append(one)
             else:
                 refused.append(why_not)
         return Field(self, able, refused)
-
-    def _too_bad(self, one: Listing) -> Refusal | None:
-        floor = self.limits.quality
-        known = None if floor is None else one.quality.get(floor.benchmark)
-        if floor is None or known is None or known.low >= floor.at_least:
-            return None
-        why = (
-            f"its quality on {floor.benchmark} is {known.score:.3f}, at least {known.low:.3f}:"
-            f" {floor.at_least:g} is wanted"
-        )
-        return Refusal(one, Reason.TOO_LOW_QUALITY, why)

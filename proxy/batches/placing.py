@@ -14,7 +14,7 @@ from proxy.house import House
 from proxy.intents import intent_of
 from proxy.litellm_upstream import SCHEME
 from proxy.trial import quote_of
-from routing.eligibility import refusal
+from routing.eligibility import refusal, too_bad
 from routing.intent import RoutingIntent
 from routing.preferences import Preferences, Sort
 
@@ -87,11 +87,14 @@ class Placer:
             return None
         at_ns = self._house.clock.now_ns()
         usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
-        listings = [
+        floor = self._house.manners_of(intent.model).limits.quality
+        able = [
             one
             for one in self._house.market.snapshot.models[intent.model]
-            if refusal(one, intent, at_ns) is None
+            if refusal(one, intent, at_ns) is None and too_bad(one, floor) is None
         ]
+        # As the router has it, one of unknown quality comes after all that are known to be good.
+        listings = [one for one in able if floor is None or floor.benchmark in one.quality] or able
         there = [
             (cost, one) for one in listings if (cost := self._cost(one, usage, at_ns)) is not None
         ]

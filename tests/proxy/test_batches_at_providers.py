@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.quality import Quality
 from benchmarks.sandbox import Behaviour, Fault, SandboxProvider
 from hedgerow.config import Config, load_config
 from ledger.attempts import Charge, Hold, Settlement
@@ -28,6 +30,7 @@ from ledger.money import usd
 from ledger.statements import charged
 from ledger.usage import TokenUsage
 from ledger.windows import Window
+from routing.limits import Floor, Limits
 from tests.books import opened_book, opened_store
 from tests.hedgerow.processes import serve
 from tests.proxy.batch_clients import (
@@ -44,6 +47,7 @@ from tests.proxy.batch_clients import (
 )
 from tests.serving import (
     FAST,
+    MODEL,
     PACED,
     UPSTREAM_MODEL,
     Gate,
@@ -124,6 +128,29 @@ async def test_otherwise_lines_are_run_as_requests(
         assert batch.request_counts is not None
         assert (batch.status, batch.request_counts.completed) == ("completed", 3)
         assert proxy.a.tally.requests == 3
+        assert {one.tally.batch_lines for one in proxy.sandboxes.values()} == {0}
+
+
+@pytest.mark.parametrize("known", [{"a": 0.9, "b": 0.5}, {"a": 0.9}])
+async def test_a_cheap_batch_api_below_the_quality_that_is_wanted_gets_none(
+    tmp_path: Path, known: dict[str, float]
+) -> None:
+    """Nor one of unknown quality, where one that is known to be good can be asked."""
+    cheap = offer("b", price="{input: 3, output: 6, batch: {input: 0.1, output: 0.2}}")
+    async with serving(tmp_path, **TWO | {"offers": {"b": cheap}}) as proxy:
+        house = proxy.server.house
+        floor = Limits(quality=Floor("ours", 0.7))
+        house.own_manners = {MODEL: replace(house.manners_of(MODEL), limits=floor)}
+        at = datetime.now(UTC)
+        house.market.grade(
+            {
+                f"{name}/{UPSTREAM_MODEL}": {"ours": Quality("ours", score, score, 1, 9, at, "us")}
+                for name, score in known.items()
+            }
+        )
+        house.market.rebuild(at)
+        batch = await done(proxy.client(), lines(3))
+        assert (batch.status, proxy.a.tally.requests) == ("completed", 3)
         assert {one.tally.batch_lines for one in proxy.sandboxes.values()} == {0}
 
 
