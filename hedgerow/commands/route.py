@@ -24,6 +24,7 @@ from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import config_option, json_option, print_json
 from ledger.errors import StoreUnavailable
 from proxy.errors import Invalid
+from proxy.terms import on_terms
 from proxy.wires.vocabulary import for_router
 from proxy.wires.wire import Ask
 from routing.decide import Moment, Wanted, decide
@@ -37,7 +38,7 @@ from routing.state import State
 
 @click.command()
 @config_option
-@click.option("--model", required=True, help="A model name of the configuration.")
+@click.option("--model", required=True, help="A model name of the configuration, also with :floor or :nitro.")
 @click.option(
     "--task",
     type=click.Choice([one.value for one in Task]),
@@ -92,6 +93,7 @@ def route(
     """
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
+    preferences, model = _asked(config, model, provider)
     config.model(model)
     expected = output_tokens if max_tokens is None else min(output_tokens, max_tokens)
     intent = RoutingIntent(
@@ -102,7 +104,7 @@ def route(
         features=frozenset(Feature(one) for one in needs),
         task=Task(task),
         units=units,
-        preferences=_preferences(model, provider),
+        preferences=preferences,
     )
     its, members = manners(config, model), classes(config).get(model)
     names = (model,) if members is None else members.members
@@ -125,12 +127,14 @@ def route(
         click.echo("\n".join(decision_lines(explanation)))
 
 
-def _preferences(model: str, provider: str | None) -> Preferences:
+def _asked(config: Config, model: str, provider: str | None) -> tuple[Preferences, str]:
+    """What a request with this model's name, and this field, says; and the model without suffix."""
+    said = {} if provider is None else {"provider": msgspec.Raw(provider.encode())}
     try:
-        said = {} if provider is None else {"provider": msgspec.Raw(provider.encode())}
-        return for_router(Ask(model, Task.CHAT, 0), said).preferences
+        ask = on_terms(for_router(Ask(model, Task.CHAT, 0), said), {}, config.models)
     except Invalid as invalid:
         raise click.BadParameter(invalid.message, param_hint="--provider") from invalid
+    return ask.preferences, ask.model
 
 
 def _market(config: Config, at: datetime) -> Market:
