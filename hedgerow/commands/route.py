@@ -38,7 +38,7 @@ from routing.state import State
 
 @click.command()
 @config_option
-@click.option("--model", required=True, help="A model name of the configuration, also with :floor or :nitro.")
+@click.option("--model", required=True, help="A model name of the configuration, also with :floor.")
 @click.option(
     "--task",
     type=click.Choice([one.value for one in Task]),

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.predictor.gain import Curve, Gain, curve, hull, picks, share_closed
 from benchmarks.predictor.outcomes import Floats, OutcomeTable
 from ledger.money import NANOS_PER_USD
-from routing.cascade import Cascade, Verifier, expectation, frontier
+from tests.evaluate.cascade import Cascade, Verifier, expectation, frontier
 
 FOLDS = 5
 FROM_USD, TO_USD = 0.05, 0.30

@@ -17,8 +17,8 @@ from benchmarks.predictor.outcomes import Floats, OutcomeTable
 from benchmarks.predictor.predictor import Fit, Predictor
 from benchmarks.predictor.training import Judged, cross_validated, expected_costs, train
 from ledger.money import NANOS_PER_USD, Money
-from routing.cascade import Verifier
 from routing.prompt_choice import slack_for
+from tests.evaluate.cascade import Verifier
 from tests.evaluate.prompt_cascade import FROM_USD, TO_USD, CascadeResult, judged
 from tests.evaluate.prompt_tables import models_of, table_of
 

@@ -78,6 +78,9 @@ _METHOD = """\
 - **Costs.** List prices as of the window's end; effective ones are the day's ratio of what was paid
   to what was listed, per provider and model, times that. An answer's cost is all costs over all
   answers of its model; models then weigh by their requests.
+- **Not quite the product.** An offer of which nothing is known begins at what the model's other
+  offers do; in the product at what a feed says, or at optimism, so that it is tried. Effective
+  prices are told by the day's published ratios; the product learns them from its own answers.
 - **Tuned** on the days before {later}: the memory's numbers are, of those in the table, the ones
   that close most there. All tables show the days from then on beside them.
 - **Missing.** Single requests (hence the independence of attempts), the requests that OpenRouter

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.predictor.gain import gain
 from benchmarks.predictor.training import cross_validated, expected_costs, train
-from routing.cascade import Verifier
+from tests.evaluate.cascade import Verifier
 from tests.evaluate.prompt_cascade import judged
 from tests.evaluate.prompt_choice import CALLS, GPT4, MIXTRAL
 from tests.evaluate.prompt_tables import DATA, models_of, table_of

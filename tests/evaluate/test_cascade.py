@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.cascade import Cascade, Verifier, expectation, frontier
+from tests.evaluate.cascade import Cascade, Verifier, expectation, frontier
 
 Floats = npt.NDArray[np.float64]
 
