@@ -43,6 +43,23 @@ def test_the_first_three_are_the_best_three(
     assert expected_burden(costs, odds, stakes, found) == pytest.approx(judge, rel=1e-12)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("steps", [1, 3, 1000], ids=["all equal", "many equal", "all different"])
+@pytest.mark.parametrize("success", [(0.0, 1.0), (0.9, 1.0), (0.99, 1.0)], ids=str)
+def test_who_is_left_out_has_no_place_in_the_best_row(
+    success: tuple[float, float], steps: int, weight: float
+) -> None:
+    """The same of so many offers that most of them are not even looked at."""
+    draw = np.random.default_rng(1)
+    parts = [draw.integers(1, steps, 20, endpoint=True) / steps for _ in range(3)]
+    low, high = success
+    costs, odds = 1e6 * parts[0], Odds.of(low + (high - low) * parts[1], parts[2])
+    stakes = Stakes.of(float(np.median(costs)), weight)
+    found = tuple(order(costs, odds, stakes)[:3])
+    judge = best_of_all(costs, odds, stakes, 3)
+    assert expected_burden(costs, odds, stakes, found) == pytest.approx(judge, rel=1e-12)
+
+
 @given(offers, weights, st.integers(1, 5))
 def test_any_number_of_attempts(
     some: list[tuple[float, float, float]], weight: float, attempts: int
