@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import overload
+
+import msgspec
 
 from benchmarks.snapshot import Listing
 from ledger.money import Money
@@ -37,8 +38,7 @@ class First(StrEnum):
     """The request says which come first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """An offer that can serve the request, and the numbers that say where it stands.
 
     intent: the request, as this offer's model would have it. cached_tokens: of the prompt, those
@@ -59,17 +59,18 @@ class Candidate:
 
 
 class Candidates(Sequence[Candidate]):
-    """Candidates in order, each made when it is looked at: most requests need the first alone."""
+    """Candidates in order, each made of its number when it is looked at: most requests need the
+    first alone."""
 
-    __slots__ = ("_count", "_made", "_make")
+    __slots__ = ("_made", "_make", "_numbers")
 
-    def __init__(self, count: int, make: Callable[[int], Candidate]) -> None:
-        self._count = count
+    def __init__(self, numbers: Sequence[int], make: Callable[[int], Candidate]) -> None:
+        self._numbers = numbers
         self._make = make
         self._made: dict[int, Candidate] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._numbers)
 
     @overload
     def __getitem__(self, at: int) -> Candidate: ...
@@ -77,14 +78,12 @@ class Candidates(Sequence[Candidate]):
     def __getitem__(self, at: slice) -> tuple[Candidate, ...]: ...
     def __getitem__(self, at: int | slice) -> Candidate | tuple[Candidate, ...]:
         if isinstance(at, slice):
-            return tuple(self[one] for one in range(*at.indices(self._count)))
-        if not -self._count <= at < self._count:
-            raise IndexError(at)
-        at %= self._count
-        found = self._made.get(at)
+            return tuple(map(self.__getitem__, range(len(self._numbers))[at]))
+        number = self._numbers[at]
+        found = self._made.get(number)
         if found is None:
-            found = self._made[at] = self._make(at)
+            found = self._made[number] = self._make(number)
         return found
 
     def __iter__(self) -> Iterator[Candidate]:
-        return (self[at] for at in range(self._count))
+        return map(self.__getitem__, range(len(self._numbers)))

@@ -62,7 +62,7 @@ class Costed:
         return Candidate(
             listing=self.field.listings[at],
             intent=self.intent,
-            expected_cost=Money(math.ceil(self.costs[at] - ROUNDING)),
+            expected_cost=Money(math.ceil(self.costs.item(at) - ROUNDING)),
             place=self.place(at),
             cached_tokens=self.cached.get(at, 0),
             is_probe=at in self.on_trial,

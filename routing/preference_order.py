@@ -39,7 +39,7 @@ def arranged(
     *,
     service_tier: str | None = None,
     model_ranks: Sequence[int] | None = None,
-) -> list[Candidate]:
+) -> Sequence[Candidate]:
     """Candidates that are in our order, as the request wants them tried; fewer with
     `allow_fallbacks` False: only who is in `order`, or without one the first of each model. None is
     left out for a wish that it misses.
@@ -48,7 +48,7 @@ def arranged(
     where that is one.
     """
     if not _says_anything(preferences, service_tier):
-        return list(candidates)
+        return candidates
     ranks = [0] * len(candidates) if model_ranks is None else model_ranks
     keys = [
         _standing(one, rank, preferences, service_tier)

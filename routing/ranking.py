@@ -35,10 +35,10 @@ class Ranking:
         self, parts: Sequence[Costed], limits: Limits, draw: float, purse_nanos: float
     ) -> None:
         self._parts = parts
-        self._starts = list(accumulate((len(one.costs) for one in parts), initial=0))
         if len(parts) == 1:
             self._costs, self._odds, usual = parts[0].costs, parts[0].field.odds, parts[0].usual
         else:
+            self._starts = list(accumulate((len(one.costs) for one in parts), initial=0))
             self._costs = np.concatenate([one.costs for one in parts])
             self._odds = Odds.joined([one.field.odds for one in parts])
             usual = float(np.median([one.usual for one in parts]))
@@ -53,7 +53,9 @@ class Ranking:
             self._choose_first(limits, draw, purse_nanos)
 
     def candidates(self) -> Candidates:
-        return Candidates(len(self.order), lambda at: self._candidate(self.order[at]))
+        return Candidates(
+            self.order, self._parts[0].candidate if len(self._parts) == 1 else self._candidate
+        )
 
     def _candidate(self, number: int) -> Candidate:
         part, at = self._where(number)
@@ -124,16 +126,15 @@ class Ranking:
     def _values(self, numbers: list[int]) -> list[float]:
         """What a request costs in expectation that goes to each first, its misses among it; after a
         failure it goes where the best, or the next best, is."""
-        costs: list[float] = self._costs.take(numbers).tolist()
-        late: list[float] = self._odds.late.take(numbers).tolist()
-        success: list[float] = self._odds.success.take(numbers).tolist()
+        # One by one: of so few numbers that is sooner done than by arrays.
+        cost, late, success = self._costs.item, self._odds.late.item, self._odds.success.item
         miss = self._stakes.miss
-        burdens = [cost + share * miss for cost, share in zip(costs, late, strict=True)]
-        values = [
-            chance * burden + (1 - chance) * burdens[0]
-            for chance, burden in zip(success, burdens, strict=True)
-        ]
-        values[0] = success[0] * burdens[0] + (1 - success[0]) * burdens[1]
+        burdens = [cost(one) + late(one) * miss for one in numbers]
+        best, after_best = burdens[0], burdens[1]
+        values: list[float] = []
+        for number, burden in zip(numbers, burdens, strict=True):
+            chance = success(number)
+            values.append(chance * burden + (1 - chance) * (best if values else after_best))
         return values
 
     def _explore(self, purse_nanos: float, *, recovering: bool = False) -> None:

@@ -62,12 +62,12 @@ class Rates:
 
     def costs(self, sizes: Sizes) -> Floats:
         """What a request of these sizes is expected to cost at each."""
-        costs: Floats = np.array(sizes, dtype=np.float64) @ self.rows
+        costs: Floats = np.array(sizes, dtype=np.float64).dot(self.rows)
         return costs
 
     def listed_costs(self, sizes: Sizes) -> Floats:
         """What work of exactly these sizes costs at each."""
-        costs: Floats = np.array(sizes, dtype=np.float64) @ self._listed
+        costs: Floats = np.array(sizes, dtype=np.float64).dot(self._listed)
         return costs
 
     def usual_cost(self, sizes: Sizes) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from benchmarks.offers import Offer
 from benchmarks.snapshot import Listing
 from benchmarks.traffic.observations import UNSEEN, Seen
 from ledger.money import Money
-from routing.candidates import Candidate, Place
+from routing.candidates import Candidate, Candidates, Place
 from routing.intent import RoutingIntent
 from routing.preference_order import arranged, replaces_cost
 from routing.preferences import (
@@ -50,6 +51,10 @@ def candidate(
 ) -> Candidate:
     listing = Listing(Offer(provider, "oak", service_tier=tier), CARD, seen)
     return Candidate(listing, INTENT, Money(cost), place)
+
+
+def placed(one: Candidate, place: Place) -> Candidate:
+    return msgspec.structs.replace(one, place=place)
 
 
 def put(
@@ -128,6 +133,12 @@ def test_each_percentile_is_that_one(share: float) -> None:
         assert order_of(found, wishes) == "good bad"
 
 
+def test_who_says_nothing_of_the_order_has_no_candidate_made() -> None:
+    """Those that are made when they are looked at are not looked at."""
+    found = Candidates([0, 1], lambda _: pytest.fail("looked at"))
+    assert put(found, Preferences(zdr=True, ignore=frozenset(("a",)))) is found
+
+
 def test_models_one_after_the_other() -> None:
     """Those of the second model come after the first's, unless only they keep a wish, or the
     first's are out of order."""
@@ -135,7 +146,7 @@ def test_models_one_after_the_other() -> None:
     second = [candidate("c", 1, seen=seen(700)), candidate("d", 2)]
 
     def put_both(wanted: Preferences, place: Place = Place.READY) -> str:
-        found = [*(replace(one, place=place) for one in first), *second]
+        found = [*(placed(one, place) for one in first), *second]
         order = arranged(found, wanted, model_ranks=[0, 0, 1, 1])
         return " ".join(one.listing.offer.provider for one in order)
 
@@ -165,7 +176,7 @@ def test_a_fast_tier_comes_first_and_falls_back() -> None:
 
 def test_what_rests_comes_last_whatever_is_asked() -> None:
     """An order says whom to prefer, not to wait for one that is out of order."""
-    found = [replace(A, place=Place.RESTING), B, replace(C, place=Place.SLOW)]
+    found = [placed(A, Place.RESTING), B, placed(C, Place.SLOW)]
     for preferences, order in (
         (Preferences(order=("a",)), "b c a"),
         (Preferences(order=("a", "c"), allow_fallbacks=False), "c a"),

@@ -71,12 +71,13 @@ def test_a_plain_answer_has_the_time_that_it_takes_to_write() -> None:
 def test_what_nobody_knows_yet(seen: Seen, after_ms: float | None, chance: float | None) -> None:
     """Without its percentile there is no second offer by that; with a delay of one's own there is,
     and its chance and cost are unknown, not zero."""
-    found = second_offer((replace(A, listing=replace(A.listing, seen=seen)), B), P95, 0.0)
+    first = candidate("a", A.expected_cost, seen)
+    found = second_offer((first, B), P95, 0.0)
     if after_ms is None:
         assert found is None
         return
     rule = SecondOfferRule(after_ms, 50_000)
-    found = second_offer((replace(A, listing=replace(A.listing, seen=seen)), B), rule, 0.0)
+    found = second_offer((first, B), rule, 0.0)
     assert found is not None
     assert found.chance == (None if chance is None else pytest.approx(chance, abs=1e-6))
     assert (found.expected_extra_cost is None) == (chance is None)
