@@ -81,7 +81,7 @@ class Pursuit:
         self._request = request
         self._splice = self._new_splice()
         self._failures: dict[int, FailedAttempt] = {}
-        self._options = [_Option(one) for one in request.decision.candidates]
+        self._options: list[_Option] = []
         self._refusals: list[OverBudget | OverLimit | OverMaxCost] = []
         self._untranslatable: list[Untranslatable] = []
         self._failed_by: list[AttemptFailed] = []
@@ -110,7 +110,10 @@ class Pursuit:
     async def _next(self) -> _Option | None:
         """The offer to ask now, after a wait if need be; None if none is worth it."""
         clock, request = self._house.clock, self._request
-        options = [one for one in self._options if not one.is_out]
+        if not self._options and request.decision.candidates:
+            self._options.append(_Option(request.decision.candidates[0]))
+            return self._options[0]  # most requests need no other
+        options = [one for one in self._every() if not one.is_out]
         if self.attempts >= request.patience.attempts or not options:
             return None
         now_s = clock.monotonic_s()
@@ -129,12 +132,18 @@ class Pursuit:
         await clock.sleep(soonest.ready_at_s - now_s)
         return soonest
 
+    def _every(self) -> list[_Option]:
+        candidates = self._request.decision.candidates
+        if len(self._options) < len(candidates):
+            self._options += map(_Option, candidates[len(self._options) :])
+        return self._options
+
     def _of_unasked_models(self, ready: list[_Option]) -> list[_Option]:
         """Of a request that names other models, too: the last attempts are for those that have not
         been asked."""
         if not self._request.ask.fallbacks:
             return []
-        asked = {one.model for one in self._options if one.was_asked}
+        asked = {one.model for one in self._every() if one.was_asked}
         left = self._request.patience.attempts - self.attempts
         unasked = [one for one in ready if one.model not in asked]
         return unasked if left <= len({one.model for one in unasked}) else []
@@ -194,13 +203,13 @@ class Pursuit:
         """The request is wrong, or a filter dislikes it. No other offer of the model would say
         otherwise; of the other models that the client names, one may. Raises the error if there is
         none."""
-        others = [one for one in self._options if one.model != option.model and not one.is_out]
+        others = [one for one in self._every() if one.model != option.model and not one.is_out]
         if not self._request.ask.fallbacks or not others:
             raise error
         why = f"status {error.upstream_status}"
         self.note(trial, why)
         self._failed_by.append(AttemptFailed(why, refused=error))
-        for one in self._options:
+        for one in self._every():
             one.is_out = one.is_out or one.model == option.model
 
     async def _raced(self, option: _Option, first: Trial, plan: SecondOffer) -> Opened | None:
@@ -227,7 +236,7 @@ class Pursuit:
         says nothing: its offer may have one when the first has ended."""
         house, request, offers = self._house, self._request, self._house.second_offers
         offers.earn(request.ask.model, plan.share_millionths)
-        option = next(one for one in self._options if one.candidate is plan.candidate)
+        option = next(one for one in self._every() if one.candidate is plan.candidate)
         now_s = house.clock.monotonic_s()
         is_well = house.breakers.health(option.offer_id, now_s) is Health.CLOSED
         has_time = now_s < request.deadline_s and self.attempts < request.patience.attempts
@@ -290,7 +299,7 @@ class Pursuit:
             case Trouble.OFFER:
                 option.is_out = True
             case Trouble.TOO_LONG:
-                for other in self._options:
+                for other in self._every():
                     other.is_out = other.is_out or not _is_longer(other, option)
             case Trouble.PASSES:
                 option.tries += 1
@@ -315,7 +324,7 @@ class Pursuit:
         if splice is None or not splice.can_resume or not broken.trial.leg.goes_by_chunks:
             return None
         broken_id = broken.trial.listing.offer.id
-        for option in self._options:
+        for option in self._every():
             option.is_out = option.is_out or option.offer_id == broken_id
         deadline_s = house.clock.monotonic_s() + self._request.patience.deadline_s
         self._request = replace(self._request, deadline_s=deadline_s)
