@@ -94,13 +94,25 @@ class Luck:
 
     def chances(self, now_s: float, stats: Stats | None) -> Chances:
         """stats: what a feed says; it counts for as much as a prior does."""
-        says_luck = stats is not None and stats.says_success
-        says_times = stats is not None and bool(stats.ttft_ms.points())
-        success = success_prior(stats) if says_luck else ASSUMED_SUCCESS
-        on_time = on_time_prior(stats, self.limit_ms) if says_times else ASSUMED_ON_TIME
+        success, on_time = _priors(stats, self.limit_ms)
         return Chances(
             self._answered.probability(now_s, success),
             self._in_time.probability(now_s, on_time),
             self._lately.read(now_s)[1],
             self._good_again.read(now_s)[1],
         )
+
+
+def untried(limit_ms: float, stats: Stats | None) -> Chances:
+    """Of an offer that nobody has asked: what is believed before anything is counted."""
+    success, on_time = _priors(stats, limit_ms)
+    return Chances(success.chance, on_time.chance, 0.0)
+
+
+def _priors(stats: Stats | None, limit_ms: float) -> tuple[Prior, Prior]:
+    """That it answers, and in time."""
+    if stats is None:
+        return ASSUMED_SUCCESS, ASSUMED_ON_TIME
+    success = success_prior(stats) if stats.says_success else ASSUMED_SUCCESS
+    says_times = bool(stats.ttft_ms.points())
+    return success, on_time_prior(stats, limit_ms) if says_times else ASSUMED_ON_TIME

@@ -8,7 +8,7 @@ know the market that they see together.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from typing import TypeAlias
 from datasketches import kll_floats_sketch
 
 from benchmarks.stats import Stats
-from benchmarks.traffic.chances import Chances, Luck
+from benchmarks.traffic.chances import Chances, Luck, untried
 from benchmarks.traffic.estimates import DAY_S, Decayed
 
 MINUTE_S = 60
@@ -154,13 +154,17 @@ class Published:
 
 @dataclass(slots=True)
 class _Log:
-    """Of one offer. own: the minutes of this worker, the newest last. others: by worker."""
+    """Of one offer. own: the minutes of this worker, the newest last. others: by worker.
+
+    summed: the last minutes as they were summed up in a minute, for as long as nothing is added.
+    """
 
     own: deque[Minute] = field(default_factory=lambda: deque(maxlen=RECENT_MINUTES))
     others: dict[str, deque[Minute]] = field(default_factory=dict)
     lucks: dict[float, Luck] = field(default_factory=dict)
     price: Decayed = field(default_factory=lambda: Decayed(DAY_S))
     unpublished: set[int] = field(default_factory=set)
+    summed: tuple[int, Seen] | None = None
 
     def luck(self, limit_ms: float) -> Luck:
         if limit_ms not in self.lucks:
@@ -196,6 +200,7 @@ class Observations:
     def note(self, offer_id: str, one: Observation) -> None:
         log = self._log(offer_id)
         self._minute(log, one.at_s).add(one)
+        log.summed = None
         self._changed.add(offer_id)
         for luck in log.lucks.values():
             if one.outcome is Outcome.OVERTAKEN:
@@ -221,27 +226,21 @@ class Observations:
 
     def seen(self, offer_id: str, now_s: float) -> Seen:
         log = self._logs.get(offer_id)
-        recent = [] if log is None else log.recent(int(now_s // MINUTE_S))
-        attempts = sum(one.attempts for one in recent)
-        if not attempts:
+        if log is None:
             return UNSEEN
-        ttft, gaps = Sketch(SKETCH_K), Sketch(SKETCH_K)
-        for one in recent:
-            ttft.merge(one.ttft_ms)
-            gaps.merge(one.inter_token_ms)
-        truncated = sum(one.truncated for one in recent)
-        failed = truncated + sum(one.failed for one in recent)
-        limited = sum(one.rate_limited for one in recent)
-        rates = (failed / attempts, limited / attempts, truncated / attempts)
-        return Seen(attempts, *_quantiles(ttft), *_quantiles(gaps), *rates)
+        minute = int(now_s // MINUTE_S)
+        if log.summed is None or log.summed[0] != minute:
+            log.summed = minute, _sum(log.recent(minute))
+        return log.summed[1]
 
     def chances(
         self, offer_id: str, limit_ms: float, now_s: float, stats: Stats | None = None
     ) -> Chances:
         """How likely it is to answer, and in time. stats: what a feed says of it."""
         log = self._logs.get(offer_id)
-        luck = Luck(limit_ms) if log is None else log.luck(limit_ms)
-        return luck.chances(now_s, stats)
+        if log is None:
+            return untried(limit_ms, stats)
+        return log.luck(limit_ms).chances(now_s, stats)
 
     # -- between workers
 
@@ -275,6 +274,7 @@ class Observations:
         if before is not None:
             minutes.remove(before)
         minutes.append(now)
+        log.summed = None
         self._changed.add(told.offer_id)
         at_s = float(now.number * MINUTE_S)
         for luck in log.lucks.values():
@@ -310,6 +310,21 @@ def _published(offer_id: str, one: Minute) -> Published:
         one.ttft_ms.serialize(),
         one.inter_token_ms.serialize(),
     )
+
+
+def _sum(minutes: Sequence[Minute]) -> Seen:
+    attempts = sum(one.attempts for one in minutes)
+    if not attempts:
+        return UNSEEN
+    ttft, gaps = Sketch(SKETCH_K), Sketch(SKETCH_K)
+    for one in minutes:
+        ttft.merge(one.ttft_ms)
+        gaps.merge(one.inter_token_ms)
+    truncated = sum(one.truncated for one in minutes)
+    failed = truncated + sum(one.failed for one in minutes)
+    limited = sum(one.rate_limited for one in minutes)
+    rates = (failed / attempts, limited / attempts, truncated / attempts)
+    return Seen(attempts, *_quantiles(ttft), *_quantiles(gaps), *rates)
 
 
 def _quantiles(sketch: Sketch) -> Five:

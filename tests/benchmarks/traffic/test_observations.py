@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.stats import Percentiles, Stats
+from benchmarks.traffic.chances import Luck
 from benchmarks.traffic.observations import (
     MINUTE_S,
     RECENT_MINUTES,
@@ -110,6 +114,34 @@ def test_a_clock_that_is_set_back() -> None:
     observations.note("a", Observation(600.0, Outcome.ANSWERED, 5.0))
     observations.note("a", Observation(0.0, Outcome.FAILED))
     assert observations.seen("a", 600.0).attempts == 2
+
+
+def test_what_was_summed_up_holds_until_there_is_news() -> None:
+    """Within a minute, of an offer of which nothing new is heard, nothing is worked out again; an
+    attempt of ours, another worker's, or the next minute, counts at once."""
+    observations, others = Observations(), Observations()
+    for one in (observations, others):
+        one.note("a", Observation(0.0, Outcome.ANSWERED, 100.0))
+    first = observations.seen("a", 1.0)
+    assert observations.seen("a", 59.0) is first
+    observations.note("a", Observation(59.0, Outcome.FAILED))
+    assert observations.seen("a", 59.0).attempts == 2
+    (told,) = others.published()
+    observations.absorb("another", told)
+    assert observations.seen("a", 59.0).attempts == 3
+    assert observations.seen("a", 60.0 + SPAN_S).attempts == 0
+
+
+@given(st.none() | st.floats(0, 1), st.none() | st.floats(1, 1e5), st.floats(1, 1e5))
+def test_nobody_asked(uptime: float | None, ttft_ms: float | None, limit_ms: float) -> None:
+    """Of an offer that nobody has asked just what would be believed of one without attempts."""
+    told = Stats(datetime(2026, 11, 20, tzinfo=UTC), "x", Percentiles(ttft_ms), uptime_1d=uptime)
+    for stats in (None, told):
+        one = Observations().chances("a", limit_ms, 60.0, stats)
+        other = Luck(limit_ms).chances(60.0, stats)
+        assert one.success == pytest.approx(other.success)
+        assert one.on_time == pytest.approx(other.on_time)
+        assert (one.weight, one.lately_good) == (other.weight, other.lately_good) == (0, 0)
 
 
 def test_chances_follow_what_is_seen() -> None:
