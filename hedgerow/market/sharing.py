@@ -30,6 +30,8 @@ log = logging.getLogger("hedgerow")
 
 FIRST_S = 0.1
 EVERY_S = 2.0
+AT_ONCE = 50
+"""So much news is taken in before requests have their turn."""
 LATE_S = 10.0
 """How much older what is read again may be: others write at their own clocks' times."""
 
@@ -79,7 +81,9 @@ async def _keep_sharing(
                 continue
             untold = []
             answers |= {one.model: one.answers for one in news}
-            for other, one in heard:
+            for number, (other, one) in enumerate(heard):
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
                 if other != worker:
                     market.observations.absorb(other, one)
                 elif is_first:  # what it saw before it was started again

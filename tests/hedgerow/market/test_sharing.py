@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
 from benchmarks.traffic.observations import Observation, Outcome
 from hedgerow.config import Ledger
-from hedgerow.market.sharing import sharing
+from hedgerow.market.sharing import AT_ONCE, sharing
 from proxy.clock import SystemClock
 from routing.learned import Learned
 from tests.books import opened_store
@@ -69,3 +72,25 @@ async def test_what_was_seen_last_is_told_at_the_end(tmp_path: Path) -> None:
         note(one, clock)
     async with sharing(ledger, "two", two, Learned(), clock):
         await heard(two, 1)
+
+
+async def test_requests_have_their_turn_while_much_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What many workers saw of many offers is not taken in at one go."""
+    ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
+    await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
+    clock, one, two = SystemClock(), market(), market()
+    many = 4 * AT_ONCE
+    for number in range(many):
+        one.note(f"o{number}/oak", Observation(clock.now_ns() / 1e9, Outcome.ANSWERED, 1.0))
+    async with sharing(ledger, "one", one, Learned(), clock):
+        pass
+    turns: list[int] = []
+    turn = 0
+    monkeypatch.setattr(two.observations, "absorb", lambda *_: turns.append(turn))
+    async with sharing(ledger, "two", two, Learned(), clock), asyncio.timeout(PATIENCE_S):
+        while len(turns) < many:
+            await asyncio.sleep(0)
+            turn += 1
+    assert max(Counter(turns[:many]).values()) <= AT_ONCE
