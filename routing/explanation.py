@@ -13,10 +13,10 @@ from routing.decision import RouteDecision
 from routing.eligibility import Refusal
 from routing.second_offers import SecondOffer
 
-HEADER_OFFERS, HEADER_BYTES = 8, 6_000
-"""Clients read headers of 8 KB at most, and names are as long as somebody makes them."""
-CANDIDATES_KEPT = 16
+CANDIDATES_KEPT = 8
 """Of a decision; the rest is counted. Their texts are kept for as long as requests are."""
+HEADER_BYTES = 6_000
+"""Clients read headers of 8 KB at most, and names are as long as somebody makes them."""
 
 
 class ExplainedOffer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -181,7 +181,7 @@ def to_header(decision: RouteDecision, model: str | None = None) -> str:
     """The same for an HTTP header, which has room for less: ASCII, and as many of the first offers
     as there is room for."""
     whole = explain(decision, model)
-    most = HEADER_OFFERS
+    most = CANDIDATES_KEPT
     while len(text := _few(whole, most)) > HEADER_BYTES and most:
         most -= 1
     return text

@@ -122,8 +122,9 @@ class Routing(Part):
 
     ttft_ms_p95_max: Count = Field(
         2000,
-        description="A first token that takes longer, in ms, is late. Offers that are late more"
-        " often than not come last; how much the others are set back, `late` says; none is refused",
+        description="A first token that takes longer, in ms, is late. Offers that are in time less"
+        " than one time in ten come last; how much the others are set back, `late` says; none is"
+        " refused",
         examples=["2000"],
     )
     total_ms_p95_max: Count | None = Field(

@@ -39,7 +39,7 @@ OWN_SETUPS = (
     Setup(3000, 20, Trying.COULD_WIN),
 )
 MEMORIES: Mapping[str, tuple[Memory, Memory]] = {
-    "as shipped": (ON_TIME, SUCCESS),
+    "ours": (ON_TIME, SUCCESS),
     "half-life 15 min": (replace(ON_TIME, half_life_s=900.0), SUCCESS),
     "half-life 1 h": (replace(ON_TIME, half_life_s=3600.0), SUCCESS),
     "slow half-life 48 h": (replace(ON_TIME, slow_half_life_s=172_800.0), SUCCESS),
@@ -361,21 +361,23 @@ def _parts(stage: _Stage) -> Iterable[Variant]:
     no_failures = replace(knows, success=np.ones_like(knows.success))
     true_on_time = replace(knows, on_time=np.nan_to_num(facts_.on_time))
     true_success = replace(knows, success=np.nan_to_num(facts_.success))
-    yield variants.variant("as shipped", stage.ours(MIDDLE))
+    yield variants.variant("ours", stage.ours(MIDDLE))
     yield variants.variant("only the last window", stage.ours(MIDDLE, only_last))
     yield variants.variant("all are on time", stage.ours(MIDDLE, no_latency))
     yield variants.variant("none fail", stage.ours(MIDDLE, no_failures))
     grouped = stage.ours(MIDDLE, on_time_often=ON_TIME_OFTEN)
     yield variants.variant("below 95% on time comes after the others", grouped)
-    halved = stage.ours(MIDDLE, on_time_often=IN_TIME_AT_LEAST)
-    yield variants.variant("below 50% on time comes after the others", halved)
+    behind = stage.ours(MIDDLE, on_time_often=IN_TIME_AT_LEAST)
+    yield variants.variant("below 10% on time comes after the others (the default)", behind)
     yield variants.variant("it knows who will be on time", stage.ours(MIDDLE, true_on_time))
     yield variants.variant("it knows who will fail", stage.ours(MIDDLE, true_success))
 
 
 def _effective_parts(stage: _Stage) -> Iterable[Variant]:
     variants = _Variants(stage)
-    yield variants.variant("as shipped", stage.ours(MIDDLE))
+    yield variants.variant("ours", stage.ours(MIDDLE))
+    behind = stage.ours(MIDDLE, on_time_often=IN_TIME_AT_LEAST)
+    yield variants.variant("below 10% on time comes after the others (the default)", behind)
     yield variants.variant("by list prices", replace(stage, costs=stage.market.costs).ours(MIDDLE))
     yield variants.variant(
         "it knows what will be paid", replace(stage, costs=stage.cells.costs).ours(MIDDLE)

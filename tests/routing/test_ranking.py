@@ -77,9 +77,9 @@ def test_what_a_miss_costs_is_the_operators_to_say() -> None:
 
 def test_lateness_may_have_a_price_in_place_of_a_place() -> None:
     """An offer that is late one time in five comes last, or is a little dearer, as its operator
-    says; one that is late more often than not comes last."""
+    says; one that is hardly ever in time comes last."""
     market = snapshot(offer("late", "1", on_time=0.8), offer("swift", "3"))
-    late = snapshot(offer("late", "1", on_time=0.49), offer("swift", "30"))
+    late = snapshot(offer("late", "1", on_time=0.09), offer("swift", "30"))
     assert names(decided(intent(), late, limits=Limits(explore=0.0)))[0] == "swift"
     for late_last, first in ((True, "swift"), (False, "late")):
         limits = replace(LIMITS, late_last=late_last)
@@ -232,7 +232,7 @@ def test_what_could_be_the_best_is_tried_now_and_then() -> None:
     """An offer that is cheaper but thought to be slow, and not known well, gets some requests; it
     is named as tried, with what that is expected to cost."""
     known = offer("known", "1", weight=100.0)
-    unsure = offer("unsure", "0.6", on_time=0.2, weight=3.0)
+    unsure = offer("unsure", "0.6", on_time=0.05, weight=3.0)
     market = snapshot(known, unsure)
     assert names(explores(market, 1e9, draw=0.5))[0] == "known"
     decision = explores(market, 1e9)
@@ -245,7 +245,7 @@ def test_what_is_known_well_or_could_not_win_is_not_tried() -> None:
     """Money for exploring is not spent on what cannot change a decision."""
     known = offer("known", "1")
     for other in (
-        offer("sure", "0.6", on_time=0.4, weight=50.0),
+        offer("sure", "0.6", on_time=0.09, weight=50.0),
         offer("dear", "1.2", weight=0.0),
     ):
         assert names(explores(snapshot(known, other), 1e12))[0] == "known"
