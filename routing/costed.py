@@ -77,8 +77,7 @@ class Costed:
         prompt, completion, units = usage.prompt or 0, usage.completion or 0, usage.units or 0
         rates = self.field.rates(prompt, self.at_ns)
         costs = rates.listed_costs((prompt, completion, 1, units, cached, written))
-        by_cost: list[int] = costs.argsort().tolist()
-        for at in by_cost:
+        for at in sorted(range(len(costs)), key=costs.tolist().__getitem__):
             cost = self.field.quotes[at].would_cost(usage, self.at_ns)
             if cost is not None:
                 return cost

@@ -94,8 +94,9 @@ def order(costs: Floats, odds: Odds, stakes: Stakes, attempts: int = ATTEMPTS) -
     count = len(costs)
     if count < 2:
         return list(range(count))
-    burden = costs + odds.late * (stakes.miss + TIE * stakes.unserved)
-    ordered: list[int] = burden.argsort(kind="stable").tolist()
+    burden: list[float] = (costs + odds.late * (stakes.miss + TIE * stakes.unserved)).tolist()
+    # Not `argsort`: that lets go of the interpreter, and a busy thread is slow to give it back.
+    ordered = sorted(range(count), key=burden.__getitem__)
     front = _front(ordered, burden, odds, stakes.unserved, attempts)
     taken = _best_row(front, stakes.unserved, attempts)
     row = [ordered[one] for one in taken]
@@ -105,7 +106,7 @@ def order(costs: Floats, odds: Odds, stakes: Stakes, attempts: int = ATTEMPTS) -
 
 
 def _front(
-    ordered: Sequence[int], burden: Floats, odds: Odds, unserved: float, attempts: int
+    ordered: Sequence[int], burden: Sequence[float], odds: Odds, unserved: float, attempts: int
 ) -> list[tuple[int, float, float]]:
     """Those of them that may be in the best row: which, what it gains (s g), and its failure.
 
@@ -115,7 +116,7 @@ def _front(
     alone: list[float] = []
     failures: list[float] = []
     for at, place in enumerate(ordered):
-        own = burden.item(place)
+        own = burden[place]
         if len(alone) >= attempts and alone[attempts - 1] <= min(own, unserved):
             break
         failure = odds.failure.item(place)

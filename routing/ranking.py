@@ -112,16 +112,24 @@ class Ranking:
             self._explore(purse_nanos, recovering=True)
             if self.first is First.EXPLORED:
                 return
-        value, *others = self._values(self.order[:TIED_AT_MOST])
-        most = value + limits.spread * float(self._costs[best])
-        tied = [best]
-        for number, other in zip(self.order[1:], others, strict=False):
-            if other <= most and self._place(number) is place:
-                tied.append(number)
+        tied = self._tied(limits, place)
         chosen = tied[int(draw / usually * len(tied))]
         if chosen != best:
             self._put_first(chosen)
             self.first = First.TIE
+
+    def _tied(self, limits: Limits, place: Place) -> list[int]:
+        """The best, and those of its group that are as good but for `spread` of its cost."""
+        best, row = self.order[0], max(2, limits.attempts)
+        value, *others = self._values(self.order[:row])
+        most = value + limits.spread * self._costs.item(best)
+        if len(self.order) > row:  # behind the best row burdens only grow
+            _, first_behind = self._values([best, self.order[row]])
+            if first_behind <= most:
+                _, *others = self._values(self.order[:TIED_AT_MOST])
+        ones = zip(self.order[1:], others, strict=False)
+        as_good = [one for one, other in ones if other <= most and self._place(one) is place]
+        return [best, *as_good]
 
     def _values(self, numbers: list[int]) -> list[float]:
         """What a request costs in expectation that goes to each first, its misses among it; after a

@@ -51,24 +51,23 @@ class Rates:
     usual: the prices of the offer in the middle: what a request usually costs.
     """
 
-    __slots__ = ("_listed", "rows", "usual")
+    __slots__ = ("_expected", "_listed", "rows", "usual")
 
     def __init__(self, cards: Sequence[RateCard], ratios: Sequence[float]) -> None:
         each = [_nanos(card) for card in cards]
-        self._listed: Floats = np.array(each, dtype=np.float64).reshape(-1, 6).T.copy()
-        self.rows: Floats = self._listed * np.array(ratios)
+        listed: Floats = np.array(each, dtype=np.float64).reshape(-1, 6).T.copy()
+        self.rows: Floats = listed * np.array(ratios)
+        self._listed, self._expected = _some(listed), _some(self.rows)
         by_cost = sorted(each, key=lambda one: one[0] * _USUAL_PROMPT + sum(one[1:4]))
         self.usual = by_cost[(len(by_cost) - 1) // 2] if by_cost else _NOTHING
 
     def costs(self, sizes: Sizes) -> Floats:
         """What a request of these sizes is expected to cost at each."""
-        costs: Floats = np.array(sizes, dtype=np.float64).dot(self.rows)
-        return costs
+        return _summed(self._expected, sizes)
 
     def listed_costs(self, sizes: Sizes) -> Floats:
         """What work of exactly these sizes costs at each."""
-        costs: Floats = np.array(sizes, dtype=np.float64).dot(self._listed)
-        return costs
+        return _summed(self._listed, sizes)
 
     def usual_cost(self, sizes: Sizes) -> float:
         """At least a nano-USD, so that what is measured in it is there where all is free."""
@@ -78,6 +77,25 @@ class Rates:
     def per_cached(self, at: int) -> float:
         """What a token costs besides if it is read from the cache: less than 0."""
         return float(self.rows[4, at])
+
+
+Rows: TypeAlias = list[tuple[int, Floats]]
+"""Rows in which there is any price, and which they are; the first always."""
+
+
+def _some(rows: Floats) -> Rows:
+    return [(which, row) for which, row in enumerate(rows) if which == 0 or row.any()]
+
+
+def _summed(rows: Rows, sizes: Sizes) -> Floats:
+    """Each row times its size. By hand, and not by `dot`: that lets go of the interpreter, and a
+    busy thread is slow to give it back."""
+    (_, first), *others = rows
+    costs = first * sizes[0]
+    for which, row in others:
+        if size := sizes[which]:
+            costs += row * size
+    return costs
 
 
 _NOTHING: Sizes = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

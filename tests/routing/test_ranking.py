@@ -86,6 +86,17 @@ def test_lateness_may_have_a_price_in_place_of_a_place() -> None:
         assert names(decided(intent(), market, limits=limits))[0] == first
 
 
+@pytest.mark.parametrize("attempts", [1, 2, 3, 20])
+def test_ties_share_the_load_however_many_attempts_there_are(attempts: int) -> None:
+    """Six equal offers get even shares, and one that is dearer none."""
+    found = [*(offer(name, "1") for name in "abcdef"), offer("dear", "1.1")]
+    limits, counts = replace(LIMITS, attempts=attempts), dict[str, int]()
+    for number in range(600):
+        decision = decided(intent(), snapshot(*found), draw=number / 600, limits=limits)
+        counts[names(decision)[0]] = counts.get(names(decision)[0], 0) + 1
+    assert counts == dict.fromkeys("abcdef", 100)
+
+
 # -- caches
 
 
