@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sandbox import Behaviour, Fault
-from routing.candidates import Candidate
-from routing.costed import Costed
-from routing.explanation import CANDIDATES_KEPT
 from tests.serving import (
     HELLO,
     MODEL,
@@ -317,29 +314,3 @@ async def test_all_that_a_request_was_sent_is_what_it_asked(tmp_path: Path) -> N
             for exchange in one.tally.exchanges:
                 body = json.loads(exchange.body)
                 assert (body["messages"], body["seed"]) == (HELLO, 7)
-
-
-async def test_most_requests_need_no_second_candidate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of many offers only as many are worked out as are asked or explained."""
-    made: list[int] = []
-    make = Costed.candidate
-
-    def counting(part: Costed, at: int) -> Candidate:
-        made.append(at)
-        return make(part, at)
-
-    monkeypatch.setattr(Costed, "candidate", counting)
-    async with answering(answering_ok) as url:
-        urls = {f"p{number}": url for number in range(CANDIDATES_KEPT + 10)}
-        offers = {name: offer(name, price="{input: 1, output: 2}") for name in urls}
-        async with serving(tmp_path, names=(), urls=urls, offers=offers) as proxy:
-            assert (await proxy.ask()).status == 200
-    assert len(made) == len(set(made)) == CANDIDATES_KEPT
-
-
-async def answering_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await read_request(reader)
-        writer.write(head(more=f"content-length: {len(OK)}\r\n") + OK)

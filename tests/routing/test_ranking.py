@@ -20,7 +20,7 @@ from ledger.bid_prices import BidPrice
 from ledger.money import Money
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
-from routing.candidates import First, Place
+from routing.candidates import Candidate, Candidates, First, Place
 from routing.decide import Moment, Wanted, decide
 from routing.decision import RouteDecision
 from routing.eligibility import Reason
@@ -348,3 +348,20 @@ def test_tables_remember_nothing_of_other_requests(
         assert explain(decide(its, market, used, moment)) == explain(
             decide(its, market, State(), moment)
         )
+
+
+def test_candidates_are_made_when_they_are_looked_at() -> None:
+    """Most requests need the first alone; each is made once, and is the very same afterwards."""
+    made: list[int] = []
+    decision = decided(intent(), snapshot(offer("a", "1"), offer("b", "2"), offer("c", "3")))
+
+    def make(at: int) -> Candidate:
+        made.append(at)
+        return decision.candidates[at]
+
+    found = Candidates(range(3), make)
+    assert found[0] is found[0]
+    assert made == [0]
+    assert [one.listing.offer.provider for one in found] == ["a", "b", "c"]
+    assert found[-1] is found[2]
+    assert made == [0, 1, 2]

@@ -7,11 +7,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
-from benchmarks.traffic.observations import Observation, Outcome
+from benchmarks.traffic.observations import Observation, Observations, Outcome, Published
 from hedgerow.config import Ledger
 from hedgerow.market.sharing import AT_ONCE, sharing
 from proxy.clock import SystemClock
@@ -74,9 +72,20 @@ async def test_what_was_seen_last_is_told_at_the_end(tmp_path: Path) -> None:
         await heard(two, 1)
 
 
-async def test_requests_have_their_turn_while_much_is_heard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Turns(Observations):
+    """Notes in which turn of the loop each word was taken in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.taken: list[int] = []
+
+    def absorb(self, worker: str, told: Published) -> None:
+        self.taken.append(self.now)
+        super().absorb(worker, told)
+
+
+async def test_requests_have_their_turn_while_much_is_heard(tmp_path: Path) -> None:
     """What many workers saw of many offers is not taken in at one go."""
     ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
     await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
@@ -86,11 +95,9 @@ async def test_requests_have_their_turn_while_much_is_heard(
         one.note(f"o{number}/oak", Observation(clock.now_ns() / 1e9, Outcome.ANSWERED, 1.0))
     async with sharing(ledger, "one", one, Learned(), clock):
         pass
-    turns: list[int] = []
-    turn = 0
-    monkeypatch.setattr(two.observations, "absorb", lambda *_: turns.append(turn))
+    two.observations = turns = Turns()
     async with sharing(ledger, "two", two, Learned(), clock), asyncio.timeout(PATIENCE_S):
-        while len(turns) < many:
+        while len(turns.taken) < many:
             await asyncio.sleep(0)
-            turn += 1
-    assert max(Counter(turns[:many]).values()) <= AT_ONCE
+            turns.now += 1
+    assert max(Counter(turns.taken[:many]).values()) <= AT_ONCE
