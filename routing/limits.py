@@ -19,7 +19,7 @@ class Limits:
     """How the offers of a model are put in order. None of the limits on time refuses an offer.
 
     ttft_ms_p95_max: a first token that comes later is late. Offers that are in time less than one
-    time in ten come after the others; how much dearer the rest are for it, `miss_cost` says.
+    time in four come after the others; how much dearer the rest are for it, `miss_cost` says.
     late_last: offers that are late in more than 5% of attempts come after the others already,
     however cheap they are. total_ms_p95_max: offers whose whole answer to this request would take
     longer, by its p95, come after the others, too.

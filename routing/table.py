@@ -36,7 +36,7 @@ written to it. Or the prices of these."""
 
 KINDS_KEPT = 64
 """Kinds of request per table of which it is remembered who can serve them."""
-IN_TIME, IN_TIME_AT_LEAST = 0.95, 0.1
+IN_TIME, IN_TIME_AT_LEAST = 0.95, 0.25
 _MINUTE_NS = 60_000_000_000
 _PER_TOKEN = 1000.0  # nano-USD per token, of 1 USD per million
 _USUAL_PROMPT = 3.0  # tokens for one of the answer

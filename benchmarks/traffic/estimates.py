@@ -23,6 +23,9 @@ from benchmarks.stats import Stats
 
 SPAN_S, SPAN_ATTEMPTS = 60.0, 20
 """Single attempts are counted together for so long, or so many: enough to see an outage by."""
+STREAK_NATS = 12.0
+"""Bad ones in a row are no luck if they are so much less likely by what was expected: a factor of
+160,000, since a streak may begin at any attempt."""
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 
@@ -110,13 +113,14 @@ DERANKED_ANSWERED = 0.75
 class Chance:
     """The chance of one kind of good outcome at one offer."""
 
-    __slots__ = ("_fast", "_memory", "_running", "_slow")
+    __slots__ = ("_bad", "_bad_since_s", "_fast", "_memory", "_running", "_slow")
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._fast = Decayed(memory.half_life_s)
         self._slow = Decayed(memory.slow_half_life_s)
         self._running = _Span(0.0, SPAN_S)
+        self._bad, self._bad_since_s = 0.0, 0.0
 
     def update(self, at_s: float, good: float, count: float) -> None:
         """`count` attempts around `at_s`, of which `good` were good: they add up, in any order.
@@ -127,6 +131,7 @@ class Chance:
         if at_s >= self._running.began_s + SPAN_S or self._running.count >= SPAN_ATTEMPTS:
             self._close(at_s)
         self._running.add(good, count)
+        self._follow_streak(at_s, good, count)
 
     def window(self, at_s: float, good: float, count: float, span_s: float) -> None:
         """The same of all attempts of a whole window that ends at `at_s`, as a feed tells them."""
@@ -161,6 +166,22 @@ class Chance:
         left = more * _left(at_s - self._running.began_s, self._memory.slow_half_life_s)
         return good + left * self._running.share, count + left
 
+    def _follow_streak(self, at_s: float, good: float, count: float) -> None:
+        """Bad ones in a row that luck does not explain are a span of their own: what was good
+        before them, in the same minute, says nothing of now."""
+        if good or not self._bad:
+            self._bad, self._bad_since_s = 0.0, at_s
+        if good:
+            return
+        self._bad += count
+        running, began_s = self._running, self._bad_since_s
+        if not running.good or self._bad >= running.count:
+            return
+        if self._bad * _divergence(0.0, self._expected(running.began_s)) > STREAK_NATS:
+            running.count -= self._bad
+            self._close(began_s)
+            self._running.add(0.0, self._bad)
+
     def _close(self, at_s: float) -> None:
         running = self._running
         if running.count:
@@ -185,13 +206,17 @@ class Chance:
         most = memory.evidence_per_s * span.span_s
         return span.count * most / (span.count + most), False
 
+    def _expected(self, at_s: float) -> float:
+        """The share of good ones that a span would have by what is remembered."""
+        good, slow = self._slow.read(at_s)
+        usual = (good + 1) / (slow + 2)
+        good, count = self._fast.read(at_s)
+        return (good + self._memory.lean * usual) / (count + self._memory.lean)
+
     def _is_news(self, span: _Span) -> bool:
         """Whether it cannot be the luck of what was expected when it began."""
         memory = self._memory
-        good, slow = self._slow.read(span.began_s)
-        usual = (good + 1) / (slow + 2)
-        good, count = self._fast.read(span.began_s)
-        expected = (good + memory.lean * usual) / (count + memory.lean)
+        expected = self._expected(span.began_s)
         if abs(span.share - expected) < memory.surprise:
             return False
         return span.count * _divergence(span.share, expected) > memory.surprise_nats

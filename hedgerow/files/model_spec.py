@@ -123,7 +123,7 @@ class Routing(Part):
     ttft_ms_p95_max: Count = Field(
         2000,
         description="A first token that takes longer, in ms, is late. Offers that are in time less"
-        " than one time in ten come last; how much the others are set back, `late` says; none is"
+        " than one time in four come last; how much the others are set back, `late` says; none is"
         " refused",
         examples=["2000"],
     )

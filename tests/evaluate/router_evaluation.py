@@ -368,7 +368,7 @@ def _parts(stage: _Stage) -> Iterable[Variant]:
     grouped = stage.ours(MIDDLE, on_time_often=ON_TIME_OFTEN)
     yield variants.variant("below 95% on time comes after the others", grouped)
     behind = stage.ours(MIDDLE, on_time_often=IN_TIME_AT_LEAST)
-    yield variants.variant("below 10% on time comes after the others (the default)", behind)
+    yield variants.variant("below 25% on time comes after the others (the default)", behind)
     yield variants.variant("it knows who will be on time", stage.ours(MIDDLE, true_on_time))
     yield variants.variant("it knows who will fail", stage.ours(MIDDLE, true_success))
 
@@ -377,7 +377,7 @@ def _effective_parts(stage: _Stage) -> Iterable[Variant]:
     variants = _Variants(stage)
     yield variants.variant("ours", stage.ours(MIDDLE))
     behind = stage.ours(MIDDLE, on_time_often=IN_TIME_AT_LEAST)
-    yield variants.variant("below 10% on time comes after the others (the default)", behind)
+    yield variants.variant("below 25% on time comes after the others (the default)", behind)
     yield variants.variant("by list prices", replace(stage, costs=stage.market.costs).ours(MIDDLE))
     yield variants.variant(
         "it knows what will be paid", replace(stage, costs=stage.cells.costs).ours(MIDDLE)

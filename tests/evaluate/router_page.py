@@ -288,7 +288,7 @@ def _variants(evaluation: Evaluation) -> str:
         " knowing who will be late. To put offers behind the others that are late more often than"
         " one time in twenty, as a limit on the p95 would (`late: last`), loses much: what a late"
         " answer costs is in the order already. By default the product puts behind only those that"
-        " are in time less than one time in ten: a host that hangs is left, however cheap it"
+        " are in time less than one time in four: a host that hangs is left, however cheap it"
         " is.\n\n"
         f"List prices:\n\n{table(evaluation.parts)}\n\n"
         f"Effective prices:\n\n{table(evaluation.effective_parts)}\n\n"

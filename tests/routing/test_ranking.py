@@ -77,7 +77,7 @@ def test_what_a_miss_costs_is_the_operators_to_say() -> None:
 
 def test_lateness_may_have_a_price_in_place_of_a_place() -> None:
     """An offer that is late one time in five comes last, or is a little dearer, as its operator
-    says; one that is hardly ever in time comes last."""
+    says; one that is seldom in time comes last."""
     market = snapshot(offer("late", "1", on_time=0.8), offer("swift", "3"))
     late = snapshot(offer("late", "1", on_time=0.09), offer("swift", "30"))
     assert names(decided(intent(), late, limits=Limits(explore=0.0)))[0] == "swift"

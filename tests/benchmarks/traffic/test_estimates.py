@@ -318,3 +318,19 @@ def test_a_prior_of_being_on_time() -> None:
     assert on_time_prior(told, 1000.0).chance == pytest.approx(0.9)
     assert on_time_prior(None, 400.0).chance == LIKELY_ON_TIME
     assert on_time_prior(Stats(NOON, "feed"), 400.0).chance == LIKELY_ON_TIME
+
+
+def test_bad_ones_in_a_row_are_believed_though_the_minute_began_well() -> None:
+    """Five late answers after fifteen in time, all within one minute, are news; the same five
+    spread over the minute are not."""
+    prior = Prior(0.98, 5.0)
+    streak, spread = Chance(ON_TIME), Chance(ON_TIME)
+    for second in range(3600):
+        for chance in (streak, spread):
+            chance.update(float(second), 1.0, 1.0)
+    for number in range(20):
+        at_s = 3600.0 + 2.0 * number
+        streak.update(at_s, float(number < 15), 1.0)
+        spread.update(at_s, float(number % 4 != 3), 1.0)
+    assert streak.probability(3640.0, prior) < 0.25
+    assert spread.probability(3640.0, prior) > 0.6
