@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ledger.money import Money, usd_text
 
 if TYPE_CHECKING:
-    from hedge.attempt import Attempt
+    from hedge.month.attempt import Attempt
 
 
 class HedgeError(Exception):

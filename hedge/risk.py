@@ -6,8 +6,9 @@ from collections.abc import Callable
 from math import exp, lgamma, log, log1p
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hedge.scenarios import Floats
+Floats = NDArray[np.float64]
 
 TAIL_SCENARIOS = 5
 """A mean over fewer bad months than this is an anecdote."""

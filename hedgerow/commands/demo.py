@@ -166,8 +166,8 @@ async def _refused(base_url: str, key: str) -> list[str]:
 
 
 def _plan() -> list[str]:
-    from hedge.sample import demo_plan, sample
-    from hedgerow.commands.hedge import plan_lines
+    from hedge.month.sample import demo_plan, sample
+    from hedgerow.commands.hedge_plan import plan_lines
 
     return [sample().label, "", *plan_lines(demo_plan(None, 0.95, 1))]
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import numpy as np
 
-from hedge.contracts import Contract, FlatPlan, Overage, ThroughputUnit
-from hedge.demand import DemandHistory, Used
-from hedge.scenarios import Floats, Scenarios
+from hedge.month.contracts import Contract, FlatPlan, Overage, ThroughputUnit
+from hedge.month.demand import DemandHistory, Used
+from hedge.month.scenarios import Floats, Scenarios
 from ledger.money import Money
 
 MODEL = "m"

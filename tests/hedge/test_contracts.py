@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.contracts import FlatPlan, ThroughputUnit, contracts_of
 from hedge.errors import ContractInvalid
-from hedge.sample import sample
+from hedge.month.contracts import FlatPlan, ThroughputUnit, contracts_of
+from hedge.month.sample import sample
 from ledger.money import usd
 from tests.hedge.months import throughput
 

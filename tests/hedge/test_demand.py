@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.demand import MIN_DAYS, DemandHistory, Used
 from hedge.errors import DemandInvalid, DemandTooShort
+from hedge.month.demand import MIN_DAYS, DemandHistory, Used
 from ledger.money import Money
 from tests.hedge.months import MODEL, SINCE
 

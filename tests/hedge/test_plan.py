@@ -10,14 +10,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hedge.bills import bills
 from hedge.errors import CapUnreachable, ConfidenceOutOfRange, ContractInvalid, PlanDoesNotVerify
-from hedge.loads import Loads
-from hedge.plan import HedgePlan
-from hedge.planning import plan_month
+from hedge.month.bills import bills
+from hedge.month.loads import Loads
+from hedge.month.plan import HedgePlan
+from hedge.month.planning import plan_month
+from hedge.month.sample import demo_plan, sample
+from hedge.month.scenarios import Floats, Outlook, Scenarios, draw
 from hedge.risk import clopper_pearson
-from hedge.sample import demo_plan, sample
-from hedge.scenarios import Floats, Outlook, Scenarios, draw
 from ledger.money import usd
 from tests.hedge.months import MODEL, flat, hourly_history, throughput
 

@@ -10,13 +10,13 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from hedge.bills import bills
-from hedge.contracts import Contract
 from hedge.errors import CapUnreachable, ConfidenceOutOfRange, SolverFailed
-from hedge.loads import Loads
-from hedge.program import Program
+from hedge.month.bills import bills
+from hedge.month.contracts import Contract
+from hedge.month.loads import Loads
+from hedge.month.program import Program
+from hedge.month.scenarios import Floats, Scenarios
 from hedge.risk import cvar
-from hedge.scenarios import Floats, Scenarios
 from ledger.money import Money, as_usd, usd
 from tests.hedge.months import (
     flat,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedge.bills import bills
-from hedge.loads import Loads
-from hedge.recourse import recourse
-from hedge.scenarios import Scenarios
+from hedge.month.bills import bills
+from hedge.month.loads import Loads
+from hedge.month.recourse import recourse
+from hedge.month.scenarios import Scenarios
 from tests.hedge.months import flat, one_block, random_contracts, random_months, throughput
 
 seeds = st.integers(0, 10_000)

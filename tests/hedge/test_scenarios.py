@@ -8,9 +8,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from hedge.demand import DemandHistory, Used
-from hedge.sample import sample
-from hedge.scenarios import Outlook, draw
+from hedge.month.demand import DemandHistory, Used
+from hedge.month.sample import sample
+from hedge.month.scenarios import Outlook, draw
 from ledger.money import Money
 from tests.hedge.months import MODEL, SINCE, hourly_history
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hedge.contracts import Contract
-from hedge.demand import DemandHistory
 from hedge.errors import ContractInvalid
-from hedge.plan import FrontierPoint, HedgePlan, PlannedPosition, cents
-from hedge.program import Holding, Program, cap_over
-from hedge.reasons import reasons
+from hedge.month.contracts import Contract
+from hedge.month.demand import DemandHistory
+from hedge.month.plan import FrontierPoint, HedgePlan, PlannedPosition, cents
+from hedge.month.program import Holding, Program, cap_over
+from hedge.month.reasons import reasons
+from hedge.month.scenarios import Outlook, Scenarios, draw
 from hedge.risk import clopper_pearson, scenarios_for
-from hedge.scenarios import Outlook, Scenarios, draw
 from ledger.money import NANOS_PER_USD, Money, as_usd
 
 SCENARIOS, MOST_SCENARIOS = 250, 1000

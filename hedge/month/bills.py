@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hedge.loads import Loads
-from hedge.scenarios import Floats
+from hedge.month.loads import Loads
+from hedge.month.scenarios import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ tokens, no contract can serve), and
 
 for every n, with equality at the n that w and the blocks come from: value and subgradient at once,
 which is what the L-shaped method asks for (Van Slyke and Wets 1969). The primal side is
-`hedge.bills`.
+`hedge.month.bills`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hedge.loads import Loads
-from hedge.scenarios import Floats
+from hedge.month.loads import Loads
+from hedge.month.scenarios import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)

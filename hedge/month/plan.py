@@ -9,13 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from hedge.attempt import Attempt
-from hedge.bills import bills
-from hedge.contracts import Contract
 from hedge.errors import PlanDoesNotVerify
-from hedge.loads import Loads
+from hedge.month.attempt import Attempt
+from hedge.month.bills import bills
+from hedge.month.contracts import Contract
+from hedge.month.loads import Loads
+from hedge.month.scenarios import Scenarios
 from hedge.risk import clopper_pearson, cvar
-from hedge.scenarios import Scenarios
 from ledger.money import as_usd
 
 CENT = Decimal("0.01")

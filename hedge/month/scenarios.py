@@ -17,7 +17,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from hedge.demand import HOURS, MINUTES, SLICES, DemandHistory
+from hedge.month.demand import HOURS, MINUTES, SLICES, DemandHistory
 from ledger.money import NANOS_PER_USD
 
 Floats = NDArray[np.float64]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hedge.bills import bills
-from hedge.contracts import Contract, ThroughputUnit
-from hedge.loads import Loads, capacity_load
+from hedge.month.bills import bills
+from hedge.month.contracts import Contract, ThroughputUnit
+from hedge.month.loads import Loads, capacity_load
+from hedge.month.scenarios import Floats, Scenarios
 from hedge.risk import cvar
-from hedge.scenarios import Floats, Scenarios
 from ledger.money import NANOS_PER_USD
 
 

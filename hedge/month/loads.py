@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hedge.contracts import Contract, FlatPlan, ThroughputUnit
-from hedge.scenarios import Floats, Scenarios
+from hedge.month.contracts import Contract, FlatPlan, ThroughputUnit
+from hedge.month.scenarios import Floats, Scenarios
 from ledger.money import NANOS_PER_USD
 
 

@@ -15,10 +15,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.trace import azure_conversation
-from hedge.contracts import Contract, contracts_of
-from hedge.demand import HOURS, MINUTES, DemandHistory, Used
-from hedge.plan import HedgePlan
-from hedge.planning import plan_month
+from hedge.month.contracts import Contract, contracts_of
+from hedge.month.demand import HOURS, MINUTES, DemandHistory, Used
+from hedge.month.plan import HedgePlan
+from hedge.month.planning import plan_month
 from ledger.money import Money, usd
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
@@ -61,7 +61,7 @@ class Sample:
 
 def sample() -> Sample:
     """The bundled month. The same on every call."""
-    text = (resources.files("hedge") / "data" / "sample.yaml").read_text(encoding="utf-8")
+    text = (resources.files("hedge.month") / "data" / "sample.yaml").read_text(encoding="utf-8")
     raw = yaml.safe_load(text)
     contracts = contracts_of(raw.pop("contracts"), "sample.yaml")
     assumed = _Assumed.model_validate(raw)

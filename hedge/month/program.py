@@ -5,7 +5,7 @@
                n = min_units * y + step * j,  0 <= j <= most_steps * y,  y binary, j whole
 
 Q(n) is each scenario's recourse. Written out in full, with a variable for every scenario and
-block, HiGHS needs seconds for one cap; yet Q is convex in n, and `hedge.recourse` gives its value
+block, HiGHS needs seconds for one cap; yet Q is convex in n, and recourse gives its value
 and slope at once. So the master program knows E[Q] and CVaR[Q] by their cuts only, is solved, is
 told what its answer really costs, and is solved again until bound and cost agree. Cuts hold for
 every cap: the lowest reachable one, the capped optimum and the whole frontier share them. Every
@@ -24,13 +24,13 @@ from decimal import ROUND_CEILING, Decimal
 import cvxpy as cp
 import numpy as np
 
-from hedge.attempt import Attempt
-from hedge.contracts import Contract
 from hedge.errors import CapUnreachable, ConfidenceOutOfRange, SolverFailed
-from hedge.loads import Loads
-from hedge.recourse import recourse
+from hedge.month.attempt import Attempt
+from hedge.month.contracts import Contract
+from hedge.month.loads import Loads
+from hedge.month.recourse import recourse
+from hedge.month.scenarios import Floats, Scenarios
 from hedge.risk import highest_confidence, tail_weights
-from hedge.scenarios import Floats, Scenarios
 from ledger.money import NANOS_PER_USD, Money, usd
 
 TOLERANCE = 1e-6

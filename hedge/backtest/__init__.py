@@ -1,0 +1,1 @@
+"""Backtest: rules walked forward over what happened."""

@@ -1,0 +1,1 @@
+"""The book: what was approved, bought, marked and settled."""

@@ -1,0 +1,1 @@
+"""Contracts: the terms of all kinds of them, the shipped catalogue, and how they compare."""

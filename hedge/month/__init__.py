@@ -1,0 +1,1 @@
+"""The plan of one month, as it was until now: goes when `hedge.planning` is whole."""

@@ -1,0 +1,48 @@
+"""Holding: what is bought of a menu, and what the months then cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hedge.risk import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Holding:
+    """Amounts are USD.
+
+    starts: units of each lot that are bought to start in each month [lots, months].
+    lines: lots of each derivative line [lines].
+    fees_usd: of lots and of what is held already, end values taken off [months].
+    cost_usd: all of a month: fees, recourse, losses by counterparties, less gains [scenarios,
+    months]. cvar_usd: of each month [months]. slack_usd: how far that lies above its cap [months].
+    expected_usd: of all months together. bound_usd: what no holding is cheaper than, slack priced
+    in, and `gap` how far this one may lie above the best, relative to it.
+    """
+
+    starts: Floats
+    lines: Floats
+    fees_usd: Floats
+    cost_usd: Floats
+    cvar_usd: Floats
+    slack_usd: Floats
+    expected_usd: float
+    bound_usd: float
+    gap: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dispatch:
+    """How scenarios are served at fixed capacity, and the prices that prove that it is cheapest.
+
+    served: the share of each workload's block that each pool serves [scenarios, months, blocks,
+    workloads, pools]; the rest is pay-as-you-go. overage_units: of each quota pool [scenarios,
+    months, pools]. cost_usd [scenarios, months].
+    unit_usd: what one more capacity unit would have saved: of a pool that perishes in each block
+    [scenarios, months, blocks, pools], of a quota the same in all blocks of a month.
+    """
+
+    served: Floats
+    overage_units: Floats
+    cost_usd: Floats
+    unit_usd: Floats

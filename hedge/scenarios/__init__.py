@@ -1,0 +1,1 @@
+"""Scenarios: demand and prices of the next months, drawn from what was seen."""

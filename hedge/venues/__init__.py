@@ -1,0 +1,1 @@
+"""Venues: order books, quotes and auctions, and what can be executed on them."""
