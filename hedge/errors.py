@@ -4,6 +4,7 @@ HedgeError
 ├── ContractInvalid        terms that contradict each other, or are no terms
 ├── DemandInvalid          usage that is no history: outside its window, without time zone, empty
 ├── DemandTooShort         too few days to draw a month from
+├── MenuInvalid            limits that not even holding nothing keeps, or numbers that are none
 ├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
 ├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
 ├── SolverFailed           the solver gave no answer; carries every attempt
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from ledger.money import Money, usd_text
 
 if TYPE_CHECKING:
-    from hedge.month.attempt import Attempt
+    from hedge.program.attempt import Attempt
 
 
 class HedgeError(Exception):
@@ -26,6 +27,10 @@ class HedgeError(Exception):
 
 
 class ContractInvalid(HedgeError, ValueError):
+    pass
+
+
+class MenuInvalid(HedgeError, ValueError):
     pass
 
 
