@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-PARTS = ("plan",)
+PARTS = ("plan", "approve", "book", "settle")
 
 
 class _Parts(click.Group):
