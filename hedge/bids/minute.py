@@ -47,9 +47,7 @@ def minute_prices(
 ) -> MinutePrices:
     """arrivals_per_s: equally likely rates of requests. units, values: what typical ones take, and
     nano-USD per unit that they cost elsewhere; equally likely, above 0, at least one."""
-    prices = [
-        _prices(capacity_units, rate, units, values) for rate in arrivals_per_s.tolist()
-    ]
+    prices = [_prices(capacity_units, rate, units, values) for rate in arrivals_per_s.tolist()]
     return MinutePrices(capacity_units, np.mean(prices, axis=0))
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from hedge.book.facts import (
+    AcceptedFee,
     Approval,
     Bill,
+    BilledFee,
     Correction,
     Deposit,
     Expense,
@@ -24,6 +26,7 @@ from hedge.book.facts import (
     Mark,
     Notice,
     Payment,
+    QuotedFee,
     Resale,
     Settled,
     Withdrawal,
@@ -69,6 +72,17 @@ class Holding:
         return self.schedule.ends
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A fixed fee that was quoted. accepted_by: None while nobody has. bills: oldest first."""
+
+    id: str
+    quote: QuotedFee
+    quoted_by: str
+    accepted_by: str | None = None
+    bills: tuple[BilledFee, ...] = ()
+
+
 class HedgeBook:
     """now_ns: when what is written now is known."""
 
@@ -84,6 +98,7 @@ class HedgeBook:
         self.settled: dict[tuple[str, date], Settled] = {}
         self.marked_on: dict[PositionKey, date] = {}
         self.calls: list[Call] = []
+        self.agreements: dict[str, Agreement] = {}
         self.funded_until_ns: dict[str, int] = {}
         self.balances: defaultdict[tuple[GlAccount, str], int] = defaultdict(int)
         self._records = RecordTable(sql)
@@ -216,6 +231,15 @@ class HedgeBook:
                 self.calls.append(
                     Call(fact.counterparty, record.day, fact.amount, fact.level, fact.due_at_ns)
                 )
+            case QuotedFee():
+                self.agreements[record.id] = Agreement(record.id, fact, record.who)
+            case AcceptedFee():
+                agreed = replace(self.agreements[fact.quote], accepted_by=record.who)
+                self.agreements[fact.quote] = agreed
+            case BilledFee():
+                agreed = self.agreements[fact.quote]
+                bills = (*agreed.bills, fact)
+                self.agreements[fact.quote] = replace(agreed, bills=bills)
             case Bill() | Expense() | Payment():
                 pass  # lines say all of it
 
