@@ -34,7 +34,7 @@ from hedge.scenarios.trend import WorkloadTrend, trends
 PRIOR_MONTHS = 12.0
 """So many months without data say as much as a prior rate does."""
 PRIOR_CHANGES = 5.0
-PRIOR_WEEKS = 12.0
+PRIOR_WEEKS = 6.0
 PRIOR_DAYS = 90.0
 MOST_GROWTH = 0.15
 """Per month, in logs: more is a start-up's first weeks, not its year."""

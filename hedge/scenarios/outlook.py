@@ -62,8 +62,8 @@ class DemandOutlook:
     workloads: tuple[WorkloadOutlook, ...] = ()
     usual: WorkloadOutlook = WorkloadOutlook("")
     growth_kept: float = 0.85
-    drift_sd: float = 0.12
-    drift_kept: float = 0.9
+    drift_sd: float = 0.15
+    drift_kept: float = 0.8
     tail_freedom: float = 5.0
     common: float = 0.5
     surges_per_month: float = 0.1
