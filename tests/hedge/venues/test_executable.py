@@ -37,7 +37,8 @@ def test_a_fill_is_lot_by_lot_the_best_that_is_left(
     there is not to be had."""
     ordered = sorted(levels, reverse=side is Side.SELL)
     book = tuple(Level(price, size) for price, size in ordered)
-    found = replace(BOOK, **{"asks" if side is Side.BUY else "bids": book}).fill(side, lots)
+    one_sided = replace(BOOK, asks=book) if side is Side.BUY else replace(BOOK, bids=book)
+    found = one_sided.fill(side, lots)
     single = [price for price, size in ordered for _ in range(size)]
     if lots > len(single):
         assert found is None
