@@ -66,6 +66,10 @@ class _Point:
     recourse_usd: Floats
 
 
+def _or_none(amounts: Floats | None) -> Floats:
+    return np.zeros(0) if amounts is None else amounts
+
+
 class Program:
     """One menu and one set of scenarios, asked about any number of caps.
 
@@ -100,7 +104,7 @@ class Program:
         self._whole = self._buys.start < self._integer_months
         self._whole_lines = not relaxed
         self._cells = Cells.of(menu, months)
-        self._recourse: Recourse = recourse_of(self._cells)
+        self._recourse: Recourse = recourse_of(self._cells, menu.later_usd)
         unhedged_usd = float(months.month_usd().mean())
         self._scale_usd = max(unhedged_usd, 1e-6)
         self._cuts = Cuts.none(menu.held.shape[1])
@@ -111,16 +115,21 @@ class Program:
         self._start()
 
     def with_fees(self, menu: Menu) -> Program:
-        """The same capacity at other fees, sizes, limits, lines or end values: cuts are kept.
+        """The same capacity at other fees, sizes, limits, lines or end values, or beside other
+        commitments that are held: cuts are kept.
 
-        Raises MenuInvalid if pools, or what lots bring, are others.
+        Raises MenuInvalid if pools, what lots bring, or what can be bought later are others.
         """
         buys = Purchases.of(menu)
         same = buys.brings.shape == self._buys.brings.shape and (
-            (buys.brings == self._buys.brings).all() and menu.pools == self.menu.pools
+            (buys.brings == self._buys.brings).all()
+            and menu.pools == self.menu.pools
+            and np.array_equal(_or_none(menu.later_usd), _or_none(self.menu.later_usd))
         )
         if not same:
-            raise MenuInvalid("pools, or what lots bring, changed: make a new Program")
+            raise MenuInvalid(
+                "pools, what lots bring, or what can be bought later changed: make a new Program"
+            )
         other = copy(self)
         other.menu, other._buys, other._lowest = menu, buys, None
         other.attempts = []
@@ -128,6 +137,9 @@ class Program:
         lines = np.zeros(len(menu.lines))
         other._points = deque((replace(p, lots=lines) for p in self._points), maxlen=MOST_POINTS)
         other._cuts = self._cuts.copy()
+        if not np.array_equal(menu.held, self.menu.held):
+            other._points.clear()
+            other._cost(np.zeros(buys.count), lines, whole=True)
         return other
 
     def lowest(self) -> Holding:
