@@ -9,6 +9,7 @@ LedgerError
 ├── HoldResolved           a hold posted, voided or expired a second time
 ├── NameTaken              a budget of that name is there already
 ├── KeyRefused             no such key, or a revoked or expired one
+├── NotACommitment         a commitment whose numbers contradict each other
 ├── CommitmentOverdrawn    uses of a commitment that take more than was bought
 ├── PackageMissing         a package that only some need, and that is not installed
 ├── FileRefused            a file that cannot be written
@@ -48,6 +49,10 @@ class NotAPrice(LedgerError, ValueError):
 
 
 class NotAWindow(LedgerError, ValueError):
+    pass
+
+
+class NotACommitment(LedgerError, ValueError):
     pass
 
 
