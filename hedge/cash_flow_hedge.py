@@ -2,8 +2,8 @@
 
 IFRS 9 6.5.11: the reserve is the lower, in absolute amounts, of the cumulative gain or loss on the
 derivative and the cumulative change of the hedged item's present value, for which a hypothetical
-derivative that fits it perfectly stands. What the derivative gained beyond that is ineffective, and a
-result at once. Support for a controller's decision, no claim that hedge accounting applies.
+derivative that fits it perfectly stands. What the derivative gained beyond that is ineffective,
+and a result at once. Support for a controller's decision, no claim that hedge accounting applies.
 """
 
 from __future__ import annotations

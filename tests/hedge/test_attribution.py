@@ -28,7 +28,7 @@ def test_a_worked_example() -> None:
         Decimal("2.30"),
         {"index": Decimal("0.20"), "basis": Decimal("0.10")},
     )
-    assert (found.volume, found.cross, found.total) == (400, 60, 760)
+    assert (found.volume, found.cross, found.total) == tuple(map(Decimal, (400, 60, 760)))
     assert found.causes == {"index": 200, "basis": 100}
 
 
