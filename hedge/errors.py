@@ -6,6 +6,7 @@ HedgeError
 ├── DemandInvalid          usage that is no history: outside its window, without time zone, empty
 ├── DemandTooShort         too few days to draw a month from
 ├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
+├── NothingToQuote         a fixed fee for a team without usage
 ├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
 ├── SolverFailed           the solver gave no answer; carries every attempt
 └── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
@@ -64,6 +65,10 @@ class ConfidenceOutOfRange(HedgeError, ValueError):
             f"confidence {self.confidence:g} is outside 0.5 to {self.highest:g}: "
             "beyond it the tail holds too few scenarios to average"
         )
+
+
+class NothingToQuote(HedgeError, ValueError):
+    pass
 
 
 @dataclass(eq=False)
