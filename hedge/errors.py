@@ -5,6 +5,7 @@ HedgeError
 ├── ContractInvalid        terms that contradict each other, or are no terms
 ├── DemandInvalid          usage that is no history: outside its window, without time zone, empty
 ├── DemandTooShort         too few days to draw a month from
+├── MenuInvalid            limits that not even holding nothing keeps, or numbers that are none
 ├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
 ├── NothingToQuote         a fixed fee for a team without usage
 ├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from ledger.money import Money, usd_text
 
 if TYPE_CHECKING:
-    from hedge.month.attempt import Attempt
+    from hedge.program.attempt import Attempt
 
 
 class HedgeError(Exception):
@@ -32,6 +33,10 @@ class AttributionOpen(HedgeError, ValueError):
 
 
 class ContractInvalid(HedgeError, ValueError):
+    pass
+
+
+class MenuInvalid(HedgeError, ValueError):
     pass
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from hedge.errors import PlanDoesNotVerify
-from hedge.month.attempt import Attempt
+from hedge.program.attempt import Attempt
 from hedge.month.bills import bills
 from hedge.month.contracts import Contract
 from hedge.month.loads import Loads

@@ -25,7 +25,7 @@ import cvxpy as cp
 import numpy as np
 
 from hedge.errors import CapUnreachable, ConfidenceOutOfRange, SolverFailed
-from hedge.month.attempt import Attempt
+from hedge.program.attempt import Attempt
 from hedge.month.contracts import Contract
 from hedge.month.loads import Loads
 from hedge.month.recourse import recourse

@@ -13,11 +13,14 @@ class Holding:
 
     starts: units of each lot that are bought to start in each month [lots, months].
     lines: lots of each derivative line [lines].
-    fees_usd: of lots and of what is held already, end values taken off [months].
+    fees_usd: of lots and of what is held already [months].
     cost_usd: all of a month: fees, recourse, losses by counterparties, less gains [scenarios,
     months]. cvar_usd: of each month [months]. slack_usd: how far that lies above its cap [months].
-    expected_usd: of all months together. bound_usd: what no holding is cheaper than, slack priced
-    in, and `gap` how far this one may lie above the best, relative to it.
+    end_value_usd: of what lasts beyond the last month; it is no cash, so caps do not see it.
+    expected_usd: of all months together, less the end value.
+    bound_usd: what no holding is better than, in what was minimised, and `gap` how far this one may
+    lie above the best, relative to a year without contracts. status: `optimal`, or `time_limit` for
+    the best that was found in time.
     """
 
     starts: Floats
@@ -26,9 +29,11 @@ class Holding:
     cost_usd: Floats
     cvar_usd: Floats
     slack_usd: Floats
+    end_value_usd: float
     expected_usd: float
     bound_usd: float
     gap: float
+    status: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,418 @@
+"""Program: which contracts to hold over the next months, at the least cost under monthly caps.
+
+Two stages: what is bought now and to start later (the master), and what each month of each scenario
+then costs (the recourse, exact and with its slope). The master sees recourse only through cuts: it
+is solved, told what its answer really costs, and solved again, first without whole units, then with
+them, until what it proves and what the answer costs lie within `gap` of each other. A midpoint
+between the answer and the best so far is cut too: it keeps the answers from jumping about.
+
+A cap on a month is never hard: what its CVaR lies above the cap is priced. `lowest` says how low the
+caps can go, and a cap above it is kept, since its slack costs more than any contract saves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Decimal
+from time import monotonic
+
+import numpy as np
+
+from hedge.errors import ConfidenceOutOfRange, MenuInvalid, SolverFailed
+from hedge.program.attempt import Attempt
+from hedge.program.cells import Cells, delivered
+from hedge.program.cuts import Cuts
+from hedge.program.holding import Holding
+from hedge.program.master import TIE_BREAK, Question, Unsolved, solve
+from hedge.program.menu import Menu
+from hedge.program.merit import Costs
+from hedge.program.purchases import Purchases
+from hedge.program.recourse import Recourse, recourse_of
+from hedge.risk import Floats, highest_confidence, tail_weights
+from hedge.scenarios.months import Months
+from ledger.money import Money, usd
+
+LEVELS = np.linspace(0.05, 0.95, 8)
+"""Quantiles of the load at which the first cuts are taken."""
+LINEAR_SHARE = 0.4
+"""Of the gap: how near the linear program comes before whole units are asked for."""
+WHOLE_SHARE = 0.3
+"""Of the gap: what each program with whole units may leave open."""
+MAX_ROUNDS = 200
+MOST_POINTS = 64
+MOST_CALLS = 500
+FEASIBLE = 1e-7
+
+
+def cap_over(cvar_usd: float) -> Money:
+    """The lowest cap in whole cents that is not below `cvar_usd`."""
+    return usd(Decimal(cvar_usd).quantize(Decimal("0.01"), rounding=ROUND_CEILING))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Point:
+    """units: by purchase. recourse_usd: what serving costs then [scenarios, months]."""
+
+    units: Floats
+    lots: Floats
+    recourse_usd: Floats
+
+
+class Program:
+    """One menu and one set of scenarios, asked about any number of caps.
+
+    integer_months: purchases that start in so many first months are whole; later ones are plans, and
+    may be fractions. relaxed: none is whole. gap: how far, relative to its cost, an answer may lie
+    above the best. max_seconds: for one question; the best found by then is given, marked.
+    """
+
+    def __init__(
+        self,
+        menu: Menu,
+        months: Months,
+        confidence: float,
+        *,
+        integer_months: int = 3,
+        gap: float = 5e-4,
+        max_seconds: float = 60.0,
+        relaxed: bool = False,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Raises ConfidenceOutOfRange, and MenuInvalid for limits that nothing can keep."""
+        highest = highest_confidence(months.count)
+        if not 0.5 <= confidence <= highest + 1e-12:
+            raise ConfidenceOutOfRange(confidence, highest)
+        self.menu = menu
+        self.months = months
+        self.confidence = confidence
+        self.attempts: list[Attempt] = []
+        self._gap, self._max_seconds, self._clock = gap, max_seconds, clock
+        self._integer_months = 0 if relaxed else integer_months
+        self._buys = Purchases.of(menu)
+        self._whole = self._buys.start < self._integer_months
+        self._whole_lines = not relaxed
+        self._cells = Cells.of(menu, months)
+        self._recourse: Recourse = recourse_of(self._cells)
+        unhedged_usd = float(months.month_usd().mean())
+        self._scale_usd = max(unhedged_usd, 1e-6)
+        self._cuts = Cuts.none(menu.held.shape[1])
+        self._calls: deque[Floats] = deque(maxlen=MOST_CALLS)
+        self._points: deque[_Point] = deque(maxlen=MOST_POINTS)
+        self._lowest: Holding | None = None
+        self._start()
+
+    def with_fees(self, menu: Menu) -> Program:
+        """The same capacity at other fees, sizes, limits, lines or end values: cuts are kept.
+
+        Raises MenuInvalid if pools, or what lots bring, are others.
+        """
+        buys = Purchases.of(menu)
+        same = buys.brings.shape == self._buys.brings.shape and (
+            (buys.brings == self._buys.brings).all() and menu.pools == self.menu.pools
+        )
+        if not same:
+            raise MenuInvalid("pools, or what lots bring, changed: make a new Program")
+        other = object.__new__(Program)
+        other.__dict__.update(self.__dict__)
+        other.menu, other._buys, other._lowest = menu, buys, None
+        other.attempts = []
+        other._calls = deque(maxlen=MOST_CALLS)
+        lines = np.zeros(len(menu.lines))
+        other._points = deque((replace(p, lots=lines) for p in self._points), maxlen=MOST_POINTS)
+        other._cuts = self._cuts.copy()
+        return other
+
+    def lowest(self) -> Holding:
+        """The least cap that every month can be kept under: the greatest CVaR of its months."""
+        if self._lowest is None:
+            self._lowest = self._solve("lowest cap", Question("lowest"))
+        return self._lowest
+
+    def lowest_cap(self) -> Money:
+        """The lowest reachable cap, rounded up to a cent, so that it can be asked for."""
+        return cap_over(float(self.lowest().cvar_usd.max()))
+
+    def cheapest(self, caps_usd: Floats | None = None, slack_usd_per_usd: float = 10.0) -> Holding:
+        """The least expected cost; each month's CVaR under its cap, or the excess at its price.
+
+        caps_usd: [months]; None asks about no risk. Raises SolverFailed.
+        """
+        if caps_usd is None:
+            return self._solve("cheapest", Question("cheapest"))
+        question = Question("cheapest", np.asarray(caps_usd, dtype=np.float64), slack_usd_per_usd)
+        return self._solve("cheapest under cap", question)
+
+    def cheapest_averse(self, kappa: float) -> Holding:
+        """The least expected cost plus `kappa` times the CVaR of all months together."""
+        return self._solve("cheapest, averse", Question("averse", kappa=kappa))
+
+    def _solve(self, purpose: str, question: Question) -> Holding:
+        until = self._clock() + self._max_seconds
+        if not self._buys.count and not self.menu.lines:
+            return self._answer(self._points[0], question, 0.0, "optimal")
+        asks_whole = bool(self._whole.any()) or (
+            self._whole_lines and any(line.is_whole for line in self.menu.lines)
+        )
+        tolerance = self._gap * (LINEAR_SHARE if asks_whole else 1.0)
+        best, bound_usd = self._best(question, whole=False), -np.inf
+        status = "optimal"
+        for _ in range(MAX_ROUNDS):
+            found, proved_usd = self._master(purpose, question, False, until, best)
+            if found is None:
+                status = "time_limit"
+                break
+            bound_usd = max(bound_usd, proved_usd)
+            best = min(best, found, key=lambda point: self._value(point, question))
+            if self._open(best, question, bound_usd) <= tolerance:
+                break
+            self._halfway(found, best)
+        if asks_whole:
+            self._round(best)
+            best = self._best(question, whole=True)
+            for _ in range(MAX_ROUNDS):
+                if status == "time_limit" or self._open(best, question, bound_usd) <= self._gap:
+                    break
+                found, proved_usd = self._master(purpose, question, True, until, best)
+                if found is None:
+                    status = "time_limit"
+                    break
+                best = min(best, found, key=lambda point: self._value(point, question))
+                if proved_usd <= self._value(best, question) + 1e-9 * self._scale_usd:
+                    bound_usd = max(bound_usd, proved_usd)
+                if self._open(best, question, bound_usd) > self._gap:
+                    self._halfway(found, best)
+        if self._open(best, question, bound_usd) > self._gap and status == "optimal":
+            raise SolverFailed(
+                f"bound and cost did not meet in {MAX_ROUNDS} rounds", tuple(self.attempts)
+            )
+        if not np.isfinite(bound_usd):
+            raise SolverFailed(
+                f"no bound within {self._max_seconds:g} s: allow more", tuple(self.attempts)
+            )
+        return self._answer(best, question, bound_usd, status)
+
+    def _master(
+        self, purpose: str, question: Question, whole: bool, until: float, best: _Point
+    ) -> tuple[_Point | None, float]:
+        """What the master says, costed and cut, and the bound it proves; None out of time."""
+        left = until - self._clock()
+        if left <= 0:
+            return None, -np.inf
+        try:
+            answer = solve(
+                self.menu,
+                self._buys,
+                self._cuts,
+                self._calls,
+                question,
+                self._whole if whole else np.zeros(self._buys.count, dtype=bool),
+                whole_lines=whole and self._whole_lines,
+                scale_usd=self._scale_usd,
+                gap=self._gap * WHOLE_SHARE,
+                max_seconds=left,
+            )
+        except Unsolved as unsolved:
+            self.attempts.append(
+                Attempt(purpose, "HIGHS", unsolved.status, unsolved.seconds, None, None)
+            )
+            if unsolved.status == "time_limit":
+                return None, -np.inf
+            raise SolverFailed(f"HiGHS says {unsolved.status}", tuple(self.attempts)) from unsolved
+        units = self._buys.whole(answer.units, self._whole) if whole else answer.units
+        point = self._cost(units, answer.lots, whole=whole)
+        cost_usd = min(self._value(point, question), self._value(best, question))
+        open_ = (cost_usd - answer.bound_usd) / max(abs(cost_usd), 1e-9)
+        self.attempts.append(
+            Attempt(
+                purpose,
+                "HIGHS",
+                answer.status,
+                answer.seconds,
+                objective_usd=round(answer.bound_usd, 2),
+                gap=max(0.0, open_),
+            )
+        )
+        return point, answer.bound_usd
+
+    def _cost(self, units: Floats, lots: Floats, *, whole: bool) -> _Point:
+        """What it really costs; the cuts there are kept, and the point."""
+        lots = self._liquid(lots, whole=whole)
+        capacity = self._capacity(units)
+        costs = self._costs(capacity)
+        point = _Point(units, lots, costs.cost_usd)
+        self._learn(capacity, costs, point)
+        self._points.append(point)
+        return point
+
+    def _halfway(self, one: _Point, other: _Point) -> None:
+        if one is not other:
+            units = (one.units + other.units) / 2
+            capacity = self._capacity(units)
+            costs = self._costs(capacity)
+            lots = (one.lots + other.lots) / 2
+            self._learn(capacity, costs, _Point(units, lots, costs.cost_usd))
+
+    def _learn(self, capacity: Floats, costs: Costs, point: _Point) -> None:
+        total = self._total(point)
+        tail = np.stack([tail_weights(month, self.confidence) for month in total.T], axis=1)
+        horizon = tail_weights(total.sum(axis=1), self.confidence)
+        self._cuts.add(capacity, costs, tail, horizon)
+
+    def _round(self, point: _Point) -> None:
+        """The nearest holding that is sold: a first one to beat."""
+        self._cost(self._buys.whole(point.units, self._whole), point.lots, whole=True)
+
+    def _capacity(self, units: Floats) -> Floats:
+        return self.menu.held + (self._buys.brings @ units).reshape(self.menu.held.shape)
+
+    def _costs(self, capacity: Floats) -> Costs:
+        """Of serving at `capacity` [pools, months] as bought: slopes in what was bought."""
+        pools = self.menu.pools
+        there = delivered(pools, capacity, slice(None))
+        costs = self._recourse.costs(there)
+        for p, pool in enumerate(pools):
+            if pool.delivered is not None:
+                costs.slope_usd[:, :, p] *= pool.delivered
+        return costs
+
+    def _total(self, point: _Point) -> Floats:
+        """All of a month [scenarios, months]."""
+        total = point.recourse_usd + self._fees(point)
+        if self._buys.loss_usd is not None:
+            total = total + self._buys.loss_usd @ point.units
+        for line, lots in zip(self.menu.lines, point.lots, strict=True):
+            total = total - line.gain_usd * lots
+        if self.menu.held_gain_usd is not None:
+            total = total - self.menu.held_gain_usd
+        return total
+
+    def _fees(self, point: _Point) -> Floats:
+        return np.asarray(self.menu.held_fee_usd + self._buys.fee_usd @ point.units)
+
+    def _value(self, point: _Point, question: Question) -> float:
+        """What the question minimises."""
+        total = self._total(point)
+        expected = float(total.mean(axis=0).sum() - self._buys.end_value_usd @ point.units)
+        if question.aim == "averse":
+            horizon = total.sum(axis=1)
+            return expected + question.kappa * float(
+                tail_weights(horizon, self.confidence) @ horizon
+            )
+        if question.aim == "cheapest" and question.caps_usd is None:
+            return expected
+        cvar_usd = self._cvar(total)
+        if question.caps_usd is None:
+            return float(cvar_usd.max()) + TIE_BREAK / len(cvar_usd) * expected
+        over = np.maximum(cvar_usd - question.caps_usd, 0.0)
+        return expected + question.slack_usd_per_usd * float(over.sum())
+
+    def _cvar(self, total: Floats) -> Floats:
+        return np.array([tail_weights(month, self.confidence) @ month for month in total.T])
+
+    def _open(self, point: _Point, question: Question, bound_usd: float) -> float:
+        cost_usd = self._value(point, question)
+        return (cost_usd - bound_usd) / max(abs(cost_usd), 1e-9 * self._scale_usd)
+
+    def _best(self, question: Question, *, whole: bool) -> _Point:
+        """Of what was costed before, and is for sale. Holding nothing always is."""
+        allowed = [point for point in self._points if self._for_sale(point, whole=whole)]
+        if not allowed:
+            nothing = np.zeros(self._buys.count)
+            allowed = [self._cost(nothing, np.zeros(len(self.menu.lines)), whole=True)]
+        return min(allowed, key=lambda point: self._value(point, question))
+
+    def _for_sale(self, point: _Point, *, whole: bool) -> bool:
+        buys, units = self._buys, point.units
+        if whole:
+            if np.abs(buys.whole(units, self._whole) - units).max(initial=0.0) > FEASIBLE:
+                return False
+            wholes = [
+                n for n, line in zip(point.lots, self.menu.lines, strict=True) if line.is_whole
+            ]
+            if self._whole_lines and any(abs(n - round(n)) > FEASIBLE for n in wholes):
+                return False
+        rows = np.vstack([buys.held, buys.limit])
+        most = np.concatenate([buys.held_most, buys.limit_most])
+        return bool(
+            (units <= buys.most * (1 + FEASIBLE)).all()
+            and (rows @ units <= most * (1 + FEASIBLE) + FEASIBLE).all()
+        )
+
+    def _liquid(self, lots: Floats, *, whole: bool) -> Floats:
+        """As many of these lots as margin and margin calls leave money for; what they take is cut.
+
+        Both grow in step with the lots, so that a part of them is within the limit.
+        """
+        if whole and self._whole_lines:
+            exact = [line.is_whole for line in self.menu.lines]
+            lots = np.where(exact, np.round(lots), lots)
+        if self.menu.liquidity_usd is None or not lots.any():
+            return lots
+        margin = np.array([line.margin_usd for line in self.menu.lines])
+        marked = np.stack([line.marked_usd for line in self.menu.lines], axis=2)
+        paid = -(marked @ lots)
+        worst = paid.argmax(axis=1)
+        scenarios = np.arange(len(paid))
+        called = np.maximum(paid[scenarios, worst], 0.0)
+        weights = tail_weights(called, self.confidence) * (called > 0)
+        needed = float(margin @ lots + weights @ called)
+        if needed <= self.menu.liquidity_usd * (1 + FEASIBLE):
+            return lots
+        self._calls.append(-(weights @ marked[scenarios, worst]))
+        part = lots * (self.menu.liquidity_usd / needed)
+        if not (whole and self._whole_lines):
+            return part
+        # Whole lots of a mixed book may need more than a part of it: then none.
+        floor = np.where(exact, np.floor(part), part)
+        return floor if self._is_liquid(floor, margin, marked) else np.zeros_like(lots)
+
+    def _is_liquid(self, lots: Floats, margin: Floats, marked: Floats) -> bool:
+        called = np.maximum((-(marked @ lots)).max(axis=1), 0.0)
+        needed = margin @ lots + tail_weights(called, self.confidence) @ called
+        return bool(needed <= (self.menu.liquidity_usd or 0.0) * (1 + FEASIBLE))
+
+    def _answer(self, point: _Point, question: Question, bound_usd: float, status: str) -> Holding:
+        total = self._total(point)
+        cvar_usd = self._cvar(total)
+        caps_usd = np.inf if question.caps_usd is None else question.caps_usd
+        end_value_usd = float(self._buys.end_value_usd @ point.units)
+        if not self._buys.count and not self.menu.lines:
+            bound_usd = self._value(point, question)
+        return Holding(
+            starts=self._buys.starts(point.units, len(self.menu.lots), len(cvar_usd)),
+            lines=point.lots,
+            fees_usd=self._fees(point),
+            cost_usd=total,
+            cvar_usd=cvar_usd,
+            slack_usd=np.maximum(cvar_usd - caps_usd, 0.0),
+            end_value_usd=end_value_usd,
+            expected_usd=float(total.mean(axis=0).sum()) - end_value_usd,
+            bound_usd=bound_usd,
+            gap=max(0.0, self._open(point, question, bound_usd)),
+            status=status,
+        )
+
+    def _start(self) -> None:
+        """The first cuts: nothing held, and each pool at quantiles of the load it could carry."""
+        nothing = np.zeros(self._buys.count)
+        self._cost(nothing, np.zeros(len(self.menu.lines)), whole=True)
+        if not self._buys.count:
+            return
+        loads = self._loads()
+        for level in LEVELS:
+            share = np.array([np.quantile(load, level, axis=(0, 2)) for load in loads])
+            capacity = share / max(len(loads), 1)
+            costs = self._costs(capacity)
+            self._learn(capacity, costs, replace(self._points[0], recourse_usd=costs.cost_usd))
+
+    def _loads(self) -> list[Floats]:
+        """What each pool could be asked for: per minute by block, or in the month."""
+        loads = []
+        for pool, takes in zip(self.menu.pools, self._cells.takes, strict=True):
+            asked = np.where(np.isfinite(takes), takes, 0.0).sum(axis=2)
+            loads.append(
+                asked / self._cells.minutes if pool.perishes else asked.sum(axis=2, keepdims=True)
+            )
+        return loads
