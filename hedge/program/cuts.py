@@ -2,9 +2,9 @@
 
 Recourse is convex in the capacity c of the pools, so that its linearisation anywhere bounds it from
 below everywhere: its mean, and its mean under any weights of scenarios that sum to 1 and are none
-above 1 / (1 - confidence) of an even one, which bounds its CVaR. Weights are kept with the cut, since
-what lots lose and lines gain by scenario is linear and added when the master is built: so cuts hold
-for other fees, caps, sizes and lines.
+above 1 / (1 - confidence) of an even one, which bounds its CVaR. Weights are kept with the cut,
+since what lots lose and lines gain by scenario is linear and added when the master is built: so
+cuts hold for other fees, caps, sizes and lines.
 """
 
 from __future__ import annotations

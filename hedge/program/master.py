@@ -1,6 +1,6 @@
 """Master: the first stage against the cuts, in cvxpy. The only module that imports it.
 
-    minimise   Σ_t fees_t . n + E_t + slack_price Σ_t ζ_t            (or the cap itself, or the tail)
+    minimise   Σ_t fees_t . n + E_t + slack_price Σ_t ζ_t      (or the cap itself, or the tail)
     subject to E_t >= every mean cut,  R_t >= every tail cut of month t
                fees_t . n + R_t <= cap_t + ζ_t
                n = least y + step j, y binary, j whole: where purchases are whole
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import cvxpy as cp
@@ -79,8 +80,10 @@ def solve(
     scale_usd: float,
     gap: float,
     max_seconds: float,
+    between: tuple[Floats, Floats] | None = None,
 ) -> Answer:
-    """calls: cuts of the CVaR of margin calls, USD per lot [lines]. whole: which purchases are.
+    """between: the least and most units of each purchase, where only so much is asked for.
+    calls: cuts of the CVaR of margin calls, USD per lot [lines]. whole: which purchases are.
 
     Raises Unsolved.
     """
@@ -90,10 +93,12 @@ def solve(
     lots = cp.Variable(max(1, len(menu.lines)), nonneg=True)[: len(menu.lines)]
     mean, tail = cp.Variable(months), cp.Variable(months)
     size = _pool_scale(menu, buys)
-    capacity = (menu.held / size[:, None]).ravel() + (
-        buys.brings / np.repeat(size, months)[:, None]
-    ) @ units
-    rules: list[cp.Constraint] = [units <= buys.most]
+    capacity = cp.Variable(pools * months)
+    brings = buys.brings / np.repeat(size, months)[:, None]
+    rules: list[cp.Constraint] = [
+        units <= buys.most,
+        capacity == (menu.held / size[:, None]).ravel() + brings @ units,
+    ]
     chosen = np.flatnonzero(whole)
     if len(chosen):
         bought = cp.Variable(len(chosen), boolean=True)
@@ -101,6 +106,8 @@ def solve(
         steps = cp.Variable(len(chosen), integer=True, bounds=[np.zeros(len(chosen)), most])
         sold = cp.multiply(buys.least[chosen], bought) + cp.multiply(buys.step[chosen], steps)
         rules += [units[chosen] == sold, steps <= cp.multiply(most, bought)]
+    if between is not None:
+        rules += [units >= between[0], units <= between[1]]
     if len(buys.held):
         rules.append(buys.held @ units <= buys.held_most)
     for row, at_most in zip(buys.limit, buys.limit_most, strict=True):
@@ -108,14 +115,13 @@ def solve(
         own = max(float(np.abs(row).max(initial=0.0)), 1e-300)
         rules.append((row / own) @ units <= at_most / own)
 
-    linear = _Linear(menu, buys, units, lots, scale_usd)
-    for t in range(months):
-        rules += linear.cuts(mean[t], cuts.mean[t], [t], capacity, size, months)
-        if question.aim != "averse":
-            rules += linear.cuts(tail[t], cuts.tail[t], [t], capacity, size, months)
+    linear = _Linear(menu, buys, units, lots, capacity, size, scale_usd)
+    rules.append(linear.monthly(mean, cuts.mean))
+    if question.aim != "averse":
+        rules.append(linear.monthly(tail, cuts.tail))
     fees = (menu.held_fee_usd / scale_usd) + (buys.fee_usd / scale_usd) @ units
     cost = cp.sum(fees) + cp.sum(mean) - (buys.end_value_usd / scale_usd) @ units
-    capped = None
+    capped, objective = None, cost
     match question.aim:
         case "lowest":
             cap = cp.Variable()
@@ -123,11 +129,9 @@ def solve(
             objective = cap + TIE_BREAK / months * cost
         case "averse":
             horizon = cp.Variable()
-            every = list(range(months))
-            rules += linear.cuts(horizon, cuts.horizon, every, capacity, size, months)
+            rules.append(linear.horizon(horizon, cuts.horizon))
             objective = cost + question.kappa * (cp.sum(fees) + horizon)
         case "cheapest":
-            objective = cost
             if question.caps_usd is not None:
                 slack = cp.Variable(months, nonneg=True)
                 capped = fees + tail <= question.caps_usd / scale_usd + slack
@@ -179,41 +183,58 @@ def _pool_scale(menu: Menu, buys: Purchases) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Linear:
-    """What is linear in units and lots in every scenario, and so belongs to each cut."""
+    """Cuts as rows. What units lose and lots gain by scenario is linear, and belongs to each."""
 
     menu: Menu
     buys: Purchases
-    units: cp.Variable
-    lots: cp.Variable
+    units: cp.Expression
+    lots: cp.Expression
+    capacity: cp.Variable
+    size: Floats
     scale_usd: float
 
-    def cuts(
-        self,
-        bounded: cp.Expression,
-        cuts: deque[Cut],
-        of: list[int],
-        capacity: cp.Expression,
-        size: Floats,
-        months: int,
-    ) -> list[cp.Constraint]:
-        """bounded >= every cut over the months `of`."""
-        slopes = np.zeros((len(cuts), len(size), months))
-        for row, cut in zip(slopes, cuts, strict=True):
-            row[:, of] = cut.slope_usd.reshape(len(of), -1).T * size[:, None] / self.scale_usd
-        constants = np.array([cut.constant_usd for cut in cuts])
+    def monthly(self, bounded: cp.Variable, cuts: Sequence[deque[Cut]]) -> cp.Constraint:
+        """Each month's entry of `bounded` is at least each of its cuts."""
+        months = np.repeat(np.arange(len(cuts)), [len(one) for one in cuts])
+        every = list(chain.from_iterable(cuts))
+        slopes = np.array([cut.slope_usd for cut in every]) * self.size / self.scale_usd
+        rows, pools = slopes.shape
+        matrix = np.zeros((rows, pools * len(cuts)))
+        matrix[np.arange(rows)[:, None], np.arange(pools) * len(cuts) + months[:, None]] = slopes
+        return bounded[months] >= self._at_least(every, matrix, months)
+
+    def horizon(self, bounded: cp.Variable, cuts: deque[Cut]) -> cp.Constraint:
+        slopes = np.array([(cut.slope_usd * self.size).T.ravel() for cut in cuts])
+        return bounded >= self._at_least(list(cuts), slopes / self.scale_usd, None)
+
+    def _at_least(
+        self, cuts: list[Cut], slopes: Floats, months: NDArray[np.int64] | None
+    ) -> cp.Expression:
         weights = np.array([cut.weights for cut in cuts])
+        constants = np.array([cut.constant_usd for cut in cuts])
         if self.menu.held_gain_usd is not None:
-            constants = constants - weights @ self.menu.held_gain_usd[:, of].sum(axis=1)
-        by_month = slopes.reshape(len(cuts), -1)
-        used = np.flatnonzero(np.isin(np.arange(by_month.shape[1]) % months, of))
-        right = constants / self.scale_usd + by_month[:, used] @ capacity[used]
+            constants = (
+                constants - _weighed(weights, self.menu.held_gain_usd[..., None], months)[:, 0]
+            )
+        value = constants / self.scale_usd + slopes @ self.capacity
         if self.buys.loss_usd is not None:
-            losses = weights @ self.buys.loss_usd[:, of].sum(axis=1)
-            right = right + (losses / self.scale_usd) @ self.units
+            lost = _weighed(weights, self.buys.loss_usd, months)
+            value = value + (lost / self.scale_usd) @ self.units
         if self.menu.lines:
-            gain = np.stack([line.gain_usd[:, of].sum(axis=1) for line in self.menu.lines], axis=1)
-            right = right - (weights @ gain / self.scale_usd) @ self.lots
-        return [bounded >= right]
+            gain = np.stack([line.gain_usd for line in self.menu.lines], axis=2)
+            value = value - (_weighed(weights, gain, months) / self.scale_usd) @ self.lots
+        return value
+
+
+def _weighed(weights: Floats, by_scenario: Floats, months: NDArray[np.int64] | None) -> Floats:
+    """Means of [scenarios, months, n] under each cut's weights, in its month [cuts, n]; of the sum
+    of all months without one."""
+    if months is None:
+        return np.asarray(weights @ by_scenario.sum(axis=1))
+    found = np.empty((len(weights), by_scenario.shape[2]))
+    for t in range(by_scenario.shape[1]):
+        found[months == t] = weights[months == t] @ by_scenario[:, t]
+    return found
 
 
 def _line_rules(

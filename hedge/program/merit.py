@@ -1,17 +1,17 @@
 """MeritOrder: the least that months can cost at fixed capacity, when capacity has one measure.
 
 Let the pools' takes be proportional: serving a cell takes `scale[pool] * size[cell]` units. Then
-what pools can carry together, as a set of cells, is the flow from cells to pools, a polymatroid, and
-to serve the dearest cells per unit first is exact, whichever pool may serve which workload. With
-the cells of a month by falling worth v of a unit, and F(k) the most that can be carried of the first
-k of them,
+what pools can carry together, as a set of cells, is the flow from cells to pools, a polymatroid,
+and to serve the dearest cells per unit first is exact, whichever pool may serve which workload.
+With the cells of a month by falling worth v of a unit, and F(k) the most that can be carried of the
+first k of them,
 
     saved = sum over k of (v_k - v_k+1) F(k),
 
-and by the cut of Gale and Hall F(k) is the least, over the sets of pools that could be full, of what
-these pools carry and what the other cells, those that a pool outside the set may serve, ask for.
-Capacity that perishes is full or not in each block; a quota in the whole month. So F is the least of
-functions that are linear in the capacities, and the pools of the least one give the slope.
+and by the cut of Gale and Hall F(k) is the least, over the sets of pools that could be full, of
+what these pools carry and what the other cells, those that a pool outside the set may serve, ask
+for. Capacity that perishes is full or not in each block; a quota in the whole month. So F is the
+least of functions that are linear in the capacities, and the pools of the least give the slope.
 """
 
 from __future__ import annotations

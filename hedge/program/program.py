@@ -4,10 +4,11 @@ Two stages: what is bought now and to start later (the master), and what each mo
 then costs (the recourse, exact and with its slope). The master sees recourse only through cuts: it
 is solved, told what its answer really costs, and solved again, first without whole units, then with
 them, until what it proves and what the answer costs lie within `gap` of each other. A midpoint
-between the answer and the best so far is cut too: it keeps the answers from jumping about.
+between the answer and the best so far is cut too: it keeps the answers from jumping about. Before
+the program with all whole units, a small one looks beside the linear answer: mostly that is enough.
 
-A cap on a month is never hard: what its CVaR lies above the cap is priced. `lowest` says how low the
-caps can go, and a cap above it is kept, since its slack costs more than any contract saves.
+A cap on a month is never hard: what its CVaR lies above the cap is priced. `lowest` says how low
+the caps can go, and a cap above it is kept, since its slack costs more than any contract saves.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ LINEAR_SHARE = 0.4
 """Of the gap: how near the linear program comes before whole units are asked for."""
 WHOLE_SHARE = 0.3
 """Of the gap: what each program with whole units may leave open."""
+NEAR_ROUNDS, SETTLE_ROUNDS = 4, 6
 MAX_ROUNDS = 200
 MOST_POINTS = 64
 MOST_CALLS = 500
@@ -63,8 +65,8 @@ class _Point:
 class Program:
     """One menu and one set of scenarios, asked about any number of caps.
 
-    integer_months: purchases that start in so many first months are whole; later ones are plans, and
-    may be fractions. relaxed: none is whole. gap: how far, relative to its cost, an answer may lie
+    integer_months: purchases that start in the first months are whole; later ones are plans and may
+    be fractions. relaxed: none is whole. gap: how far, relative to its cost, an answer may lie
     above the best. max_seconds: for one question; the best found by then is given, marked.
     """
 
@@ -169,8 +171,7 @@ class Program:
                 break
             self._halfway(found, best)
         if asks_whole:
-            self._round(best)
-            best = self._best(question, whole=True)
+            best = self._near(purpose, question, until, best, bound_usd)
             for _ in range(MAX_ROUNDS):
                 if status == "time_limit" or self._open(best, question, bound_usd) <= self._gap:
                     break
@@ -183,6 +184,7 @@ class Program:
                     bound_usd = max(bound_usd, proved_usd)
                 if self._open(best, question, bound_usd) > self._gap:
                     self._halfway(found, best)
+            best = self._settle(purpose, question, until, best)
         if self._open(best, question, bound_usd) > self._gap and status == "optimal":
             raise SolverFailed(
                 f"bound and cost did not meet in {MAX_ROUNDS} rounds", tuple(self.attempts)
@@ -194,7 +196,13 @@ class Program:
         return self._answer(best, question, bound_usd, status)
 
     def _master(
-        self, purpose: str, question: Question, whole: bool, until: float, best: _Point
+        self,
+        purpose: str,
+        question: Question,
+        whole: bool,
+        until: float,
+        best: _Point,
+        between: tuple[Floats, Floats] | None = None,
     ) -> tuple[_Point | None, float]:
         """What the master says, costed and cut, and the bound it proves; None out of time."""
         left = until - self._clock()
@@ -212,6 +220,7 @@ class Program:
                 scale_usd=self._scale_usd,
                 gap=self._gap * WHOLE_SHARE,
                 max_seconds=left,
+                between=between,
             )
         except Unsolved as unsolved:
             self.attempts.append(
@@ -260,9 +269,63 @@ class Program:
         horizon = tail_weights(total.sum(axis=1), self.confidence)
         self._cuts.add(capacity, costs, tail, horizon)
 
-    def _round(self, point: _Point) -> None:
-        """The nearest holding that is sold: a first one to beat."""
-        self._cost(self._buys.whole(point.units, self._whole), point.lots, whole=True)
+    def _near(
+        self, purpose: str, question: Question, until: float, linear: _Point, bound_usd: float
+    ) -> _Point:
+        """The best whole holding beside the linear program's: a small program finds it."""
+        self._cost(self._buys.whole(linear.units, self._whole), linear.lots, whole=True)
+        best = self._best(question, whole=True)
+        steps = (linear.units - self._buys.least) / self._buys.step
+        below = self._buys.least + self._buys.step * np.floor(steps)
+        above = self._buys.least + self._buys.step * np.maximum(np.ceil(steps), 0)
+        tiny = linear.units < FEASIBLE
+        between = (
+            np.where(self._whole & (linear.units >= self._buys.least), below - 1e-9, 0.0),
+            np.where(self._whole, np.where(tiny, 0.0, above), self._buys.most),
+        )
+        for _ in range(NEAR_ROUNDS):
+            if self._open(best, question, bound_usd) <= self._gap:
+                break
+            found, near_usd = self._master(purpose, question, True, until, best, between)
+            if found is None:
+                break
+            best = min(best, found, key=lambda point: self._value(point, question))
+            if self._open(best, question, near_usd) <= self._gap * WHOLE_SHARE:
+                break
+        return best
+
+    def _settle(self, purpose: str, question: Question, until: float, best: _Point) -> _Point:
+        """The same whole purchases, and the rest so that no cap is missed by what cuts left out.
+
+        Asked for a little less than its cap, a month comes out below it; where the excess is more
+        than what cuts leave out, it is wanted.
+        """
+        if question.caps_usd is None:
+            return best
+        between = (
+            np.where(self._whole, best.units - FEASIBLE, 0.0),
+            np.where(self._whole, best.units + FEASIBLE, self._buys.most),
+        )
+        tight_usd = question.caps_usd
+        for _ in range(SETTLE_ROUNDS):
+            over = self._over(best, question)
+            if over.max() <= FEASIBLE * self._scale_usd:
+                break
+            missed = over <= self._gap * np.abs(question.caps_usd)
+            tight_usd = tight_usd - np.where(missed, 2 * over, 0.0)
+            tighter = replace(question, caps_usd=tight_usd)
+            found, _ = self._master(purpose, tighter, True, until, best, between)
+            if found is None or self._over(found, question).sum() >= over.sum():
+                break
+            if self._value(found, question) > self._value(best, question) * (1 + self._gap):
+                break
+            best = found
+        return best
+
+    def _over(self, point: _Point, question: Question) -> Floats:
+        """How far each month's CVaR lies above its cap."""
+        caps_usd = np.inf if question.caps_usd is None else question.caps_usd
+        return np.maximum(self._cvar(self._total(point)) - caps_usd, 0.0)
 
     def _capacity(self, units: Floats) -> Floats:
         return self.menu.held + (self._buys.brings @ units).reshape(self.menu.held.shape)
@@ -302,11 +365,10 @@ class Program:
             )
         if question.aim == "cheapest" and question.caps_usd is None:
             return expected
-        cvar_usd = self._cvar(total)
         if question.caps_usd is None:
+            cvar_usd = self._cvar(total)
             return float(cvar_usd.max()) + TIE_BREAK / len(cvar_usd) * expected
-        over = np.maximum(cvar_usd - question.caps_usd, 0.0)
-        return expected + question.slack_usd_per_usd * float(over.sum())
+        return expected + question.slack_usd_per_usd * float(self._over(point, question).sum())
 
     def _cvar(self, total: Floats) -> Floats:
         return np.array([tail_weights(month, self.confidence) @ month for month in total.T])
@@ -365,7 +427,7 @@ class Program:
         if not (whole and self._whole_lines):
             return part
         # Whole lots of a mixed book may need more than a part of it: then none.
-        floor = np.where(exact, np.floor(part), part)
+        floor = np.where([line.is_whole for line in self.menu.lines], np.floor(part), part)
         return floor if self._is_liquid(floor, margin, marked) else np.zeros_like(lots)
 
     def _is_liquid(self, lots: Floats, margin: Floats, marked: Floats) -> bool:

@@ -34,10 +34,12 @@ def months_of(
 def menu_of(months: Months, *, units: float = 500.0) -> Menu:
     """Three nested pools, each at four terms: longer ones at a lower fee."""
     horizon, workloads = months.list_usd.shape[1], len(months.workloads)
-    pools, lots = [], []
-    for p in range(workloads):
-        serves = np.arange(workloads) >= p if p < 2 else np.arange(workloads) == p
-        pools.append(Pool(f"pool {p}", True, PER_TOKEN, (np.arange(workloads) <= p)))
+    kinds = np.arange(workloads)
+    pools = tuple(
+        Pool(f"pool {p}", True, PER_TOKEN, (kinds <= p).astype(np.float64))
+        for p in range(workloads)
+    )
+    lots = []
     density = months.list_usd.sum(axis=(0, 1, 2)) / months.amounts[..., :3].sum(axis=(0, 1, 2, 4))
     for p in range(workloads):
         full_usd = density[p] * units * 43_200
@@ -50,4 +52,4 @@ def menu_of(months: Months, *, units: float = 500.0) -> Menu:
             lots.append(
                 Lot(f"p{p} {term}m", term, p, 2, 1, 60, fee, brings, np.zeros(horizon) * left)
             )
-    return Menu(tuple(pools), tuple(lots), np.zeros((workloads, horizon)), np.zeros(horizon))
+    return Menu(pools, tuple(lots), np.zeros((workloads, horizon)), np.zeros(horizon))
