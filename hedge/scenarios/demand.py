@@ -100,8 +100,8 @@ def _levels(
     logs = np.empty((count, spans, len(history.names)))
     for w, name in enumerate(history.names):
         believed = demand.of(name)
-        error: Floats = stream(seed, "level", name).normal(0.0, believed.level_sd, count)
-        growth: Floats = stream(seed, "growth", name).normal(0.0, believed.growth_sd, count)
+        error: Floats = stream(seed, "level", name).normal(0.0, believed.level_sd, (count,))
+        growth: Floats = stream(seed, "growth", name).normal(0.0, believed.growth_sd, (count,))
         is_change = stream(seed, "change", name).random((count, spans)) < 1 - np.exp(
             -believed.changes_per_month * elapsed
         )
