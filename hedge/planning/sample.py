@@ -125,4 +125,5 @@ def _trace_windows() -> NDArray[np.float64]:
         minute = int(row.t_seconds // 60)
         if minute < len(minutes):
             minutes[minute] += (row.input_tokens, row.output_tokens, 1)
-    return np.lib.stride_tricks.sliding_window_view(minutes, 5, axis=0).sum(axis=2)
+    windows = np.lib.stride_tricks.sliding_window_view(minutes, 5, axis=0)
+    return np.asarray(windows.sum(axis=2))

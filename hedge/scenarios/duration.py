@@ -1,10 +1,14 @@
-"""DurationCurve: months of drawn days as load-duration curves, busiest block first.
+"""DurationCurves: months of drawn days as load-duration curves, in blocks of equal length.
 
 A reservation's capacity perishes each minute, so what it serves depends on how long each load
-lasts, not on when. A month's slices of five minutes are sorted by total load and cut into blocks.
-Sorting each of thousands of months would take a minute; so slices are put into narrow bands of
-load once, for every day that can be drawn. A month is then the sum of its days' bands, cut where
-blocks end; a band is split in proportion.
+lasts, not on when. Each workload's slices of five minutes are sorted by load and cut into blocks;
+which blocks of the workloads fall together is told by cutting the slices of all of them together,
+along a walk on which like loads are neighbours, and comparing ranks (a Schaake shuffle). So what
+serves one workload sees its own curve, and what serves several sees how they fall together.
+
+Sorting thousands of months would take a minute. So slices are put into narrow cells once, for every
+day that can be drawn; a month is the sum of its days' cells, cut where blocks end, and a cell is
+split in proportion.
 """
 
 from __future__ import annotations
@@ -24,9 +28,9 @@ from hedge.scenarios.history import (
     SLICES,
     DemandHistory,
 )
+from hedge.scenarios.walk import Places, Walk
 
-BANDS, SURGE_BANDS = 120, 16
-SLICE_MINUTES = 5
+CELLS, OWN_CELLS = 128, 64
 _AT_ONCE = 200
 
 
@@ -43,55 +47,92 @@ class DurationCurves:
         variants: Variants,
         list_factors: Floats,
     ) -> None:
-        self._width = len(history.workloads)
         shape = history.slices.T / SLICES
         base = history.amounts * to_today[:, None, :, None]
         usd = history.hourly_usd() * to_today[:, None, :] * list_factors
-        hours = np.concatenate([base.reshape(*base.shape[:2], -1), usd], axis=2)
-        each = np.concatenate([np.repeat(shape, KINDS, axis=1), shape], axis=1)
-        slices = (hours[:, :, None, :] * each).reshape(history.days, DAY_SLICES, -1)
-        price = _prices(history)
-        load = ((base @ LOAD)[:, :, None, :] * shape) @ price
-        self._bands = _banded(load.reshape(history.days, DAY_SLICES), slices, variants)
+        hours = np.concatenate([base, usd[..., None]], axis=3)
+        slices = hours[:, :, None] * shape[:, :, None]
+        slices = slices.reshape(-1, *slices.shape[3:])
+        load = (slices[..., :KINDS] @ LOAD) * _prices(history)
+        # Between by money, which would overlook small workloads, and each alike.
+        scale = np.sqrt(np.maximum(load.mean(axis=0), 1e-12))
+        self._together = _Cells(load / scale, load, CELLS, variants)
+        self._own = tuple(
+            _Cells(load[:, w : w + 1], slices[:, w], OWN_CELLS, variants)
+            for w in range(load.shape[1])
+        )
 
     def blocks(
         self, paths: DemandPaths, spans: Sequence[Span], blocks: int
     ) -> tuple[Floats, Floats, Floats]:
         """Of each month: length of blocks in minutes [months, blocks], and by scenario amounts
         [scenarios, months, blocks, workloads, 4] and list cost in USD [.., workloads]."""
-        count, width = len(paths.drawn), self._width
+        count, width = len(paths.drawn), len(self._own)
         minutes = np.array([[one.days * HOURS * 60 / blocks] * blocks for one in spans])
-        cells = np.empty((count, len(spans), blocks, width * (KINDS + 1)))
+        cells = np.empty((count, len(spans), blocks, width, KINDS + 1))
         first = 0
         for m, span in enumerate(spans):
             drawn = paths.drawn[:, first : first + span.days]
             for some in range(0, count, _AT_ONCE):
                 part = slice(some, some + _AT_ONCE)
-                cells[part, m] = self._cut(drawn[part], blocks)
+                cells[part, m] = self._month(drawn[part], blocks)
             first += span.days
-        amounts = cells[..., : width * KINDS].reshape(*cells.shape[:3], width, KINDS)
-        amounts *= paths.level[:, :, None, :, None]
-        return minutes, amounts, cells[..., width * KINDS :] * paths.level[:, :, None, :]
+        cells *= paths.level[:, :, None, :, None]
+        busiest = np.argsort(-cells[..., KINDS].sum(axis=3), axis=2, kind="stable")
+        cells = np.take_along_axis(cells, busiest[..., None, None], axis=2)
+        return minutes, cells[..., :KINDS], cells[..., KINDS]
 
-    def _cut(self, drawn: np.ndarray[tuple[int, ...], np.dtype[np.int64]], blocks: int) -> Floats:
-        """[scenarios, blocks, columns] of one month."""
+    def _month(self, drawn: Places, blocks: int) -> Floats:
+        """[scenarios, blocks, workloads, kinds and list cost]."""
         count, days = drawn.shape
-        variants, bands, columns = self._bands.shape
+        variants = self._together.variants
         which = drawn + variants * np.arange(count)[:, None]
         times = np.bincount(which.ravel(), minlength=count * variants).reshape(count, variants)
+        together = self._together.cut(times, days, blocks)
+        month = np.empty((count, blocks, len(self._own), KINDS + 1))
+        for w, own in enumerate(self._own):
+            rank = np.argsort(np.argsort(-together[:, :, w], axis=1, kind="stable"), axis=1)
+            cut = own.cut(times, days, blocks)
+            month[:, :, w] = np.take_along_axis(cut, rank[:, :, None], axis=1)
+        return month
+
+
+class _Cells:
+    """Sums of `columns` [slices, columns] over the cells of a walk through `load`, for each day
+    that may be drawn."""
+
+    def __init__(self, load: Floats, columns: Floats, cells: int, variants: Variants) -> None:
+        walk = Walk.through(load, cells)
+        days, width = len(load) // DAY_SLICES, columns.shape[1]
+        self.variants = len(variants.day)
+        self._sums = np.zeros((self.variants, walk.cells, 1 + width))
+        first = np.repeat(np.arange(days) * walk.cells, DAY_SLICES)
+        for multiple in np.unique(variants.multiple):
+            at = first + walk.cell(load * multiple)
+            sums = np.empty((days * walk.cells, 1 + width))
+            sums[:, 0] = np.bincount(at, minlength=len(sums))
+            for column in range(width):
+                sums[:, 1 + column] = np.bincount(at, columns[:, column] * multiple, len(sums))
+            of_it = np.flatnonzero(variants.multiple == multiple)
+            self._sums[of_it] = sums.reshape(days, walk.cells, -1)[variants.day[of_it]]
+
+    def cut(self, times: Places, days: int, blocks: int) -> Floats:
+        """What falls into each block of equal length [scenarios, blocks, columns], for how many
+        times each day is drawn [scenarios, variants]."""
+        count = len(times)
         used = np.flatnonzero(times.any(axis=0))
-        sums = times[:, used].astype(np.float64) @ self._bands[used].reshape(len(used), -1)
-        running = np.cumsum(sums.reshape(count, bands, columns), axis=1)
+        sums = times[:, used].astype(np.float64) @ self._sums[used].reshape(len(used), -1)
+        running = np.cumsum(sums.reshape(count, *self._sums.shape[1:]), axis=1)
         lasting, running = running[:, :, 0], running[:, :, 1:]
         ends = days * DAY_SLICES * np.arange(1, blocks) / blocks
-        at = (lasting[:, :, None] <= ends).sum(axis=1)  # the band that each block ends in
+        at = (lasting[:, :, None] <= ends).sum(axis=1)  # the cell that each block ends in
         here = np.arange(count)[:, None]
         before = np.maximum(at - 1, 0)
         start = np.where(at > 0, lasting[here, before], 0.0)
         share = (ends - start) / (lasting[here, at] - start)
         low = np.where((at > 0)[..., None], running[here, before], 0.0)
-        cut = low + share[..., None] * (running[here, at] - low)
-        whole = np.concatenate([cut, running[:, -1:]], axis=1)
+        inner = low + share[..., None] * (running[here, at] - low)
+        whole = np.concatenate([inner, running[:, -1:]], axis=1)
         return np.asarray(np.diff(whole, axis=1, prepend=0.0))
 
 
@@ -100,28 +141,3 @@ def _prices(history: DemandHistory) -> Floats:
     weighed = (history.amounts @ LOAD).sum(axis=(0, 1))
     usd = history.hourly_usd().sum(axis=(0, 1))
     return np.asarray(np.divide(usd, weighed, out=np.zeros_like(usd), where=weighed > 0))
-
-
-def _banded(load: Floats, slices: Floats, variants: Variants) -> Floats:
-    """[variants, bands, 1 + columns], busiest band first: how many slices, and their sums."""
-    edges = np.quantile(load, np.linspace(0, 1, BANDS)[1:])
-    top = max(float(edges[-1]), 1e-12)
-    surges = np.geomspace(top, top * max(variants.multiple.max(), 1.01), SURGE_BANDS)[1:]
-    edges = np.unique(np.concatenate([edges, surges]))
-    bands = len(edges) + 1
-    days, columns = len(load), slices.shape[2]
-    banded = np.zeros((len(variants.day), bands, 1 + columns))
-    place = np.arange(days)[:, None] * bands
-    for multiple in np.unique(variants.multiple):
-        at = place + bands - 1 - np.searchsorted(edges, load * multiple, side="left")
-        sums = np.stack(
-            [np.bincount(at.ravel(), minlength=days * bands)]
-            + [
-                np.bincount(at.ravel(), slices[:, :, column].ravel() * multiple, days * bands)
-                for column in range(columns)
-            ],
-            axis=1,
-        ).reshape(days, bands, 1 + columns)
-        of_it = np.flatnonzero(variants.multiple == multiple)
-        banded[of_it] = sums[variants.day[of_it]]
-    return banded
