@@ -193,5 +193,3 @@ class ContractsFile(Part):
         description="How far a plan may go; in one contract file at most",
         examples=["{provider_share: 0.6}"],
     )
-
-

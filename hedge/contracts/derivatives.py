@@ -26,9 +26,7 @@ class Settlement(Part):
         " `last`: the last one",
         examples=["arith_bd"],
     )
-    calendar: Literal["us", "all"] = Field(
-        "us", description="Whose business days", examples=["us"]
-    )
+    calendar: Literal["us", "all"] = Field("us", description="Whose business days", examples=["us"])
     fallback: Literal["previous", "skip", "refuse"] = Field(
         "previous",
         description="For a day without a fixing: the one before it, leave the day out, or refuse"

@@ -55,6 +55,8 @@ def _place(loc: Sequence[str | int], raw: object) -> str:
     item = raw[at]
     name = item.get("name") if isinstance(item, Mapping) else None
     kind = item.get("kind") if isinstance(item, Mapping) else None
-    field = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, rest[1:] if rest[:1] == [kind] else rest)))
+    field = re.sub(
+        r"\.(\d+)", r"[\1]", ".".join(map(str, rest[1:] if rest[:1] == [kind] else rest))
+    )
     called = f"contract {name}" if isinstance(name, str) else f"contract number {at + 1}"
     return f"{called}: {field}" if field else called

@@ -157,9 +157,7 @@ class Terms(Part):
     name: Name = Field(
         description="Its name, once over all contract files", examples=["azure-ptu-gpt-5.2"]
     )
-    provider: Name = Field(
-        description="Who delivers it, or where it is traded", examples=["azure"]
-    )
+    provider: Name = Field(description="Who delivers it, or where it is traded", examples=["azure"])
     counterparty: Name | None = Field(
         None,
         description="Who owes it, as named under `counterparties`; when not given, the provider",
