@@ -21,12 +21,14 @@ class Cells:
     takes: capacity units that serving the whole cell takes from each pool; inf where it may not
         serve it, or where there is nothing that it could count [pools, scenarios, months,
         workloads, blocks].
+    overage: of each pool, price and units per unit held, without an end to none.
     """
 
     pools: tuple[Pool, ...]
     minutes: Floats
     list_usd: Floats
     takes: Floats
+    overage: tuple[tuple[tuple[float, float], ...], ...]
 
     @classmethod
     def of(cls, menu: Menu, months: Months, scenarios: slice = slice(None)) -> Cells:
@@ -40,7 +42,13 @@ class Cells:
                     whole = whole + units * amounts[kind]
             served = (whole > 0) & np.asarray(pool.serves, dtype=bool)[:, None]
             np.copyto(takes[p], whole, where=served)
-        return cls(menu.pools, months.minutes, list_usd, takes)
+        overage = tuple(
+            tuple(
+                (one.usd_per_unit, min(one.units, _enough(menu, months, p))) for one in pool.overage
+            )
+            for p, pool in enumerate(menu.pools)
+        )
+        return cls(menu.pools, months.minutes, list_usd, takes, overage)
 
     @property
     def count(self) -> int:
@@ -52,6 +60,16 @@ class Cells:
 
     def quotas(self) -> list[int]:
         return [p for p, pool in enumerate(self.pools) if not pool.perishes]
+
+
+def _enough(menu: Menu, months: Months, pool: int) -> float:
+    """Units of overage per unit held that leave nothing over, from the least that can be held."""
+    sold = [lot.brings * lot.min_units for lot in menu.lots if lot.pool == pool]
+    brought = np.concatenate([menu.held[pool].ravel(), *(one.ravel() for one in sold)])
+    least = brought[brought > 0].min(initial=np.inf)
+    one = menu.pools[pool]
+    asked = months.amounts @ one.takes + one.takes_list_usd * months.list_usd
+    return float(asked.sum(axis=(2, 3)).max(initial=0.0) / least)
 
 
 def delivered(pools: Sequence[Pool], capacity: Floats, scenarios: slice) -> list[Floats]:

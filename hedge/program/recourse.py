@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from hedge.program.ascent import Ascent
 from hedge.program.cells import Cells
 from hedge.program.merit import Costs, MeritOrder
 from hedge.risk import Floats
@@ -15,7 +16,5 @@ class Recourse(Protocol):
 
 
 def recourse_of(cells: Cells) -> Recourse:
-    found = MeritOrder.of(cells)
-    if found is None:
-        raise NotImplementedError
-    return found
+    """Exact in one pass where one measure fits all; else by prices that are improved."""
+    return MeritOrder.of(cells) or Ascent(cells)
