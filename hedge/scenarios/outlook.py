@@ -76,7 +76,8 @@ class DemandOutlook:
 
 @dataclass(frozen=True, slots=True)
 class HourPrices:
-    """What a model's list price is of the history's, by the hour of the day (UTC) [24]."""
+    """What a model's list price will be of the history's, by the hour of the day (UTC) [24]. Hours
+    that were dearer all along are so in the history already."""
 
     model: str
     factors: tuple[float, ...]
@@ -101,10 +102,10 @@ class TokenPriceOutlook:
     size, size_sd: of the log of a change, whatever its sign (normal, its magnitude).
     """
 
-    changes_per_month: float = 0.06
-    rise_share: float = 0.4
-    size: float = 0.25
-    size_sd: float = 0.15
+    changes_per_month: float = 0.12
+    rise_share: float = 0.45
+    size: float = 0.28
+    size_sd: float = 0.2
     hours: tuple[HourPrices, ...] = ()
     retirements: tuple[Retirement, ...] = ()
 
@@ -125,9 +126,9 @@ class IndexOutlook:
     level_usd: float
     gap: float = 0.0
     reversion_per_day: float = 0.03
-    swing_sd: float = 0.012
+    swing_sd: float = 0.015
     drift_per_month: float = -0.01
-    walk_sd: float = 0.012
+    walk_sd: float = 0.018
     launches_per_month: float = 0.06
     launch_mean: float = -0.22
     launch_sd: float = 0.10

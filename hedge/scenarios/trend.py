@@ -22,7 +22,7 @@ WEEKDAYS_FROM_DAYS = 14
 """Each weekday twice: before that, weekdays cannot be told from noise."""
 _LEAST = 0.02
 """Of a workload's mean: an idle day has no log."""
-_GROWTH_SD = 0.05
+_GROWTH, _GROWTH_SD = 0.02, 0.05
 _CHANGE_SD = 0.3
 _WEEKDAY_SD = 0.5
 _PENALTY = 3.0
@@ -64,9 +64,10 @@ def to_today(history: DemandHistory) -> Floats:
 def _trend(daily: Floats, first_weekday: int) -> WorkloadTrend:
     days = len(daily)
     if not daily.any():
-        return WorkloadTrend(np.zeros(days), 0.0, _GROWTH_SD, 0.0, (), 0.0, 0.0)
-    logs = np.log(np.maximum(daily, _LEAST * daily.mean()))
+        return WorkloadTrend(np.zeros(days), _GROWTH, _GROWTH_SD, 0.0, (), 0.0, 0.0)
     ages = (np.arange(days) - (days - 1)) / MONTH_DAYS
+    # What the data say of growth counts against the usual one.
+    logs = np.log(np.maximum(daily, _LEAST * daily.mean())) - _GROWTH * ages
     columns = [np.ones(days), ages]
     precision = [0.0, _GROWTH_SD**-2]
     if days >= WEEKDAYS_FROM_DAYS:
@@ -85,8 +86,8 @@ def _trend(daily: Floats, first_weekday: int) -> WorkloadTrend:
     mean, covariance = _posterior(logs, design, precision, noise.variance)
     trending = [0, 1, *range(base, len(columns))]
     return WorkloadTrend(
-        level=np.asarray(design[:, trending] @ mean[trending]),
-        growth=float(mean[1]),
+        level=np.asarray(design[:, trending] @ mean[trending] + _GROWTH * ages),
+        growth=_GROWTH + float(mean[1]),
         growth_sd=float(np.sqrt(covariance[1, 1])),
         level_sd=float(np.sqrt(covariance[0, 0])),
         changes=tuple(mean[base:].tolist()),
