@@ -135,8 +135,8 @@ class Use(Part):
         known = catalogue.get(self.contract)
         if known is None:
             raise ContractInvalid(
-                f"no contract of the catalogue is called {self.contract}: `hedgerow hedge contracts"
-                " --all` lists them"
+                f"the catalogue has no contract {self.contract}: `hedgerow hedge contracts`"
+                " lists them"
             )
         own = self.model_dump(exclude={"contract"}, exclude_unset=True, mode="json")
         fields = type(known).model_fields
@@ -166,13 +166,25 @@ class ContractsFile(Part):
         (),
         max_length=1000,
         description="Contracts that can be bought",
-        examples=["[{kind: flat_plan, name: team-plan, provider: acme}]"],
+        examples=[
+            (
+                "[{kind: flat_plan, name: team-plan, provider: acme, models: [oak],"
+                " quota_units: 400000000, size: {max: 5}, prices: [{usd_per_month: 199}], source:"
+                " {url: https://acme.example, retrieved_at: 2026-11-20, verification: primary}}]"
+            )
+        ],
     )
     counterparties: tuple[Counterparty, ...] = Field(
         (),
         max_length=1000,
         description="Who owes what was paid for, and how sure that is",
-        examples=["[{name: acme, default_per_year: 0.03}]"],
+        examples=[
+            (
+                "[{name: acme, default_per_year: 0.03, recovery: 0.3, shortfall_chance: 0.02,"
+                " shortfall: 0.2, source: {url: own estimate, retrieved_at: 2026-11-20,"
+                " verification: assumed}}]"
+            )
+        ],
     )
     workloads: tuple[WorkloadSpec, ...] = Field(
         (),

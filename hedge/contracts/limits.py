@@ -30,6 +30,13 @@ class HedgeLimits(Part):
         description="The most of the highly probable exposure to an index that is hedged, 0 to 1",
         examples=["0.8"],
     )
+    quotes_hours: int = Field(
+        24,
+        ge=1,
+        le=8760,
+        description="How old a venue's price may be, in hours; an older one is not used",
+        examples=["24"],
+    )
     later_use: Share = Field(
         Decimal("0.8"),
         description="How much of a commitment is thought to be used after the last month planned,"

@@ -142,13 +142,13 @@ class Reference(Part):
     """What the same tokens cost at pay-as-you-go, where no market says it: for comparison only."""
 
     model: Name = Field(description="Which model's", examples=["gpt-5.2"])
-    input: Usd = Field(description="USD per million prompt tokens", examples=["1.75"])
-    cached: Usd | None = Field(
+    input: NonNegative = Field(description="USD per million prompt tokens", examples=["1.75"])
+    cached: NonNegative | None = Field(
         None,
         description="USD per million tokens out of a cache; when not given, as `input`",
         examples=["0.175"],
     )
-    output: Usd = Field(description="USD per million completion tokens", examples=["14"])
+    output: NonNegative = Field(description="USD per million completion tokens", examples=["14"])
 
 
 class Terms(Part):

@@ -12,7 +12,7 @@ import yaml
 from hedge.contracts.contract import Contract, contracts_of
 from hedge.errors import ContractInvalid
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "catalogue"
 
 
 @lru_cache(maxsize=1)
