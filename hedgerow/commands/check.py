@@ -34,7 +34,8 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
 
     Exit code 0: valid; what is hardly meant (offers without a price, providers without a key, feeds
     that tell nothing, waits that another cuts off, quality floors and budgets that refuse nothing,
-    contracts that have expired or whose price is assumed) is named on stderr. 1: invalid, with one line on stderr for each error.
+    contracts that have expired or whose price is assumed) is named on stderr. 1: invalid, with one
+    line on stderr for each error.
     """
     try:
         config = load_config(path, os.environ)
