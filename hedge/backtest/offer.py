@@ -1,0 +1,40 @@
+"""Offer: a throughput reservation as it can be bought on a day, at all its term lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from ledger.money import Money
+
+
+def after_months(day: date, months: int) -> date:
+    """The same day of the month, so many months later; the last one where there is no such day."""
+    total = day.year * 12 + day.month - 1 + months
+    year, month = divmod(total, 12)
+    first = date(year, month + 1, 1)
+    length = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - first).days
+    return first.replace(day=min(day.day, length))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """fees: nano-USD per unit and month of the term, by term length in months.
+
+    slice_tokens: what a unit serves in five minutes. min_units, step: of one purchase; max_units:
+    held at any time.
+    """
+
+    fees: Mapping[int, Money]
+    slice_tokens: int
+    min_units: int
+    step: int
+    max_units: int
+
+    def sold(self, units: float, held: int) -> int:
+        """The nearest size that is sold, beside what is held already."""
+        most = (self.max_units - held) // self.step * self.step
+        if units < self.min_units / 2 or most < self.min_units:
+            return 0
+        return min(max(self.min_units, round(units / self.step) * self.step), most)
