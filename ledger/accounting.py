@@ -47,14 +47,14 @@ class GlAccount(StrEnum):
     UNREALISED_RESULT = "unrealised_result"
     FUNDING = "funding"
     """Of perpetuals."""
-    RESALE_RESULT = "resale_result"
-    """What a resale of capacity brought, less the fees of what was sold."""
     TEAMS_RECEIVABLE = "teams_receivable"
     """Fixed fees and their overage, charged to teams."""
     METERED_USAGE = "metered_usage"
     """What the usage of teams with a fixed fee cost: it is not charged to them as metered."""
     FIXED_FEE_RESULT = "fixed_fee_result"
     """What teams with a fixed fee were charged above (a credit) or below what they used."""
+    RESALE_RESULT = "resale_result"
+    """What a resale of capacity brought, less the fees of what was sold."""
 
     @property
     def side(self) -> Side:

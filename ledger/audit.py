@@ -167,8 +167,8 @@ def _key(columns: list[str | None]) -> str | None:
 def _retired(sql: Sql, findings: Findings, taken: dict[int, Taken]) -> tuple[int, int]:
     """Adds what retention has left to what entries took. How many it deleted, and their cost."""
     retired = cost = 0
-    for draws_id, entries, nanos, tokens, requests in sql.execute(
-        "SELECT draws_id, entries, effective_nanos, tokens, requests FROM retired"
+    for draws_id, entries, nanos, tokens, requests, micro_units in sql.execute(
+        "SELECT draws_id, entries, effective_nanos, tokens, requests, micro_units FROM retired"
     ).fetchall():
         retired += entries
         cost += nanos
@@ -176,6 +176,7 @@ def _retired(sql: Sql, findings: Findings, taken: dict[int, Taken]) -> tuple[int
         of.nanos += nanos
         of.tokens += tokens
         of.requests += requests
+        of.units += micro_units
     rows = sql.execute("SELECT seq, at_ns FROM checkpoints").fetchall()
     if retired != sum(seq for seq, _ in rows):
         findings.add(
@@ -265,6 +266,7 @@ def _by_account(sql: Sql, by_draws: dict[int, Taken]) -> dict[int, Taken]:
             into.tokens += of.tokens
             into.requests += of.requests
             into.parallel += of.parallel
+            into.units += of.units
     return found
 
 
@@ -278,6 +280,8 @@ def _spent(of: Taken, measure: Measure) -> int:
             return of.requests
         case Measure.PARALLEL:
             return 0
+        case Measure.UNITS:
+            return of.units
 
 
 def _held(of: Taken, measure: Measure) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -22,20 +22,18 @@ GAP = 1e-3
 
 @dataclass(slots=True)
 class Programs:
-    """Each month's program of one path: its cuts serve at any fee, and for every taste of risk."""
+    """Each month's program of one path at one fee: its cuts serve every taste of risk."""
 
     made: dict[date, Program] = field(default_factory=dict)
 
     def of(self, seen: Seen, months: Months) -> Program:
         menu = menu_of(seen.offer, seen.held, months)
         known = self.made.get(seen.today)
-        if known is None or known.menu.lots and len(known.menu.lots) != len(menu.lots):
-            known = self.made[seen.today] = Program(
-                menu, months, CONFIDENCE, integer_months=1, gap=GAP
-            )
+        if known is None:
+            known = Program(menu, months, CONFIDENCE, integer_months=1, gap=GAP)
+            self.made[seen.today] = known
             return known
-        same = Menu(known.menu.pools, menu.lots, menu.held, menu.held_fee_usd)
-        return known.with_fees(same)
+        return known.with_fees(replace(menu, pools=known.menu.pools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +87,24 @@ def menu_of(offer: Offer, held: np.ndarray, months: Months) -> Menu:
             )
         )
     pool = Pool("reservation", True, takes, np.ones(len(months.workloads), dtype=bool))
-    return Menu((pool,), tuple(lots), (capacity * per_minute)[None, :], np.zeros(count))
+    return Menu(
+        (pool,),
+        tuple(lots),
+        held=(capacity * per_minute)[None, :],
+        held_fee_usd=np.zeros(count),
+        later_usd=later_usd(offer, count)[None, :] / per_minute,
+    )
+
+
+def later_usd(offer: Offer, months: int) -> Floats:
+    """Of a unit, for each month: the cheapest term that could be bought after so many months of
+    looking on; inf before the shortest."""
+    return np.array(
+        [
+            min(
+                (fee / NANOS_PER_USD for term, fee in offer.fees.items() if term <= t),
+                default=np.inf,
+            )
+            for t in range(months)
+        ]
+    )

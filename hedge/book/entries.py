@@ -127,7 +127,10 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
     _check_day(book, day)
     wrong = book.fact(fact.of)
     if isinstance(wrong, Fill):
-        if fact.of not in book.holdings and not book.is_whole(fact.of):
+        holding = book.holdings.get(fact.of)
+        if holding is not None and holding.units != wrong.units:
+            raise EntryRefused(f"{fact.of} was sold on in part: it cannot be taken back")
+        if holding is None and not book.is_whole(fact.of):
             raise EntryRefused(
                 f"{fact.of} has closed lots, or was closed or settled: enter a fill that goes the"
                 " other way"

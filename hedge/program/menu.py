@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hedge.risk import Floats
 
 
@@ -114,7 +116,9 @@ class Menu:
     """held: capacity that existing commitments bring to each pool [pools, months]. held_fee_usd:
     what they cost in each month [months]; held_gain_usd: what existing positions pay [scenarios,
     months]. liquidity_usd: for initial margins and the CVaR of what margin calls take; None is
-    no limit."""
+    no limit. later_usd: what a capacity unit costs for a month if it is bought then, once demand is
+    known [pools, months], inf where it is not sold; None looks at no later purchase but those that
+    are planned today."""
 
     pools: tuple[Pool, ...]
     lots: tuple[Lot, ...]
@@ -125,4 +129,12 @@ class Menu:
     limits: tuple[Limit, ...] = ()
     liquidity_usd: float | None = None
     held_gain_usd: Floats | None = None
+    later_usd: Floats | None = None
     notes: tuple[str, ...] = field(default=())
+
+    def capacity(self, starts: Floats) -> Floats:
+        """Of each pool in each month, held and bought [pools, months]; starts: [lots, months]."""
+        total = self.held.astype(np.float64)
+        for lot, units in zip(self.lots, starts, strict=True):
+            total[lot.pool] += units @ lot.brings
+        return total

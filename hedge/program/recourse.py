@@ -7,6 +7,7 @@ from typing import Protocol
 from hedge.program.ascent import Ascent
 from hedge.program.cells import Cells
 from hedge.program.merit import Costs, MeritOrder
+from hedge.program.waiting import Waiting
 from hedge.risk import Floats
 
 
@@ -15,6 +16,8 @@ class Recourse(Protocol):
         """At these units of each pool, what is delivered of them [scenarios or 1, months]."""
 
 
-def recourse_of(cells: Cells) -> Recourse:
-    """Exact in one pass where one measure fits all; else by prices that are improved."""
-    return MeritOrder.of(cells) or Ascent(cells)
+def recourse_of(cells: Cells, later_usd: Floats | None = None) -> Recourse:
+    """Exact in one pass where one measure fits all; else by prices that are improved. later_usd: as
+    of Menu, where capacity can still be bought in the month."""
+    plain = MeritOrder.of(cells) or Ascent(cells)
+    return plain if later_usd is None else Waiting(plain, cells, later_usd)
