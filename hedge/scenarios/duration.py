@@ -53,7 +53,7 @@ class DurationCurves:
         hours = np.concatenate([base, usd[..., None]], axis=3)
         slices = hours[:, :, None] * shape[:, :, None]
         slices = slices.reshape(-1, *slices.shape[3:])
-        load = (slices[..., :KINDS] @ LOAD) * _prices(history)
+        load = (slices[..., :KINDS] @ LOAD) * history.load_usd()
         # Between by money, which would overlook small workloads, and each alike.
         scale = np.sqrt(np.maximum(load.mean(axis=0), 1e-12))
         self._together = _Cells(load / scale, load, CELLS, variants)
@@ -140,10 +140,3 @@ class _Cells:
         inner = low + share[..., None] * (running[here, at] - low)
         whole = np.concatenate([inner, running[:, -1:]], axis=1)
         return np.asarray(np.diff(whole, axis=1, prepend=0.0))
-
-
-def _prices(history: DemandHistory) -> Floats:
-    """USD per unit of load of each workload, at its mean price."""
-    weighed = (history.amounts @ LOAD).sum(axis=(0, 1))
-    usd = history.hourly_usd().sum(axis=(0, 1))
-    return np.asarray(np.divide(usd, weighed, out=np.zeros_like(usd), where=weighed > 0))
