@@ -87,7 +87,7 @@ def bill_teams(book: HedgeBook, until: date | None = None) -> list[BilledFee]:
             }
             fact = BilledFee(agreed.id, month, bill)
             last = months_later(month, 1) - timedelta(days=1)
-            lines = lines_of(agreed.quote.fee.team, moved)
+            lines = lines_of(agreed.id, moved)
             book.write(record_id, fact, last, who=SETTLE, lines=lines)
             written.append(fact)
     return written
