@@ -45,6 +45,8 @@ WHOLE_SHARE = 0.3
 """Of the gap: what each program with whole units may leave open."""
 NEAR_ROUNDS, SETTLE_ROUNDS = 4, 6
 MAX_ROUNDS = 200
+BELIEVED = 0.1
+"""Of the gap: how far a bound may lie above what its holding costs, which is rounding."""
 MOST_POINTS = 64
 MOST_CALLS = 500
 BESIDE = 1e-7
@@ -196,7 +198,7 @@ class Program:
         best, bound_usd, status = self._meet(purpose, question, until)
         if not self._recourse.is_exact and status == "optimal":
             # What was costed roughly seemed a little cheaper than it is.
-            best = self._cost(best.units, best.lots, whole=True, exact=True)
+            best = self._costed_again(best)
             if self._open(best, question, bound_usd) > self._gap:
                 self._exact = True
                 self._points.clear()
@@ -239,7 +241,13 @@ class Program:
             if found is None:
                 return best, bound_usd, "time_limit"
             best = min(best, found, key=lambda point: self._value(point, question))
-            if proved_usd <= self._value(best, question) + 1e-9 * self._scale_usd:
+            if proved_usd > self._value(best, question) and not self._recourse.is_exact:
+                best = self._costed_again(best)
+            # Within what HiGHS calls feasible; beyond it, its bound is wrong. Where costs are not
+            # exact, the cost may be: each cut is true.
+            value_usd = self._value(best, question)
+            known_usd = value_usd + BELIEVED * self._gap * abs(value_usd)
+            if proved_usd <= known_usd or not self._recourse.is_exact:
                 bound_usd = max(bound_usd, proved_usd)
             if self._open(best, question, bound_usd) > self._gap:
                 self._halfway(found, best)
@@ -305,6 +313,12 @@ class Program:
         self._learn(capacity, costs, point)
         self._points.append(point)
         return point
+
+    def _costed_again(self, point: _Point) -> _Point:
+        """Exactly, in place of what it seemed to cost before."""
+        others = (one for one in self._points if one is not point)
+        self._points = deque(others, maxlen=MOST_POINTS)
+        return self._cost(point.units, point.lots, whole=True, exact=True)
 
     def _halfway(self, one: _Point, other: _Point) -> None:
         if one is not other:
@@ -501,7 +515,7 @@ class Program:
             end_value_usd=end_value_usd,
             expected_usd=float(total.mean(axis=0).sum()) - end_value_usd,
             bound_usd=bound_usd,
-            gap=max(0.0, self._open(point, question, bound_usd)),
+            gap=abs(self._open(point, question, bound_usd)),
             status=status,
         )
 
