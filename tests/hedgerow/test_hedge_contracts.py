@@ -83,6 +83,18 @@ def test_what_is_no_mix(mix: str) -> None:
     assert "70/10/20" in found.stderr
 
 
+def test_the_cheapest_of_its_models_is_what_a_contract_is_measured_by() -> None:
+    """Whatever their order; a model that the market does not know counts nothing."""
+    market = {
+        name: Reference(model=name, input=Decimal(usd), output=Decimal(usd))
+        for name, usd in (("oak", 3), ("elm", 2), ("ash", 1))
+    }
+    mix = Mix(Decimal(70), Decimal(10), Decimal(20))
+    for models in (["oak", "elm", "yew"], ["elm", "oak"]):
+        (row,) = compared(serving("flat_plan", models=models), mix, market)
+        assert (row.against, row.against_usd_per_mtok) == ("elm", 2)
+
+
 SHARES = st.tuples(st.integers(0, 100), st.integers(0, 100)).filter(lambda two: sum(two) <= 100)
 
 

@@ -262,6 +262,22 @@ def test_what_a_failure_takes_is_counted() -> None:
     assert seen == {0, 1, 2, 3}
 
 
+def test_counterparties_fail_apart_from_each_other() -> None:
+    """Two of the same chances have draws of their own, the same ones whoever else is there."""
+    names = ("one", "two")
+    contracts = [serving("flat_plan", name=name, provider=name) for name in names]
+    owing = [counterparty(name=name, default_per_year=0.9) for name in names]
+    ahead = months(scenarios=200)
+    both = menu(Offered(contracts, (), owing), ahead).pools
+    alone = menu(Offered(contracts[1:], (), owing[1:]), ahead).pools
+    first, second, same = (pool.delivered for pool in (*both, *alone))
+    assert first is not None
+    assert second is not None
+    assert same is not None
+    assert (first != second).any()
+    assert (second == same).all()
+
+
 def test_the_sure_counterparty_changes_nothing() -> None:
     """Without a chance of failure or shortfall all is delivered, and nothing is lost."""
     found = menu(Offered([serving("flat_plan")], (), [counterparty()]))
@@ -337,6 +353,16 @@ def test_owned_capacity_is_there_for_the_rest_of_its_term() -> None:
     assert found.held_fee_usd == pytest.approx([620 * 31 / 61, 620 * 15 / 61, 0])
     assert only_lot(found).pool == 0
     assert only_lot(found).max_units == 48
+
+
+def test_what_is_over_of_a_month_is_over() -> None:
+    """On 17 January, 15 of the month's 31 days are left, in fee as in capacity."""
+    contract = serving("throughput_reservation", name="held")
+    one = owned(CommitmentKind.THROUGHPUT, date(2026, 12, 1), date(2027, 2, 1))
+    offered = Offered([contract], owned=[one])
+    found = menu(offered, months(firsts=FIRSTS[1:]), today=date(2027, 1, 17))
+    assert found.held[0] == pytest.approx([1000 * 15 / 31, 0])
+    assert found.held_fee_usd == pytest.approx([620 * 15 / 62, 0])
 
 
 def test_what_is_left_of_an_owned_quota_is_spread_over_what_is_left_of_its_term() -> None:
