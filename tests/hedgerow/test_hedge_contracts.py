@@ -92,7 +92,7 @@ def test_the_cheapest_of_its_models_is_what_a_contract_is_measured_by() -> None:
     mix = Mix(Decimal(70), Decimal(10), Decimal(20))
     for models in (["oak", "elm", "yew"], ["elm", "oak"]):
         (row,) = compared(serving("flat_plan", models=models), mix, market)
-        assert (row.against, row.against_usd_per_mtok) == ("elm", 2)
+        assert (row.against, row.against_usd_per_mtok) == ("elm", Decimal(2))
 
 
 SHARES = st.tuples(st.integers(0, 100), st.integers(0, 100)).filter(lambda two: sum(two) <= 100)
