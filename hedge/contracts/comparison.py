@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
-from hedge.contracts.arithmetic import HOURS_PER_MONTH, MINUTES_PER_MONTH, MTOK
+from hedge.contracts.arithmetic import HOURS_PER_MONTH, MINUTES_PER_MONTH, MTOK, break_even
 from hedge.contracts.capacity import (
     Burndown,
     DedicatedEndpoint,
@@ -24,7 +24,6 @@ from hedge.contracts.terms import Price, Reference
 from hedge.errors import ContractInvalid
 
 _PLACES = Decimal("0.000001")
-_SHARES = Decimal("0.0001")
 _MINUTES_PER_DAY = 24 * 60
 
 
@@ -120,7 +119,7 @@ def _priced(
     per_gpu_hour = None
     match contract:
         case SpendCommitment():
-            least = (1 - contract.discount).quantize(_SHARES, ROUND_CEILING)
+            least = break_even(1 - contract.discount, Decimal(1))
             return _row(contract, term, fee, None, None, least, "what it covers")
         case GpuBlock():
             hours = contract.days * 24
@@ -139,14 +138,14 @@ def _priced(
     per_token = mix.units(contract.burndown)
     per_mtok = None if per_token == 0 else fee * MTOK * per_token / units
     usual = None if reference is None else mix.usd_per_mtok(reference)
-    share = None if per_mtok is None or not usual else per_mtok / usual
+    share = None if per_mtok is None or usual is None else break_even(per_mtok, usual)
     return _row(
         contract,
         term,
         fee,
         per_mtok,
         per_gpu_hour,
-        None if share is None else share.quantize(_SHARES, ROUND_CEILING),
+        share,
         None if reference is None else reference.model,
         usual,
     )
