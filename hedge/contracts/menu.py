@@ -122,8 +122,12 @@ class _Making:
                 continue
             name = contract.name
             self._owned_units[name] = self._owned_units.get(name, 0) + one.commitment.units
-            place = self._place(self._substance(contract, contract.prices[0]), name)
-            held[place] = held.get(place, np.zeros(self.horizon.count)) + self._brings(one)
+            substance = self._substance(contract, contract.prices[0])
+            place = self._place(substance, name)
+            brings = self._brings(one)
+            if substance.perishes and one.commitment.kind is not CommitmentKind.THROUGHPUT:
+                brings = brings / self.horizon.minutes  # spend of a month, lost by the hour
+            held[place] = held.get(place, np.zeros(self.horizon.count)) + brings
         return held, fee_usd
 
     def _brings(self, one: Owned) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,31 @@ def test_ours_stand_beside_our_market(tmp_path: Path) -> None:
     assert (ptu["term"], year["term"]) == ("1 mo", "12 mo")
     assert rows("-c", str(config), "--kind", "perp") == []
     assert "no contracts" in run("-c", str(config), "--kind", "perp")
+
+
+def test_venues_best_prices_are_shown(tmp_path: Path) -> None:
+    """A row for each month that a venue quotes, with the lots that stand there; what is stale is
+    told on stderr, and not shown."""
+    config = written(tmp_path, FULL + "venues: [q.csv]\n")
+    now = datetime.now(UTC)
+    (tmp_path / "contracts" / "q.csv").write_text(
+        "contract,month,at,bid,bid_lots,ask,ask_lots\n"
+        f"cme-gpu1-h100,2087-01,{now.isoformat()},2.5,3,2.6,4\n"
+        f"cme-gpu1-h100,2087-02,{now.isoformat()},,,2.7,5\n"
+        f"cme-gpu1-h100,2087-03,{(now - timedelta(days=3)).isoformat()},2.5,3,2.6,4\n"
+    )
+    found = CliRunner().invoke(hedgerow, ["hedge", "contracts", "-c", str(config)])
+    assert found.exit_code == 0, found.output
+    lines = [line.split() for line in found.stdout.splitlines() if line.startswith("cme")]
+    assert [line[1] for line in lines] == ["2087-01", "2087-02"]
+    assert "2.5 × 3" in found.stdout
+    assert "2.7 × 5" in found.stdout
+    assert "cme-gpu1-h100 2087-03 is of" in found.stderr
+    (first, _) = rows("-c", str(config), "--kind", "future")
+    assert (first["bid"], first["ask"]) == (
+        {"price": 2.5, "lots": 3},
+        {"price": 2.6, "lots": 4},
+    )
 
 
 def test_a_long_name_is_cut_before_the_table_is_too_wide(tmp_path: Path) -> None:

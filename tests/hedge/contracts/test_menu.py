@@ -376,6 +376,19 @@ def test_what_is_left_of_an_owned_quota_is_spread_over_what_is_left_of_its_term(
     assert monthly.held[0] == pytest.approx([1000, 1000, 0])
 
 
+@pytest.mark.parametrize("per", ["hour", "month"])
+def test_owned_spend_is_counted_as_its_pool_counts(per: str) -> None:
+    """1,000 USD a month: by the minute where it is lost by the hour, in the pool of what can be
+    bought of it."""
+    contract = serving("spend_commitment", name="held", per=per)
+    one = owned(CommitmentKind.SPEND, date(2026, 12, 1), date(2027, 2, 1))
+    found = menu(Offered([contract], owned=[one]))
+    minutes = np.array([days_in(first) * 24 * 60 for first in FIRSTS])
+    counted = minutes if per == "hour" else np.ones(3)
+    assert len(found.pools) == 1
+    assert found.held[0] * counted == pytest.approx([1000, 1000, 0])
+
+
 def test_an_owned_contract_that_is_not_sold_any_more_still_serves() -> None:
     """Its pool has what is held, and no lot; one whose terms nobody has costs, and is told."""
     gone = serving("throughput_reservation", name="held", valid_to="2026-11-01")
