@@ -103,7 +103,7 @@ def most_units(contract: CapacityContract, owned_units: int) -> int:
 def _block_shares(contract: GpuBlock, horizon: Horizon) -> Floats:
     return np.array(
         [
-            block_share(contract, first.year, first.month, minutes)
+            block_share(contract, first, minutes)
             for first, minutes in zip(horizon.firsts, horizon.minutes, strict=True)
         ]
     )

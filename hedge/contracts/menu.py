@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -57,7 +57,7 @@ def menu_of(offered: Offered, months: Months, *, today: date, seed: int) -> Menu
         notes=(
             *(f"{name}: {reason}" for name, reason in missing.items()),
             *offered.refused,
-            *_notes(offered, months, horizon, missing),
+            *_notes(offered, months, horizon, missing, {line.contract for line in lines}),
         ),
     )
 
@@ -225,9 +225,14 @@ class _Making:
 
 
 def _notes(
-    offered: Offered, months: Months, horizon: Horizon, missing: Mapping[str, str]
+    offered: Offered,
+    months: Months,
+    horizon: Horizon,
+    missing: Mapping[str, str],
+    lined: Collection[str],
 ) -> Iterator[str]:
-    """What the arrays make simpler than it is, and what is not counted."""
+    """What the arrays make simpler than it is, and what is not counted. lined: derivatives that
+    have lines."""
     for contract in offered.capacity:
         if contract.name in missing:
             continue
@@ -251,6 +256,10 @@ def _notes(
                 f"{derivative.name}: 0 lots, as there are no scenarios of"
                 f" {derivative.settlement.index}: give the index a feed"
             )
+            continue
+        if derivative.name not in lined:
+            yield f"{derivative.name}: 0 lots, as no venue quotes it for a month that is planned"
+            continue
         if derivative.margin is not None and derivative.margin.assumed:
             yield f"{derivative.name}: its margin is assumed"
         if derivative.kind == "perp":

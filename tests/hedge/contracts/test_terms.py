@@ -53,6 +53,8 @@ def test_every_kind_is_read_and_written_alike(kind: str) -> None:
             {"prices": [{"usd_per_month": "1", "months": 2, "term_days": 7}]},
             "term_days 7 stands beside months 2",
         ),
+        ("flat_plan", {"quota_units": "1e400"}, "quota_units: is above 1000000000000000000"),
+        ("flat_plan", {"quota_units": "1e-400"}, "has more than 12 decimals: write fewer"),
         ("flat_plan", {"quotas": "3"}, "quotas: is no key of this kind of contract"),
         ("flat_plan", {"size": {"min": 5, "max": 3}}, "max 3 is below min 5; write a max of 5"),
         (
