@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
+from hedge.contracts.blocks import NotSold, at_venue
 from hedge.contracts.capacity import GpuBlock, PrepaidQuota
 from hedge.contracts.contract import CapacityContract
 from hedge.contracts.delivery import Delivery, drawn
@@ -79,6 +80,9 @@ class _Making:
 
     def add(self, contract: CapacityContract) -> None:
         """A lot for each of its terms."""
+        if isinstance(contract, GpuBlock):
+            sold = at_venue(contract, self.offered.books)
+            contract = contract if isinstance(sold, NotSold) else sold
         most = most_units(contract, self._owned_units.get(contract.name, 0))
         if most < contract.size.min:
             return
@@ -244,6 +248,8 @@ def _notes(
                 f"{contract.name}: it is there from {contract.starts} to {contract.ends}; a month"
                 " that it covers in part is planned with that part of its capacity throughout"
             )
+            if not any(book.contract == contract.name for book in offered.books):
+                yield f"{contract.name}: no venue quotes it: its limit price is planned, may not fill"
         elif never:
             yield f"{contract.name}: it cannot be bought in every month"
         if any(one.term_days for one in contract.prices):

@@ -17,10 +17,12 @@ from hedge.contracts.counterparty import Counterparty
 from hedge.contracts.limits import HedgeLimits
 from hedge.contracts.menu import menu_of
 from hedge.contracts.offered import Offered, Owned
+from hedge.contracts.terms import Size
 from hedge.program.menu import Lot, Menu
 from hedge.program.program import Program
 from hedge.scenarios.months import Months, TokenKind
 from hedge.scenarios.workload import Workload
+from hedge.venues.executable import Executable, Level
 from ledger.commitments import Commitment, CommitmentKind, Covered
 from ledger.instants import as_ns
 from ledger.money import Money, usd
@@ -124,6 +126,37 @@ def test_a_block_is_there_in_its_window() -> None:
     assert lot.fee_usd.tolist() == [[100, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert lot.brings[0] == pytest.approx([1000 * 22 / 31, 1000 * 5 / 31, 0])
     assert not lot.brings[1:].any()
+
+
+def test_a_block_costs_what_a_venue_asks() -> None:
+    """27 days of 8 GPUs at a limit of 3 USD per GPU-hour: of 2 at 2.00, 1 at 2.90 and 9 at 3.10,
+    three can be had, at 2.30 on average; in steps of two, only two; none where all is dearer."""
+    hours = 27 * 24 * 8
+    block = serving("gpu_block", prices=[{"usd_per_month": str(3 * hours)}])
+    levels = (("2.00", 2), ("2.90", 1), ("3.10", 9))
+
+    def found(size: dict[str, int], asks: tuple[tuple[str, int], ...]) -> Menu:
+        sized = block.model_copy(update={"size": Size.model_validate(size)})
+        book = Executable(
+            block.name,
+            None,
+            datetime(2026, 11, 20, tzinfo=UTC),
+            (),
+            tuple(Level(Decimal(price), lots) for price, lots in asks),
+            "q.csv",
+        )
+        return menu(Offered([sized], books=[book]))
+
+    lot = only_lot(found({"max": 50}, levels))
+    assert (lot.max_units, lot.fee_usd[0, 0]) == (3, pytest.approx(2.3 * hours))
+    by_two = only_lot(found({"min": 2, "step": 2, "max": 50}, levels))
+    assert (by_two.max_units, by_two.fee_usd[0, 0]) == (2, pytest.approx(2 * hours))
+    dear = found({"max": 50}, levels[2:])
+    assert dear.lots == ()
+    assert "no venue sells 1 at its limit of 3.0000 USD per GPU-hour" in dear.notes[0]
+    unquoted = menu(Offered([block]))
+    assert only_lot(unquoted).fee_usd[0, 0] == 3 * hours
+    assert any("its limit price is planned, may not fill" in note for note in unquoted.notes)
 
 
 def test_what_is_sold_for_a_time_starts_in_its_months() -> None:
