@@ -249,7 +249,7 @@ def _notes(
                 " that it covers in part is planned with that part of its capacity throughout"
             )
             if not any(book.contract == contract.name for book in offered.books):
-                yield f"{contract.name}: no venue quotes it: its limit price is planned, may not fill"
+                yield f"{contract.name}: no quote: its limit price is planned, and may not fill"
         elif never:
             yield f"{contract.name}: it cannot be bought in every month"
         if any(one.term_days for one in contract.prices):

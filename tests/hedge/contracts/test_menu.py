@@ -156,7 +156,9 @@ def test_a_block_costs_what_a_venue_asks() -> None:
     assert "no venue sells 1 at its limit of 3.0000 USD per GPU-hour" in dear.notes[0]
     unquoted = menu(Offered([block]))
     assert only_lot(unquoted).fee_usd[0, 0] == 3 * hours
-    assert any("its limit price is planned, may not fill" in note for note in unquoted.notes)
+    assert any(
+        "no quote: its limit price is planned, and may not fill" in note for note in unquoted.notes
+    )
 
 
 def test_what_is_sold_for_a_time_starts_in_its_months() -> None:

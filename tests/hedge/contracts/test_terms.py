@@ -122,6 +122,25 @@ def test_what_is_no_contract_is_refused(written: object, says: str) -> None:
     assert says in str(refused.value)
 
 
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(KINDS), st.data())
+def test_whatever_stands_in_a_field_it_is_read_or_refused(kind: str, data: st.DataObject) -> None:
+    """Never another error than the one that says what is wrong, in one line."""
+    written = raw(kind)
+    field = data.draw(st.sampled_from(sorted(written)))
+    try:
+        contracts_of([{**written, field: data.draw(JUNK)}], "f.yaml")
+    except ContractInvalid as refused:
+        assert str(refused).startswith("f.yaml: contract")  # noqa: PT017 - most are refused
+        assert len(str(refused).splitlines()) == 1  # noqa: PT017
+
+
 def test_a_use_differs_in_what_it_says_alone() -> None:
     """A contract of the catalogue with our own price is the same but for that."""
     shipped = catalogue()["azure-ptu-gpt-5.2"]
