@@ -105,8 +105,8 @@ def enter_resale(book: HedgeBook, record_id: str, fact: Resale, day: date, who: 
         raise EntryRefused(f"{fact.fill} ended before {holding.ends}: nothing of it is left")
     if isinstance(holding.contract, PrepaidQuota):
         raise EntryRefused(
-            f"{fact.fill} is a quota of its whole term, which is used by the token: its units are not"
-            " sold on"
+            f"{fact.fill} is a quota of its whole term, used by the token: no units of it are sold"
+            " on"
         )
     if fact.proceeds < 0:
         raise EntryRefused("a resale brings nothing less than 0 USD: write what was received")
