@@ -60,6 +60,8 @@ class Holding:
     contract: CapacityContract
     units: int
     schedule: Schedule
+    commitment: str
+    earlier: tuple[str, ...] = ()
     has_notice: bool = False
 
     @property
@@ -210,7 +212,7 @@ class HedgeBook:
             case Notice():
                 self.holdings[fact.fill] = replace(self.holdings[fact.fill], has_notice=True)
             case Resale():
-                self._resell(record.day, fact)
+                self._resell(record, fact)
             case Deposit():
                 at = self.deposits(fact.counterparty)
                 self.calls = [
@@ -254,7 +256,7 @@ class HedgeBook:
                 )
         else:
             self.holdings[fill_id] = Holding(
-                fill_id, contract, fill.units, schedule_of(fill, contract)
+                fill_id, contract, fill.units, schedule_of(fill, contract), fill_id
             )
 
     def _correct(self, of: str) -> None:
@@ -265,11 +267,16 @@ class HedgeBook:
             kept = tuple(lot for lot in position.lots if lot.fill != of)
             self.positions[key] = replace(position, lots=kept)
 
-    def _resell(self, day: date, fact: Resale) -> None:
+    def _resell(self, record: Record, fact: Resale) -> None:
         holding = self.holdings[fact.fill]
         left = holding.units - fact.units
-        schedule = holding.schedule.kept(day, left, holding.units)
-        self.holdings[fact.fill] = replace(holding, units=left, schedule=schedule)
+        self.holdings[fact.fill] = replace(
+            holding,
+            units=left,
+            schedule=holding.schedule.kept(record.day, left, holding.units),
+            commitment=record.id,
+            earlier=(*holding.earlier, holding.commitment),
+        )
 
     def _mark(self, record: Record, fact: Mark) -> None:
         key = (fact.contract, fact.month)
