@@ -1,0 +1,250 @@
+"""Reasons: why a plan holds what it holds, in sentences that a reader can check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hedge.contracts.contract import CapacityContract, DerivativeContract
+from hedge.planning.evaluation import (
+    Choice,
+    Outcome,
+    capacity_of,
+    luck_of,
+    outcome_of,
+)
+from hedge.planning.plan import Adds, LaterStart, PlannedPosition, cents
+from hedge.planning.use import break_even, units_in_month, units_used, usd_per_unit
+from hedge.planning.verification import World
+from hedge.program.dispatch import dispatch
+from hedge.program.menu import Lot
+from hedge.risk import Floats
+
+LITTLE_USD = 0.5
+"""What a sentence about months calls no change."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A plan that is to be explained: what was chosen in which world, and what that comes to.
+
+    offered: the contracts, by name. left_out: why some are not on the menu, by name.
+    """
+
+    world: World
+    choice: Choice
+    outcome: Outcome
+    confidence: float
+    offered: Mapping[str, CapacityContract | DerivativeContract]
+    left_out: Mapping[str, str]
+
+    @property
+    def months(self) -> int:
+        return len(self.world.months.firsts)
+
+    def moved(self, other: Outcome) -> tuple[float, float]:
+        """How much more this costs than another outcome: expected, and the sum of the months'
+        CVaR."""
+        tails = [float(one.cvar_usd(self.confidence).sum()) for one in (self.outcome, other)]
+        return self.outcome.expected_usd - other.expected_usd, tails[0] - tails[1]
+
+
+def positions(case: Case) -> tuple[PlannedPosition, ...]:
+    """One for each purchase of the plan, and one for each contract of which it buys nothing."""
+    worth = usd_per_unit(case.world.menu, case.world.months)
+    told: list[PlannedPosition] = []
+    for name in case.offered:
+        lots = [k for k, lot in enumerate(case.world.menu.lots) if lot.contract == name]
+        lines = [k for k, line in enumerate(case.world.menu.lines) if line.contract == name]
+        bought = [k for k in lots if case.choice.starts[k].any()]
+        traded = [k for k in lines if case.choice.lines[k]]
+        told.extend(_bought(case, k, worth) for k in bought)
+        told.extend(_traded(case, k) for k in traded)
+        if bought or traded:
+            continue
+        if lots:
+            told.append(_not_bought(case, lots, worth))
+        elif lines:
+            told.append(_not_traded(case, name, lines))
+        else:
+            why = case.left_out.get(name, "It serves nothing that is needed in these months.")
+            told.append(PlannedPosition(name, 0, cents(0), why))
+    return tuple(told)
+
+
+def _bought(case: Case, place: int, worth: Floats) -> PlannedPosition:
+    menu, months = case.world.menu, case.world.months
+    lot, starts = menu.lots[place], case.choice.starts[place]
+    without = case.choice.without_lot(place)
+    capacity = capacity_of(menu, without)
+    spared = outcome_of(menu, months, without, dispatch(menu, months, capacity))
+    first = int(np.flatnonzero(starts)[0])
+    even = break_even(lot, first, menu, months, worth)
+    use = _used(case, lot)
+    mean_usd, tail_usd = case.moved(spared)
+    count = round(float(starts[0]))
+    held = f"{count} units from now" if count else "units that start later"
+    why = f"{_even(even)}; of {held} {use:.0%} is used. {_effect(case, mean_usd, tail_usd)}"
+    if count == 0:
+        why = f"Nothing now: the plan starts it in {months.firsts[first]:%Y-%m}. {why}"
+    return PlannedPosition(
+        contract=lot.contract,
+        units=count,
+        cost_usd=cents(count * float(lot.fee_usd[0].sum())),
+        why=why + _terms(case, lot.contract),
+        term_months=lot.term_months,
+        later=tuple(
+            LaterStart(
+                months.firsts[month],
+                round(float(starts[month]), 2),
+                cents(float(starts[month] * lot.fee_usd[month].sum())),
+            )
+            for month in np.flatnonzero(starts[1:] > 0.005) + 1
+        ),
+        break_even=even,
+        utilisation=use,
+        adds=Adds(cents(mean_usd), cents(tail_usd)),
+    )
+
+
+def _used(case: Case, lot: Lot) -> float:
+    """The mean used part of a lot's pool, over the months in which the pool has capacity."""
+    menu, months = case.world.menu, case.world.months
+    owned = units_in_month(menu, months, capacity_of(menu, case.choice))[lot.pool].sum()
+    used = units_used(menu, months, case.world.served)[lot.pool].sum()
+    return float(used / owned) if owned > 0 else 0.0
+
+
+def _not_bought(case: Case, lots: list[int], worth: Floats) -> PlannedPosition:
+    """Why none, by the term that comes nearest to being bought, in the smallest size."""
+    menu, months = case.world.menu, case.world.months
+    ranked = sorted(
+        (even, place)
+        for place in lots
+        if (even := break_even(menu.lots[place], 0, menu, months, worth)) is not None
+    )
+    if not ranked:
+        later = any(menu.lots[place].brings.any() for place in lots)
+        why = (
+            "It cannot be bought in the first month; the plan is made anew before it can."
+            if later
+            else "It serves nothing that is needed in these months."
+        )
+        name = menu.lots[lots[0]].contract
+        return PlannedPosition(name, 0, cents(0), why + _terms(case, name))
+    even, place = ranked[0]
+    lot = menu.lots[place]
+    tried = case.choice.with_lot(place, lot.min_units)
+    capacity = capacity_of(menu, tried)
+    served = dispatch(menu, months, capacity)
+    mean_usd, tail_usd = case.moved(outcome_of(menu, months, tried, served))
+    more = units_used(menu, months, served) - units_used(menu, months, case.world.served)
+    added = units_in_month(menu, months, capacity - capacity_of(menu, case.choice))[lot.pool].sum()
+    use = max(0.0, float(more[lot.pool].sum() / added))
+    size = f"{lot.min_units} units" if lot.min_units > 1 else "one unit"
+    effect = _effect(case, -mean_usd, -tail_usd, it="it would")
+    why = f"{_even(even)}; of {size} {use:.0%} would be used. Not bought: {effect}"
+    return PlannedPosition(
+        contract=lot.contract,
+        units=0,
+        cost_usd=cents(0),
+        why=why + _terms(case, lot.contract),
+        term_months=lot.term_months,
+        break_even=even,
+        utilisation=use,
+        adds=Adds(cents(-mean_usd), cents(-tail_usd)),
+    )
+
+
+def _traded(case: Case, place: int) -> PlannedPosition:
+    menu, months = case.world.menu, case.world.months
+    line, lots = menu.lines[place], case.choice.lines[place]
+    without = case.choice.with_line(place, 0.0)
+    mean_usd, tail_usd = case.moved(_only_luck_differs(case, without))
+    count = round(float(lots))
+    verb = "buys" if line.side > 0 else "sells"
+    why = f"The plan {verb} {count} lots for {months.firsts[line.month]:%Y-%m} at what can be "
+    why += f"executed. {_effect(case, mean_usd, tail_usd)}"
+    if line.margin_usd > 0:
+        why += f" Initial margin {count * line.margin_usd:,.0f} USD."
+    return PlannedPosition(
+        contract=line.contract,
+        units=line.side * count,
+        cost_usd=cents(0),
+        why=why + _terms(case, line.contract),
+        month=months.firsts[line.month],
+        adds=Adds(cents(mean_usd), cents(tail_usd)),
+    )
+
+
+def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
+    """Why none, by the lot that would take most off the bad months."""
+    effects = []
+    for place in lines:
+        tried = case.choice.with_line(place, 1.0)
+        mean_usd, tail_usd = case.moved(_only_luck_differs(case, tried))
+        effects.append((-tail_usd, -mean_usd, place))
+    tail_usd, mean_usd, place = min(effects)
+    line = case.world.menu.lines[place]
+    side = "bought" if line.side > 0 else "sold"
+    month = case.world.months.firsts[line.month]
+    if not any(line.max_lots for line in (case.world.menu.lines[k] for k in lines)):
+        why = "Nothing of it can be executed, or nothing is exposed to its index: no lots."
+    else:
+        why = f"Not traded: one lot {side} for {month:%Y-%m} would" + _effect(
+            case, mean_usd, tail_usd, it=""
+        )
+    if name in case.left_out:
+        why += f" {case.left_out[name]}"
+    return PlannedPosition(
+        name,
+        0,
+        cents(0),
+        why + _terms(case, name),
+        month=month,
+        adds=Adds(cents(mean_usd), cents(tail_usd)),
+    )
+
+
+def _only_luck_differs(case: Case, other: Choice) -> Outcome:
+    """The outcome of a choice with other lots of lines: the months are served as they were."""
+    menu, months = case.world.menu, case.world.months
+    change = luck_of(menu, other, months) - luck_of(menu, case.choice, months)
+    return replace(case.outcome, cost_usd=case.outcome.cost_usd + change)
+
+
+def _effect(case: Case, mean_usd: float, tail_usd: float, it: str = "it") -> str:
+    """What a position does, and the price of certainty where it has one."""
+    over = "the month" if case.months == 1 else f"all {case.months} months"
+    told = (
+        f"{it} {_moved(it, f'the expected cost of {over}', mean_usd)} and "
+        f"{_moved(it, 'what they cost when they are bad', tail_usd)}."
+    )
+    told = told if it == "it would" else told[:1].upper() + told[1:]
+    if mean_usd > LITTLE_USD and tail_usd < -LITTLE_USD:
+        told += (
+            f" The price of certainty: {mean_usd / -tail_usd:.2f} USD for each USD off bad months."
+        )
+    return told
+
+
+def _moved(it: str, what: str, by_usd: float) -> str:
+    s = "s" if it == "it" else ""
+    if abs(by_usd) < LITTLE_USD:
+        return f"leave{s} {what} as it is"
+    return f"{'raise' if by_usd > 0 else 'lower'}{s} {what} by {abs(by_usd):,.0f} USD"
+
+
+def _even(point: float | None) -> str:
+    if point is None:
+        return "It serves nothing at pay-as-you-go"
+    if point > 1:
+        return f"Even fully used, a unit costs {point:.0%} of pay-as-you-go"
+    return f"A unit breaks even at {point:.0%} use"
+
+
+def _terms(case: Case, name: str) -> str:
+    assumed = case.offered[name].source.verification == "assumed"
+    return " Its terms are assumed." if assumed else ""
