@@ -27,6 +27,9 @@ class Choice:
     starts: Floats
     lines: Floats
 
+    def with_starts(self, starts: Floats) -> Choice:
+        return Choice(starts, self.lines)
+
     def without_lot(self, place: int) -> Choice:
         starts = self.starts.copy()
         starts[place] = 0

@@ -53,7 +53,7 @@ class PlannedPosition:
     """Units of one contract to buy now; 0 where it is better not to, and then why says why.
 
     units: whole; negative lots of a derivative are sold. cost_usd: their fees over the plan's
-    months; of a derivative, what entry costs. why: in words, for a reader. term_months: of
+    months; of a derivative, what it is expected to cost, which may be below 0. why: in words, for a reader. term_months: of
     capacity; month: of a derivative, the one it settles in. later: starts after the first month.
     break_even, utilisation: the part of a unit that has to be used for its fee to equal
     pay-as-you-go, and the part that is expected to be. adds: over the plan without it.

@@ -59,9 +59,9 @@ def positions(case: Case) -> tuple[PlannedPosition, ...]:
         lots = [k for k, lot in enumerate(case.world.menu.lots) if lot.contract == name]
         lines = [k for k, line in enumerate(case.world.menu.lines) if line.contract == name]
         bought = [k for k in lots if case.choice.starts[k].any()]
-        traded = [k for k in lines if case.choice.lines[k]]
+        traded = sorted({case.world.menu.lines[k].month for k in lines if case.choice.lines[k]})
         told.extend(_bought(case, k, worth) for k in bought)
-        told.extend(_traded(case, k) for k in traded)
+        told.extend(_traded(case, name, month) for month in traded)
         if bought or traded:
             continue
         if lots:
@@ -158,23 +158,27 @@ def _not_bought(case: Case, lots: list[int], worth: Floats) -> PlannedPosition:
     )
 
 
-def _traded(case: Case, place: int) -> PlannedPosition:
+def _traded(case: Case, name: str, month: int) -> PlannedPosition:
+    """Of one contract and month, over all the prices at which lots are had."""
     menu, months = case.world.menu, case.world.months
-    line, lots = menu.lines[place], case.choice.lines[place]
-    without = case.choice.with_line(place, 0.0)
-    mean_usd, tail_usd = case.moved(_only_luck_differs(case, without))
-    count = round(float(lots))
-    verb = "buys" if line.side > 0 else "sells"
-    why = f"The plan {verb} {count} lots for {months.firsts[line.month]:%Y-%m} at what can be "
+    own = [k for k, line in enumerate(menu.lines) if (line.contract, line.month) == (name, month)]
+    lots = case.choice.lines.copy()
+    net = round(float(sum(lots[k] * menu.lines[k].side for k in own)))
+    cost_usd = -sum(float(lots[k] * menu.lines[k].gain_usd.mean(axis=0).sum()) for k in own)
+    margin_usd = sum(float(lots[k] * menu.lines[k].margin_usd) for k in own)
+    lots[own] = 0.0
+    mean_usd, tail_usd = case.moved(_only_luck_differs(case, Choice(case.choice.starts, lots)))
+    verb = "buys" if net > 0 else "sells"
+    why = f"The plan {verb} {abs(net)} lots for {months.firsts[month]:%Y-%m} at what can be "
     why += f"executed. {_effect(case, mean_usd, tail_usd)}"
-    if line.margin_usd > 0:
-        why += f" Initial margin {count * line.margin_usd:,.0f} USD."
+    if margin_usd > 0:
+        why += f" Initial margin {margin_usd:,.0f} USD."
     return PlannedPosition(
-        contract=line.contract,
-        units=line.side * count,
-        cost_usd=cents(0),
-        why=why + _terms(case, line.contract),
-        month=months.firsts[line.month],
+        contract=name,
+        units=net,
+        cost_usd=cents(cost_usd),
+        why=why + _terms(case, name),
+        month=months.firsts[month],
         adds=Adds(cents(mean_usd), cents(tail_usd)),
     )
 

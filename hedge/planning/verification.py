@@ -134,18 +134,18 @@ def _check_positions(plan: HedgePlan, menu: Menu, choice: Choice) -> None:
         if stated[key].units != units:
             raise PlanDoesNotVerify(f"{key[0]}: {stated[key].units} units stated, {units} held")
         _agree(f"fees of {key[0]}", stated[key].cost_usd, cents(units * fee_usd))
-    lots = {
-        (line.contract, line.month): line.side * round(float(held))
-        for line, held in zip(menu.lines, choice.lines, strict=True)
-        if round(float(held))
-    }
+    lots: dict[tuple[str, int], int] = {}
+    for line, held in zip(menu.lines, choice.lines, strict=True):
+        if round(float(held)):
+            key = (line.contract, line.month)
+            lots[key] = lots.get(key, 0) + line.side * round(float(held))
     months = [one.month for one in plan.months]
     said = {
         (one.contract, months.index(one.month)): one.units
         for one in plan.positions
         if one.month is not None and one.units
     }
-    if lots != said:
+    if {key: net for key, net in lots.items() if net} != said:
         raise PlanDoesNotVerify("the plan's lots of derivatives are not what it was worked out for")
 
 
