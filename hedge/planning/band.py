@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from hedge.contracts.contract import CapacityContract
+from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.planning.evaluation import outcome
-from hedge.planning.plan import NoTradeBand
+from hedge.planning.plan import NoTradeBand, PlannedPosition
 from hedge.planning.reasons import Case
 
 TOLD_APART = 1e-3
 """Of what all months cost: less than that the program does not tell apart."""
 DOUBLINGS = 5
+LARGEST = 3
+"""Purchases that are given a band."""
+
+
+def with_bands(
+    case: Case, positions: Sequence[PlannedPosition], cap_usd: float
+) -> tuple[PlannedPosition, ...]:
+    """The positions, the largest purchases of capacity with their bands."""
+    places = {(lot.contract, lot.term_months): k for k, lot in enumerate(case.world.menu.lots)}
+    bought = [one for one in positions if one.units and one.term_months is not None]
+    largest = sorted(bought, key=lambda one: -one.cost_usd)[:LARGEST]
+    banded = []
+    for one in positions:
+        contract = case.offered[one.contract]
+        if one in largest and not isinstance(contract, DerivativeContract):
+            place = places[one.contract, one.term_months or 0]
+            banded.append(replace(one, no_trade=no_trade(case, place, contract, cap_usd)))
+        else:
+            banded.append(one)
+    return tuple(banded)
 
 
 def no_trade(case: Case, place: int, contract: CapacityContract, cap_usd: float) -> NoTradeBand:

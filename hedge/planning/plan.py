@@ -53,10 +53,11 @@ class PlannedPosition:
     """Units of one contract to buy now; 0 where it is better not to, and then why says why.
 
     units: whole; negative lots of a derivative are sold. cost_usd: their fees over the plan's
-    months; of a derivative, what it is expected to cost, which may be below 0. why: in words, for a reader. term_months: of
-    capacity; month: of a derivative, the one it settles in. later: starts after the first month.
-    break_even, utilisation: the part of a unit that has to be used for its fee to equal
-    pay-as-you-go, and the part that is expected to be. adds: over the plan without it.
+    months; of a derivative, what it is expected to cost, which may be below 0. why: in words, for a
+    reader. term_months: of capacity; month: of a derivative, the one it settles in. later: starts
+    after the first month. break_even, utilisation: the part of a unit that has to be used for its
+    fee to equal pay-as-you-go, and the part that is expected to be. adds: over the plan without it.
+    no_trade: of the largest purchases.
     """
 
     contract: str
@@ -132,10 +133,11 @@ class Stressed:
 
 @dataclass(frozen=True, slots=True)
 class Breaking:
-    """Reverse stress. times: what `what` has to be multiplied by for the cap to break; None: even
-    `searched_to` times does not."""
+    """Reverse stress. times: what `what` has to be multiplied by until the worst month's `of` lies
+    above the cap; 1 where it does already; None: even `searched_to` times does not."""
 
     what: Literal["demand", "price"]
+    of: Literal["cvar", "expected"]
     times: float | None
     searched_to: float
 

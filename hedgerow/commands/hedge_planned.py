@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from decimal import Decimal
 
-from hedge.planning.plan import HedgePlan, Judged, PlannedPosition
+from hedge.planning.plan import Breaking, HedgePlan, Judged, PlannedPosition
 from hedgerow.printing import table
 
 WIDTH = 100
@@ -20,7 +20,7 @@ def plan_lines(plan: HedgePlan) -> list[str]:
         *_sureness(plan),
         "",
         "Why:",
-        *_items(f"{_named(one)}: {one.why}" for one in plan.positions),
+        *_items(f"{_named(one)}: {one.why}{_band(one)}" for one in plan.positions),
         "",
         *_by_month(plan),
         "",
@@ -136,14 +136,7 @@ def _stress(plan: HedgePlan) -> list[str]:
         for one in plan.stress
     ]
     headers = ("if", "expected USD", _worst(plan), "within cap", "cap")
-    said = [
-        f"{one.what} can be {one.times:.2f} times as high before the cap breaks"
-        if one.times is not None and one.times > 1
-        else f"the cap is broken as {one.what} is"
-        if one.times is not None
-        else f"no {one.what} up to {one.searched_to:g} times as high breaks the cap"
-        for one in plan.breaking
-    ]
+    said = [_breaks(plan, one) for one in plan.breaking]
     return [
         "",
         "The same plan in other worlds:",
@@ -153,6 +146,15 @@ def _stress(plan: HedgePlan) -> list[str]:
         *_items(f"{one.name.replace('_', ' ')}: {one.what}" for one in plan.stress),
         *_items(said),
     ]
+
+
+def _breaks(plan: HedgePlan, one: Breaking) -> str:
+    of = "the expected month" if one.of == "expected" else f"the {_worst(plan)} of a month"
+    if one.times is None:
+        return f"up to {one.searched_to:g} times the {one.what} {of} stays under the cap"
+    if one.times <= 1:
+        return f"{of} lies above the cap without any more {one.what}"
+    return f"at {one.times:.2f} times the {one.what} {of} reaches the cap"
 
 
 def _turns(plan: HedgePlan) -> list[str]:
@@ -171,6 +173,12 @@ def _told(title: str, said: Iterable[str]) -> list[str]:
 def _named(one: PlannedPosition) -> str:
     term = _term(one)
     return f"{one.contract} ({term})" if term else one.contract
+
+
+def _band(one: PlannedPosition) -> str:
+    if one.no_trade is None:
+        return ""
+    return f" Whoever holds {one.no_trade.low:,} to {one.no_trade.high:,} already need not trade."
 
 
 def _term(one: PlannedPosition) -> str:

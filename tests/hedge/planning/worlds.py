@@ -78,7 +78,7 @@ def menu(of: Months, *, dear: float = 1.0, is_traded: bool = False) -> Menu:
     by_token = np.array([1.0, 1.0, 1.0, 0.0])
     pools = (
         Pool("reserved", True, by_token, np.array([True, True])),
-        Pool("quota", False, by_token, np.array([False, True]), overage=(Tranche(0.0009, 0.2),)),
+        Pool("quota", False, by_token, np.array([False, True]), overage=()),
     )
     lots = (
         lot("reserve", 0, length, fee=13.0 * dear, units=0.3, least=2, step=2),
