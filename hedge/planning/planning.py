@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.errors import DemandInvalid
 from hedge.planning.band import with_bands
 from hedge.planning.evaluation import Choice, Outcome, capacity_of, outcome_of
@@ -20,8 +19,9 @@ from hedge.planning.plan import (
     Status,
     cents,
 )
-from hedge.planning.reasons import Case, positions
-from hedge.planning.stress import Offer, breaking, stressed
+from hedge.planning.question import Question
+from hedge.planning.reasons import Case, notes_left, positions
+from hedge.planning.stress import breaking, stressed
 from hedge.planning.turns import turns
 from hedge.planning.verification import World, verify
 from hedge.program.dispatch import dispatch
@@ -30,51 +30,16 @@ from hedge.program.menu import Menu
 from hedge.program.program import Program
 from hedge.risk import Floats, clopper_pearson, scenarios_for
 from hedge.scenarios.months import Months
-from hedge.scenarios.outlook import Estimate, Prior
 from ledger.money import NANOS_PER_USD, Money, as_usd, usd_text
 
 SCENARIOS, MOST_SCENARIOS = 300, 1000
 """As many as it takes to see the tail: above 98% confidence more than the first, up to 99.5%."""
 FRESH_SCENARIOS = 2000
 FRONTIER_POINTS = 5
-WHOLE_MONTHS = 3
-"""Months whose starts are whole units: what can be signed before the plan is made anew."""
 SLACK_USD_PER_USD = 10.0
 """What a dollar above the cap costs the program, where the cap is out of reach."""
 FIRM_SLACK_USD_PER_USD = 10_000.0
 """The same where it is not: no price of certainty is so high that overrunning is the better way."""
-
-Draw = Callable[[int, int], Months]
-"""Scenarios of a seed, so many of them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """What is asked: keep every month under a cap.
-
-    draw: scenarios of the months ahead. offer: what can be bought in them. contracts: those that
-    were offered; left_out: why some are not on the menu, by name. estimates, priors: what draw goes by.
-    validation: how its scenarios did on history that was held back. inputs: all that draw and offer were made from.
-    """
-
-    draw: Draw
-    offer: Offer
-    contracts: Sequence[CapacityContract | DerivativeContract]
-    cap: Money
-    confidence: float
-    seed: int
-    inputs: Sequence[str]
-    left_out: Mapping[str, str]
-    estimates: tuple[Estimate, ...] = ()
-    priors: tuple[Prior, ...] = ()
-    validation: tuple[str, ...] = ()
-    whole_months: int = WHOLE_MONTHS
-    max_seconds: float = 60.0
-
-    @property
-    def cap_usd(self) -> float:
-        return self.cap / NANOS_PER_USD
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planned:
@@ -128,7 +93,7 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
     in_sample = outcome.judged(asked.confidence, asked.cap_usd)
     on_fresh = judged.judged(asked.confidence, asked.cap_usd)
     offered = {contract.name: contract for contract in asked.contracts}
-    case = Case(made_on, choice, outcome, asked.confidence, offered, asked.left_out)
+    case = Case(made_on, choice, outcome, asked.confidence, offered)
     told = positions(case)
     if is_shaken:
         told = with_bands(case, told, asked.cap_usd)
@@ -178,7 +143,7 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         estimates=asked.estimates,
         priors=asked.priors,
         validation=asked.validation,
-        notes=menu.notes,
+        notes=notes_left(menu, offered),
         **shaken,
     )
     #verify(plan, choice, made_on, fresh, whole_months=whole)

@@ -19,7 +19,7 @@ from hedge.planning.plan import Adds, LaterStart, PlannedPosition, cents
 from hedge.planning.use import break_even, units_in_month, units_used, usd_per_unit
 from hedge.planning.verification import World
 from hedge.program.dispatch import dispatch
-from hedge.program.menu import Lot
+from hedge.program.menu import Lot, Menu
 from hedge.risk import Floats
 
 LITTLE_USD = 0.5
@@ -29,16 +29,13 @@ LITTLE_USD = 0.5
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """A plan that is to be explained: what was chosen in which world, and what that comes to.
-
-    offered: the contracts, by name. left_out: why some are not on the menu, by name.
-    """
+    offered: the contracts, by name."""
 
     world: World
     choice: Choice
     outcome: Outcome
     confidence: float
     offered: Mapping[str, CapacityContract | DerivativeContract]
-    left_out: Mapping[str, str]
 
     @property
     def months(self) -> int:
@@ -69,8 +66,7 @@ def positions(case: Case) -> tuple[PlannedPosition, ...]:
         elif lines:
             told.append(_not_traded(case, name, lines))
         else:
-            why = case.left_out.get(name, "It serves nothing that is needed in these months.")
-            told.append(PlannedPosition(name, 0, cents(0), why))
+            told.append(PlannedPosition(name, 0, cents(0), _left_out(case, name)))
     return tuple(told)
 
 
@@ -200,8 +196,9 @@ def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
         why = f"Not traded: one lot {side} for {month:%Y-%m} would" + _effect(
             case, mean_usd, tail_usd, it=""
         )
-    if name in case.left_out:
-        why += f" {case.left_out[name]}"
+    noted = _noted(case.world.menu, name)
+    if noted:
+        why += f" It is to be known: {'; '.join(noted)}."
     return PlannedPosition(
         name,
         0,
@@ -210,6 +207,25 @@ def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
         month=month,
         adds=Adds(cents(mean_usd), cents(tail_usd)),
     )
+
+
+def _left_out(case: Case, name: str) -> str:
+    """Why a contract is not on the menu."""
+    noted = _noted(case.world.menu, name)
+    return f"Not offered: {'; '.join(noted)}." if noted else "Not offered: it is all held already."
+
+
+def _noted(menu: Menu, name: str) -> list[str]:
+    """What the menu's notes say of a contract."""
+    start = f"{name}: "
+    return [note.removeprefix(start) for note in menu.notes if note.startswith(start)]
+
+
+def notes_left(menu: Menu, offered: Mapping[str, object]) -> tuple[str, ...]:
+    """The menu's notes, but for those that are why a contract has no place on it."""
+    placed = {one.contract for one in (*menu.lots, *menu.lines)}
+    named = [f"{name}: " for name in offered if name not in placed]
+    return tuple(note for note in menu.notes if not note.startswith(tuple(named)))
 
 
 def _only_luck_differs(case: Case, other: Choice) -> Outcome:

@@ -15,13 +15,11 @@ import numpy as np
 
 from hedge.planning.evaluation import Choice, outcome
 from hedge.planning.plan import Breaking, Stressed, cents
+from hedge.planning.question import Offer
 from hedge.planning.roots import where_crosses
 from hedge.program.menu import Menu
 from hedge.risk import Floats
 from hedge.scenarios.months import IndexPaths, Months
-
-Offer = Callable[[Months], Menu]
-"""The menu for scenarios: the same contracts, in the same order, whatever the scenarios."""
 
 SPIKE = 2.0
 """DeepSeek's output price rose 2.4 to 4.7 times in August 2026, a GPU index 1.9 times in ten

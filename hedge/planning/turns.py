@@ -13,8 +13,9 @@ from typing import Literal
 
 from hedge.planning.evaluation import Choice, outcome
 from hedge.planning.plan import PlannedPosition, Turn
+from hedge.planning.question import Offer
 from hedge.planning.roots import where_crosses
-from hedge.planning.stress import Offer, times
+from hedge.planning.stress import times
 from hedge.program.menu import Menu
 from hedge.program.program import Program
 from hedge.risk import Floats

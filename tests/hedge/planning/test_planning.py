@@ -39,7 +39,7 @@ def test_the_plan_keeps_its_cap_and_explains_every_contract() -> None:
     assert never.units == 0
     assert never.why.startswith("Even fully used, a unit costs 4")
     pending = next(one for one in plan.positions if one.contract == "pending")
-    assert pending.why == "It is announced, and cannot be bought yet."
+    assert pending.why == "Not offered: it is announced only."
 
 
 def test_the_months_add_up_to_the_plan() -> None:

@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 
 from hedge.contracts.contract import CapacityContract, DerivativeContract, contracts_of
-from hedge.planning.planning import Question
+from hedge.planning.question import Question
 from hedge.program.menu import Line, Lot, Menu, Pool, Tranche
 from hedge.scenarios.months import IndexPaths, Months
 from ledger.money import usd
@@ -110,7 +110,7 @@ def menu(of: Months, *, dear: float = 1.0, is_traded: bool = False) -> Menu:
         lines=lines,
         held=np.zeros((len(pools), length)),
         held_fee_usd=np.zeros(length),
-        notes=("these are made up for a test",),
+        notes=("pending: it is announced only", "flat: these are made up for a test"),
     )
 
 
@@ -164,7 +164,6 @@ def question(
         confidence=confidence,
         seed=seed,
         inputs=("history", "contracts"),
-        left_out={"pending": "It is announced, and cannot be bought yet."},
     )
 
 
