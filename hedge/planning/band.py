@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hedge.contracts.contract import CapacityContract, DerivativeContract
-from hedge.planning.evaluation import outcome
 from hedge.planning.plan import NoTradeBand, PlannedPosition
 from hedge.planning.reasons import Case
 
@@ -42,8 +41,7 @@ def no_trade(case: Case, place: int, contract: CapacityContract, cap_usd: float)
     kept without. high: selling down to them saves less than what resale loses; where nobody buys
     them back, all that can be held.
     """
-    menu, months = case.world.menu, case.world.months
-    lot, starts = menu.lots[place], case.choice.starts[place]
+    lot, starts = case.world.menu.lots[place], case.choice.starts[place]
     units = round(float(starts[0]))
     fee_usd = float(lot.fee_usd[0].sum())
     blur_usd = TOLD_APART * case.outcome.expected_usd
@@ -53,7 +51,7 @@ def no_trade(case: Case, place: int, contract: CapacityContract, cap_usd: float)
         """By how much, and whether the cap is kept."""
         tried = case.choice.starts.copy()
         tried[place, 0] = other
-        found = outcome(menu, months, case.choice.with_starts(tried))
+        found = case.world.outcome(case.choice.with_starts(tried))
         keeps = float(found.cvar_usd(case.confidence).max()) <= kept_usd + blur_usd
         return found.expected_usd - case.outcome.expected_usd, keeps
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hedge.planning.plan import Judged, cents
-from hedge.program.dispatch import dispatch
-from hedge.program.holding import Dispatch
+from hedge.program.cells import Cells, delivered
 from hedge.program.menu import Menu
+from hedge.program.recourse import Recourse, recourse_of
 from hedge.risk import Floats, clopper_pearson, cvar
 from hedge.scenarios.months import Months
 
@@ -131,12 +131,27 @@ def luck_of(menu: Menu, choice: Choice, months: Months) -> Floats:
     return luck
 
 
-def outcome(menu: Menu, months: Months, choice: Choice) -> Outcome:
-    return outcome_of(menu, months, choice, dispatch(menu, months, capacity_of(menu, choice)))
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """Scenarios and the menu for them, ready to be asked about many holdings."""
+
+    months: Months
+    menu: Menu
+    recourse: Recourse
+
+    @classmethod
+    def of(cls, menu: Menu, months: Months) -> World:
+        return cls(months, menu, recourse_of(Cells.of(menu, months)))
+
+    def outcome(self, choice: Choice) -> Outcome:
+        """What its months cost at a holding, served at the least cost."""
+        capacity = capacity_of(self.menu, choice)
+        there = delivered(self.menu.pools, capacity, slice(None))
+        return outcome_of(self, choice, self.recourse.costs(there).cost_usd)
 
 
-def outcome_of(menu: Menu, months: Months, choice: Choice, served: Dispatch) -> Outcome:
-    """The same where it is already known how the months are served."""
-    fees = fees_of(menu, choice)
-    cost = served.cost_usd + fees[None, :] + luck_of(menu, choice, months)
-    return Outcome(fees, cost, end_value_of(menu, choice))
+def outcome_of(world: World, choice: Choice, served_usd: Floats) -> Outcome:
+    """The same where it is known what serving costs [scenarios, months]."""
+    fees = fees_of(world.menu, choice)
+    cost = served_usd + fees[None, :] + luck_of(world.menu, choice, world.months)
+    return Outcome(fees, cost, end_value_of(world.menu, choice))

@@ -13,6 +13,8 @@ from hedge.scenarios.outlook import Estimate, Prior
 CENT = Decimal("0.01")
 
 Status = Literal["optimal", "time_limit", "cap_unreachable"]
+Multiplied = Literal["demand", "price"]
+Measured = Literal["cvar", "expected"]
 
 
 def cents(amount_usd: float) -> Decimal:
@@ -136,8 +138,8 @@ class Breaking:
     """Reverse stress. times: what `what` has to be multiplied by until the worst month's `of` lies
     above the cap; 1 where it does already; None: even `searched_to` times does not."""
 
-    what: Literal["demand", "price"]
-    of: Literal["cvar", "expected"]
+    what: Multiplied
+    of: Measured
     times: float | None
     searched_to: float
 
@@ -148,6 +150,7 @@ class Turn:
     said: the same as a sentence."""
 
     contract: str
+    term_months: int
     what: Literal["fee", "demand", "price"]
     unit: Literal["usd_per_month", "times"]
     now: float
@@ -172,10 +175,10 @@ class HedgePlan:
     inputs_sha256: of the history, contracts, beliefs, cap and confidence.
     total_expected_usd: of all months. end_value_usd: of what lasts beyond them, which is no cash.
     gap: how far the plan may lie above the best one, relative to its cost.
-    in_sample, fresh: the plan on the scenarios it was made on, and on those it was not.
-    stress, breaking: the plan in other worlds. turns: what would change it. estimates: what data
-        told of the scenarios' process; priors: what no data told. validation: how the scenarios did on what was held back. notes: what a buyer has to
-        know beside the numbers.
+    in_sample, fresh: the plan on the scenarios it was made on, and on those it was not. stress,
+    breaking: the plan in other worlds. turns: what would change it. estimates: what data told of
+    the scenarios' process; priors: what no data told. validation: how the scenarios did on what was
+    held back. notes: what a buyer has to know beside the numbers.
     """
 
     status: Status

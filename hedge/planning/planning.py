@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hedge.errors import DemandInvalid
 from hedge.planning.band import with_bands
-from hedge.planning.evaluation import Choice, Outcome, capacity_of, outcome_of
+from hedge.planning.evaluation import Choice, Outcome, World, capacity_of
 from hedge.planning.plan import (
     ContractBid,
     FrontierPoint,
@@ -23,10 +23,9 @@ from hedge.planning.question import Question
 from hedge.planning.reasons import Case, notes_left, positions
 from hedge.planning.stress import breaking, stressed
 from hedge.planning.turns import turns
-from hedge.planning.verification import World, verify
+from hedge.planning.verification import Served, verify
 from hedge.program.dispatch import dispatch
 from hedge.program.holding import Holding
-from hedge.program.menu import Menu
 from hedge.program.program import Program
 from hedge.risk import Floats, clopper_pearson, scenarios_for
 from hedge.scenarios.months import Months
@@ -38,8 +37,11 @@ FRESH_SCENARIOS = 2000
 FRONTIER_POINTS = 5
 SLACK_USD_PER_USD = 10.0
 """What a dollar above the cap costs the program, where the cap is out of reach."""
-FIRM_SLACK_USD_PER_USD = 10_000.0
-"""The same where it is not: no price of certainty is so high that overrunning is the better way."""
+KEPT_USD = 0.01
+FIRMER = 20.0
+"""Times as much, where a cap within reach is overrun at that price all the same: certainty may cost
+more than that."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planned:
@@ -47,8 +49,8 @@ class Planned:
 
     plan: HedgePlan
     choice: Choice
-    made_on: World
-    fresh: World
+    made_on: Served
+    fresh: Served
 
 
 def plan_months(asked: Question, *, is_shaken: bool = True) -> HedgePlan:
@@ -78,44 +80,27 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
     caps_usd = np.full(len(months.firsts), asked.cap_usd)
     lowest_cap = program.lowest_cap()
     status: Status = "optimal" if asked.cap >= lowest_cap else "cap_unreachable"
-    slack_price = SLACK_USD_PER_USD if status == "cap_unreachable" else FIRM_SLACK_USD_PER_USD
-    holding = program.cheapest(caps_usd, slack_price)
+    holding = (
+        _keeping(program, asked.cap_usd)
+        if status == "optimal"
+        else program.cheapest(caps_usd, SLACK_USD_PER_USD)
+    )
     choice = _rounded(holding, whole)
 
-    made_on = _world(menu, months, choice)
+    made_on = _served(World.of(menu, months), choice)
     fresh_months = asked.draw(_fresh_seed(asked.seed), FRESH_SCENARIOS)
-    fresh = _world(asked.offer(fresh_months), fresh_months, choice)
-    outcome = outcome_of(menu, months, choice, made_on.served)
-    judged = outcome_of(fresh.menu, fresh_months, choice, fresh.served)
-    nothing = Choice.nothing(menu, months)
-    unhedged = outcome_of(menu, months, nothing, _world(menu, months, nothing).served)
+    fresh = _served(World.of(asked.offer(fresh_months), fresh_months), choice)
+    outcome, judged = made_on.outcome(choice), fresh.outcome(choice)
+    unhedged = made_on.world.outcome(Choice.nothing(menu, months))
 
     in_sample = outcome.judged(asked.confidence, asked.cap_usd)
     on_fresh = judged.judged(asked.confidence, asked.cap_usd)
     offered = {contract.name: contract for contract in asked.contracts}
-    case = Case(made_on, choice, outcome, asked.confidence, offered)
+    case = Case(made_on, choice, made_on.world.outcome(choice), asked.confidence, offered)
     told = positions(case)
-    if is_shaken:
-        told = with_bands(case, told, asked.cap_usd)
     frontier = _frontier(program, len(months.firsts))
     if status == "optimal" and holding.status == "time_limit":
         status = "time_limit"
-    shaken = (
-        {
-            "stress": stressed(
-                asked.offer,
-                months,
-                choice,
-                asked.confidence,
-                asked.cap_usd,
-                {one.name: one.provider for one in asked.contracts},
-            ),
-            "breaking": breaking(asked.offer, months, choice, asked.confidence, asked.cap_usd),
-            "turns": turns(program, asked.offer, months, menu, choice, caps_usd, told),
-        }
-        if is_shaken
-        else {}
-    )
     by_month = _months(asked, months, outcome, judged)
     plan = HedgePlan(
         status=status,
@@ -144,10 +129,35 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         priors=asked.priors,
         validation=asked.validation,
         notes=notes_left(menu, offered),
-        **shaken,
     )
-    #verify(plan, choice, made_on, fresh, whole_months=whole)
+    if is_shaken:
+        plan = _shaken(asked, program, case, plan)
+    verify(plan, choice, made_on, fresh, whole_months=whole)
     return Planned(plan, choice, made_on, fresh)
+
+
+def _shaken(asked: Question, program: Program, case: Case, plan: HedgePlan) -> HedgePlan:
+    """The plan with what becomes of it in other worlds, and what would change it."""
+    months, choice = case.world.months, case.choice
+    caps_usd = np.full(case.months, asked.cap_usd)
+    providers = {name: contract.provider for name, contract in case.offered.items()}
+    told = with_bands(case, plan.positions, asked.cap_usd)
+    return replace(
+        plan,
+        positions=told,
+        stress=stressed(asked.offer, months, choice, asked.confidence, asked.cap_usd, providers),
+        breaking=breaking(asked.offer, months, choice, asked.confidence, asked.cap_usd),
+        turns=turns(program, asked.offer, months, case.world.menu, choice, caps_usd, told),
+    )
+
+
+def _keeping(program: Program, cap_usd: float) -> Holding:
+    """The least cost under a cap that is within reach."""
+    caps_usd = np.full(len(program.months.firsts), cap_usd)
+    found = program.cheapest(caps_usd, SLACK_USD_PER_USD)
+    if found.slack_usd.max() <= KEPT_USD:
+        return found
+    return program.cheapest(caps_usd, SLACK_USD_PER_USD * FIRMER)
 
 
 def _check(months: Months) -> None:
@@ -161,7 +171,7 @@ def _check(months: Months) -> None:
             "the scenarios hold negative costs or tokens: check the history's amounts and prices"
         )
     if not usd.any():
-        raise DemandInvalid("the months ahead cost nothing in any scenario: there is nothing to hedge")
+        raise DemandInvalid("the months ahead cost nothing in any scenario: nothing to hedge")
 
 
 def _rounded(holding: Holding, whole: int) -> Choice:
@@ -173,8 +183,9 @@ def _rounded(holding: Holding, whole: int) -> Choice:
     return Choice(starts, lines)
 
 
-def _world(menu: Menu, months: Months, choice: Choice) -> World:
-    return World(months, menu, dispatch(menu, months, capacity_of(menu, choice)))
+def _served(world: World, choice: Choice) -> Served:
+    capacity = capacity_of(world.menu, choice)
+    return Served(world, dispatch(world.menu, world.months, capacity))
 
 
 def _fresh_seed(seed: int) -> int:
@@ -211,14 +222,7 @@ def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
         return (_point(lowest_usd, free, months),)
     caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS)
     return (
-        *(
-            _point(
-                cap_usd,
-                program.cheapest(np.full(months, cap_usd), FIRM_SLACK_USD_PER_USD),
-                months,
-            )
-            for cap_usd in caps[:-1]
-        ),
+        *(_point(cap_usd, _keeping(program, cap_usd), months) for cap_usd in caps[:-1]),
         _point(loosest_usd, free, months),
     )
 
@@ -231,14 +235,15 @@ def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:
     )
 
 
-def _bids(world: World, choice: Choice) -> tuple[ContractBid, ...]:
+def _bids(served: Served, choice: Choice) -> tuple[ContractBid, ...]:
     """Of the pools with capacity in the first month, by the contracts that bring it."""
+    world = served.world
     capacity = capacity_of(world.menu, choice)
     told: dict[str, float] = {}
     minutes: Floats = world.months.minutes[0] / world.months.minutes[0].sum()
     for lot, starts in zip(world.menu.lots, choice.starts, strict=True):
         if starts[0] > 0 and capacity[lot.pool, 0] > 0:
-            prices = world.served.unit_usd[:, 0, :, lot.pool]
+            prices = served.how.unit_usd[:, 0, :, lot.pool]
             told[lot.contract] = float((prices @ minutes).mean())
     return tuple(ContractBid(name, price) for name, price in told.items())
 

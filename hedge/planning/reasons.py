@@ -11,31 +11,36 @@ from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.planning.evaluation import (
     Choice,
     Outcome,
+    World,
     capacity_of,
     luck_of,
-    outcome_of,
 )
 from hedge.planning.plan import Adds, LaterStart, PlannedPosition, cents
-from hedge.planning.use import break_even, units_in_month, units_used, usd_per_unit
-from hedge.planning.verification import World
+from hedge.planning.use import Use, units_used, usd_per_unit, use_of
+from hedge.planning.verification import Served
 from hedge.program.dispatch import dispatch
-from hedge.program.menu import Lot, Menu
+from hedge.program.menu import Menu
 from hedge.risk import Floats
 
+TRIFLE_UNITS = 0.005
 LITTLE_USD = 0.5
 """What a sentence about months calls no change."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """A plan that is to be explained: what was chosen in which world, and what that comes to.
-    offered: the contracts, by name."""
+    """A plan that is to be explained: what was chosen, how the months are served with it, and what
+    they then cost at the least. offered: the contracts, by name."""
 
-    world: World
+    served: Served
     choice: Choice
     outcome: Outcome
     confidence: float
     offered: Mapping[str, CapacityContract | DerivativeContract]
+
+    @property
+    def world(self) -> World:
+        return self.served.world
 
     @property
     def months(self) -> int:
@@ -71,20 +76,18 @@ def positions(case: Case) -> tuple[PlannedPosition, ...]:
 
 
 def _bought(case: Case, place: int, worth: Floats) -> PlannedPosition:
-    menu, months = case.world.menu, case.world.months
-    lot, starts = menu.lots[place], case.choice.starts[place]
+    months = case.world.months
+    lot, starts = case.world.menu.lots[place], case.choice.starts[place]
     without = case.choice.without_lot(place)
-    capacity = capacity_of(menu, without)
-    spared = outcome_of(menu, months, without, dispatch(menu, months, capacity))
-    first = int(np.flatnonzero(starts)[0])
-    even = break_even(lot, first, menu, months, worth)
-    use = _used(case, lot)
+    spared = case.world.outcome(without)
+    use = _use(case, place, case.choice, without, worth)
     mean_usd, tail_usd = case.moved(spared)
     count = round(float(starts[0]))
-    held = f"{count} units from now" if count else "units that start later"
-    why = f"{_even(even)}; of {held} {use:.0%} is used. {_effect(case, mean_usd, tail_usd)}"
+    held = f"{count} units from now" if count else "the units that start later"
+    why = f"{_even(use)} of {held} {_part(use)} is used. {_effect(case, mean_usd, tail_usd)}"
     if count == 0:
-        why = f"Nothing now: the plan starts it in {months.firsts[first]:%Y-%m}. {why}"
+        first = months.firsts[int(np.flatnonzero(starts)[0])]
+        why = f"Nothing now: the plan starts it in {first:%Y-%m}. {why}"
     return PlannedPosition(
         contract=lot.contract,
         units=count,
@@ -97,60 +100,67 @@ def _bought(case: Case, place: int, worth: Floats) -> PlannedPosition:
                 round(float(starts[month]), 2),
                 cents(float(starts[month] * lot.fee_usd[month].sum())),
             )
-            for month in np.flatnonzero(starts[1:] > 0.005) + 1
+            for month in np.flatnonzero(starts[1:] > TRIFLE_UNITS) + 1
         ),
-        break_even=even,
-        utilisation=use,
+        break_even=None if use is None else use.break_even,
+        utilisation=None if use is None else use.part,
         adds=Adds(cents(mean_usd), cents(tail_usd)),
     )
 
 
-def _used(case: Case, lot: Lot) -> float:
-    """The mean used part of a lot's pool, over the months in which the pool has capacity."""
-    menu, months = case.world.menu, case.world.months
-    owned = units_in_month(menu, months, capacity_of(menu, case.choice))[lot.pool].sum()
-    used = units_used(menu, months, case.world.served)[lot.pool].sum()
-    return float(used / owned) if owned > 0 else 0.0
-
-
 def _not_bought(case: Case, lots: list[int], worth: Floats) -> PlannedPosition:
     """Why none, by the term that comes nearest to being bought, in the smallest size."""
-    menu, months = case.world.menu, case.world.months
-    ranked = sorted(
-        (even, place)
-        for place in lots
-        if (even := break_even(menu.lots[place], 0, menu, months, worth)) is not None
-    )
-    if not ranked:
+    menu = case.world.menu
+    name = menu.lots[lots[0]].contract
+    now = [place for place in lots if menu.lots[place].brings[0].any()]
+    tried = {place: case.choice.with_lot(place, menu.lots[place].min_units) for place in now}
+    found = {place: case.world.outcome(choice) for place, choice in tried.items()}
+    if not found:
         later = any(menu.lots[place].brings.any() for place in lots)
         why = (
             "It cannot be bought in the first month; the plan is made anew before it can."
             if later
-            else "It serves nothing that is needed in these months."
+            else "It cannot be bought in these months."
         )
-        name = menu.lots[lots[0]].contract
         return PlannedPosition(name, 0, cents(0), why + _terms(case, name))
-    even, place = ranked[0]
+    place = min(found, key=lambda place: found[place].expected_usd)
     lot = menu.lots[place]
-    tried = case.choice.with_lot(place, lot.min_units)
-    capacity = capacity_of(menu, tried)
-    served = dispatch(menu, months, capacity)
-    mean_usd, tail_usd = case.moved(outcome_of(menu, months, tried, served))
-    more = units_used(menu, months, served) - units_used(menu, months, case.world.served)
-    added = units_in_month(menu, months, capacity - capacity_of(menu, case.choice))[lot.pool].sum()
-    use = max(0.0, float(more[lot.pool].sum() / added))
+    mean_usd, tail_usd = case.moved(found[place])
+    use = _use(case, place, tried[place], case.choice, worth)
     size = f"{lot.min_units} units" if lot.min_units > 1 else "one unit"
     effect = _effect(case, -mean_usd, -tail_usd, it="it would")
-    why = f"{_even(even)}; of {size} {use:.0%} would be used. Not bought: {effect}"
+    why = f"{_even(use)} of {size} {_part(use)} would be used. Not bought: {effect}"
     return PlannedPosition(
-        contract=lot.contract,
+        contract=name,
         units=0,
         cost_usd=cents(0),
-        why=why + _terms(case, lot.contract),
+        why=why + _terms(case, name),
         term_months=lot.term_months,
-        break_even=even,
-        utilisation=use,
+        break_even=None if use is None else use.break_even,
+        utilisation=None if use is None else use.part,
         adds=Adds(cents(-mean_usd), cents(-tail_usd)),
+    )
+
+
+def _use(case: Case, place: int, held: Choice, without: Choice, worth: Floats) -> Use | None:
+    """Of the units of a lot by which two choices differ, all others in place."""
+    menu, months = case.world.menu, case.world.months
+    pool = menu.lots[place].pool
+    used, spared_usd = 0.0, 0.0
+    for sign, choice in ((1, held), (-1, without)):
+        how = case.served.how
+        if choice is not case.choice:
+            how = dispatch(menu, months, capacity_of(menu, choice))
+        used += sign * float(units_used(menu, months, how)[pool].sum())
+        spared_usd -= sign * float(how.cost_usd.mean(axis=0).sum())
+    return use_of(
+        menu.lots[place],
+        held.starts[place] - without.starts[place],
+        menu,
+        months,
+        used_units=used,
+        spared_usd=spared_usd,
+        usd_per_unit=float(worth[pool]),
     )
 
 
@@ -223,7 +233,7 @@ def _noted(menu: Menu, name: str) -> list[str]:
 
 def notes_left(menu: Menu, offered: Mapping[str, object]) -> tuple[str, ...]:
     """The menu's notes, but for those that are why a contract has no place on it."""
-    placed = {one.contract for one in (*menu.lots, *menu.lines)}
+    placed = {lot.contract for lot in menu.lots} | {line.contract for line in menu.lines}
     named = [f"{name}: " for name in offered if name not in placed]
     return tuple(note for note in menu.notes if not note.startswith(tuple(named)))
 
@@ -257,12 +267,16 @@ def _moved(it: str, what: str, by_usd: float) -> str:
     return f"{'raise' if by_usd > 0 else 'lower'}{s} {what} by {abs(by_usd):,.0f} USD"
 
 
-def _even(point: float | None) -> str:
-    if point is None:
-        return "It serves nothing at pay-as-you-go"
-    if point > 1:
-        return f"Even fully used, a unit costs {point:.0%} of pay-as-you-go"
-    return f"A unit breaks even at {point:.0%} use"
+def _even(use: Use | None) -> str:
+    if use is None:
+        return "It serves nothing that costs anything;"
+    if use.break_even > 1:
+        return f"Even fully used, a unit costs {use.break_even:.0%} of what it spares;"
+    return f"A unit breaks even at {use.break_even:.0%} use;"
+
+
+def _part(use: Use | None) -> str:
+    return "nothing" if use is None else f"{use.part:.0%}"
 
 
 def _terms(case: Case, name: str) -> str:

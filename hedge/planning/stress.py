@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp
-from typing import Literal
 
 import numpy as np
 
-from hedge.planning.evaluation import Choice, outcome
-from hedge.planning.plan import Breaking, Stressed, cents
+from hedge.planning.evaluation import Choice, World
+from hedge.planning.plan import Breaking, Measured, Multiplied, Stressed
 from hedge.planning.question import Offer
 from hedge.planning.roots import where_crosses
 from hedge.program.menu import Menu
@@ -31,6 +30,7 @@ LAUNCH_INDEX = exp(-0.22)
 """A new chip generation takes a fifth off the rent of the one before."""
 LAUNCH_TOKENS = 0.7
 SEARCHED_TO = 10.0
+MULTIPLIED: tuple[Multiplied, ...] = ("demand", "price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def stressed(
     told = []
     for shock in shocks(offer(months), months, choice, providers):
         changed = shock.months(months)
-        found = outcome(shock.menu(offer(changed)), changed, shock.choice(choice))
+        found = World.of(shock.menu(offer(changed)), changed).outcome(shock.choice(choice))
         judged = found.judged(confidence, cap_usd)
         told.append(
             Stressed(
@@ -107,9 +107,7 @@ def shocks(
         "delivery_shortfall",
         f"all that is owned delivers {SHORT:.0%} less",
         lambda months: months,
-        lambda menu: _delivering(
-            menu, count, set(range(len(menu.pools))), first=0, part=1 - SHORT
-        ),
+        lambda menu: _delivering(menu, count, set(range(len(menu.pools))), first=0, part=1 - SHORT),
     )
     yield Shock(
         "index_restatement",
@@ -131,19 +129,15 @@ def breaking(
 ) -> tuple[Breaking, ...]:
     """How many times the demand, or the price, it takes until the cap breaks: for the mean of the
     bad months, and for the expected month."""
+    levels: dict[Measured, float | None] = {"cvar": confidence, "expected": None}
     return tuple(
-        Breaking(
-            what,
-            of,
-            _breaks_at(offer, months, choice, None if of == "expected" else confidence, cap_usd, what),
-            SEARCHED_TO,
-        )
-        for what in ("demand", "price")
-        for of in ("cvar", "expected")
+        Breaking(what, of, _breaks_at(offer, months, choice, level, cap_usd, what), SEARCHED_TO)
+        for what in MULTIPLIED
+        for of, level in levels.items()
     )
 
 
-def times(what: Literal["demand", "price"], months: Months, multiple: float) -> Months:
+def times(what: Multiplied, months: Months, multiple: float) -> Months:
     """The scenarios with so many times the demand, or the price, in all months."""
     always = np.full(len(months.firsts), multiple)
     if what == "demand":
@@ -157,14 +151,12 @@ def _breaks_at(
     choice: Choice,
     confidence: float | None,
     cap_usd: float,
-    what: Literal["demand", "price"],
+    what: Multiplied,
 ) -> float | None:
     def over_usd(multiple: float) -> float:
         changed = times(what, months, multiple)
-        found = outcome(offer(changed), changed, choice)
-        by_month = (
-            found.cost_usd.mean(axis=0) if confidence is None else found.cvar_usd(confidence)
-        )
+        found = World.of(offer(changed), changed).outcome(choice)
+        by_month = found.cost_usd.mean(axis=0) if confidence is None else found.cvar_usd(confidence)
         return float(by_month.max()) - cap_usd
 
     return where_crosses(over_usd, 1.0, SEARCHED_TO)

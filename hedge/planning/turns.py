@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
-from hedge.planning.evaluation import Choice, outcome
-from hedge.planning.plan import PlannedPosition, Turn
+from hedge.planning.evaluation import Choice, World
+from hedge.planning.plan import Multiplied, PlannedPosition, Turn
 from hedge.planning.question import Offer
 from hedge.planning.roots import where_crosses
-from hedge.planning.stress import times
-from hedge.program.menu import Menu
+from hedge.planning.stress import MULTIPLIED, times
+from hedge.program.menu import Lot, Menu
 from hedge.program.program import Program
 from hedge.risk import Floats
 from hedge.scenarios.months import Months
@@ -41,24 +40,22 @@ def turns(
     """What would change the plan, for the contracts nearest to it."""
     told: list[Turn] = []
     for place, position in _nearest(menu, positions):
-        told.extend(_fee(program, menu, place, position, caps_usd))
+        told.extend(_fee(program, choice, place, caps_usd))
         told.extend(
             turn
-            for what in ("demand", "price")
+            for what in MULTIPLIED
             if (turn := _multiple(offer, months, choice, place, position, what)) is not None
         )
     return tuple(told)
 
 
-def _nearest(
-    menu: Menu, positions: Sequence[PlannedPosition]
-) -> list[tuple[int, PlannedPosition]]:
+def _nearest(menu: Menu, positions: Sequence[PlannedPosition]) -> list[tuple[int, PlannedPosition]]:
     """Lots and their positions, those first whose use is nearest to break-even."""
     places = {(lot.contract, lot.term_months): place for place, lot in enumerate(menu.lots)}
     ranked = sorted(
         (abs(one.utilisation - one.break_even) / one.break_even, number)
         for number, one in enumerate(positions)
-        if one.break_even and one.utilisation is not None and not one.later
+        if one.break_even and one.utilisation is not None
     )
     return [
         (places[one.contract, one.term_months or 0], one)
@@ -66,10 +63,9 @@ def _nearest(
     ]
 
 
-def _fee(
-    program: Program, menu: Menu, place: int, position: PlannedPosition, caps_usd: Floats
-) -> list[Turn]:
+def _fee(program: Program, choice: Choice, place: int, caps_usd: Floats) -> list[Turn]:
     """The fee at which the program first buys, or no longer does, by asking it again."""
+    menu = program.menu
     lot = menu.lots[place]
     active = (lot.brings[0] > 0).sum()
     now_usd = float(lot.fee_usd[0].sum() / active)
@@ -82,7 +78,7 @@ def _fee(
         holding = program.with_fees(replace(menu, lots=lots)).cheapest(caps_usd)
         return bool(holding.starts[place].any())
 
-    held = position.units > 0
+    held = bool(choice.starts[place].any())
     near, far = 1.0, DEARER if held else CHEAPER
     if buys(far) == held:
         return []
@@ -93,14 +89,9 @@ def _fee(
         else:
             far = middle
     then_usd = now_usd * far
-    said = (
-        f"{position.contract} would no longer be bought from {then_usd:,.2f} USD a month on "
-        f"(now {now_usd:,.2f})"
-        if held
-        else f"{position.contract} would be bought from {then_usd:,.2f} USD a month down "
-        f"(now {now_usd:,.2f})"
-    )
-    return [Turn(position.contract, "fee", "usd_per_month", now_usd, then_usd, said)]
+    verb = "would no longer be bought from" if held else "would be bought below"
+    said = f"{_named(lot)} {verb} {then_usd:,.2f} USD a month (now {now_usd:,.2f})"
+    return [Turn(lot.contract, lot.term_months, "fee", "usd_per_month", now_usd, then_usd, said)]
 
 
 def _multiple(
@@ -109,7 +100,7 @@ def _multiple(
     choice: Choice,
     place: int,
     position: PlannedPosition,
-    what: Literal["demand", "price"],
+    what: Multiplied,
 ) -> Turn | None:
     """How many times the demand or price it takes until the purchase pays, or no longer does."""
     lot = offer(months).lots[place]
@@ -118,10 +109,10 @@ def _multiple(
     def pays_usd(multiple: float) -> float:
         """What the purchase saves in expectation."""
         changed = times(what, months, multiple)
-        menu = offer(changed)
+        world = World.of(offer(changed), changed)
         without = choice.without_lot(place)
-        spared = outcome(menu, changed, without).expected_usd
-        return spared - outcome(menu, changed, without.with_lot(place, units)).expected_usd
+        with_it = without.with_lot(place, units)
+        return world.outcome(without).expected_usd - world.outcome(with_it).expected_usd
 
     if pays_usd(1.0) < 0:
         found = where_crosses(pays_usd, 1.0, MOST)
@@ -132,5 +123,9 @@ def _multiple(
         verb = "would no longer pay for itself below"
     if found is None:
         return None
-    said = f"{position.contract} {verb} {found:.2f} times the {what}"
-    return Turn(position.contract, what, "times", 1.0, found, said)
+    said = f"{_named(lot)} {verb} {found:.2f} times the {what}"
+    return Turn(lot.contract, lot.term_months, what, "times", 1.0, found, said)
+
+
+def _named(lot: Lot) -> str:
+    return f"{lot.contract} for {lot.term_months} month" + "s" * (lot.term_months > 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hedge.planning.serving import takes
@@ -37,11 +39,34 @@ def usd_per_unit(menu: Menu, months: Months) -> Floats:
     return worth
 
 
-def break_even(lot: Lot, start: int, menu: Menu, months: Months, worth: Floats) -> float | None:
-    """The part of a unit, bought to start in a month, that has to be used for its fee to equal
-    pay-as-you-go. Above 1 pay-as-you-go is always cheaper. None where it can serve nothing."""
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Of some units of a lot. part: that is expected to be used. break_even: that has to be, for
+    the fee to equal what these units spare elsewhere; above 1 not even full use is enough."""
+
+    part: float
+    break_even: float
+
+
+def use_of(
+    lot: Lot,
+    starts: Floats,
+    menu: Menu,
+    months: Months,
+    *,
+    used_units: float,
+    spared_usd: float,
+    usd_per_unit: float,
+) -> Use | None:
+    """starts: the units by month [months]. used_units: that they serve in all months. spared_usd:
+    what the months cost less for it, fees aside. usd_per_unit: at pay-as-you-go, for a lot of which
+    nothing is used. None where it can serve nothing."""
     owned = np.zeros((len(menu.pools), len(months.firsts)))
-    owned[lot.pool] = lot.brings[start]
-    full_usd = float(units_in_month(menu, months, owned)[lot.pool].sum() * worth[lot.pool])
-    fee_usd = float(lot.fee_usd[start].sum() - lot.end_value_usd[start])
-    return fee_usd / full_usd if full_usd > 0 else None
+    owned[lot.pool] = starts @ lot.brings
+    full = float(units_in_month(menu, months, owned)[lot.pool].sum())
+    fee_usd = float((starts @ lot.fee_usd).sum() - starts @ lot.end_value_usd)
+    is_used = used_units > 1e-6 * full and spared_usd > 0
+    price = spared_usd / used_units if is_used else usd_per_unit
+    if full <= 0 or price <= 0:
+        return None
+    return Use(max(0.0, used_units / full), fee_usd / (full * price))

@@ -12,13 +12,12 @@ from decimal import Decimal
 import numpy as np
 
 from hedge.errors import PlanDoesNotVerify
-from hedge.planning.evaluation import Choice, Outcome, capacity_of, outcome_of
+from hedge.planning.evaluation import Choice, Outcome, World, capacity_of, outcome_of
 from hedge.planning.plan import CENT, HedgePlan, Judged, cents
 from hedge.planning.serving import FEASIBLE, check_serving
 from hedge.program.holding import Dispatch
 from hedge.program.menu import Lot, Menu
 from hedge.risk import Floats
-from hedge.scenarios.months import Months
 
 RELATIVE = Decimal("0.00001")
 """Sums of floats, rounded to cents."""
@@ -27,16 +26,19 @@ SERVING_GAP = 2e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class World:
-    """Scenarios, the menu for them, and how they are served at a plan's capacity."""
+class Served:
+    """A world, and how it is served at a plan's capacity."""
 
-    months: Months
-    menu: Menu
-    served: Dispatch
+    world: World
+    how: Dispatch
+
+    def outcome(self, choice: Choice) -> Outcome:
+        """What its months cost, served in this way."""
+        return outcome_of(self.world, choice, self.how.cost_usd)
 
 
 def verify(
-    plan: HedgePlan, choice: Choice, made_on: World, fresh: World, *, whole_months: int
+    plan: HedgePlan, choice: Choice, made_on: Served, fresh: Served, *, whole_months: int
 ) -> None:
     """Works the plan out again. whole_months: in how many starts have to be whole.
 
@@ -44,22 +46,23 @@ def verify(
     kept, fees, costs, CVaR and chances that are not those of the holding, and for a CVaR above the
     cap that the plan does not own up to.
     """
-    menu = made_on.menu
+    menu = made_on.world.menu
     for lot, starts in zip(menu.lots, choice.starts, strict=True):
         check_sizes(lot, starts, whole_months)
     _check_lines(menu, choice)
     _check_limits(menu, choice)
     _check_positions(plan, menu, choice)
     cap_usd = float(plan.cap_usd)
-    for what, world, judged in (
+    for what, served, judged in (
         ("in sample", made_on, plan.in_sample),
         ("on fresh scenarios", fresh, plan.fresh),
     ):
+        world = served.world
         capacity = capacity_of(world.menu, choice)
-        check_serving(world.menu, world.months, capacity, world.served, SERVING_GAP)
-        found = outcome_of(world.menu, world.months, choice, world.served)
+        check_serving(world.menu, world.months, capacity, served.how, SERVING_GAP)
+        found = served.outcome(choice)
         _check_judged(what, judged, found.judged(plan.confidence, cap_usd))
-        if world is made_on:
+        if served is made_on:
             _check_months(plan, found)
     if (plan.p_within_cap, plan.p_interval) != (plan.fresh.p_within_cap, plan.fresh.p_interval):
         raise PlanDoesNotVerify("the plan's chance is not that on fresh scenarios")

@@ -39,9 +39,7 @@ def _answer(plan: HedgePlan) -> list[str]:
     cap = f"a cap of {_usd(plan.cap_usd)} USD a month at {plan.confidence:.3g} confidence"
     said = [*_wrapped(plan.message or "")] if plan.message else []
     if plan.status == "time_limit":
-        said.append(
-            f"The solver ran out of time: a plan up to {plan.gap:.2%} cheaper may exist."
-        )
+        said.append(f"The solver ran out of time: a plan up to {plan.gap:.2%} cheaper may exist.")
     now = [one for one in plan.positions if one.units]
     if not now:
         later = " now" if any(one.later for one in plan.positions) else ""

@@ -17,7 +17,7 @@ def test_a_rising_cost_is_found_where_it_passes_zero(at: float, scale: float, be
 
     def over(multiple: float) -> float:
         asked.append(multiple)
-        return scale * (multiple**bend - at**bend)
+        return float(scale * (multiple**bend - at**bend))
 
     found = where_crosses(over, 1.0, 10.0)
     assert found is not None

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hedge.planning.evaluation import Choice, outcome
-from hedge.planning.plan import HedgePlan
+from hedge.planning.evaluation import Choice, World
+from hedge.planning.plan import HedgePlan, Multiplied
 from hedge.planning.planning import plan_months
 from hedge.planning.stress import times
 from tests.hedge.planning.worlds import menu, months, question
@@ -46,24 +46,27 @@ def test_every_stress_of_the_list_is_told() -> None:
 
 
 def test_reverse_stress_stands_at_the_edge_of_the_cap() -> None:
-    """At the multiple that is told the CVaR passes the cap; a little below it does not."""
-    for one in planned().breaking:
-        assert one.times is not None
-        assert 1 < one.times < one.searched_to
+    """What breaks the mean of the bad months is less than what breaks the expected month."""
+    found = {(one.what, one.of): one.times for one in planned().breaking}
+    for what in ("demand", "price"):
+        tail, mean = found[what, "cvar"], found[what, "expected"]
+        assert tail is not None
+        assert mean is not None
+        assert 1 <= tail < mean < 10
 
 
 @pytest.mark.parametrize("what", ["demand", "price"])
-def test_reverse_stress_agrees_with_a_search_by_hand(what: str) -> None:
+def test_reverse_stress_agrees_with_a_search_by_hand(what: Multiplied) -> None:
     """Without any contract cost is proportional, so the multiple is cap over CVaR."""
     from hedge.planning.stress import breaking
 
     drawn = months(5, 100)
     nothing = Choice.nothing(menu(drawn), drawn)
-    tail = float(outcome(menu(drawn), drawn, nothing).cvar_usd(0.9).max())
-    found = {one.what: one.times for one in breaking(menu, drawn, nothing, 0.9, 3 * tail)}
-    assert found[what] == pytest.approx(3.0, rel=0.02)
-    far = {one.what: one.times for one in breaking(menu, drawn, nothing, 0.9, 30 * tail)}
-    assert far[what] is None
+    tail = float(World.of(menu(drawn), drawn).outcome(nothing).cvar_usd(0.9).max())
+    found = {(one.what, one.of): one.times for one in breaking(menu, drawn, nothing, 0.9, 3 * tail)}
+    assert found[what, "cvar"] == pytest.approx(3.0, rel=0.02)
+    far = {(one.what, one.of): one.times for one in breaking(menu, drawn, nothing, 0.9, 30 * tail)}
+    assert far[what, "cvar"] is None
 
 
 def test_times_the_demand_is_not_times_the_price() -> None:
@@ -99,14 +102,18 @@ def test_a_fee_turns_where_it_is_said_to() -> None:
                 made,
                 lots=tuple(
                     replace(one, fee_usd=one.fee_usd * multiple)
-                    if one.contract == turn.contract
+                    if (one.contract, one.term_months) == (turn.contract, turn.term_months)
                     else one
                     for one in made.lots
                 ),
             )
 
         plan = plan_months(question(CAP, offer=offer), is_shaken=False)
-        return any(one.contract == turn.contract and one.units for one in plan.positions)
+        return any(
+            (one.contract, one.term_months) == (turn.contract, turn.term_months)
+            and (one.units or one.later)
+            for one in plan.positions
+        )
 
     assert lots
     step = 0.08 if turn.then > turn.now else -0.08

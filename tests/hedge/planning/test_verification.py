@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,8 +18,6 @@ from hedge.planning.serving import check_serving
 from hedge.planning.verification import check_sizes, verify
 from hedge.program.holding import Dispatch
 from tests.hedge.planning.worlds import lot, question
-
-from functools import cache
 
 
 @cache
@@ -83,43 +82,47 @@ def test_another_holding_does_not_verify() -> None:
     one = planned()
     starts = one.choice.starts.copy()
     place = int(np.argmax(starts[:, 0]))
-    starts[place, 0] += one.made_on.menu.lots[place].step
+    starts[place, 0] += one.made_on.world.menu.lots[place].step
     with pytest.raises(PlanDoesNotVerify):
         verify(one.plan, Choice(starts, one.choice.lines), one.made_on, one.fresh, whole_months=3)
 
 
+def how() -> Dispatch:
+    return planned().made_on.how
+
+
 def serving(**changed: object) -> Dispatch:
-    return replace(planned().made_on.served, **changed)  # type: ignore[arg-type]
+    return replace(how(), **changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("said", "altered"),
     [
-        ("served more than once", lambda: serving(served=planned().made_on.served.served + 1.0)),
-        ("less than not at all", lambda: serving(served=planned().made_on.served.served - 0.5)),
-        ("cost of serving", lambda: serving(cost_usd=planned().made_on.served.cost_usd * 0.99)),
-        ("negative price", lambda: serving(unit_usd=planned().made_on.served.unit_usd - 1.0)),
-        ("could be served for", lambda: serving(unit_usd=planned().made_on.served.unit_usd * 0.0)),
-        ("overage is negative", lambda: serving(overage_units=planned().made_on.served.overage_units - 9)),
+        ("served more than once", lambda: serving(served=how().served + 1.0)),
+        ("less than not at all", lambda: serving(served=how().served - 0.5)),
+        ("cost of serving", lambda: serving(cost_usd=how().cost_usd * 0.99)),
+        ("negative price", lambda: serving(unit_usd=how().unit_usd - 1.0)),
+        ("could be served for", lambda: serving(unit_usd=how().unit_usd * 0.0)),
+        ("overage is neg", lambda: serving(overage_units=how().overage_units - 9.0)),
     ],
 )
 def test_a_way_of_serving_that_cannot_be_is_caught(
     said: str, altered: Callable[[], Dispatch]
 ) -> None:
     """Shares, capacity, costs and prices are each held against the menu."""
-    world = planned().made_on
+    world = planned().made_on.world
     capacity = capacity_of(world.menu, planned().choice)
-    check_serving(world.menu, world.months, capacity, world.served, 1e-3)
+    check_serving(world.menu, world.months, capacity, how(), 1e-3)
     with pytest.raises(PlanDoesNotVerify, match=said):
         check_serving(world.menu, world.months, capacity, altered(), 1e-3)
 
 
 def test_less_capacity_than_is_used_is_caught() -> None:
     """The shares of a larger holding do not fit a smaller one."""
-    world = planned().made_on
+    world = planned().made_on.world
     capacity = capacity_of(world.menu, planned().choice) * 0.5
-    with pytest.raises(PlanDoesNotVerify, match="units more than there are|beyond what its"):
-        check_serving(world.menu, world.months, capacity, world.served, 1e-3)
+    with pytest.raises(PlanDoesNotVerify, match=r"units more than there are|beyond what its"):
+        check_serving(world.menu, world.months, capacity, how(), 1e-3)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 
 from hedge.contracts.contract import CapacityContract, DerivativeContract, contracts_of
 from hedge.planning.question import Question
-from hedge.program.menu import Line, Lot, Menu, Pool, Tranche
+from hedge.program.menu import Line, Lot, Menu, Pool
 from hedge.scenarios.months import IndexPaths, Months
 from ledger.money import usd
 
@@ -86,7 +86,7 @@ def menu(of: Months, *, dear: float = 1.0, is_traded: bool = False) -> Menu:
         lot("flat", 1, length, fee=8.0 * dear, units=10_000),
         lot("never", 1, length, fee=40.0 * dear, units=10_000),
     )
-    lines = ()
+    lines: tuple[Line, ...] = ()
     if is_traded:
         paths = of.indices["H100"]
         lines = tuple(
