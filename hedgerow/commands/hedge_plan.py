@@ -86,19 +86,19 @@ def plan(
         raise _NeedsMore("--save keeps a plan in the books of a configuration: it needs -c FILE")
     from hedge.errors import HedgeError  # numpy and cvxpy, which take a second to import
     from hedge.planning.planning import plan_months
-    from hedge.planning.sample import sample, sample_question
+    from hedge.planning.sample import sample
     from hedgerow.commands.hedge_planned import plan_lines
-    from hedgerow.hedging import question_of
+    from hedgerow.plan_question import of_config, of_sample
 
     label: str | None = None
     try:
         if path is None:
             bundled = sample()
             label = bundled.label
-            asked = sample_question(bundled, cap, confidence=confidence, months=length, seed=seed)
+            asked = of_sample(bundled, cap, confidence=confidence, months=length, seed=seed)
         else:
             config = load_config(path, os.environ)
-            asked = question_of(
+            asked = of_config(
                 config, cap, datetime.now(UTC), confidence=confidence, months=length, seed=seed
             )
         planned = plan_months(asked)
