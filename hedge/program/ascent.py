@@ -1,7 +1,7 @@
 """Ascent: the least that months can cost at fixed capacity, whatever pools take and may serve.
 
-Give a unit of each pool a price: λ where it perishes, one for each block, ξ for a quota, one for the
-month. Then a cell costs no more than the cheapest of what it may use, and
+Give a unit of each pool a price: λ where it perishes, one for each block, ξ for a quota, one for
+the month. Then a cell costs no more than the cheapest of what it may use, and
 
     cost(C) >= Σ cells min(list, takes_p λ_p, takes_q ξ_q) - Σ C λ - Σ C (ξ + Σ_j u_j (ξ - π_j)+)
 
@@ -10,8 +10,8 @@ best ones are exact. The right side is concave, and in the logs of the prices it
 pools rise or fall together: where no set of pools that is scaled by one factor gains, nothing does
 (its slope is the Lovász extension of a supermodular set function). So sets take turns. The best
 factor for a set of λ is a weighted quantile of its cells' break-even factors. For a set of ξ the λ
-follow, so that its factor is searched, up and down by steps that shrink; each month of each scenario
-has its own, and begins at the prices of the question before.
+follow, so that its factor is searched, up and down by steps that shrink; each month of each
+scenario has its own, and begins at the prices of the question before.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ SHRINK, GROW = 0.35, 1.6
 MOST_TRIALS = 40
 MOST_TURNS, TURNED = 6, 1e-5
 """Of sets of quotas; of the month's cost, what another turn would have to gain."""
-FLOOR = 1e-10
-"""Of the dearest cell's worth: a price of 0 that can still be scaled."""
+FLOOR, AWAKE = 1e-10, 1e-3
+"""Of the dearest cell's worth: a price of 0 that can still be scaled; where a search begins."""
 
 
 class Ascent:
@@ -61,7 +61,9 @@ class Ascent:
         room = {p: capacity[p][..., None] * minutes for p in cells.perishing()}
         quota = {q: np.broadcast_to(capacity[q], self._scale.shape) for q in cells.quotas()}
         for p, price in self._price.items():
-            np.maximum(price, FLOOR * self._dearest[p], out=price)
+            # Too small a price gains nothing by a step, and would stay.
+            least = FLOOR if p in room else AWAKE
+            np.maximum(price, least * self._dearest[p], out=price)
         value = self._served(self._price, room) - self._paid(self._price, quota)
         for _ in range(MOST_TURNS if len(quota) > 1 else 1):
             before = value
@@ -151,7 +153,7 @@ class Ascent:
         for one in cost.values():
             least = np.minimum(least, one)
         worth = sum(price[p] * units for p, units in room.items())
-        return np.asarray(least.sum(axis=2) - worth).sum(axis=2)
+        return np.asarray((least.sum(axis=2) - worth).sum(axis=2), dtype=np.float64)
 
     def _scaled(
         self,
