@@ -45,7 +45,7 @@ def check_serving(
         price = served.unit_usd[..., place]
         if price.size and price.min() < 0:
             raise PlanDoesNotVerify(f"capacity of {pool.name} has a negative price")
-        if shares[..., np.logical_not(pool.serves), place].any():
+        if (shares[..., np.logical_not(pool.serves), place] > FEASIBLE).any():
             raise PlanDoesNotVerify(f"{pool.name} serves what it may not")
         used = (taken * shares[..., place]).sum(axis=3)
         there = capacity[place][None, :] * (1.0 if pool.delivered is None else pool.delivered)
