@@ -28,7 +28,7 @@ from hedge.risk import Floats
 MOST_SWEEPS = 12
 SETTLED = 1e-8
 """Of the month's cost: what another sweep would have to gain."""
-FIRST_STEP, LAST_STEP = 0.1, 1e-3
+FIRST_STEP, ROUGH_STEP, LAST_STEP = 0.1, 0.03, 1e-3
 """Of the log of a quota's price."""
 SHRINK, GROW = 0.35, 1.6
 MOST_TRIALS = 40
@@ -55,7 +55,9 @@ class Ascent:
         self._price = {p: most.copy() for p, most in self._dearest.items()}
         self._was_asked = False
 
-    def costs(self, capacity: list[Floats]) -> Costs:
+    is_exact = False
+
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs:
         cells = self._cells
         minutes = cells.minutes
         room = {p: capacity[p][..., None] * minutes for p in cells.perishing()}
@@ -65,10 +67,11 @@ class Ascent:
             least = FLOOR if p in room else AWAKE
             np.maximum(price, least * self._dearest[p], out=price)
         value = self._served(self._price, room) - self._paid(self._price, quota)
-        for _ in range(MOST_TURNS if len(quota) > 1 else 1):
+        last_step = LAST_STEP if exact else ROUGH_STEP
+        for _ in range(MOST_TURNS if exact and len(quota) > 1 else 1):
             before = value
             for together in _groups(list(quota)):
-                value = self._search(together, value, room, quota)
+                value = self._search(together, value, room, quota, last_step)
             if (value - before <= TURNED * self._scale).all():
                 break
         self._was_asked = True
@@ -91,13 +94,14 @@ class Ascent:
         value: Floats,
         room: dict[int, Floats],
         quota: dict[int, Floats],
+        last_step: float,
     ) -> Floats:
         """One factor for these quotas' prices in each month, up or down by shrinking steps."""
         step = np.full(self._scale.shape, FIRST_STEP if self._was_asked else 1.0)
         up = True
         gained_last = np.zeros(step.shape, dtype=bool)
         for _ in range(MOST_TRIALS):
-            if step.max() <= LAST_STEP:
+            if step.max() <= last_step:
                 break
             trial = {p: price.copy() for p, price in self._price.items()}
             factor = np.exp(step if up else -step)

@@ -112,6 +112,7 @@ class Program:
         self._points: deque[_Point] = deque(maxlen=MOST_POINTS)
         self._lowest: Holding | None = None
         self._cap_price: Floats | None = None
+        self._exact = False
         self._start()
 
     def with_fees(self, menu: Menu) -> Program:
@@ -202,38 +203,18 @@ class Program:
     def _solve(self, purpose: str, question: Question) -> Holding:
         until = self._clock() + self._max_seconds
         if not self._buys.count and not self.menu.lines:
-            return self._answer(self._points[0], question, 0.0, "optimal")
-        asks_whole = bool(self._whole.any()) or (
-            self._whole_lines and any(line.is_whole for line in self.menu.lines)
-        )
-        tolerance = self._gap * (LINEAR_SHARE if asks_whole else 1.0)
-        best, bound_usd = self._best(question, whole=False), -np.inf
-        status = "optimal"
-        for _ in range(MAX_ROUNDS):
-            found, proved_usd = self._master(purpose, question, False, until, best)
-            if found is None:
-                status = "time_limit"
-                break
-            bound_usd = max(bound_usd, proved_usd)
-            best = min(best, found, key=lambda point: self._value(point, question))
-            if self._open(best, question, bound_usd) <= tolerance:
-                break
-            self._halfway(found, best)
-        if asks_whole:
-            best = self._near(purpose, question, until, best, bound_usd)
-            for _ in range(MAX_ROUNDS):
-                if status == "time_limit" or self._open(best, question, bound_usd) <= self._gap:
-                    break
-                found, proved_usd = self._master(purpose, question, True, until, best)
-                if found is None:
-                    status = "time_limit"
-                    break
-                best = min(best, found, key=lambda point: self._value(point, question))
-                if proved_usd <= self._value(best, question) + 1e-9 * self._scale_usd:
-                    bound_usd = max(bound_usd, proved_usd)
-                if self._open(best, question, bound_usd) > self._gap:
-                    self._halfway(found, best)
-            best = self._settle(purpose, question, until, best)
+            point = self._points[0]
+            return self._answer(point, question, self._value(point, question), "optimal")
+        best, bound_usd, status = self._meet(purpose, question, until)
+        if not self._recourse.is_exact and status == "optimal":
+            # What was costed roughly seemed a little cheaper than it is.
+            best = self._cost(best.units, best.lots, whole=True, exact=True)
+            if self._open(best, question, bound_usd) > self._gap:
+                self._exact = True
+                self._points.clear()
+                self._points.append(best)
+                best, bound_usd, status = self._meet(purpose, question, until)
+                self._exact = False
         if self._open(best, question, bound_usd) > self._gap and status == "optimal":
             raise SolverFailed(
                 f"bound and cost did not meet in {MAX_ROUNDS} rounds", tuple(self.attempts)
@@ -243,6 +224,38 @@ class Program:
                 f"no bound within {self._max_seconds:g} s: allow more", tuple(self.attempts)
             )
         return self._answer(best, question, bound_usd, status)
+
+    def _meet(self, purpose: str, question: Question, until: float) -> tuple[_Point, float, str]:
+        """The best holding, the bound, and `optimal` or `time_limit`."""
+        asks_whole = bool(self._whole.any()) or (
+            self._whole_lines and any(line.is_whole for line in self.menu.lines)
+        )
+        tolerance = self._gap * (LINEAR_SHARE if asks_whole else 1.0)
+        best, bound_usd = self._best(question, whole=False), -np.inf
+        for _ in range(MAX_ROUNDS):
+            found, proved_usd = self._master(purpose, question, False, until, best)
+            if found is None:
+                return self._best(question, whole=True), bound_usd, "time_limit"
+            bound_usd = max(bound_usd, proved_usd)
+            best = min(best, found, key=lambda point: self._value(point, question))
+            if self._open(best, question, bound_usd) <= tolerance:
+                break
+            self._halfway(found, best)
+        if not asks_whole:
+            return best, bound_usd, "optimal"
+        best = self._near(purpose, question, until, best, bound_usd)
+        for _ in range(MAX_ROUNDS):
+            if self._open(best, question, bound_usd) <= self._gap:
+                break
+            found, proved_usd = self._master(purpose, question, True, until, best)
+            if found is None:
+                return best, bound_usd, "time_limit"
+            best = min(best, found, key=lambda point: self._value(point, question))
+            if proved_usd <= self._value(best, question) + 1e-9 * self._scale_usd:
+                bound_usd = max(bound_usd, proved_usd)
+            if self._open(best, question, bound_usd) > self._gap:
+                self._halfway(found, best)
+        return self._settle(purpose, question, until, best), bound_usd, "optimal"
 
     def _master(
         self,
@@ -295,11 +308,11 @@ class Program:
         )
         return point, answer.bound_usd
 
-    def _cost(self, units: Floats, lots: Floats, *, whole: bool) -> _Point:
+    def _cost(self, units: Floats, lots: Floats, *, whole: bool, exact: bool = False) -> _Point:
         """What it really costs; the cuts there are kept, and the point."""
         lots = self._liquid(lots, whole=whole)
         capacity = self._capacity(units)
-        costs = self._costs(capacity)
+        costs = self._costs(capacity, exact=exact or self._exact)
         point = _Point(units, lots, costs.cost_usd)
         self._learn(capacity, costs, point)
         self._points.append(point)
@@ -309,7 +322,7 @@ class Program:
         if one is not other:
             units = (one.units + other.units) / 2
             capacity = self._capacity(units)
-            costs = self._costs(capacity)
+            costs = self._costs(capacity, exact=self._exact)
             lots = (one.lots + other.lots) / 2
             self._learn(capacity, costs, _Point(units, lots, costs.cost_usd))
 
@@ -380,11 +393,11 @@ class Program:
     def _capacity(self, units: Floats) -> Floats:
         return self.menu.held + (self._buys.brings @ units).reshape(self.menu.held.shape)
 
-    def _costs(self, capacity: Floats) -> Costs:
+    def _costs(self, capacity: Floats, *, exact: bool = True) -> Costs:
         """Of serving at `capacity` [pools, months] as bought: slopes in what was bought."""
         pools = self.menu.pools
         there = delivered(pools, capacity, slice(None))
-        costs = self._recourse.costs(there)
+        costs = self._recourse.costs(there, exact=exact)
         for p, pool in enumerate(pools):
             if pool.delivered is not None:
                 costs.slope_usd[:, :, p] *= pool.delivered
@@ -490,8 +503,6 @@ class Program:
         cvar_usd = self._cvar(total)
         caps_usd = np.inf if question.caps_usd is None else question.caps_usd
         end_value_usd = float(self._buys.end_value_usd @ point.units)
-        if not self._buys.count and not self.menu.lines:
-            bound_usd = self._value(point, question)
         return Holding(
             starts=self._buys.starts(point.units, len(self.menu.lots), len(cvar_usd)),
             lines=point.lots,

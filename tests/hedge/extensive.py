@@ -75,7 +75,9 @@ def least_usd(
     """What the best holding comes to, in what is asked for."""
     scenarios, count = months.list_usd.shape[:2]
     rules: list[cp.Constraint] = []
-    capacity = [[cp.Constant(menu.held[p, t]) for t in range(count)] for p in range(len(menu.pools))]
+    capacity = [
+        [cp.Constant(menu.held[p, t]) for t in range(count)] for p in range(len(menu.pools))
+    ]
     fees = [cp.Constant(menu.held_fee_usd[t]) for t in range(count)]
     cost = [[cp.Constant(0.0) for _ in range(count)] for _ in range(scenarios)]
     bought: dict[tuple[int, int], cp.Expression] = {}

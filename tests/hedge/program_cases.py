@@ -89,9 +89,16 @@ def some_menu(
             loss = (rng.random((scenarios, 1, 1)) < 0.2) * covers * fee * 0.5
         sold.append(
             Lot(
-                f"lot {k}", term, p, least, int(rng.integers(1, 3)), least + int(rng.integers(0, 5)),
-                covers * fee * rng.uniform(0.3, 0.9), covers * unit,
-                rng.uniform(0, 0.1, count) * fee, loss,
+                f"lot {k}",
+                term,
+                p,
+                least,
+                int(rng.integers(1, 3)),
+                least + int(rng.integers(0, 5)),
+                covers * fee * rng.uniform(0.3, 0.9),
+                covers * unit,
+                rng.uniform(0, 0.1, count) * fee,
+                loss,
             )
         )
     limits = ()
@@ -99,7 +106,10 @@ def some_menu(
         limits = (Limit("prepaid", {0: np.full(count, 2.0), 1: np.full(count, 1.0)}, 7.5),)
     held = np.array([rng.uniform(0, 0.2) * lot.brings.max() for lot in sold][:1] * len(pools))
     menu = Menu(
-        pools, tuple(sold), np.repeat(held[:, None], count, axis=1), rng.uniform(0, 0.1, count),
+        pools,
+        tuple(sold),
+        np.repeat(held[:, None], count, axis=1),
+        rng.uniform(0, 0.1, count),
         limits=limits,
     )
     return _with_lines(menu, months, rng, lines) if lines else menu
@@ -118,11 +128,16 @@ def _with_lines(menu: Menu, months: Months, rng: np.random.Generator, lines: int
         marked = side * np.stack([moved * 0.5, moved], axis=1) + rng.normal(0, 0.01, (scenarios, 2))
         exposure = np.zeros(count)
         exposure[t] = side
-        some.append(
-            Line(f"line {i}", t, side, 4, gain, marked, 0.05, "gpu", exposure, i % 2 == 0)
-        )
+        some.append(Line(f"line {i}", t, side, 4, gain, marked, 0.05, "gpu", exposure, i % 2 == 0))
     gained: Floats = rng.normal(0, 0.02, (scenarios, count))
     return Menu(
-        menu.pools, menu.lots, menu.held, menu.held_fee_usd, tuple(some),
-        (Exposure("gpu", np.full(count, 3.5)),), menu.limits, 0.4, gained,
+        menu.pools,
+        menu.lots,
+        menu.held,
+        menu.held_fee_usd,
+        tuple(some),
+        (Exposure("gpu", np.full(count, 3.5)),),
+        menu.limits,
+        0.4,
+        gained,
     )
