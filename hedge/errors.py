@@ -1,11 +1,13 @@
 """What can go wrong on the way to a plan.
 
 HedgeError
+├── AttributionOpen        causes that do not explain the whole change of a price
 ├── ContractInvalid        terms that contradict each other, or are no terms
 ├── DemandInvalid          usage that is no history: outside its window, without time zone, empty
 ├── DemandTooShort         too few days to draw a month from
 ├── MenuInvalid            limits that not even holding nothing keeps, or numbers that are none
 ├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
+├── NothingToQuote         a fixed fee for a team without usage
 ├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
 ├── SolverFailed           the solver gave no answer; carries every attempt
 └── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 class HedgeError(Exception):
     """Anything that stands between the books and a plan."""
+
+
+class AttributionOpen(HedgeError, ValueError):
+    pass
 
 
 class ContractInvalid(HedgeError, ValueError):
@@ -64,6 +70,10 @@ class ConfidenceOutOfRange(HedgeError, ValueError):
             f"confidence {self.confidence:g} is outside 0.5 to {self.highest:g}: "
             "beyond it the tail holds too few scenarios to average"
         )
+
+
+class NothingToQuote(HedgeError, ValueError):
+    pass
 
 
 @dataclass(eq=False)

@@ -15,6 +15,8 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
+from hedge.contracts.contract import Contract
+from hedge.contracts.contracts_file import ContractsFile
 from hedgerow.errors import ConfigError, ConfigInvalid, NotFound
 from hedgerow.files.config_checks import (
     check_admin,
@@ -33,6 +35,7 @@ from hedgerow.files.config_file import (
     Market,
     Server,
 )
+from hedgerow.files.contract_checks import check_contracts, used
 from hedgerow.files.model_spec import Model, Routing
 from hedgerow.files.notify_spec import NotifySpec
 from hedgerow.files.policy_checks import check_channels, check_policies
@@ -42,7 +45,8 @@ from hedgerow.files.yaml_source import Places, Source, Steps, mapping_in, read_y
 from ledger.budgets import Raise
 from ledger.policy import Rules
 
-MAX_POLICY_FILES = 1000
+MAX_FILES = 1000
+"""Of policies, of contracts, of venues' quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,17 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Contracts:
+    """A contract file, checked. contracts: its own, and those of the catalogue that it uses.
+    venues: the files of quotes that it names."""
+
+    written: ContractsFile
+    contracts: tuple[Contract, ...]
+    venues: tuple[Path, ...]
+    places: Places = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that was configured, checked. `path` is the file, as it was given; `places`, where
     in it things stand; `stand_ins`, what was read in the place of the policy files it names."""
@@ -102,6 +117,7 @@ class Config:
     batches: Batches
     notify: Mapping[str, NotifySpec]
     policies: tuple[Policy, ...]
+    contracts: tuple[Contracts, ...]
     places: Places = field(repr=False, compare=False)
     stand_ins: tuple[Path, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -148,7 +164,8 @@ class Config:
 def load_config(
     path: Path, environ: Mapping[str, str], stand_ins: Sequence[Path] | None = None
 ) -> Config:
-    """Read hedgerow.yaml and the policy files that it names; `${NAME}` is taken from `environ`.
+    """Read hedgerow.yaml, and the policy and contract files that it names; `${NAME}` is taken from
+    `environ`.
 
     stand_ins: files in the place of the policy files that it names.
     Raises ConfigInvalid with every error of every file. Opens files, nothing else.
@@ -161,16 +178,16 @@ def load_config(
     check_feeds(main)
     check_classes(main)
     errors: list[ConfigError] = []
-    sources: list[Source] = []
-    for file in _policy_files(path, main) if stand_ins is None else stand_ins:
-        try:
-            sources.append(read_yaml(file, environ))
-        except ConfigInvalid as unreadable:
-            errors += unreadable.errors
+    named = _named_files(path, main, "policies") if stand_ins is None else stand_ins
+    sources = _read(named, environ, errors)
     checked = [(source, _checked(PolicyFile, source)) for source in sources]
     check_policies(main, sources)
     check_channels(sources, mapping_in(main.data.get("notify")))
-    for source in (main, *sources):
+    of_contracts = _read(_named_files(path, main, "contracts"), environ, errors)
+    contracts = [(source, _checked(ContractsFile, source)) for source in of_contracts]
+    check_contracts(main, contracts)
+    venues = [_named_files(Path(source.file), source, "venues") for source in of_contracts]
+    for source in (main, *sources, *of_contracts):
         errors += source.errors.values()
     if errors or written is None:
         raise ConfigInvalid(tuple(errors))
@@ -189,6 +206,11 @@ def load_config(
         notify=written.notify,
         policies=tuple(
             Policy(one.budgets, one.increases, source.places) for source, one in checked if one
+        ),
+        contracts=tuple(
+            Contracts(one, (*one.contracts, *used(one)), tuple(quotes), source.places)
+            for (source, one), quotes in zip(contracts, venues, strict=True)
+            if one
         ),
         places=main.places,
         stand_ins=None if stand_ins is None else tuple(stand_ins),
@@ -225,7 +247,7 @@ def _named(model: Model, providers: Mapping[str, Provider]) -> Model:
     return model.model_copy(update={"offers": tuple(offers)})
 
 
-_File = TypeVar("_File", ConfigFile, PolicyFile)
+_File = TypeVar("_File", ConfigFile, PolicyFile, ContractsFile)
 
 
 def _checked(kind: type[_File], source: Source) -> _File | None:
@@ -237,30 +259,44 @@ def _checked(kind: type[_File], source: Source) -> _File | None:
         return None
 
 
-def _policy_files(path: Path, source: Source) -> list[Path]:
-    """The files that the globs match, each once, in the globs' order and then by name."""
-    globs = source.data.get("policies")
+def _read(
+    files: Sequence[Path], environ: Mapping[str, str], errors: list[ConfigError]
+) -> list[Source]:
+    """Those that can be read; what is wrong with the others goes to the errors."""
+    sources = []
+    for file in files:
+        try:
+            sources.append(read_yaml(file, environ))
+        except ConfigInvalid as unreadable:
+            errors += unreadable.errors
+    return sources
+
+
+def _named_files(path: Path, source: Source, key: str) -> list[Path]:
+    """The files that the globs under a key match, each once, in the globs' order and then by
+    name."""
+    globs = source.data.get(key)
     files: dict[Path, Path] = {}
     for at, pattern in enumerate(globs if isinstance(globs, list) else []):
-        steps: Steps = ("policies", at)
+        steps: Steps = (key, at)
         if steps in source.errors or not isinstance(pattern, str):
             continue
-        found = policy_files(path, pattern)
+        found = matching_files(path, pattern)
         named = shown(source.written[steps])
         if not found:
             hint = f"globs are relative to {path.parent.absolute()}"
             source.refuse(steps, f"no file matches {named}", hint)
-        if len(found) > MAX_POLICY_FILES:
-            source.refuse(steps, f"more than {MAX_POLICY_FILES} files match {named}", "narrow it")
+        if len(found) > MAX_FILES:
+            source.refuse(steps, f"more than {MAX_FILES} files match {named}", "narrow it")
             continue
         for file in found:
             files.setdefault(file.resolve(), file)
     return list(files.values())
 
 
-def policy_files(path: Path, pattern: str) -> list[Path]:
-    """What a glob in hedgerow.yaml matches now, by name; at most one file more than may be."""
-    return sorted(islice(_matches(path.parent, pattern), MAX_POLICY_FILES + 1))
+def matching_files(path: Path, pattern: str) -> list[Path]:
+    """What a glob in a file matches now, by name; at most one file more than may be."""
+    return sorted(islice(_matches(path.parent, pattern), MAX_FILES + 1))
 
 
 def _matches(folder: Path, pattern: str) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeAlias
 
-from hedgerow.config import Config, load_config, policy_files
+from hedgerow.config import Config, load_config, matching_files
 from hedgerow.errors import ConfigError, ConfigInvalid
 from hedgerow.files.yaml_source import read_yaml
 
@@ -88,7 +88,7 @@ class Reloading:
 
     def _files(self) -> _Look:
         path = self._config.path
-        found = {one for pattern in self._patterns for one in policy_files(path, pattern)}
+        found = {one for pattern in self._patterns for one in matching_files(path, pattern)}
         return tuple(map(_seen, [path, *sorted(found)]))
 
     def _tell(self, errors: tuple[ConfigError, ...]) -> None:
@@ -105,7 +105,7 @@ class Reloading:
             one.name
             for one in fields(Config)
             if one.compare
-            and one.name != "policies"
+            and one.name not in ("policies", "contracts")  # who hedges reads contracts anew
             and getattr(config, one.name) != getattr(self._config, one.name)
         )
         if changed and changed != self._restart:

@@ -15,6 +15,7 @@ from hedge.contracts.capacity import (
     ThroughputReservation,
 )
 from hedge.contracts.derivatives import Event, Forward, Future, Perpetual, Swap
+from hedge.contracts.refusals import refusal
 from hedge.errors import ContractInvalid
 
 CapacityContract = (
@@ -22,6 +23,20 @@ CapacityContract = (
 )
 DerivativeContract = Future | Swap | Forward | Perpetual | Event
 Contract = Annotated[CapacityContract | DerivativeContract, Field(discriminator="kind")]
+
+KINDS = (
+    "flat_plan",
+    "prepaid_quota",
+    "throughput_reservation",
+    "dedicated_endpoint",
+    "gpu_block",
+    "spend_commitment",
+    "future",
+    "swap",
+    "forward",
+    "perp",
+    "event",
+)
 
 _CONTRACTS: TypeAdapter[tuple[Contract, ...]] = TypeAdapter(tuple[Contract, ...])
 
@@ -34,9 +49,7 @@ def contracts_of(raw: object, source: str) -> tuple[Contract, ...]:
     try:
         contracts = _CONTRACTS.validate_python(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ContractInvalid(f"{source}: contract {where}: {first['msg']}") from None
+        raise ContractInvalid(f"{source}: {refusal(error, raw)}") from None
     names = [contract.name for contract in contracts]
     for name in names:
         if names.count(name) > 1:

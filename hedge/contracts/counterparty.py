@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from hedge.contracts.terms import Name, Part, Share, Source, Usd
 
 
 class Counterparty(Part):
-    """default_per_year: the chance that it fails within a year; what was prepaid is then lost but
-    for `recovery` of it. shortfall_chance, shortfall: in a month, that it delivers less, and what
-    share then is missing. limit_usd: of what it may owe us at any time; None is no limit.
-    """
+    """Who owes what was paid for."""
 
-    name: Name
-    default_per_year: Share
-    recovery: Share
-    shortfall_chance: Share
-    shortfall: Share
-    limit_usd: Usd | None = None
-    source: Source
+    name: Name = Field(
+        description="The name of a provider, or of a contract's `counterparty`",
+        examples=["sfcompute"],
+    )
+    default_per_year: Share = Field(
+        description="The chance that it fails within a year, from 0 to 1", examples=["0.03"]
+    )
+    recovery: Share = Field(
+        description="What then comes back of what was prepaid, from 0 to 1", examples=["0.3"]
+    )
+    shortfall_chance: Share = Field(
+        description="The chance that it delivers less in a month, from 0 to 1", examples=["0.02"]
+    )
+    shortfall: Share = Field(
+        description="What share then is missing, from 0 to 1", examples=["0.2"]
+    )
+    limit_usd: Usd | None = Field(
+        None,
+        description="The most that may be prepaid to it at any time; when not given, there is no"
+        " limit",
+        examples=["50000"],
+    )
+    source: Source = Field(
+        description="Where these numbers come from",
+        examples=["{url: own estimate, retrieved_at: 2026-11-20, verification: assumed}"],
+    )

@@ -34,12 +34,14 @@ from hedge.scenarios.trend import WorkloadTrend, trends
 PRIOR_MONTHS = 12.0
 """So many months without data say as much as a prior rate does."""
 PRIOR_CHANGES = 5.0
-PRIOR_WEEKS = 12.0
+PRIOR_WEEKS = 6.0
 PRIOR_DAYS = 90.0
 MOST_GROWTH = 0.15
 """Per month, in logs: more is a start-up's first weeks, not its year."""
 _SHORT_LEVEL_SD = 0.15
 _DRIFT_SD = 0.04
+_LARGE_MOVE = 0.4
+"""Of a week, in logs: more is a change for good, and counted there."""
 _RESTATED = 0.5
 
 
@@ -88,18 +90,19 @@ def _demand(history: DemandHistory, prior: DemandOutlook, notes: _Notes) -> Dema
     months = history.days / MONTH_DAYS
     found = trends(history)
     days = f"{history.days} days"
+    weekly = _weekly_moves(history)
     workloads = tuple(
         _workload(name, one, months, prior.of(name), days, notes)
         for name, one in zip(history.names, found, strict=True)
     )
-    notes.prior("drift_sd", prior.drift_sd, "months differ for reasons that no history repeats")
     if history.days < WEEKS_FROM_DAYS:
         why = f"{days} have each weekday less than twice: days are drawn one by one"
         notes.prior("weekend", prior.weekend, why)
     return replace(
         prior,
         workloads=workloads,
-        common=_common(history, found, prior.common, notes),
+        drift_sd=_drift(weekly, prior.drift_sd, notes),
+        common=_common(weekly, prior.common, notes),
         surges_per_month=_surges(history, found, prior.surges_per_month, notes),
     )
 
@@ -130,25 +133,43 @@ def _workload(
     )
 
 
-def _common(
-    history: DemandHistory, found: Sequence[WorkloadTrend], prior: float, notes: _Notes
-) -> float:
-    """How much of their wanderings workloads share, by weeks."""
+def _weekly_moves(history: DemandHistory) -> Floats:
+    """How the log of each workload's load moved from one week to the next [weeks - 1, workloads];
+    workloads that did not move are left out."""
     weeks = history.days // 7
-    if len(found) < 2 or weeks < 6:
-        notes.prior("common", prior, f"{weeks} weeks cannot tell how workloads move together")
+    daily = history.load().sum(axis=1)
+    least = 0.14 * daily.mean(axis=0) + 1e-12
+    weekly = daily[history.days - 7 * weeks :].reshape(weeks, 7, daily.shape[1])
+    moves = np.diff(np.log(np.maximum(weekly.sum(axis=1), least)), axis=0)
+    return np.asarray(moves[:, moves.any(axis=0)])
+
+
+def _drift(weekly: Floats, prior: float, notes: _Notes) -> float:
+    """The shock of a month, as weeks have it: of a level that wanders, with noise on top of it, the
+    noise comes back the week after, and the rest does not (moments of a local level model)."""
+    if len(weekly) < 3 or not weekly.shape[1]:
+        notes.prior("drift_sd", prior, f"{len(weekly)} changes of weeks tell no drift from noise")
         return prior
-    load = history.load().sum(axis=1)[history.days - 7 * weeks :]
-    weekly = load.reshape(weeks, 7, -1).sum(axis=1)
-    moves = np.diff(np.log(np.maximum(weekly, 0.02 * weekly.mean(axis=0) + 1e-12)), axis=0)
-    moving = np.flatnonzero(moves.std(axis=0) > 0)
-    if len(moving) < 2:
+    moves = np.clip(weekly - weekly.mean(axis=0), -_LARGE_MOVE, _LARGE_MOVE)
+    back = (moves[1:] * moves[:-1]).mean()
+    seen = max(float((moves**2).mean() + 2 * back), 0.0) * MONTH_DAYS / 7
+    drift = math.sqrt(_shrunk(seen, len(weekly), prior**2, PRIOR_WEEKS))
+    notes.estimate("drift_sd", drift, f"{len(weekly)} changes of weeks")
+    return drift
+
+
+def _common(weekly: Floats, prior: float, notes: _Notes) -> float:
+    """How much of their wanderings workloads share."""
+    moves, width = weekly.shape
+    if width < 2 or moves < 5:
+        what = f"{moves} changes of weeks of {width} workloads"
+        notes.prior("common", prior, f"{what} cannot tell how they move together")
         return prior
-    correlations = np.corrcoef(moves[:, moving].T)
-    seen = float(np.mean([correlations[pair] for pair in combinations(range(len(moving)), 2)]))
-    share = (PRIOR_WEEKS * prior + weeks * max(seen, 0.0)) / (PRIOR_WEEKS + weeks)
-    notes.estimate("common", share, f"{weeks} weeks of {len(moving)} workloads")
-    return min(share, 1.0)
+    correlations = np.asarray(np.corrcoef(weekly.T))
+    seen = float(np.mean([correlations[pair] for pair in combinations(range(width), 2)]))
+    share = min(_shrunk(max(seen, 0.0), moves, prior, PRIOR_WEEKS), 1.0)
+    notes.estimate("common", share, f"{moves} changes of weeks of {width} workloads")
+    return share
 
 
 def _surges(
@@ -172,7 +193,7 @@ def _prices(
     records: Sequence[PriceRecord], prior: TokenPriceOutlook, notes: _Notes
 ) -> TokenPriceOutlook:
     months = sum(one.months for one in records)
-    steps = [step for one in records for step in one.steps]
+    steps = [step.log for one in records for step in one.steps]
     rate = (prior.changes_per_month * PRIOR_MONTHS + len(steps)) / (PRIOR_MONTHS + months)
     if len(steps) < PRIOR_CHANGES:
         why = f"{len(steps)} changes of list prices were seen in {months:.1f} months of models"

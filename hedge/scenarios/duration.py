@@ -91,10 +91,16 @@ class DurationCurves:
         together = self._together.cut(times, days, blocks)
         month = np.empty((count, blocks, len(self._own), KINDS + 1))
         for w, own in enumerate(self._own):
-            rank = np.argsort(np.argsort(-together[:, :, w], axis=1, kind="stable"), axis=1)
+            rank = ranks(together[:, :, w])
             cut = own.cut(times, days, blocks)
             month[:, :, w] = np.take_along_axis(cut, rank[:, :, None], axis=1)
         return month
+
+
+def ranks(load: Floats) -> Places:
+    """Of each block among those of its month, busiest first [scenarios, blocks]."""
+    order = np.argsort(-load, axis=1, kind="stable")
+    return np.asarray(np.argsort(order, axis=1), dtype=np.int64)
 
 
 class _Cells:

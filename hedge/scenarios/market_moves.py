@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
+import numpy as np
+
+from benchmarks.capacity.prices import CAPACITY
 from benchmarks.quotes import Quote
+from benchmarks.tables.facts import Facts
 from benchmarks.tables.history import MarketHistory
 from hedge.errors import DemandInvalid
-from hedge.scenarios.history import HOURS
+from hedge.scenarios.history import HOURS, DemandHistory, places
 from hedge.scenarios.outlook import MONTH_DAYS, HourPrices
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns
@@ -23,13 +28,39 @@ _LEAST_STEP = 0.005
 _PROMPT_TOKENS = 1000
 
 
+class PriceStep(NamedTuple):
+    """A change of a price for good: when, and by how much, in logs."""
+
+    at: datetime
+    log: float
+
+
 @dataclass(frozen=True, slots=True)
 class PriceRecord:
-    """One model's cheapest list price over `months`. steps: its changes in logs, oldest first."""
+    """One model's cheapest list price over `months`. steps: its changes, oldest first."""
 
     model: str
     months: float
-    steps: tuple[float, ...]
+    steps: tuple[PriceStep, ...]
+
+
+def at_todays_prices(history: DemandHistory, records: Sequence[PriceRecord]) -> DemandHistory:
+    """The history as if what it used had cost all along what its models cost now: each hour's list
+    cost moves by the changes that came after it. Months are priced over the history's prices, so a
+    price that was halved last week has to be halved in all of it."""
+    place = places(history.workloads)
+    starts = [history.since + timedelta(hours=hour) for hour in range(history.days * HOURS)]
+    total = dict.fromkeys(range(len(history.workloads)), 0)
+    for one in history.spend:
+        total[place[one.model]] += one.list_cost
+    share = {one.model: one.list_cost / max(total[place[one.model]], 1) for one in history.spend}
+    factors = np.ones((len(starts), len(history.workloads)))
+    for record in records:
+        if record.model in share:
+            later = [sum(step.log for step in record.steps if step.at > at) for at in starts]
+            factors[:, place[record.model]] += share[record.model] * (np.exp(later) - 1)
+    nanos = history.list_nanos * factors.reshape(history.list_nanos.shape)
+    return replace(history, list_nanos=np.rint(nanos).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +102,18 @@ def price_records(
     return tuple(found)
 
 
+def index_series(sql: Sql, index: str, subject: str, since: datetime, now: datetime) -> IndexSeries:
+    """An index that the market's history keeps as `subject` (`CapacityPrice.series`), as it is
+    known now; of a day's prints the last."""
+    facts = Facts(sql, CAPACITY).changes(subject, since, now, now)
+    prints = [
+        (fact.said.at.astimezone(UTC).date(), float(fact.said.usd_per_gpu_hour))
+        for fact in facts
+        if fact.said is not None
+    ]
+    return IndexSeries.of(index, prints)
+
+
 def _record(
     model: str,
     moves: list[tuple[datetime, int, float | None]],
@@ -79,7 +122,7 @@ def _record(
 ) -> PriceRecord:
     """From (when, which offer, its price from then on)."""
     held: dict[int, float] = {}
-    steps: list[float] = []
+    steps: list[PriceStep] = []
     before: float | None = None
     moves.sort(key=lambda move: (move[0], move[1]))
     for place, (at, offer, price) in enumerate(moves):
@@ -92,7 +135,7 @@ def _record(
         if cheapest is not None and before is not None:
             step = math.log(cheapest / before)
             if abs(step) >= _LEAST_STEP:
-                steps.append(step)
+                steps.append(PriceStep(at, step))
         before = before if cheapest is None else cheapest
     begun = max(since, min(at for at, _, _ in moves))
     return PriceRecord(model, (now - begun).total_seconds() / 86_400 / MONTH_DAYS, tuple(steps))

@@ -41,8 +41,8 @@ class WorkloadOutlook:
     growth: float = 0.02
     growth_sd: float = 0.04
     level_sd: float = 0.06
-    changes_per_month: float = 0.08
-    change_sd: float = 0.25
+    changes_per_month: float = 0.07
+    change_sd: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class DemandOutlook:
     workloads: tuple[WorkloadOutlook, ...] = ()
     usual: WorkloadOutlook = WorkloadOutlook("")
     growth_kept: float = 0.85
-    drift_sd: float = 0.06
+    drift_sd: float = 0.15
     drift_kept: float = 0.8
     tail_freedom: float = 5.0
     common: float = 0.5

@@ -26,7 +26,9 @@ _GROWTH, _GROWTH_SD = 0.02, 0.05
 _CHANGE_SD = 0.3
 _WEEKDAY_SD = 0.5
 _PENALTY = 3.0
-_MOST_AR = 0.9
+_SURGE = 4.0
+_SEARCH_AR, _MOST_AR = 0.5, 0.9
+"""While changes are looked for, what lasts is rather one of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +77,14 @@ def _trend(daily: Floats, first_weekday: int) -> WorkloadTrend:
         columns += [(weekday == k) - 1 / 7 for k in range(7)]
         precision += [_WEEKDAY_SD**-2] * 7
     base = len(columns)
-    noise = _noise(logs, columns, precision)
+    noise = _noise(logs, columns, precision, _SEARCH_AR)
     while len(columns) - base < MAX_CHANGES and (step := _step(logs, columns, noise)):
         columns.append(
             np.asarray(np.arange(days) >= step, dtype=np.float64) - 1
         )  # 0 today: the first column is today's
         precision.append(_CHANGE_SD**-2)
-        noise = _noise(logs, columns, precision)
+        noise = _noise(logs, columns, precision, _SEARCH_AR)
+    noise = _noise(logs, columns, precision, _MOST_AR)
     design = np.stack(columns, axis=1)
     mean, covariance = _posterior(logs, design, precision, noise.variance)
     trending = [0, 1, *range(base, len(columns))]
@@ -107,16 +110,19 @@ class _Noise:
         return float(max(self.sd, 0.01) ** 2 * (1 + self.ar) / (1 - self.ar))
 
 
-def _noise(logs: Floats, columns: list[Floats], precision: list[float]) -> _Noise:
+def _noise(logs: Floats, columns: list[Floats], precision: list[float], most_ar: float) -> _Noise:
     design = np.stack(columns, axis=1)
     mean, _ = _posterior(logs, design, precision, 0.05)
     rest = logs - design @ mean
-    # Outliers are the bootstrap's to repeat; they shall not hide a change point.
-    sd = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
-    bounded = np.clip(rest, -3 * sd, 3 * sd) if sd else rest
+    # From one day to the next, and by the median: neither a change point that is yet to be found
+    # nor a surge, which the bootstrap repeats, shall pass for noise.
+    moves = np.diff(rest)
+    step = 1.4826 * float(np.median(np.abs(moves)))
+    bounded = np.clip(rest, -3 * step, 3 * step)
     power = float(bounded @ bounded)
     ar = float(bounded[1:] @ bounded[:-1]) / power if power else 0.0
-    return _Noise(sd, min(max(ar, 0.0), _MOST_AR))
+    ar = min(max(ar, 0.0), most_ar)
+    return _Noise(step / float(np.sqrt(2 * (1 - ar))), ar)
 
 
 def _posterior(
@@ -136,6 +142,7 @@ def _step(logs: Floats, columns: list[Floats], noise: _Noise) -> int | None:
     steps = (np.arange(days)[:, None] >= found).astype(np.float64)
     steps -= basis @ (basis.T @ steps)
     rest = logs - basis @ (basis.T @ logs)
+    rest = np.clip(rest, -_SURGE * noise.sd, _SURGE * noise.sd)  # a surge is no change for good
     power = np.einsum("dk,dk->k", steps, steps)
     gain = np.divide(
         (steps.T @ rest) ** 2, power, out=np.zeros(len(found)), where=power > 1e-3 * days

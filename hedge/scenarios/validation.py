@@ -122,12 +122,11 @@ def validated(
 def energy_score(drawn: Floats, came: Floats) -> float:
     """E|X - y| - E|X - X'| / 2 of draws [draws, axes] for what came [axes]: smaller is better, and
     the true distribution has the smallest (Gneiting and Raftery 2007)."""
-    count = len(drawn)
-    apart = np.linalg.norm(drawn - came, axis=1).mean()
+    apart = float(np.linalg.norm(drawn - came, axis=1).mean())
     squares = (drawn**2).sum(axis=1)
     between = squares[:, None] + squares[None, :] - 2 * drawn @ drawn.T
-    spread = np.sqrt(np.maximum(between, 0)).sum() / count**2
-    return float(apart - spread / 2)
+    spread = float(np.sqrt(np.maximum(between, 0)).mean())
+    return apart - spread / 2
 
 
 def _load(history: DemandHistory) -> Floats:
@@ -174,5 +173,5 @@ def _kolmogorov(pits: Sequence[float]) -> float:
     gap = float(np.max(np.maximum(steps[1:] - ordered, ordered - steps[:-1])))
     root = math.sqrt(count)
     scaled = (root + 0.12 + 0.11 / root) * gap
-    terms = ((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
+    terms = (math.exp(-2 * (k * scaled) ** 2) * (1 if k % 2 else -1) for k in range(1, 101))
     return min(max(2 * sum(terms), 0.0), 1.0)

@@ -1,1 +1,1 @@
-"""Venues: order books, quotes and auctions, and what can be executed on them."""
+"""Venues: what can really be bought and sold there, out of their order books and quotes."""

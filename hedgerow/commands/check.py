@@ -14,6 +14,7 @@ from benchmarks.errors import PredictorInvalid
 from benchmarks.predictor.predictor import load_predictor
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigError, ConfigInvalid
+from hedgerow.files.contract_warnings import contract_warnings
 from hedgerow.files.model_spec import Routing
 from hedgerow.files.policy_warnings import policy_warnings
 from hedgerow.files.provider_spec import usual_variable
@@ -29,11 +30,12 @@ from proxy.presets import PRESETS, Preset
 @json_option
 @click.pass_context
 def check(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Check a configuration and its policy files.
+    """Check a configuration, its policy files and its contract files.
 
     Exit code 0: valid; what is hardly meant (offers without a price, providers without a key, feeds
-    that tell nothing, waits that another cuts off, quality floors and budgets that refuse nothing)
-    is named on stderr. 1: invalid, with one line on stderr for each error.
+    that tell nothing, waits that another cuts off, quality floors and budgets that refuse nothing,
+    contracts that have expired or whose price is assumed) is named on stderr. 1: invalid, with one
+    line on stderr for each error.
     """
     try:
         config = load_config(path, os.environ)
@@ -67,6 +69,7 @@ def warnings_of(config: Config, environ: Mapping[str, str]) -> list[ConfigError]
         *_idle_predictors(config),
         *_impatient(config),
         *policy_warnings(config, now),
+        *contract_warnings(config, now.date()),
     ]
     return sorted(found, key=lambda warning: (warning.file, warning.line or 0, warning.where))
 
@@ -195,4 +198,6 @@ def _summary(config: Config) -> str:
     }
     if raises := config.raises:
         counts["increase"] = len(raises)
+    if contracts := sum(len(one.contracts) for one in config.contracts):
+        counts["contract"] = contracts
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())

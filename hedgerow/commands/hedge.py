@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-PARTS = ("plan",)
+PARTS = ("contracts", "plan")
 
 
 class _Parts(click.Group):

@@ -14,7 +14,8 @@ from hedgerow.files.editor_schema import FILES, schema_of
 def schema(file: str) -> None:
     """Print a JSON Schema for editors.
 
-    That of hedgerow.yaml (config), or of a policy file (policy): save it, and write
+    That of hedgerow.yaml (config), of a policy file (policy) or of a contract file (contracts):
+    save it, and write
     `# yaml-language-server: $schema=PATH` into a file's first line. What has no place in a schema,
     as names that must exist, is what `hedgerow check` tells.
     """

@@ -190,6 +190,16 @@ def _sentence(found: ErrorDetails, place: _Place, written: str) -> tuple[str, st
             return "a list or a mapping stands where one value belongs", such
         case "int_parsing" | "int_from_float" | "int_parsing_size":
             return "{written} is no whole number", such
+        case "decimal_parsing" | "float_parsing" | "finite_number":
+            return "{written} is no number", such
+        case "bool_parsing":
+            return "{written} is neither true nor false", "write one of them"
+        case "date_from_datetime_parsing" | "date_parsing" | "time_parsing":
+            return f"{{written}} is no {found['type'].partition('_')[0]}", such
+        case "value_error":
+            # of a part of the file that another room reads: what is wrong; what to write instead
+            message, _, hint = str(ctx["error"]).partition("; ")
+            return message, hint
         case "literal_error" | "enum":
             names = re.findall("'([^']*)'", ctx["expected"])
             near = nearest_of(written, names) if len(names) > _FEW else []
@@ -200,6 +210,8 @@ def _sentence(found: ErrorDetails, place: _Place, written: str) -> tuple[str, st
             return "{written} is too small", f"write more than {ctx['gt']}"
         case "greater_than_equal":
             return "{written} is too small", f"write {ctx['ge']} or more"
+        case "less_than":
+            return "{written} is too large", f"write less than {ctx['lt']}"
         case "less_than_equal":
             return "{written} is too large", f"write {ctx['le']} or less"
         case "too_short":

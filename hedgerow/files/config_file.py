@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from hedge.contracts.contracts_file import ContractsFile
 from hedgerow.files.feed_spec import FeedSpec, LitellmFeed
 from hedgerow.files.model_spec import Model, Routing
 from hedgerow.files.notify_spec import NotifySpec
@@ -33,6 +34,10 @@ from hedgerow.files.settings import (
     WorkerCount,
 )
 from hedgerow.files.settings_reference import Setting, settings_of
+
+CONTRACT_FILE = "contracts.yaml:"
+"""What the reference writes before keys of a contract file, some of which have other meanings
+elsewhere."""
 
 
 class AdminAddress(Part):
@@ -267,9 +272,20 @@ class ConfigFile(Part):
         description="Policy files: paths or globs, relative to this file",
         examples=["[policies/*.yaml]"],
     )
+    contracts: tuple[Text, ...] = Field(
+        (),
+        description="Contract files: what can be bought at fixed prices, for `hedgerow hedge`;"
+        " paths or globs, relative to this file",
+        examples=["[contracts/*.yaml]"],
+    )
 
 
 def settings() -> list[Setting]:
-    """Every key of hedgerow.yaml, of a policy file (`budgets...`) and of a file of prices
-    (`prices...`), in the order of the files."""
-    return [*settings_of(ConfigFile), *settings_of(PolicyFile), *settings_of(PricesFile)]
+    """Every key of hedgerow.yaml, of a policy file (`budgets...`), of a file of prices
+    (`prices...`) and of a contract file, in the order of the files."""
+    return [
+        *settings_of(ConfigFile),
+        *settings_of(PolicyFile),
+        *settings_of(PricesFile),
+        *settings_of(ContractsFile, CONTRACT_FILE),
+    ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import date, time
+from decimal import Decimal
 from enum import Enum
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
@@ -17,6 +19,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from hedge.contracts.contracts_file import ContractsFile
 from hedgerow.files.config_errors import example, fields_of, kinds_inside
 from hedgerow.files.config_file import ConfigFile
 from hedgerow.files.policy_file import PolicyFile
@@ -26,8 +29,18 @@ from hedgerow.files.settings_reference import default_text
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema, as it is printed."""
 
-FILES: Mapping[str, type[BaseModel]] = {"config": ConfigFile, "policy": PolicyFile}
+FILES: Mapping[str, type[BaseModel]] = {
+    "config": ConfigFile,
+    "policy": PolicyFile,
+    "contracts": ContractsFile,
+}
 """What schemas there are, by the name that `hedgerow schema` takes."""
+
+_TITLES = {
+    "config": "hedgerow.yaml",
+    "policy": "a policy file of Hedgerow",
+    "contracts": "a contract file of Hedgerow",
+}
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor knows
 _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
@@ -35,11 +48,12 @@ _NUMERAL = r"[+-]?[0-9_]+"
 
 
 def schema_of(name: str) -> Schema:
-    """The schema of hedgerow.yaml (`config`) or of a policy file (`policy`)."""
+    """The schema of hedgerow.yaml (`config`), of a policy file (`policy`) or of a contract file
+    (`contracts`)."""
     root = FILES[name]
     definitions: dict[str, Schema] = {}
     body = _keys(root, definitions)
-    file = "hedgerow.yaml" if name == "config" else "a policy file of Hedgerow"
+    file = _TITLES[name]
     return {
         "$schema": _DIALECT,
         "$id": f"urn:hedgerow:schema:{name}",
@@ -110,7 +124,8 @@ def _value(annotation: Any, marks: Iterable[object], definitions: dict[str, Sche
     if isinstance(annotation, type):
         return _plain(annotation, marks, definitions)
     if len(args) > 1 and (kinds := kinds_inside(annotation)):
-        return {"oneOf": [_plain(one, [], definitions) for one in kinds.values()]}
+        told = [_plain(one, [], definitions) for one in kinds.values()]
+        return {"oneOf": told, "required": ["kind"]}
     return _value(args[0], marks, definitions)  # T | None: an empty value is an error
 
 
@@ -134,6 +149,10 @@ def _plain(kind: type, marks: list[object], definitions: dict[str, Schema]) -> S
         return _choice([one.value for one in kind])
     if kind is bool:
         return {"anyOf": [{"type": "boolean"}, _text(Kind("", pattern="[a-zA-Z]+|[01]"))]}
+    if kind in _NUMBERS:
+        return {**_text(_NUMBERS[kind]), **_limits(marks, "minimum", "maximum")}
+    if kind in _WORDS:
+        return {**_text(_WORDS[kind]), **_limits(marks, "minLength", "maxLength")}
     if kind is int:
         return {
             "type": ["integer", "string"],
@@ -141,6 +160,15 @@ def _plain(kind: type, marks: list[object], definitions: dict[str, Schema]) -> S
             **_limits(marks, "minimum", "maximum"),
         }
     raise AssertionError(f"{kind} has no schema yet")
+
+
+_NUMBER = Kind("number", pattern=r"[+-]?[0-9_]+(\.[0-9_]*)?([eE][+-]?[0-9]+)?", bare=("number",))
+_NUMBERS = {Decimal: _NUMBER, float: _NUMBER}
+_WORDS = {
+    str: Kind("text", bare=("number", "boolean")),
+    date: Kind("date", pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    time: Kind("time of day", pattern="[0-9]{2}:[0-9]{2}(:[0-9]{2})?"),
+}
 
 
 def _text(kind: Kind) -> Schema:

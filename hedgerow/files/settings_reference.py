@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from enum import Enum
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -85,6 +87,8 @@ def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
             return f"keys, as under `{mark.path}`"
     if annotation is bool:
         return "`true` or `false`"
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
     args = [arg for arg in get_args(annotation) if arg not in (NoneType, ...)]
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -98,6 +102,16 @@ def _type(annotation: Any, marks: Iterable[object] = ()) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " or ".join(f"`{one.value}`" for one in annotation)
     return _type(args[0]) if args else "keys"
+
+
+_PLAIN: Mapping[object, str] = {
+    int: "whole number",
+    float: "number",
+    Decimal: "number",
+    str: "text",
+    date: "date",
+    time: "time of day",
+}
 
 
 def default_text(field: FieldInfo) -> str:

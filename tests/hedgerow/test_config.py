@@ -549,7 +549,8 @@ def change(old: str, new: str) -> str:
         (VALID + "market: {feeds: [{kind: openroute}]}", "market.feeds[0].kind", "write litellm"),
         (VALID + "policies: policies/*.yaml", "policies", "is not a list"),
         (VALID + "policies: [policies/*.yml]", "policies[0]", 'no file matches "policies/*.yml"'),
-        (VALID + "contracts: [c.yaml]", "contracts", "unknown key"),
+        (VALID + "contract: [c.yaml]", "contract", "unknown key"),
+        (VALID + "contracts: [c.yaml]", "contracts[0]", 'no file matches "c.yaml"'),
         (VALID + "routing: {}", "routing", "a second time; the first is in line 52"),
     ],
 )

@@ -25,7 +25,11 @@ from tests.hedgerow.files import test_policy_file
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VALIDATORS = {name: Draft7Validator(schema_of(name)) for name in FILES}
-FILE_NAMES = {"config": "hedgerow.schema.json", "policy": "policy.schema.json"}
+FILE_NAMES = {
+    "config": "hedgerow.schema.json",
+    "policy": "policy.schema.json",
+    "contracts": "contracts.schema.json",
+}
 few = settings(max_examples=100, deadline=None)
 
 _INT, _FLOAT = r"[-+]?[0-9]+", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
@@ -63,7 +67,8 @@ def errors_of(folder: Path, name: str, text: str) -> list[str]:
 @pytest.mark.parametrize("name", FILES)
 def test_the_schema_is_of_today(name: str) -> None:
     """docs/schema/ has what the command prints; if not, write it anew:
-    hedgerow schema config > docs/schema/hedgerow.schema.json, and policy > policy.schema.json"""
+    hedgerow schema config > docs/schema/hedgerow.schema.json, policy > policy.schema.json, and
+    contracts > contracts.schema.json"""
     printed = CliRunner().invoke(hedgerow, ["schema", name]).stdout
     assert (ROOT / "docs" / "schema" / FILE_NAMES[name]).read_text(encoding="utf-8") == printed
     Draft7Validator.check_schema(json.loads(printed))
@@ -106,6 +111,8 @@ def blocks() -> list[tuple[str, str, str]]:
             keys = set(re.findall(r"^(\w+):", block, re.MULTILINE))
             if keys & {"budgets", "increases"}:
                 found.append((f"{page.name}-{at}", "policy", block))
+            elif keys & {"uses", "counterparties"}:
+                found.append((f"{page.name}-{at}", "contracts", block))
             elif {"providers", "models"} <= keys:
                 found.append((f"{page.name}-{at}", "config", block))
     return found

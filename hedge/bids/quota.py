@@ -1,0 +1,35 @@
+"""What a unit of a quota is worth: the dual of serving what is left of its window.
+
+With Q units left and D to come, the LP of the rest of the window serves the dearest Q of them; its
+dual is the value at the edge. What is to come is uncertain, so the price is the mean of the duals
+over likely amounts (the randomised linear program of Talluri and van Ryzin, 1999): where the quota
+lasts in most of them and not in all, it is between nothing and the value at the edge.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+
+from hedge.bids.values import PRICES
+from hedge.risk import Floats
+
+AMOUNTS = 9
+_DEVIATES = np.array([NormalDist().inv_cdf((k + 0.5) / AMOUNTS) for k in range(AMOUNTS)])
+"""Middles of equally likely parts of a normal distribution."""
+
+
+def quota_price(units_left: float, to_come: Floats, spread: float) -> float:
+    """Nano-USD per capacity unit: a request whose alternative costs more draws.
+
+    to_come: expected units until the window ends, by value bin [BINS]. spread: the standard
+    deviation of all of them together, as a share. The class at the edge is served in full until
+    the next price says otherwise: half of its requests, drawn by lot, would serve no more, and
+    could leave quota unused.
+    """
+    from_dearest = to_come[::-1].cumsum()
+    amounts = np.exp(spread * _DEVIATES - spread * spread / 2)
+    at = np.searchsorted(from_dearest, units_left / amounts, side="left")
+    last = len(to_come) - 1  # beyond the cheapest class the quota lasts
+    return float(np.where(at > last, 0.0, PRICES[last - np.minimum(at, last)]).mean())
