@@ -27,6 +27,7 @@ from hedgerow.market.grading import following_evals
 from hedgerow.market.offers import quoted_offers
 from hedgerow.market.probing import probing
 from hedgerow.market.sharing import sharing
+from hedgerow.owning import lies_idle, owning
 from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
@@ -158,6 +159,7 @@ async def running(
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
         )
+        await stack.enter_async_context(owning(house))
         stack.push_async_callback(house.unheard.close)
         limits = ServerLimits(
             body_bytes=config.server.max_body_bytes,
@@ -242,7 +244,11 @@ async def _batches(config: Config, house: House, drain_s: float) -> AsyncIterato
     host, though on PostgreSQL the books may be shared by more."""
     # The first look reads the time zone from disk.
     await asyncio.to_thread(config.batches.is_off_peak, instant(house.clock.now_ns()))
-    timing = Timing(config.batches.parallel, config.batches.is_off_peak, _nothing_lies_idle)
+    timing = Timing(
+        config.batches.parallel,
+        config.batches.is_off_peak,
+        lambda: lies_idle(house.routing.owned, house.clock.now_ns()),
+    )
     async with opened(config.files.path) as database:
         files = _files(config, database, house.clock)
         store = BatchStore(database)
@@ -266,11 +272,6 @@ def _files(config: Config, database: Database, clock: Clock) -> FileStore:
         idle_timeout_s=config.server.body_timeout,
     )
     return FileStore(database, config.files.path, limits, clock)
-
-
-def _nothing_lies_idle() -> bool:
-    """Whether prepaid capacity lies idle: there is none yet."""
-    return False
 
 
 @asynccontextmanager

@@ -17,8 +17,9 @@ _MIX = Mix(Decimal(70), Decimal(10), Decimal(20))
 _INTRODUCTION = """\
 # Contracts
 
-Written by `python -m hedgerow.contracts_page` from the catalogue in hedge/contracts/catalogue; a test
-holds both together. Every key is in [the reference of settings](reference/settings.md#contract-files).
+Written by `python -m hedgerow.contracts_page` from the catalogue in hedge/contracts/catalogue; a
+test holds both together. Every key is in [the reference of
+settings](reference/settings.md#contract-files).
 
 What can be bought at fixed prices stands in contract files, which hedgerow.yaml names:
 
@@ -59,28 +60,31 @@ workloads:                   # demand that the same contracts may serve; any oth
 limits: {provider_share: 0.6, liquidity_usd: 50000}
 ```
 
-`hedgerow check` names every error with file and line, and warns of what has expired; `hedgerow hedge
-contracts -c hedgerow.yaml` compares them beside the market's prices. A plan reads the files anew
-each time; a running proxy does not.
+`hedgerow check` names every error with file and line, and warns of what has expired; `hedgerow
+hedge contracts -c hedgerow.yaml` compares them beside the market's prices. A plan reads the files
+anew each time; a running proxy does not.
 
-- **Units.** A contract sells capacity units, and `burndown` says how many a token takes: per minute
-  where they perish, per month or term where they are a quota. Requests may take some of their own.
-- **What it serves.** A contract serves the models that have an offer which it `covers`, or those under
-  `models`. It serves a workload only if it serves all of its models, and meets its quality and its
-  time to first token: what a contract does not say, meets nothing.
-- **Terms.** Each price is of one term length; `upfront` is due on the first day, the rest monthly.
-  What a plan holds beyond its last month is worth what is left of the upfront fee × `later_use` ×
-  (1 − `haircut`), and nothing where it cannot be sold on; fees that are due later count as far as they
-  are not used.
-- **Who owes it.** A counterparty that fails delivers nothing from then on, on all of its contracts;
-  what was prepaid is lost but for `recovery`. `limit_usd` is of what is prepaid in any month.
-- **Derivatives** pay a difference and serve nothing. They have no price in these files: a plan takes
-  what venues quote, and without a quote, or without a `beta`, it holds none. How far list prices of
-  tokens follow an index is not known; that nothing is hedged is a normal answer.
+- **Units.** A contract sells capacity units, and `burndown` says how many a token takes: per
+  minute where they perish, per month or term where they are a quota. Requests may take some of
+  their own.
+- **What it serves.** A contract serves the models that have an offer which it `covers`, or those
+  under `models`. It serves a workload only if it serves all of its models, and meets its quality
+  and its time to first token: what a contract does not say, meets nothing.
+- **Terms.** Each price is of one term length; `upfront` is due on the first day, the rest
+  monthly. What a plan holds beyond its last month is worth what is left of the upfront fee ×
+  `later_use` × (1 − `haircut`), and nothing where it cannot be sold on; fees that are due later
+  count as far as they are not used.
+- **Who owes it.** A counterparty that fails delivers nothing from then on, on all of its
+  contracts; what was prepaid is lost but for `recovery`. `limit_usd` is of what is prepaid in any
+  month.
+- **Derivatives** pay a difference and serve nothing. They have no price in these files: a plan
+  takes what venues quote, and without a quote, or without a `beta`, it holds none. How far list
+  prices of tokens follow an index is not known; that nothing is hedged is a normal answer.
 
 ## What venues quote
 
-`venues: [quotes/*.csv]` in a contract file names files of one shape, CSV or a JSON list of objects:
+`venues: [quotes/*.csv]` in a contract file names files of one shape, CSV or a JSON list of
+objects:
 
 ```
 contract,month,at,bid,bid_lots,ask,ask_lots,valid_until
@@ -88,26 +92,27 @@ gpu1,2027-01,2026-11-20T15:00:00Z,2.55,40,2.58,25,
 gpu1,2027-01,2026-11-20T15:00:00Z,2.54,100,2.60,80,
 ```
 
-A row is a level: an order book has several, a quote one; what an auction came to is a row with its
-price on both sides and its volume as lots. `month` is empty for what has no expiry, a side where
-nobody stands. Prices are USD per index unit, of an event per lot. A plan buys at the asks and sells
-at the bids, level by level, never at the middle. A book that is stale (`limits.quotes_hours`),
-expired or crossed is left out, and the plan says so; a file with a negative price, a time without
-offset or anything else that cannot be read is an error.
+A row is a level: an order book has several, a quote one; what an auction came to is a row with
+its price on both sides and its volume as lots. `month` is empty for what has no expiry, a side
+where nobody stands. Prices are USD per index unit, of an event per lot. A plan buys at the asks
+and sells at the bids, level by level, never at the middle. A book that is stale
+(`limits.quotes_hours`), expired or crossed is left out, and the plan says so; a file with a
+negative price, a time without offset or anything else that cannot be read is an error.
 
 ## In the editor
 
-`hedgerow schema contracts` prints a JSON Schema ([contracts.schema.json](schema/contracts.schema.json)).
+`hedgerow schema contracts` prints a JSON Schema
+([contracts.schema.json](schema/contracts.schema.json)).
 """
 _CATALOGUE = """\
 ## The catalogue
 
-Terms only, no market's data: read on the day that each note says, never tried. `sure` is of the price:
-`primary` is the seller's own page, `transcribed` somebody's copy of it, `secondary` a report,
-`assumed` what it says; the notes below say what is assumed beside it. At full use and 70 prompt, 10
-cached and 20 completion tokens of a hundred; PAYG is USD per million tokens of the same model at list
-price. **At list prices most reservations hardly pay:** a break-even near 100% buys capacity, latency
-and certainty, not a discount, and above 100% it never is the cheaper way.
+Terms only, no market's data: read on the day that each note says, never tried. `sure` is of the
+price: `primary` is the seller's own page, `transcribed` somebody's copy of it, `secondary` a
+report, `assumed` what it says; the notes below say what is assumed beside it. At full use and 70
+prompt, 10 cached and 20 completion tokens of a hundred; PAYG is USD per million tokens of the
+same model at list price. **At list prices most reservations hardly pay:** a break-even near 100%
+buys capacity, latency and certainty, not a discount, and above 100% it never is the cheaper way.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.budgets import Account, Subject
+from ledger.draws import Draw
 from ledger.measures import Measure
 from ledger.money import ZERO, Money
 from ledger.principals import Principal
@@ -24,6 +25,7 @@ class Attempt:
     account: which of our several accounts at the provider pays; None where there is but one.
     batch: the batch job that it is a part of. Such a job outlives its process, so that its holds
     wait for whoever runs the job to end them: opening the books does not.
+    draw: what it takes of a commitment instead of being paid for; None: it is paid for as it goes.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Attempt:
     is_counted: bool = True
     account: str | None = None
     batch: str | None = None
+    draw: Draw | None = None
 
     @property
     def subject(self) -> Subject:
@@ -56,6 +59,8 @@ class Attempt:
                 return int(self.is_counted)
             case Measure.PARALLEL:
                 return 1
+            case Measure.UNITS:
+                return 0 if self.draw is None else self.draw.micro_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ class Hold:
 class Charge:
     """What an attempt cost, in FOCUS's words, and what it would have cost elsewhere.
 
-    billed: what the provider will invoice. effective: what budgets count.
+    billed: what the provider will invoice; nothing for what was drawn on a commitment. effective:
+    what budgets count; of a draw, at the rate that was fixed for it in advance.
     contracted: at the price agreed with the provider. list: at its public price.
     first_offer: at the model's first-listed offer. cheapest: at the cheapest eligible quote of the
     moment. Both None where no price was known.
@@ -119,6 +125,11 @@ class Settlement:
     ttft_ms: float | None
     total_ms: float
 
+    def drawn(self, attempt: Attempt) -> int:
+        """The micro-units that it took of its commitment."""
+        draw = attempt.draw
+        return 0 if draw is None else draw.used(self.usage, self.charge.contracted)
+
     def spends(self, attempt: Attempt, measure: Measure) -> int:
         """What it takes for good of an account that counts by this measure. Tokens that nobody
         counted are as many as were held."""
@@ -133,6 +144,8 @@ class Settlement:
                 return int(attempt.is_counted)
             case Measure.PARALLEL:
                 return 0
+            case Measure.UNITS:
+                return self.drawn(attempt)
 
 
 def overrun(held: Money, effective: Money) -> Money:

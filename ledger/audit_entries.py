@@ -13,16 +13,16 @@ from typing import TypeVar
 
 import msgspec
 
+from ledger.audit_charges import audit_charge, audit_draw
 from ledger.databases.sql import Row, Sql, Value
 from ledger.entries import Kind
-from ledger.errors import NotAPrice, UsageUnknown
+from ledger.errors import NotAPrice
 from ledger.findings import Findings
-from ledger.money import Money, usd_text
 from ledger.rates import RateCard
 from ledger.statements import Head
 from ledger.tables.chain import GENESIS, canonical, chained, drawn_text
+from ledger.tables.commitments import CommitmentTable
 from ledger.tables.ddl import ENTRY, PRICES
-from ledger.usage import TokenUsage
 
 K = TypeVar("K", int, str)
 V = TypeVar("V")
@@ -38,6 +38,7 @@ class Taken:
     tokens: int = 0
     requests: int = 0
     parallel: int = 0
+    units: int = 0
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ def audit_entries(sql: Sql, findings: Findings, known_heads: Iterable[Head]) -> 
     chain: _Chain | None = None
     for row in sql.stream(f"SELECT {ENTRY} FROM entries ORDER BY writer_id, seq"):
         audit.entries += 1
-        writer_id, seq, found_hash = row[32:]
+        writer_id, seq, found_hash = row[35:]
         if chain is None or chain.writer_id != writer_id:
             chain = chains.get(writer_id)
             if chain is None:
@@ -73,7 +74,7 @@ def audit_entries(sql: Sql, findings: Findings, known_heads: Iterable[Head]) -> 
             findings.add(row[0], f"names subject {row[6]}, which is not there")
         if drawn is None:
             findings.add(row[0], f"draws on the accounts {row[7]}, which are not there")
-        text = canonical([*row[:6], subject, drawn, *row[8:32]])
+        text = canonical([*row[:6], subject, drawn, *row[8:35]])
         chain.follow(row[0], seq, found_hash, text)
         taken = audit.taken.get(row[7])
         if taken is None:
@@ -81,12 +82,15 @@ def audit_entries(sql: Sql, findings: Findings, known_heads: Iterable[Head]) -> 
         taken.nanos += row[18]
         taken.tokens += row[26]
         taken.requests += row[27]
+        taken.units += (row[33] or 0) + (row[34] or 0)
         audit.effective += row[18]
         audit.overrun += row[24]
         if row[4] == Kind.POSTED:
             audit.charges += 1
-            _charge(row, names.card(row[8]), findings)
-        elif any(row[17:21]) or any(row[26:28]) or row[24]:
+            audit_charge(row, names.card(row[8]), findings)
+            if row[32] is not None:
+                audit_draw(row, names.commitment(row[32]), findings)
+        elif any(row[17:21]) or any(row[26:28]) or row[24] or row[32]:
             findings.add(row[0], f"was {row[4]}, but charged")
     for chain in chains.values():
         chain.end()
@@ -206,6 +210,7 @@ class _Names:
         self.subject = _remembered(self._subject)
         self.drawn = _remembered(self._drawn)
         self.card = _remembered(self._card)
+        self.commitment = _remembered(CommitmentTable(sql).one)
 
     def _one(self, statement: str, value: Value) -> Row | None:
         return self._sql.execute(statement, (value,)).fetchone()
@@ -250,40 +255,3 @@ def account_ids(text: str) -> tuple[int, ...] | None:
         return None
     is_ours = msgspec.json.encode(sorted(set(ids))) == text.encode()
     return ids if is_ours else None
-
-
-# -- charges
-
-
-def _charge(row: Row, card: RateCard | None, findings: Findings) -> None:
-    """A charge is what its card makes of its usage; one without a count that the card needs is an
-    estimate, and its whole hold.
-
-    Billed and contracted are the same amount, as long as there are no contracts to charge against.
-    """
-    attempt_id, effective, held = row[0], row[18], row[23]
-    if card is None:
-        findings.add(attempt_id, f"names rate card {row[8]}, which is not there, or is none")
-        return
-    usage = TokenUsage(*row[11:17], *row[31:32])
-    try:
-        expected = int(card.charge(usage))
-    except UsageUnknown:
-        expected = held
-        if not row[28]:
-            findings.add(attempt_id, "was charged without a count of what it used")
-    if effective != expected:
-        findings.add(attempt_id, f"charged {_usd(effective)}, its card says {_usd(expected)}")
-    if row[17] != effective or row[19] != effective:
-        amounts = f"{_usd(row[17])} billed, {_usd(row[19])} contracted"
-        findings.add(attempt_id, f"{amounts}, but {_usd(effective)} effective")
-    if row[24] != (effective - held if effective > held else 0):
-        findings.add(attempt_id, f"overrun {_usd(row[24])} of a hold of {_usd(held)}")
-    known = usage.prompt is not None and usage.completion is not None
-    tokens = row[11] + row[12] if known else row[25]
-    if row[26] != tokens:
-        findings.add(attempt_id, f"counts {row[26]} tokens where {tokens} were used")
-
-
-def _usd(nanos: int) -> str:
-    return f"{usd_text(Money(nanos))} USD"

@@ -6,32 +6,54 @@ the capacity is kept for dearer requests. Both deciders use it: the hedge sets i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from ledger.allowances import Allowance, allowance
+from ledger.commitments import RATED, Commitment
 from ledger.money import ZERO, Money
 
 
 @dataclass(frozen=True, slots=True)
 class BidPrice:
-    """A commitment's capacity at one offer.
+    """A commitment's capacity, as it stands at one moment.
 
-    nanos_per_unit: what a capacity unit is worth; 0 while nobody has said so: what is paid for is
-    used. A token of the prompt takes `units_per_prompt_token` of them, one of the answer
-    `units_per_completion_token`. units_left: its headroom; a request that needs more pays as if
-    there were none.
+    allowance: of the window of that moment; left_micro_units: what nobody has drawn of it.
+    rate: what a million capacity units are worth; 0 while nobody has said so: what is paid for is
+    used.
     """
 
-    commitment: str
-    units_per_prompt_token: float
-    units_per_completion_token: float
-    units_left: float
-    nanos_per_unit: Money = ZERO
+    allowance: Allowance
+    left_micro_units: int
+    rate: Money = ZERO
 
-    def cost_nanos(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """What a request takes from it; None if so much is not left."""
-        units = (
-            prompt_tokens * self.units_per_prompt_token
-            + completion_tokens * self.units_per_completion_token
-        )
-        return None if units > self.units_left else math.ceil(units * self.nanos_per_unit)
+    @property
+    def commitment(self) -> Commitment:
+        return self.allowance.commitment
+
+    def cost_nanos(
+        self, prompt: int, cached: int, completion: int, usual_nanos: float, at_ns: int
+    ) -> float | None:
+        """What a request takes from later ones; None if so much is not left for it.
+
+        cached: of the prompt, what is likely in a cache. usual_nanos: its cost at pay-as-you-go.
+        """
+        micro_units = self.commitment.takes(prompt, cached, completion, usual_nanos)
+        left = self.left_micro_units
+        if at_ns >= self.allowance.until_ns:  # of the next window nobody has drawn yet
+            left = allowance(self.commitment, at_ns).micro_units
+        return None if micro_units > left else micro_units * self.rate / RATED
+
+    def overage_nanos(
+        self, prompt: int, cached: int, completion: int, usual_nanos: float
+    ) -> float | None:
+        """What a request costs that finds nothing left; None where pay-as-you-go takes over."""
+        commitment = self.commitment
+        if commitment.overage_rate is None:
+            return None
+        micro_units = commitment.takes(prompt, cached, completion, usual_nanos)
+        return micro_units * commitment.overage_rate / RATED
+
+    def allowance_at(self, at_ns: int) -> Allowance:
+        """Of the window in which an attempt begins."""
+        own = self.allowance
+        return own if at_ns < own.until_ns else allowance(self.commitment, at_ns)

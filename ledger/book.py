@@ -147,10 +147,19 @@ class Book:
         await self._known(slices)
         return least_usd(slices)
 
+    async def may_be_left(self, accounts: Sequence[Account]) -> list[int]:
+        """What is left of capacity that we own, as far as this worker knows: others may hold some
+        of it. The store is asked once about those of which nothing is known."""
+        slices, now_s = self._slices.of(accounts), self._times.monotonic_s()
+        self._grants.return_surplus()
+        await self._known(slices)
+        return [part.may_be_left(now_s) for part in slices]
+
     # -- an attempt
 
     async def hold(self, attempt: Attempt, more: tuple[Account, ...] = ()) -> Hold:
-        """Reserve the attempt's worst case in all its accounts, and in `more`.
+        """Reserve the attempt's worst case in all its accounts, and in `more`; those of its draw
+        are among these.
 
         Raises BudgetExceeded, StoreUnavailable. If the caller is cancelled while it waits, nothing
         is held.

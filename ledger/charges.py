@@ -10,7 +10,7 @@ from functools import lru_cache
 from ledger.databases.sql import Sql
 from ledger.money import MAX_NANOS, Money
 from ledger.rates import RateCard
-from ledger.tables.ddl import CHARGE, PRICES, USAGE
+from ledger.tables.ddl import CHARGE, DRAW, PRICES, USAGE
 from ledger.usage import TokenUsage
 
 _REMEMBERED = 10_000
@@ -26,6 +26,9 @@ class ChargeRow:
     rate_card: the version of `rates`. billed … cheapest: as in `ledger.attempts.Charge`.
     held: what was reserved for it. overrun: what it cost above that.
     ttft_ms, total_ms: to its first token and to its end; None where nobody measured it.
+    commitment: what it drew on; None for what was paid for as it went. micro_units,
+    overage_micro_units: what it took of that, and what it took beyond the quota, in millionths of a
+    capacity unit.
     """
 
     attempt_id: str
@@ -58,21 +61,33 @@ class ChargeRow:
     estimated: bool
     ttft_ms: float | None
     total_ms: float | None
+    commitment: str | None = None
+    micro_units: int = 0
+    overage_micro_units: int = 0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it was served from what was paid for ahead, so that nobody invoices it."""
+        return self.commitment is not None and not self.overage_micro_units
 
 
 def charge_rows(
-    sql: Sql, since_ns: int | None = None, until_ns: int | None = None
+    sql: Sql,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    commitment: str | None = None,
 ) -> Iterator[ChargeRow]:
     """Charged attempts with `since <= at < until` that still have a row of their own, oldest first,
-    as they are asked for. To be read within one `view`."""
+    as they are asked for; of a commitment, those that drew on it. To be read within one `view`."""
+    drew, on = ("", ()) if commitment is None else (" AND commitment = ?", (commitment,))
     for row in sql.stream(
         "SELECT attempt_id, request_id, at_ns, ended_at_ns, org, team, project, user_id, key_id,"
         " tags, model, provider, upstream_model, account, streamed, batch, rate_card,"
         " held_nanos, overrun_nanos, estimated, ttft_ms, total_ms,"
-        f" {CHARGE}, {USAGE}, {PRICES} FROM entries JOIN rate_cards ON version = rate_card"
+        f" {CHARGE}, {USAGE}, {PRICES}, {DRAW} FROM entries JOIN rate_cards ON version = rate_card"
         " JOIN subjects ON subjects.id = subject_id"
-        " WHERE kind = 'posted' AND at_ns >= ? AND at_ns < ? ORDER BY at_ns, attempt_id",
-        (0 if since_ns is None else since_ns, MAX_NANOS if until_ns is None else until_ns),
+        f" WHERE kind = 'posted' AND at_ns >= ? AND at_ns < ?{drew} ORDER BY at_ns, attempt_id",
+        (0 if since_ns is None else since_ns, MAX_NANOS if until_ns is None else until_ns, *on),
     ):
         held, overrun, estimated, ttft_ms, total_ms = row[17:22]
         billed, effective, contracted, listed, first_offer, cheapest = row[22:28]
@@ -96,7 +111,7 @@ def charge_rows(
             bool(streamed),
             batch,
             rate_card,
-            _card(tuple(row[35:])),
+            _card(tuple(row[35:-3])),
             TokenUsage(*row[28:35]),
             billed,
             effective,
@@ -109,6 +124,9 @@ def charge_rows(
             bool(estimated),
             ttft_ms,
             total_ms,
+            row[-3],
+            row[-2] or 0,
+            row[-1] or 0,
         )
 
 

@@ -9,7 +9,9 @@ LedgerError
 ├── HoldResolved           a hold posted, voided or expired a second time
 ├── NameTaken              a budget of that name is there already
 ├── KeyRefused             no such key, or a revoked or expired one
+├── NotACommitment         a commitment whose numbers contradict each other
 ├── CommitmentOverdrawn    uses of a commitment that take more than was bought
+├── NotBalanced            lines of double entry that do not sum to zero: a fault of ours
 ├── PackageMissing         a package that only some need, and that is not installed
 ├── FileRefused            a file that cannot be written
 ├── NotAnInvoice           a file, or a line of it, that cannot be read as an invoice
@@ -51,6 +53,10 @@ class NotAWindow(LedgerError, ValueError):
     pass
 
 
+class NotACommitment(LedgerError, ValueError):
+    pass
+
+
 class UsageUnknown(LedgerError, ValueError):
     pass
 
@@ -68,6 +74,10 @@ class KeyRefused(LedgerError):
 
 
 class CommitmentOverdrawn(LedgerError):
+    pass
+
+
+class NotBalanced(LedgerError):
     pass
 
 

@@ -112,6 +112,7 @@ class Following:
             one.account
             for one in self._slices
             if one.account.is_shadow
+            or one.is_units
             or ((budget := self._policy.by_name.get(one.account.budget)) and budget.thresholds)
         ]
         if self._watched_from >= len(watched):

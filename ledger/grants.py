@@ -51,6 +51,7 @@ class Grants:
         self._writer_id = desk.writer_id
         self._slices = desk.slices
         self._clock_ns = desk.times.now_ns
+        self._monotonic_s = desk.times.monotonic_s
         self._sleep = desk.times.sleep
         self._asked: dict[AccountKey, _Asked] = {}
         self._next: asyncio.Future[Mapping[AccountKey, Granted]] | None = None
@@ -73,6 +74,10 @@ class Grants:
         waited_s = 0.0
         with self._slices.waited_for(slices):
             while missing := short():
+                now_s = self._monotonic_s()
+                for part, needed in missing:
+                    if part.is_out(needed, now_s):
+                        raise _exceeded(part, needed, part.room or 0)
                 if any(part.uncovered for part, _ in missing):
                     await caught_up()
                 granted = await self._ask(missing)
@@ -83,9 +88,11 @@ class Grants:
                 ]
                 if not refused:
                     continue
-                hopeless = [one for one in refused if not one[2].lent]
+                hopeless = [one for one in refused if not one[2].lent or one[0].is_units]
                 if hopeless or waited_s >= RECALL_S:
-                    raise _exceeded(*(hopeless or refused)[0])
+                    part, needed, said = (hopeless or refused)[0]
+                    part.refused_at_s = now_s
+                    raise _exceeded(part, needed, said.standing.room)
                 await self._sleep(RECALL_POLL_S)
                 waited_s += RECALL_POLL_S
 
@@ -184,8 +191,8 @@ class Grants:
             self._writer.tell(partial(self._store.leases.give_back, self._writer_id, key, 0, held))
 
 
-def _exceeded(part: Slice, needed: int, said: Granted) -> BudgetExceeded:
-    account, left = part.account, said.standing.room + part.free
+def _exceeded(part: Slice, needed: int, room: int) -> BudgetExceeded:
+    account, left = part.account, room + part.free
     spent = part.spent
     return BudgetExceeded(
         budget=account.budget,

@@ -13,6 +13,7 @@ import msgspec
 
 from ledger.attempts import Attempt, Settlement
 from ledger.budgets import Account, AccountKey
+from ledger.draws import Draw
 from ledger.entries import Drawn, Kind
 from ledger.measures import Measure
 from ledger.rates import CardRow
@@ -30,6 +31,15 @@ SubjectKey: TypeAlias = tuple[
     str | None,
 ]
 """org, team, project, user, key id, tags, model, provider, upstream model, account."""
+
+
+class HeldDraw(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a hold reserves of a commitment, in micro-units, and what that costs."""
+
+    commitment: str
+    micro_units: int
+    cost: int
+    is_overage: bool
 
 
 class Held(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
@@ -50,6 +60,7 @@ class Held(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
     """Never in a journal: such holds are in the store."""
     covered: tuple[bool, ...] = ()
     """Whether each amount was taken out of a slice; empty if all of them were."""
+    draw: HeldDraw | None = None
 
 
 class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
@@ -57,7 +68,8 @@ class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
 
     card: None if it is that of its hold. usage, charge: of what was posted, in the orders of
     TokenUsage and Charge; shorter if an earlier version wrote it. spent, uncovered: one for each of
-    the hold's accounts (`entries.Drawn`); both empty if nothing was spent.
+    the hold's accounts (`entries.Drawn`); both empty if nothing was spent. micro_units: what it
+    took of the commitment that it drew on.
     """
 
     attempt_id: str
@@ -72,6 +84,7 @@ class Ended(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
     total_ms: float | None = None
     spent: tuple[int, ...] = ()
     uncovered: tuple[int, ...] = ()
+    micro_units: int = 0
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -116,7 +129,13 @@ def held_in(
         accounts,
         attempt.batch,
         covered,
+        None if attempt.draw is None else _draw(attempt.draw),
     )
+
+
+def _draw(draw: Draw) -> HeldDraw:
+    most = draw.micro_units
+    return HeldDraw(draw.commitment.id, most, draw.costs(most), draw.is_overage)
 
 
 def posted_of(attempt: Attempt, end: Settlement, drawn: Sequence[Drawn]) -> Ended:
@@ -158,13 +177,16 @@ def posted_as(
         end.total_ms,
         spent,
         uncovered,
+        end.drawn(attempt),
     )
 
 
 def lost(held: Held, now_ns: int) -> Ended:
     """The end of a hold whose worker died: its provider may have billed all of it; what was really
     used, nobody knows."""
-    amount = held.worst_case
+    amount, draw = held.worst_case, held.draw
+    effective = amount if draw is None else draw.cost
+    billed = effective if draw is None or draw.is_overage else 0
     spent = tuple(0 if key[1] == Measure.PARALLEL else most for key, most in held.accounts)
     covered = held.covered or (True,) * len(spent)
     return Ended(
@@ -173,8 +195,9 @@ def lost(held: Held, now_ns: int) -> Ended:
         now_ns,
         "lost with its worker",
         usage=(None,) * 7,
-        charge=(amount, amount, amount, amount, None, None),
+        charge=(billed, effective, amount, amount, None, None),
         estimated=True,
         spent=spent,
         uncovered=tuple(0 if one else most for one, most in zip(covered, spent, strict=True)),
+        micro_units=0 if draw is None else draw.micro_units,
     )

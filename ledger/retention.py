@@ -169,13 +169,15 @@ def _retire(sql: Sql, prefix: _Prefix, before_ns: int) -> None:
     of = "writer_id = ? AND seq <= ?"
     values = (prefix.writer_id, prefix.seq)
     sql.execute(
-        "INSERT INTO retired (draws_id, entries, effective_nanos, tokens, requests)"
-        " SELECT draws_id, count(*), sum(effective_nanos), sum(tokens), sum(requests) FROM entries"
+        "INSERT INTO retired (draws_id, entries, effective_nanos, tokens, requests, micro_units)"
+        " SELECT draws_id, count(*), sum(effective_nanos), sum(tokens), sum(requests),"
+        " sum(coalesce(micro_units, 0) + coalesce(overage_micro_units, 0)) FROM entries"
         f" WHERE {of} GROUP BY draws_id ON CONFLICT (draws_id) DO UPDATE SET"
         " entries = retired.entries + excluded.entries,"
         " effective_nanos = retired.effective_nanos + excluded.effective_nanos,"
         " tokens = retired.tokens + excluded.tokens,"
-        " requests = retired.requests + excluded.requests",
+        " requests = retired.requests + excluded.requests,"
+        " micro_units = retired.micro_units + excluded.micro_units",
         values,
     )
     held = f"SELECT attempt_id FROM holds JOIN entries USING (attempt_id) WHERE {of}"

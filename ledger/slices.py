@@ -7,6 +7,7 @@ loop; the store is asked elsewhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from ledger.tables.leases import Standing
 from ledger.tables.writers import Posted
 from ledger.windows import Window
 
+OUT_S = 1.0
+"""For how long a refusal of capacity that we own is taken for the store's word: there is another
+way to serve the request, and others return meanwhile what they were asked for."""
 IDLE_S = 30.0
 """How long a slice that nobody draws on is kept."""
 
@@ -32,7 +36,7 @@ class Slice:
     was last asked; None before that. posted: what all writers have spent, as far as it is folded;
     unfolded: what this one has spent since then; uncovered: what of that no slice had room for. All
     in the measure's unit. waiting: how many wait for an answer of the store about it: it is not
-    forgotten before.
+    forgotten before. refused_at_s: when the store last had not so much; of capacity that we own.
     """
 
     __slots__ = (
@@ -40,10 +44,12 @@ class Slice:
         "free",
         "held",
         "is_rate",
+        "is_units",
         "is_usd",
         "key",
         "measure",
         "posted",
+        "refused_at_s",
         "refuses",
         "room",
         "uncovered",
@@ -56,12 +62,14 @@ class Slice:
         self.key = account.key
         self.measure = account.measure
         self.is_usd = account.measure is Measure.USD
-        self.is_rate = account.window == Window.MINUTE and account.measure is not Measure.USD
+        self.is_units = account.measure is Measure.UNITS
+        self.is_rate = account.window == Window.MINUTE and not (self.is_usd or self.is_units)
         self.use(account)
         self.free = self.held = self.unfolded = self.posted = 0
         self.room: int | None = None
         self.uncovered = 0
         self.used_at_s = 0.0
+        self.refused_at_s = -math.inf
         self.waiting = 0
 
     def use(self, account: Account) -> None:
@@ -93,6 +101,18 @@ class Slice:
     def may_go_on(self) -> bool:
         """Whether requests are let through while the store cannot be asked."""
         return not self.refuses or self.account.on_ledger_error == "allow"
+
+    def may_be_left(self, now_s: float) -> int:
+        """What this worker may find left. What others have leased is, too: they would return what
+        they do not hold; but for a moment after the store said that they do."""
+        if now_s - self.refused_at_s <= OUT_S:
+            return self.available + max(0, self.room or 0)
+        return max(0, (self.account.cap or 0) - self.spent - self.held)
+
+    def is_out(self, needed: int, now_s: float) -> bool:
+        """Whether the store need not be asked: a moment ago it had not so much of what we own."""
+        is_recent = self.is_units and now_s - self.refused_at_s <= OUT_S
+        return is_recent and needed > self.may_be_left(now_s)
 
     def would_fit(self, amount: int) -> bool:
         """Of an account that refuses nothing: whether its cap would be kept."""

@@ -363,6 +363,13 @@ class Head:
     hash: bytes
 
 
+RECORDS_CHAIN = "hedge book"
+"""Stands in the place of a writer's name for the chain of the hedge's records."""
+
+
 def heads(sql: Sql) -> list[Head]:
-    """Of each writer. Kept elsewhere, they show later that what they cover was not rewritten."""
-    return [Head(*row) for row in sql.execute("SELECT name, seq, head FROM writers ORDER BY name")]
+    """Of each writer, and of the hedge's book. Kept elsewhere, they show later that what they cover
+    was not rewritten."""
+    rows = sql.execute("SELECT name, seq, head FROM writers ORDER BY name").fetchall()
+    records = sql.execute("SELECT seq, hash FROM record_head").fetchall()
+    return [Head(*row) for row in (*rows, *((RECORDS_CHAIN, *row) for row in records))]

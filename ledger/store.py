@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from ledger.databases.sql import Sql
 from ledger.tables.claims import ClaimTable
+from ledger.tables.commitments import CommitmentTable
 from ledger.tables.holds import HoldTable
 from ledger.tables.interned import Interned
 from ledger.tables.leases import LeaseTable
@@ -34,6 +35,7 @@ class Store:
         self.write_offs = WriteOffTable(sql)
         self.claims = ClaimTable(sql)
         self.requests = RequestTable(sql)
+        self.commitments = CommitmentTable(sql)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -11,15 +11,17 @@ from benchmarks.offers import Feature
 from benchmarks.traffic.observations import Outcome, Seen
 from ledger.attempts import Attempt
 from ledger.budgets import Subject
-from ledger.errors import BudgetExceeded
+from ledger.draws import Draw
+from ledger.errors import BudgetExceeded, StoreUnavailable
 from ledger.instants import instant
+from ledger.measures import Measure
 from ledger.money import Money
 from proxy import meter
 from proxy.errors import UpstreamFailed, over_budget
-from proxy.failures import AttemptFailed, erred, judge_refusal, nonsense, unanswered
+from proxy.failures import AttemptFailed, NothingToDraw, erred, judge_refusal, nonsense, unanswered
 from proxy.house import House
 from proxy.legs import Leg
-from proxy.limits import OutputLimit, output_limit, prompt_bound, room, within_max_cost
+from proxy.limits import OutputLimit, drawn_limit, output_limit, prompt_bound, room, within_max_cost
 from proxy.patience import StreamRescue
 from proxy.providers import Account
 from proxy.refusals import read_refusal
@@ -63,7 +65,7 @@ async def reserve(
     house: House, request: Request, candidate: Candidate, leg: Leg, account: Account, number: int
 ) -> Trial:
     """Hold the worst case of the attempt about to be made. Raises OverBudget, OverLimit,
-    OverMaxCost."""
+    OverMaxCost, NothingToDraw."""
     offer_id = candidate.listing.offer.id
     # Before anything is awaited, so that one request alone tries an offer that is on trial.
     house.breakers.attempt(offer_id, house.clock.monotonic_s())
@@ -90,8 +92,16 @@ async def _held(
     limit = OutputLimit(1 if asked is None else asked, asked)
     spent = Money(request.bill.posted + request.bill.held)
     affordable = within_max_cost(ask, spent, offer, quote, bound, limit.tokens)
+    plan = candidate.draw
+    allowance = None if plan is None else plan.bid.allowance_at(at_ns)
 
     def attempt() -> Attempt:
+        most = limit.tokens * ask.choices
+        worst_case, draw = quote.worst_case(bound, most, ask.units), None
+        if plan is not None and allowance is not None:
+            most_units = allowance.commitment.takes_at_most(bound, most, worst_case)
+            draw = Draw(allowance, most_units, plan.is_overage)
+            worst_case = max(worst_case, draw.costs(most_units))
         return Attempt(
             id=attempt_id,
             request_id=request.id,
@@ -102,15 +112,18 @@ async def _held(
             upstream_model=offer.model,
             rates=quote.card(intent.prompt_tokens, at_ns),
             streamed=ask.stream,
-            worst_case=quote.worst_case(bound, limit.tokens * ask.choices, ask.units),
-            most_tokens=bound + limit.tokens * ask.choices,
+            worst_case=worst_case,
+            most_tokens=bound + most,
             is_counted=not request.bill.is_counted,
             account=account.name,
+            draw=draw,
         )
 
     def share(left: Money | None) -> Attempt:
         nonlocal limit
         limit = output_limit(offer, quote, intent, bound, left)
+        if candidate.is_owned and plan is not None:
+            limit = drawn_limit(limit, plan.bid, quote, intent, bound)
         if affordable is not None and limit.tokens > affordable:
             limit = OutputLimit(affordable, affordable)
         return attempt()
@@ -119,13 +132,22 @@ async def _held(
     if intent.model != ask.model:  # of a class, or one to fall back on: it has its own
         model = Subject(request.principal, intent.model, "")
         throttles = (await house.book.directives(model, at_ns)).throttles
+    more = throttles
+    if plan is not None and allowance is not None:
+        more = (*throttles, *(allowance.drawn_on if candidate.is_owned else (allowance.overage,)))
     try:
         if asked is not None:
-            hold = await house.book.hold(attempt(), throttles)
+            hold = await house.book.hold(attempt(), more)
         else:
             subject = Subject(request.principal, intent.model, offer.provider)
-            hold = await house.book.hold_share(subject, at_ns, share, throttles)
+            hold = await house.book.hold_share(subject, at_ns, share, more)
+    except StoreUnavailable as unavailable:
+        if not candidate.is_owned:
+            raise
+        raise NothingToDraw("nobody knows what is left to draw") from unavailable
     except BudgetExceeded as refused:
+        if refused.measure is Measure.UNITS:
+            raise NothingToDraw(str(refused)) from refused
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
         raise over_budget(refused, fits, instant(at_ns), request.principal.name) from None
     request.bill.held = Money(request.bill.held + hold.attempt.worst_case)

@@ -99,6 +99,8 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
             ("x-hedgerow-model", trial.listing.offer.model),
             ("x-hedgerow-attempts", str(pursuit.attempts)),
         ]
+        if (draw := trial.hold.attempt.draw) is not None:
+            headers.append(("x-hedgerow-commitment", draw.commitment.id))
         if x.headers.get("x-hedgerow-explain") == "1":
             headers.append(("x-hedgerow-explain", to_header(decision, ask.model)))
 

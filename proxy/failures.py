@@ -30,6 +30,11 @@ class Trouble(StrEnum):
     """Not for this request, nor at any offer with as short a context."""
 
 
+class NothingToDraw(Exception):
+    """So much is not left of the commitment that an attempt was to draw on: nothing was held, and
+    the offer stands where its usual cost puts it."""
+
+
 class AttemptFailed(Exception):
     """This offer did not answer; another may.
 

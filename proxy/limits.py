@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from benchmarks.offers import Feature, Offer
 from benchmarks.quotes import Quote
+from ledger.bid_prices import BidPrice
+from ledger.commitments import NANOS_PER_MICRO_USD, CommitmentKind
 from ledger.errors import BudgetExceeded
 from ledger.measures import Measure
 from ledger.money import Money
@@ -20,6 +22,10 @@ UNKNOWN_OUTPUT_LIMIT = 8192
 """Completion tokens that are held for an offer of which no limit is known."""
 FAIR_SHARES = 16
 """A request without a limit may hold at most this fraction of what is left in its budgets..."""
+DRAW_SHARES = 4
+"""Or this fraction of what is left of a commitment that it draws on..."""
+ANSWER_MARGIN = 4
+"""...if that is so many times what an answer is expected to be long."""
 LEAST_COMPLETION = 1024
 """...or so many tokens, if that is more and they can be afforded."""
 PROMPT_MARGIN = 1.5
@@ -58,7 +64,7 @@ def room(refused: BudgetExceeded, quote: Quote, bound: int, ask: Ask) -> int:
             return quote.affordable_completion(Money(left), bound, ask.units) // ask.choices
         case Measure.TOKENS:
             return max(0, left - bound) // ask.choices
-        case Measure.REQUESTS | Measure.PARALLEL:
+        case Measure.REQUESTS | Measure.PARALLEL | Measure.UNITS:
             return 0
 
 
@@ -82,6 +88,23 @@ def output_limit(
         room = offer.context_tokens - math.ceil(PROMPT_MARGIN * intent.prompt_tokens)
         told = min(told, max(room, LEAST_COMPLETION))
     return OutputLimit(told, told)
+
+
+def drawn_limit(
+    limit: OutputLimit, bid: BidPrice, quote: Quote, intent: RoutingIntent, bound: int
+) -> OutputLimit:
+    """The same for what is to be drawn on a commitment: a fair share of what is left of that, as
+    long as the answer is not likely to miss what is cut off. Else it stays as it is, and the hold
+    says whether so much is left."""
+    share = max(0, bid.left_micro_units) // DRAW_SHARES
+    if bid.commitment.kind is CommitmentKind.SPEND:
+        most = quote.affordable_completion(Money(share * NANOS_PER_MICRO_USD), bound)
+    else:
+        most = bid.commitment.completion_within(share, bound)
+    fair, expected = most // intent.choices, intent.completion_tokens // intent.choices
+    if fair >= limit.tokens or fair < max(LEAST_COMPLETION, ANSWER_MARGIN * expected):
+        return limit
+    return OutputLimit(fair, fair)
 
 
 def within_max_cost(

@@ -25,7 +25,7 @@ from proxy.errors import (
     UpstreamLate,
 )
 from proxy.exchange import Exchange
-from proxy.failures import AttemptFailed, Trouble
+from proxy.failures import AttemptFailed, NothingToDraw, Trouble
 from proxy.house import House
 from proxy.legs import Body, Leg, leg_to
 from proxy.meter import estimate_delivered
@@ -35,7 +35,7 @@ from proxy.splice import Splice
 from proxy.trial import Request, Trial
 from proxy.wires.wire import Ask
 from routing.breaker import Health
-from routing.candidates import Candidate
+from routing.candidates import Candidate, First
 from routing.second_offers import SecondOffer
 
 FIRST_BACK_OFF_S = 0.25
@@ -52,6 +52,9 @@ class _Option:
     was_asked: bool = False
     ready_at_s: float = 0.0
     is_out: bool = False
+
+    def is_at(self, candidate: Candidate) -> bool:
+        return self.candidate.listing is candidate.listing
 
     @property
     def context_tokens(self) -> int | None:
@@ -138,6 +141,21 @@ class Pursuit:
             self._options += map(_Option, candidates[len(self._options) :])
         return self._options
 
+    def _undraw(self, option: _Option) -> None:
+        """Nothing is left of what it was to draw on: it stands where its usual cost puts it, among
+        the others of its model, unless the request itself has said who comes first."""
+        option.candidate = option.candidate.undrawn
+        every, cost = self._every(), option.candidate.expected_cost
+        if self._request.decision.first is First.ASKED:
+            return
+        at = next(at for at, one in enumerate(every) if one is option)
+        behind = at
+        for place, one in enumerate(every[at + 1 :], start=at + 1):
+            is_alike = one.model == option.model and one.candidate.place is option.candidate.place
+            if is_alike and one.candidate.expected_cost < cost:
+                behind = place
+        every.insert(behind, every.pop(at))
+
     def _of_unasked_models(self, ready: list[_Option]) -> list[_Option]:
         """Of a request that names other models, too: the last attempts are for those that have not
         been asked."""
@@ -155,17 +173,21 @@ class Pursuit:
             self._refusals.append(refused)
             option.is_out = True
             return None
+        except NothingToDraw:
+            self._undraw(option)
+            return None
         if trial is None:
             return None
         self.asked_s = trial.began_s
         second = self._request.decision.second
-        if second is not None and self.attempts == 1 and option is self._options[0]:
+        is_first = self.attempts == 1 and option is self._options[0]
+        if second is not None and is_first and not option.is_at(second.candidate):
             return await self._raced(option, trial, second)
         return await self._ask(option, trial, self._splice)
 
     async def _begin(self, option: _Option) -> Trial | None:
         """An attempt with its hold; None if it cannot be made now. Raises OverBudget, OverLimit,
-        OverMaxCost."""
+        OverMaxCost, NothingToDraw."""
         house, request = self._house, self._request
         leg = self._leg(option)
         if leg is None:
@@ -236,7 +258,7 @@ class Pursuit:
         says nothing: its offer may have one when the first has ended."""
         house, request, offers = self._house, self._request, self._house.second_offers
         offers.earn(request.ask.model, plan.share_millionths)
-        option = next(one for one in self._every() if one.candidate is plan.candidate)
+        option = next(one for one in self._every() if one.is_at(plan.candidate))
         now_s = house.clock.monotonic_s()
         is_well = house.breakers.health(option.offer_id, now_s) is Health.CLOSED
         has_time = now_s < request.deadline_s and self.attempts < request.patience.attempts
@@ -247,7 +269,7 @@ class Pursuit:
         trial: Trial | None = None
         try:
             trial = await self._begin(option)
-        except (OverBudget, OverLimit, OverMaxCost):
+        except (OverBudget, OverLimit, OverMaxCost, NothingToDraw):
             pass
         finally:
             if trial is None:

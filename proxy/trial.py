@@ -150,20 +150,21 @@ class Trial:
         return bill.posted, left
 
     def _charge(self, quote: Quote, prompt: int, usage: TokenUsage) -> Charge:
-        at_ns = self.hold.attempt.at_ns
-        effective = quote.card(prompt, at_ns).charge(usage)
+        at_ns, draw = self.hold.attempt.at_ns, self.hold.attempt.draw
+        usual = quote.card(prompt, at_ns).charge(usage)
+        drawn = 0 if draw is None else draw.used(usage, usual)
         listed = self.request.decision.first_listed
         first = None if listed is None else listed.quote
         if first is not None and first.has_lapsed(at_ns):
             first = None
         cheapest = self.request.decision.cheapest(usage)
         return Charge(
-            billed=effective,
-            effective=effective,
-            contracted=effective,
+            billed=usual if draw is None else draw.bills(drawn),
+            effective=usual if draw is None else draw.costs(drawn),
+            contracted=usual,
             list=quote.listed(usage, at_ns),
             first_offer=None if first is None else first.would_cost(usage, at_ns),
-            cheapest=effective if cheapest is None else min(cheapest, effective),
+            cheapest=usual if cheapest is None else min(cheapest, usual),
         )
 
     def _note_cost(self, end: Settlement) -> None:
@@ -172,7 +173,7 @@ class Trial:
         foreseen = min(self.candidate.cached_tokens, usage.prompt or 0)
         if foreseen or usage.cached or usage.cache_write:
             as_foreseen = replace(usage, cached=foreseen, cache_write=0, cache_write_1h=0)
-            ratio = end.charge.effective / max(1, end.rates.charge(as_foreseen))
+            ratio = end.charge.contracted / max(1, end.rates.charge(as_foreseen))
         self.house.market.note_cost(self.listing.offer.id, end.at_ns / 1e9, ratio)
 
     def _know_prompt(self, tokens: int, cached: int | None) -> None:

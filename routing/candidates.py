@@ -9,6 +9,7 @@ from typing import overload
 import msgspec
 
 from benchmarks.snapshot import Listing
+from ledger.bid_prices import BidPrice
 from ledger.money import Money
 from routing.intent import RoutingIntent
 
@@ -38,13 +39,22 @@ class First(StrEnum):
     """The request says which come first."""
 
 
+class PlannedDraw(msgspec.Struct, frozen=True):
+    """What an attempt is to take of capacity that we own. otherwise: what it costs if nothing is
+    left of it. is_overage: nothing is: its provider bills what goes beyond the quota."""
+
+    bid: BidPrice
+    otherwise: Money
+    is_overage: bool = False
+
+
 class Candidate(msgspec.Struct, frozen=True):
     """An offer that can serve the request, and the numbers that say where it stands.
 
     intent: the request, as this offer's model would have it. cached_tokens: of the prompt, those
     that are likely in its provider's cache: they are in the expected cost. is_probe: it rested
-    after failures, and this request is the one that tries it again. is_owned: capacity that we own
-    would serve it, and its cost is what that is worth to later requests. is_at_limit: our accounts
+    after failures, and this request is the one that tries it again. draw: on capacity that we own;
+    its cost is what that is worth to later requests. is_at_limit: our accounts
     at its provider have no headroom for it now.
     """
 
@@ -54,8 +64,23 @@ class Candidate(msgspec.Struct, frozen=True):
     place: Place
     cached_tokens: int = 0
     is_probe: bool = False
-    is_owned: bool = False
+    draw: PlannedDraw | None = None
     is_at_limit: bool = False
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether capacity that we own would serve it."""
+        return self.draw is not None and not self.draw.is_overage
+
+    @property
+    def undrawn(self) -> Candidate:
+        """The same when there was nothing left to draw: as its provider then bills it."""
+        if self.draw is None:
+            return self
+        bid, otherwise = self.draw.bid, self.draw.otherwise
+        beyond = bid.commitment.overage_rate is not None
+        draw = PlannedDraw(bid, otherwise, is_overage=True) if beyond else None
+        return msgspec.structs.replace(self, draw=draw, expected_cost=otherwise)
 
 
 class Candidates(Sequence[Candidate]):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.bid_prices import BidPrice
 from ledger.money import Money
 from ledger.usage import TokenUsage
 from routing.breaker import Breakers, Health
-from routing.candidates import Candidate, Place
+from routing.candidates import Candidate, Place, PlannedDraw
 from routing.eligibility import SIZES, Refusal, refusal
 from routing.intent import RoutingIntent
 from routing.table import Field, Floats, Table
@@ -25,9 +25,9 @@ class Costed:
     middle of the market.
 
     What holds for few of them: cached, tokens of the prompt that are likely in a provider's cache;
-    owned, where capacity that we own would serve it; late, where the whole answer comes too late;
-    resting, those that failed lately, or are at_limit: without headroom at their providers, and
-    for how many more seconds; on_trial, those whose rest is over.
+    owned, where capacity that we own would serve it, or its overage; late, where the whole answer
+    comes too late; resting, those that failed lately, or are at_limit: without headroom at their
+    providers, and for how many more seconds; on_trial, those whose rest is over.
     """
 
     intent: RoutingIntent
@@ -36,7 +36,7 @@ class Costed:
     usual: float
     at_ns: int
     cached: dict[int, int] = dataclasses.field(default_factory=dict)
-    owned: set[int] = dataclasses.field(default_factory=set)
+    owned: dict[int, PlannedDraw] = dataclasses.field(default_factory=dict)
     late: set[int] = dataclasses.field(default_factory=set)
     resting: dict[int, float] = dataclasses.field(default_factory=dict)
     on_trial: set[int] = dataclasses.field(default_factory=set)
@@ -66,7 +66,7 @@ class Costed:
             place=self.place(at),
             cached_tokens=self.cached.get(at, 0),
             is_probe=at in self.on_trial,
-            is_owned=at in self.owned,
+            draw=self.owned.get(at),
             is_at_limit=at in self.at_limit,
         )
 
@@ -88,11 +88,34 @@ ROUNDING = 1e-3
 """Of a nano-USD: what sums of floats are wrong by, at most."""
 
 
+def _plan_draw(found: Costed, at: int, bids: Sequence[BidPrice]) -> None:
+    """Let an offer's cost be what its use takes of capacity that we own, where that is worth no
+    more than what is paid there for it: at the same cost what is paid for is used. A contract that
+    bills overage leaves no choice: its offers draw, and beyond the quota they cost that."""
+    intent, usual = found.intent, found.costs.item(at)
+    cached = found.cached.get(at, 0)
+    sizes = (intent.prompt_tokens, cached, intent.completion_tokens, usual)
+    best: PlannedDraw | None = None
+    cost = usual
+    for bid in bids:
+        drawn, overage = bid.cost_nanos(*sizes, found.at_ns), bid.overage_nanos(*sizes)
+        nanos = overage if drawn is None else drawn
+        if nanos is None:
+            continue
+        is_instead = best is None and (nanos <= cost or overage is not None)
+        if is_instead or nanos < cost:
+            otherwise = math.ceil(usual if overage is None else overage)
+            best = PlannedDraw(bid, Money(otherwise), is_overage=drawn is None)
+            cost = nanos
+    if best is not None:
+        found.owned[at], found.costs[at] = best, cost
+
+
 def costed(
     table: Table,
     intent: RoutingIntent,
     breakers: Breakers,
-    owned: Mapping[str, BidPrice],
+    owned: Mapping[str, Sequence[BidPrice]],
     warm: Mapping[str, int],
     at_ns: int,
     now_s: float,
@@ -110,12 +133,10 @@ def costed(
         if at is not None:
             found.cached[at] = min(tokens, prompt)
             found.costs[at] += found.cached[at] * rates.per_cached(at)
-    for offer_id, bid in owned.items():
+    for offer_id, bids in owned.items():
         at = able.position.get(offer_id)
-        cost = None if at is None else bid.cost_nanos(prompt, completion)
-        if at is not None and cost is not None:
-            found.owned.add(at)
-            found.costs[at] = cost
+        if at is not None:
+            _plan_draw(found, at, bids)
     for offer_id in breakers.troubled:
         at = able.position.get(offer_id)
         health = breakers.health(offer_id, now_s)

@@ -8,7 +8,8 @@ from itertools import islice
 import msgspec
 
 from benchmarks.offers import Task
-from routing.candidates import Candidate, First, Place
+from ledger.money import usd_text
+from routing.candidates import Candidate, First, Place, PlannedDraw
 from routing.decision import RouteDecision
 from routing.eligibility import Refusal
 from routing.second_offers import SecondOffer
@@ -24,7 +25,7 @@ class ExplainedOffer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     model: the model of the configuration that it is of, where there are several. success, on_time:
     the chances that it answers, and in time. cached_tokens: of the prompt, those that were likely
-    in its provider's cache.
+    in its provider's cache. commitment: what it would draw on.
     """
 
     offer: str
@@ -37,6 +38,7 @@ class ExplainedOffer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     success: float | None = None
     on_time: float | None = None
     cached_tokens: int = 0
+    commitment: str | None = None
 
 
 class ExplainedSecond(msgspec.Struct, frozen=True, gc=False):
@@ -119,6 +121,7 @@ def _candidate(one: Candidate, first: First, *, several: bool) -> ExplainedOffer
         _four_digits(listing.chances.success),
         _four_digits(listing.chances.on_time),
         one.cached_tokens,
+        None if one.draw is None else one.draw.bid.commitment.id,
     )
 
 
@@ -155,11 +158,21 @@ def _why(one: Candidate, first: First) -> str:
             return f"its provider has ended it, says a feed: {one.listing.offer.ends_at:%Y-%m-%d}"
     if one.is_probe:
         return "back on trial after failures"
-    if one.is_owned:
-        return "capacity that is paid for, at its bid price"
+    if one.draw is not None:
+        return _why_drawn(one.draw)
     if one.cached_tokens:
         return f"by its expected cost, with about {one.cached_tokens} tokens in its cache"
     return "by its expected cost"
+
+
+def _why_drawn(draw: PlannedDraw) -> str:
+    name = draw.bid.commitment.id
+    if draw.is_overage:
+        return f"by its expected cost, as overage of commitment {name}"
+    if not draw.bid.rate:
+        return f"draws on commitment {name}: nobody else is expected to need it"
+    rate = usd_text(draw.bid.rate)
+    return f"draws on commitment {name} at its bid price, {rate} USD per million capacity units"
 
 
 def _second(one: SecondOffer | None) -> ExplainedSecond | None:

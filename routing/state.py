@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.snapshot import MarketSnapshot
@@ -53,9 +53,10 @@ class Purse:
 
 @dataclass(slots=True)
 class State:
-    """Of one worker. owned: what the capacity is worth that we own, by offer."""
+    """Of one worker. owned: what the capacity is worth that we own, by offer; of several that would
+    serve it, the one that is to be drawn first at the same cost comes first."""
 
     breakers: Breakers = field(default_factory=Breakers)
     tables: Tables = field(default_factory=Tables)
     purse: Purse = field(default_factory=Purse)
-    owned: Mapping[str, BidPrice] = field(default_factory=dict)
+    owned: Mapping[str, Sequence[BidPrice]] = field(default_factory=dict)

@@ -42,7 +42,8 @@ class Dispatch:
 
     served: the share of each workload's block that each pool serves [scenarios, months, blocks,
     workloads, pools]; the rest is pay-as-you-go. overage_units: of each quota pool [scenarios,
-    months, pools]. cost_usd [scenarios, months].
+    months, pools]. cost_usd: of what is served so [scenarios, months]. proved_usd: what no way to
+    serve is cheaper than, by the prices [scenarios, months].
     unit_usd: what one more capacity unit would have saved: of a pool that perishes in each block
     [scenarios, months, blocks, pools], of a quota the same in all blocks of a month.
     """
@@ -50,4 +51,5 @@ class Dispatch:
     served: Floats
     overage_units: Floats
     cost_usd: Floats
+    proved_usd: Floats
     unit_usd: Floats

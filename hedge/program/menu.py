@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hedge.risk import Floats
 
 
@@ -129,3 +131,10 @@ class Menu:
     held_gain_usd: Floats | None = None
     later_usd: Floats | None = None
     notes: tuple[str, ...] = field(default=())
+
+    def capacity(self, starts: Floats) -> Floats:
+        """Of each pool in each month, held and bought [pools, months]; starts: [lots, months]."""
+        total = self.held.astype(np.float64)
+        for lot, units in zip(self.lots, starts, strict=True):
+            total[lot.pool] += units @ lot.brings
+        return total

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from time import monotonic
@@ -25,6 +26,7 @@ from hedge.errors import ConfidenceOutOfRange, MenuInvalid, SolverFailed
 from hedge.program.attempt import Attempt
 from hedge.program.cells import Cells, delivered
 from hedge.program.cuts import Cuts
+from hedge.program.duals import Duals
 from hedge.program.holding import Holding
 from hedge.program.master import TIE_BREAK, Question, Unsolved, solve
 from hedge.program.menu import Menu
@@ -45,6 +47,8 @@ NEAR_ROUNDS, SETTLE_ROUNDS = 4, 6
 MAX_ROUNDS = 200
 MOST_POINTS = 64
 MOST_CALLS = 500
+BESIDE = 1e-7
+"""Of the load: how far from a kink its two slopes are read."""
 FEASIBLE = 1e-7
 
 
@@ -107,6 +111,7 @@ class Program:
         self._calls: deque[Floats] = deque(maxlen=MOST_CALLS)
         self._points: deque[_Point] = deque(maxlen=MOST_POINTS)
         self._lowest: Holding | None = None
+        self._cap_price: Floats | None = None
         self._start()
 
     def with_fees(self, menu: Menu) -> Program:
@@ -125,8 +130,7 @@ class Program:
             raise MenuInvalid(
                 "pools, what lots bring, or what can be bought later changed: make a new Program"
             )
-        other = object.__new__(Program)
-        other.__dict__.update(self.__dict__)
+        other = copy(self)
         other.menu, other._buys, other._lowest = menu, buys, None
         other.attempts = []
         other._calls = deque(maxlen=MOST_CALLS)
@@ -161,6 +165,39 @@ class Program:
     def cheapest_averse(self, kappa: float) -> Holding:
         """The least expected cost plus `kappa` times the CVaR of all months together."""
         return self._solve("cheapest, averse", Question("averse", kappa=kappa))
+
+    def duals(
+        self, holding: Holding, caps_usd: Floats | None = None, slack_usd_per_usd: float = 10.0
+    ) -> Duals:
+        """What capacity is worth at `holding`, and what these caps cost. Raises SolverFailed."""
+        price = np.zeros(len(holding.cvar_usd))
+        if caps_usd is not None:
+            linear = copy(self)
+            linear._whole = np.zeros_like(self._whole)
+            linear._whole_lines = False
+            linear.cheapest(caps_usd, slack_usd_per_usd)
+            if linear._cap_price is not None:
+                price = np.maximum(linear._cap_price, 0.0)
+        tail = np.stack([tail_weights(c, self.confidence) for c in holding.cost_usd.T], axis=1)
+        weights = 1 / self.months.count + price * tail
+        capacity = self.menu.capacity(holding.starts)
+        costs = self._costs(capacity)
+        months, blocks = self.months.minutes.shape
+        unit_usd = np.empty((self.months.count, months, blocks, len(self.menu.pools)))
+        more, fewer = np.zeros_like(capacity), np.zeros_like(capacity)
+        beside = np.maximum(capacity, self._pool_sizes()[:, None]) * BESIDE
+        for p, usd_per_unit in enumerate(costs.unit_usd):
+            unit_usd[..., p] = usd_per_unit
+            for found, side in ((more, beside), (fewer, -beside)):
+                moved = capacity.copy()
+                moved[p] = np.maximum(moved[p] + side[p], 0.0)
+                slope = self._costs(moved).slope_usd[..., p]
+                found[p] = -(weights * slope).sum(axis=0)
+        return Duals(unit_usd, price, weights, more, fewer)
+
+    def _pool_sizes(self) -> Floats:
+        """The load that each pool could carry, as a size to step from."""
+        return np.array([load.max(initial=0.0) for load in self._loads()])
 
     def _solve(self, purpose: str, question: Question) -> Holding:
         until = self._clock() + self._max_seconds
@@ -241,6 +278,7 @@ class Program:
             if unsolved.status == "time_limit":
                 return None, -np.inf
             raise SolverFailed(f"HiGHS says {unsolved.status}", tuple(self.attempts)) from unsolved
+        self._cap_price = answer.cap_usd_per_usd
         units = self._buys.whole(answer.units, self._whole) if whole else answer.units
         point = self._cost(units, answer.lots, whole=whole)
         cost_usd = min(self._value(point, question), self._value(best, question))
@@ -490,3 +528,10 @@ class Program:
                 asked / self._cells.minutes if pool.perishes else asked.sum(axis=2, keepdims=True)
             )
         return loads
+
+
+def duals(
+    menu: Menu, months: Months, holding: Holding, caps_usd: Floats | None, confidence: float
+) -> Duals:
+    """As `Program.duals`, for a holding that was found before."""
+    return Program(menu, months, confidence).duals(holding, caps_usd)

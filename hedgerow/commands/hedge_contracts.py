@@ -109,8 +109,8 @@ def texts(
         textwrap.wrap(
             f"Of a hundred tokens {mix.prompt:f} are prompt tokens in no cache, {mix.cached:f}"
             f" cached, {mix.completion:f} of completions. PAYG: USD/Mtok at pay-as-you-go. sure: of"
-            " the price, on the day it was read; --notes says what is assumed beside it. Derivatives have no price here: venues'"
-            " files have.",
+            " the price, on the day it was read; --notes says what is assumed beside it."
+            " Derivatives have no price here: venues' files have.",
             WIDTH,
         )
     )

@@ -23,8 +23,11 @@ _NANOS_PER_S = 1_000_000_000
 
 
 def focus_rows(charges: Iterable[ChargeRow]) -> Iterator[FocusRow]:
-    """The rows of all charges, those of an attempt one after the other."""
+    """The rows of all charges, those of an attempt one after the other; without those of draws,
+    which `commitment_rows` tells with what they were drawn on."""
     for charge in charges:
+        if charge.is_drawn:
+            continue
         parts = metering(charge)
         shared = _shared(charge)
         for one in parts.meters:

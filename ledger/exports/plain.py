@@ -47,6 +47,9 @@ COLUMNS = (
     Column("estimated", Kind.FLAG),
     Column("ttft_ms", Kind.MILLISECONDS),
     Column("total_ms", Kind.MILLISECONDS),
+    Column("commitment", Kind.TEXT),
+    Column("capacity_micro_units", Kind.COUNT),
+    Column("overage_micro_units", Kind.COUNT),
 )
 
 
@@ -91,6 +94,9 @@ def plain_rows(charges: Iterable[ChargeRow]) -> Iterator[Row]:
             one.estimated,
             one.ttft_ms,
             one.total_ms,
+            one.commitment,
+            None if one.commitment is None else one.micro_units,
+            None if one.commitment is None else one.overage_micro_units,
         )
 
 

@@ -90,6 +90,8 @@ class Tallies:
         """By id: the model, when it was, and what it cost."""
 
     def charge(self, row: ChargeRow) -> None:
+        if row.is_drawn:  # paid for with the fee: no invoice of usage has it
+            return
         for name in (row.request_id, row.attempt_id):
             if name in self._named:
                 found = self.requests.setdefault(name, (row.upstream_model, row.at_ns, Tally()))

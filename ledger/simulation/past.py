@@ -58,6 +58,8 @@ class PastAttempt:
                 return int(is_counted)
             case Measure.PARALLEL:
                 return 1
+            case Measure.UNITS:  # no budget counts these
+                return 0
 
     def spends(self, measure: Measure, cost: Money, *, is_counted: bool) -> int:
         """What it takes for good, at a cost that need not be that of then."""
@@ -68,7 +70,7 @@ class PastAttempt:
                 return self.spent_tokens or 0
             case Measure.REQUESTS:
                 return int(is_counted and self.is_charged)
-            case Measure.PARALLEL:
+            case Measure.PARALLEL | Measure.UNITS:
                 return 0
 
 

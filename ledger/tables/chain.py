@@ -12,25 +12,30 @@ from collections.abc import Sequence
 import msgspec
 
 from ledger.databases.sql import Value
-from ledger.tables.ddl import ENTRY
+from ledger.tables.ddl import ENTRY, ENTRY_7
 
 GENESIS = bytes(32)
 """What stands before a writer's first entry."""
 
 CHAINED = tuple(ENTRY.split(", "))[:-3]
 """The columns that the chain covers: those of an entry, without its place on the chain."""
+_COLUMNS_7 = len(ENTRY_7.split(", ")) - 3
 
 _encoder = msgspec.json.Encoder()
 
 
 def canonical(columns: Sequence[Value]) -> bytes:
-    """A row as it is hashed: the columns of CHAINED as one JSON array. The last one is left out
-    where it is NULL: what was written before there was such a column follows as it did.
+    """A row as it is hashed: the columns of CHAINED as one JSON array. Those that came after
+    version 7 are left out at its end where they are NULL: what was written before there were such
+    columns follows as it did.
 
     In the place of subject_id stands the subject's key, in the place of draws_id what `drawn_text`
     makes of its accounts.
     """
-    return _encoder.encode(columns if columns[-1] is not None else columns[:-1])
+    end = len(columns)
+    while end > _COLUMNS_7 and columns[end - 1] is None:
+        end -= 1
+    return _encoder.encode(columns[:end])
 
 
 def drawn_text(accounts: Sequence[Sequence[Value]]) -> str:

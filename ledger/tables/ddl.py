@@ -33,7 +33,10 @@ _WHAT = (
     " requests, estimated, ttft_ms, total_ms"
 )
 ENTRY_7 = f"{_WHAT}, writer_id, seq, hash"
-ENTRY = f"{_WHAT}, cache_write_1h_tokens, writer_id, seq, hash"
+DRAW = "commitment, micro_units, overage_micro_units"
+"""The columns of what it drew on a commitment; NULL for what was paid for as it went."""
+
+ENTRY = f"{_WHAT}, cache_write_1h_tokens, {DRAW}, writer_id, seq, hash"
 """The columns of an entry. What came after version 7 stands behind what that had, as the chain has
 it."""
 

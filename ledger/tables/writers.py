@@ -218,6 +218,7 @@ class WriterTable:
             ended.ttft_ms,
             ended.total_ms,
             usage[6] if len(usage) > _COUNTS_7 else None,
+            *_drawn(held, ended),
         ]
 
     def _balance(
@@ -266,6 +267,14 @@ class WriterTable:
             for key in keys
             for change in (changes[key],)
         ]
+
+
+def _drawn(held: Held, ended: Ended) -> tuple[str | None, int | None, int | None]:
+    """The columns of DRAW: what was beyond the quota is counted apart."""
+    if held.draw is None or ended.kind is not Kind.POSTED:
+        return (None, None, None)
+    drawn = (0, ended.micro_units) if held.draw.is_overage else (ended.micro_units, 0)
+    return (held.draw.commitment, *drawn)
 
 
 def booked(held: Held) -> tuple[AccountKey, ...]:

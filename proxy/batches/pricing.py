@@ -61,6 +61,8 @@ class Priced:
                 return self.most_tokens
             case Measure.REQUESTS | Measure.PARALLEL:
                 return 1
+            case Measure.UNITS:  # batches are billed apart, whatever was bought ahead
+                return 0
 
 
 @dataclass(slots=True)

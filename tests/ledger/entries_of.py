@@ -41,9 +41,15 @@ ACCOUNTS = (
     ("each", "requests", "user=ada", "lifetime", 0),
     ("each-model", "requests", "model=llama", "year", DAY_0_NS),
     ("rolling", "usd", "team=a", "rolling:30d", DAY_0_NS),
+    ("commitment c1", "units", "", "month", DAY_0_NS),
+    ("commitment c2 overage", "units", "", "month", DAY_0_NS),
 )
-DRAWN = ((), (1,), (1, 2, 3, 4, 5), (3, 4))
+DRAWN = ((), (1,), (1, 2, 3, 4, 5), (3, 4), (1, 6), (1, 7))
 """Sets of them, by their numbers from 1 on."""
+OF_COMMITMENT = {4: ("c1", 7_000_001), 5: ("c2", 30_000_007)}
+"""Of those sets that are draws: on what, and what a million capacity units cost."""
+_TAKES = (1_000_000, 100_000, 4_000_000, 500_000)
+"""The micro-units of a token in, of one from a cache, of one out, and of a request."""
 
 
 FEW = TokenUsage(10, 5)
@@ -100,7 +106,34 @@ class Made:
         return self.kind == "posted"
 
     @property
+    def drawn_on(self) -> str | None:
+        """Its commitment."""
+        return OF_COMMITMENT[self.drawn][0] if self.is_charged and self.drawn > 3 else None
+
+    @property
+    def micro_units(self) -> int:
+        if self.drawn_on is None:
+            return 0
+        use = self.usage
+        if use.prompt is None or use.completion is None:
+            return self.held_tokens * 10**6
+        cached = min(use.cached or 0, use.prompt)
+        counts = (use.prompt - cached, cached, use.completion, 1)
+        return sum(per * count for per, count in zip(_TAKES, counts, strict=True))
+
+    @property
     def cost(self) -> int:
+        """What budgets count."""
+        if self.drawn_on is None:
+            return self.contracted
+        return -(-self.micro_units * OF_COMMITMENT[self.drawn][1] // 10**12)
+
+    @property
+    def billed(self) -> int:
+        return 0 if self.drawn_on == "c1" else self.cost
+
+    @property
+    def contracted(self) -> int:
         if not self.is_charged:
             return 0
         if self.usage.prompt is None or self.usage.completion is None:
@@ -121,13 +154,19 @@ class Made:
         return int(self.is_charged and self.is_counted)
 
     def spends(self, measure: str) -> int:
-        return {"usd": self.cost, "tokens": self.tokens, "requests": self.requests}[measure]
+        return {
+            "usd": self.cost,
+            "tokens": self.tokens,
+            "requests": self.requests,
+            "units": self.micro_units,
+        }[measure]
 
     def reserves(self, measure: str) -> int:
         return {
             "usd": self.held,
             "tokens": self.held_tokens,
             "requests": int(self.is_counted),
+            "units": 0,  # holds in the books draw on no commitment
         }[measure]
 
     @property
@@ -138,8 +177,9 @@ class Made:
         at_first = cost if self.first_offer is None else self.first_offer
         at_cheapest = cost if self.cheapest is None else self.cheapest
         over = max(0, cost - self.held)
-        amounts = (cost, cost, cost, cost, at_first, at_cheapest, over, int(self.estimated))
-        return (1, *(one or 0 for one in counts), *amounts)
+        own = (self.billed, cost, self.contracted, self.contracted)
+        elsewhere = (at_first, at_cheapest)
+        return (1, *(one or 0 for one in counts), *own, *elsewhere, over, int(self.estimated))
 
 
 def attempt_id(number: int, one: Made) -> str:
@@ -153,6 +193,25 @@ def write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int, 
     """
     with sql.transaction():
         _write(sql, made, slices)
+
+
+def own(sql: Sql, made: Sequence[Made]) -> None:
+    """The commitments that they drew on."""
+    drawn_on = {one.drawn_on for one in made} - {None}
+    sql.insert(
+        "commitments",
+        "id, contract, provider, kind, covers, units, capacity_units, micro_units_per_prompt,"
+        " micro_units_per_cached, micro_units_per_completion, micro_units_per_request, starts_ns,"
+        " ends_ns, is_monthly, fee_nanos, team_rate_nanos, overage_rate_nanos, apply_order",
+        [
+            (
+                *(name, "flat", "acme", "quota", '[["acme",null]]', 3, 10**6, *_TAKES, DAY_0_NS),
+                *(DAY_0_NS + 30 * DAY_NS, 1, 10**9, rate, rate if name == "c2" else None, 0),
+            )
+            for name, rate in OF_COMMITMENT.values()
+            if name in drawn_on
+        ],
+    )
 
 
 @contextmanager
@@ -208,7 +267,10 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
         row = _entry(number, one, ids[one.who])
         keys = sorted(ACCOUNTS[account - 1] for account in DRAWN[one.drawn])
         said = [*row[:6], _json(one.who.columns), _json(keys), *row[8:31]]
-        said += [] if row[31] is None else [row[31]]
+        later = list(row[31:])
+        while later and later[-1] is None:
+            later.pop()
+        said += later
         heads[one.writer] = hashlib.sha256(heads[one.writer] + _json(said).encode()).digest()
         seqs[one.writer] += 1
         rows.append((*row, one.writer, seqs[one.writer], heads[one.writer]))
@@ -236,6 +298,7 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
             for n, key in enumerate(ACCOUNTS, start=1)
         ],
     )
+    own(sql, made)
     durable = [(n, one) for n, one in numbered if one.kind is None or one.is_durable]
     sql.insert(
         "holds",
@@ -270,6 +333,8 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
 def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:
     """The columns of ENTRY without writer_id, seq, hash."""
     use, cost, elsewhere = one.usage, one.cost, (one.first_offer, one.cheapest)
+    took = None if one.drawn_on is None else one.micro_units
+    beyond = one.drawn_on == "c2"
     if not one.is_charged:
         use, elsewhere = TokenUsage(None, None), (None, None)
     return (
@@ -285,7 +350,7 @@ def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:
         0,
         "batch_1" if one.is_durable else None,
         *(use.prompt, use.completion, use.cached, use.cache_write, use.reasoning, use.units),
-        *(cost, cost, cost, cost, *elsewhere),
+        *(one.billed, cost, one.contracted, one.contracted, *elsewhere),
         one.held,
         max(0, cost - one.held),
         one.held_tokens,
@@ -295,6 +360,7 @@ def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:
         None,
         12.5,
         use.cache_write_1h,
+        *(one.drawn_on, took and (0 if beyond else took), took and (took if beyond else 0)),
     )
 
 
@@ -324,7 +390,7 @@ def various(count: int) -> list[Made]:
     """Attempts of every kind, a few of them still held, always the same."""
     draw = Random(count)
     maybe = [None, "a", "b"]
-    return [
+    made = [
         Made(
             at_ns=DAY_0_NS + draw.randrange(-3 * DAY_NS, 3 * DAY_NS),
             took_ns=draw.choice([0, SECOND_NS, HOUR_NS, 30 * HOUR_NS]),
@@ -337,7 +403,7 @@ def various(count: int) -> list[Made]:
             ),
             writer=draw.randint(1, 3),
             card=draw.randint(0, 1),
-            drawn=draw.randrange(len(DRAWN)),
+            drawn=draw.randrange(4),
             usage=draw.choice(
                 [
                     TokenUsage(draw.randint(20, 90), draw.randint(1, 90), 7, 4, 1),
@@ -354,6 +420,10 @@ def various(count: int) -> list[Made]:
             estimated=True,
         )
         for _ in range(count)
+    ]
+    return [
+        replace(one, drawn=4 + at % 2) if at % 3 == 0 and one.drawn != 2 else one
+        for at, one in enumerate(made)
     ]
 
 

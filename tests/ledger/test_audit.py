@@ -14,7 +14,7 @@ from ledger.databases.sql import Dialect, Row, Sql, Value
 from ledger.entries import Kind
 from ledger.errors import RowRefused
 from ledger.findings import FINDINGS_KEPT
-from ledger.journal_records import Ended, Held
+from ledger.journal_records import Ended, Held, HeldDraw
 from ledger.statements import Head, heads
 from ledger.store import Store
 from ledger.tables.chain import GENESIS, canonical, chained
@@ -31,6 +31,7 @@ from tests.ledger.entries_of import (
     attempts,
     books_of,
     open_holds,
+    own,
     undone,
     various,
     write,
@@ -77,6 +78,7 @@ def test_books_that_the_ledger_wrote(sql: Sql, made: list[Made]) -> None:
     with books_of(sql, made):
         expected = _contents(sql)
     with undone(sql):
+        own(sql, made)
         store = Store(sql)
         ids = [store.writers.open(f"w{number}", DAY_0_NS)[0] for number in (1, 2, 3)]
         for number, one in numbered:
@@ -99,6 +101,7 @@ def _ended(number: int, one: Made) -> tuple[Held, Ended]:
         one.held_tokens,
         one.is_counted,
         tuple((key, one.reserves(key[1])) for key in accounts),
+        draw=_draw(one),
     )
     if not one.is_charged:
         at_ns, kind = one.at_ns + one.took_ns, Kind(one.kind or "")
@@ -110,12 +113,21 @@ def _ended(number: int, one: Made) -> tuple[Held, Ended]:
         Kind.POSTED,
         one.at_ns + one.took_ns,
         usage=(use.prompt, use.completion, use.cached, use.cache_write, use.reasoning, use.units),
-        charge=(cost, cost, cost, cost, one.first_offer, one.cheapest),
+        charge=(
+            *(one.billed, cost, one.contracted, one.contracted, one.first_offer, one.cheapest),
+        ),
         estimated=one.estimated,
         total_ms=12.5,
         spent=spent,
         uncovered=spent,
+        micro_units=one.micro_units,
     )
+
+
+def _draw(one: Made) -> HeldDraw | None:
+    if one.drawn_on is None:
+        return None
+    return HeldDraw(one.drawn_on, one.micro_units, one.cost, one.drawn_on == "c2")
 
 
 def _contents(sql: Sql) -> tuple[object, ...]:
@@ -177,6 +189,14 @@ TABLES = {
         _BY_ENTRY.format("entries.attempt_id = holds.attempt_id"),
     ),
     "writers": Table("id", "id, seq, head"),
+    "commitments": Table(
+        "id",
+        "id, micro_units_per_completion",
+        _BY_ENTRY.format(
+            "entries.commitment = commitments.id AND overage_micro_units = 0"
+            " AND micro_units > 1000000 AND completion_tokens > 0"
+        ),
+    ),
     "leases": Table("writer_id, account_id", "account_id, amount"),
     "rollups": Table("step_s, start_ns, subject_id", ROLLUP),
 }
@@ -214,7 +234,7 @@ def _edited(value: Value, column: str, by: int) -> Value:
             return value + by
 
 
-_COUNTS = {*ENTRY.split(", ")} - {"batch", "account", "reason"}
+_COUNTS = {*ENTRY.split(", ")} - {"batch", "account", "reason", "commitment"}
 
 
 def _untie(sql: Sql) -> None:
@@ -223,7 +243,7 @@ def _untie(sql: Sql) -> None:
         sql.execute("SET LOCAL session_replication_role = replica")
         return
     sql.execute("PRAGMA defer_foreign_keys = ON")
-    for table in NEVER_EDITED:
+    for table in (*NEVER_EDITED, "commitments"):
         sql.execute(f"DROP TRIGGER {table}_are_never_edited")
 
 
@@ -277,10 +297,10 @@ def test_every_doubled_entry_is_found(some: Sql, pick: int, how: str) -> None:
     row = list(rows[pick % len(rows)])
     row[0] += "0"
     if how == "next seq":
-        ((last,),) = some.execute("SELECT seq FROM writers WHERE id = ?", (row[32],)).fetchall()
-        row[33] = last + 1
+        ((last,),) = some.execute("SELECT seq FROM writers WHERE id = ?", (row[-3],)).fetchall()
+        row[-2] = last + 1
     elif how == "other writer":
-        row[32] = row[32] % 3 + 1
+        row[-3] = row[-3] % 3 + 1
     with undone(some):
         some.insert("entries", ENTRY, [row])
         found = verify(some)

@@ -25,13 +25,16 @@ from ledger.databases.sql import Dialect, Sql
 from ledger.databases.sqlite_file import SqliteFile
 from ledger.errors import CannotMigrate, NotOurStore, StoreInUse, StoreTooNew
 from ledger.lock import sole_server
+from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.store import Store
 from ledger.tables.ddl import ENTRY
 from ledger.tables.interned import Interned
 from ledger.usage import TokenUsage
 from tests.ledger.databases import Books, Postgres
 from tests.ledger.entries_of import DAY_0_NS, Made, attempt_id, write
 from tests.ledger.old_books import OLD_TABLES, make_old_books
+from tests.ledger.owned import FLAT
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NEW_TABLES = (
@@ -274,7 +277,7 @@ def test_what_version_6_cannot_hold(path: Path) -> None:
                 " VALUES (900, 'rpm', 'requests', '', 'minute', 0)"
             )
             file.execute("INSERT INTO draws VALUES (900, '[1,900]')")
-            file.execute("INSERT INTO retired VALUES (900, 3, 1, 1, 3)")
+            file.execute("INSERT INTO retired VALUES (900, 3, 1, 1, 3, 0)")
             file.execute("INSERT INTO write_offs VALUES (1, 1, 900, 5, 1, 'ada')")
         dropped = migrate(file, 6)
     assert [int(one.split()[0]) for one in dropped] == [1, 1, 3]
@@ -392,6 +395,32 @@ def test_books_with_prices_apart(sql: Sql) -> None:
         Interned(sql).card(RateCard.of(Decimal(1), Decimal(2), reasoning=Decimal(3)).row)
     assert verify(sql).findings == ()
     assert [one.split()[:3] for one in migrate(sql, 9)] == [["1", "rate", "cards"]]
+
+
+def test_books_without_draws(sql: Sql) -> None:
+    """Where nothing was drawn, version 10 has all of version 11, but for what we own."""
+    plain = [Made(DAY_0_NS + number, usage=TokenUsage(20, 10, 5, 4, 3)) for number in range(3)]
+    write(sql, plain)
+    before = sql.execute(f"SELECT {ENTRY} FROM entries ORDER BY seq").fetchall()
+    with sql.transaction():
+        table = Store(sql).commitments
+        table.add(FLAT)
+        table.set_bid_prices({FLAT.id: Money(7)}, 1, "ada")
+    assert [one.split()[:2] for one in migrate(sql, 10)] == [["1", "commitments"]]
+    migrate(sql, NEWEST)
+    assert sql.execute(f"SELECT {ENTRY} FROM entries ORDER BY seq").fetchall() == before
+    assert verify(sql).findings == ()
+
+
+def test_what_version_10_cannot_hold(sql: Sql) -> None:
+    """Draws are on the chain; without them each of their entries is found."""
+    write(sql, [Made(DAY_0_NS), *(Made(DAY_0_NS + at, drawn=at) for at in (4, 5))])
+    assert verify(sql).findings == ()
+    gone = [one.split()[:2] for one in migrate(sql, 10)]
+    assert gone == [["2", "commitments"], ["2", "entries"]]
+    migrate(sql, NEWEST)
+    named = {one.where for one in verify(sql).findings}
+    assert {attempt_id(at, Made(DAY_0_NS + drawn)) for at, drawn in ((1, 4), (2, 5))} <= named
 
 
 def test_what_version_9_cannot_count(sql: Sql) -> None:

@@ -52,11 +52,13 @@ def add(sql: Sql, *moments: datetime) -> None:
 def put(sql: Sql, attempt_id: str, seq: int) -> None:
     with sql.transaction():
         sql.execute(
-            f"INSERT INTO entries ({ENTRY}) VALUES ({marks(35)})",
+            f"INSERT INTO entries ({ENTRY}) VALUES ({marks(38)})",
             (
                 *(attempt_id, "req", 0, 0, "posted", "", 1, 1, "c", 0, None),
                 *(None,) * 6,
-                *(0, 0, 0, 0, None, None, 0, 0, 0, 0, 1, 0, None, None, None, 1, seq, b"\0"),
+                *(0, 0, 0, 0, None, None, 0, 0, 0, 0, 1, 0),
+                *(None,) * 6,
+                *(1, seq, b"\0"),
             ),
         )
 

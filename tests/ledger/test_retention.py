@@ -204,6 +204,7 @@ def test_heads_of_what_is_gone(sql: Sql) -> None:
         "UPDATE retired SET effective_nanos = effective_nanos - 1",
         "UPDATE retired SET tokens = tokens - 1",
         "UPDATE retired SET requests = requests + 1",
+        "UPDATE retired SET micro_units = micro_units + 1",
         "UPDATE retired SET draws_id = 9",
         "DELETE FROM retired",
         "UPDATE checkpoints SET seq = seq + 1 WHERE writer_id = 1",
@@ -219,7 +220,8 @@ def test_heads_of_what_is_gone(sql: Sql) -> None:
 )
 def test_what_retention_left_is_audited(sql: Sql, edit: str) -> None:
     """An edit of it is found as one of the entries would be."""
-    write(sql, [one for one in various(60) if one.drawn == 2], SLICES)
+    count, drawn = (300, 4) if "micro_units" in edit else (60, 2)
+    write(sql, [one for one in various(count) if one.drawn == drawn], SLICES)
     assert retire(sql, Limits(DAY_0_NS + DAY_NS, DAY_0_NS + DAY_NS)).entries > 5
     assert verify(sql).verified
     with undone(sql):

@@ -206,7 +206,7 @@ def test_every_charge_is_listed(sql: Sql, made: list[Made]) -> None:
         )
         for row in listed:
             one = booked[row.attempt_id]
-            assert (row.at_ns, row.effective, row.list) == (one.at_ns, one.cost, one.cost)
+            assert (row.at_ns, row.effective, row.list) == (one.at_ns, one.cost, one.contracted)
             assert (row.first_offer, row.cheapest) == (one.first_offer, one.cheapest)
             assert (row.usage, row.estimated) == (one.usage, one.estimated)
             assert (row.provider, row.account) == (one.who.provider, one.who.account)

@@ -54,10 +54,11 @@ def decided(
     now_s: float = NOW_S,
     state: State | None = None,
     warm: Mapping[str, int] | None = None,
+    at_ns: int = AT_NS,
 ) -> RouteDecision:
     """A decision about one model."""
     state = state or State(breakers=breakers or Breakers())
-    return decide([[Wanted(wanted, limits)]], market, state, Moment(AT_NS, now_s, draw), warm or {})
+    return decide([[Wanted(wanted, limits)]], market, state, Moment(at_ns, now_s, draw), warm or {})
 
 
 def snapshot(*listings: Listing, version: int = 1) -> MarketSnapshot:

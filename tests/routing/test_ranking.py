@@ -17,6 +17,7 @@ from benchmarks.quotes import Override, Quote, UtcHours
 from benchmarks.snapshot import Listing, MarketSnapshot
 from benchmarks.traffic.observations import UNSEEN
 from ledger.bid_prices import BidPrice
+from ledger.commitments import Commitment, CommitmentKind
 from ledger.money import Money
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
@@ -29,6 +30,7 @@ from routing.limits import Floor, Limits
 from routing.preferences import Preferences
 from routing.ranking import EXPLORE_OFTEN
 from routing.state import State
+from tests.ledger.owned import FLAT, bid_price, commitment
 from tests.routing.market import (
     AT,
     AT_NS,
@@ -46,6 +48,11 @@ from tests.routing.market import (
 
 def offer(name: str, usd: str, **luck_: float) -> Listing:
     return Listing(Offer(name, MODEL), quote(usd, usd), UNSEEN, luck(**luck_))
+
+
+def own(one: Commitment = FLAT, *, rate: int = 0, units_left: int | None = None) -> BidPrice:
+    """A commitment's capacity at the moment of these decisions."""
+    return bid_price(one, rate=rate, units_left=units_left, at_ns=AT_NS)
 
 
 def names(decision: RouteDecision) -> list[str]:
@@ -139,20 +146,74 @@ def test_what_caches_leave_of_a_price_counts() -> None:
     ("bid_nanos", "units_left", "first"),
     [(0, 5000, "owned"), (500, 5000, "owned"), (2000, 5000, "market"), (0, 1099, "market")],
 )
-def test_owned_capacity_enters_at_its_bid_price(
-    bid_nanos: int, units_left: float, first: str
-) -> None:
+def test_owned_capacity_enters_at_its_own(bid_nanos: int, units_left: int, first: str) -> None:
     """It is used where the market is dearer than what it is worth to later requests, and as far as
     it reaches; without a bid price it costs nothing."""
     owned, market = offer("owned", "9"), offer("market", "1")
-    bid = BidPrice("ptu", 1.0, 1.0, units_left, Money(bid_nanos))
-    state = State(owned={owned.offer.id: bid})
+    bid = own(rate=bid_nanos * 1_000_000, units_left=units_left)
+    state = State(owned={owned.offer.id: (bid,)})
     decision = decided(intent(1000, 100), snapshot(owned, market), state=state)
     assert names(decision)[0] == first
     one = next(one for one in decision.candidates if one.listing is owned)
     assert one.is_owned is (units_left >= 1100)
     if one.is_owned:
         assert one.expected_cost == 1100 * bid_nanos
+    assert one.undrawn.expected_cost == 1100 * 9000
+    assert not one.undrawn.is_owned
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20_000), st.booleans()), max_size=4),
+    st.integers(0, 20_000),
+    st.none() | st.integers(0, 20_000),
+)
+def test_the_cheapest_way_to_pay_one_offer(
+    bids: list[tuple[int, bool]], price: int, overage: int | None
+) -> None:
+    """Of several commitments on an offer the one of the lowest bid price is drawn, at the same
+    price the first; none where paying as one goes is cheaper than what it is worth to others, and
+    what is not left is not drawn. A contract that bills overage leaves no such choice."""
+    rates = [rate * 1_000_000 for rate, _ in bids]
+    its = [
+        own(commitment(id=f"c{at}"), rate=rate, units_left=1100 if fits else 1099)
+        for at, (rate, (_, fits)) in enumerate(zip(rates, bids, strict=True))
+    ]
+    fitting = [(rate, f"c{at}") for at, (rate, fits) in enumerate(bids) if fits]
+    cost, drawn = price, None
+    if overage is not None:
+        billed = commitment(id="billed", overage_rate=Money(overage * 1_000_000))
+        its.insert(0, own(billed, units_left=0))
+        cost, drawn = overage, "billed"
+    if fitting and (min(fitting)[0] < cost or (drawn is None and min(fitting)[0] == cost)):
+        cost, drawn = min(fitting)
+    one = offer("owned", str(Decimal(price) / 1000))
+    state = State(owned={one.offer.id: tuple(its)})
+    (only,) = decided(intent(1000, 100), snapshot(one), state=state).candidates
+    assert only.expected_cost == 1100 * cost
+    assert (None if only.draw is None else only.draw.bid.commitment.id) == drawn
+    assert only.is_owned is (drawn not in (None, "billed"))
+
+
+def test_what_is_cached_takes_fewer_units() -> None:
+    """Tokens that are likely in a cache count as the contract counts them."""
+    one = offer("owned", "9")
+    half = commitment(micro_units_per_cached=100_000, micro_units_per_completion=4_000_000)
+    state = State(owned={one.offer.id: (own(half, rate=10**9),)})
+    (only,) = decided(
+        intent(1000, 100), snapshot(one), state=state, warm={one.offer.id: 600}
+    ).candidates
+    assert only.expected_cost == (400 + 60 + 400) * 1000
+
+
+def test_a_new_minute_is_whole_again() -> None:
+    """What was left of the last minute says nothing of this one."""
+    minute = commitment(kind=CommitmentKind.THROUGHPUT, capacity_units=2000)
+    bid = own(minute, units_left=10)
+    one = offer("owned", "9")
+    state = State(owned={one.offer.id: (bid,)})
+    for at_ns, is_owned in ((bid.allowance.until_ns - 1, False), (bid.allowance.until_ns, True)):
+        decision = decided(intent(1000, 100), snapshot(one), state=state, at_ns=at_ns)
+        assert decision.candidates[0].is_owned is is_owned
 
 
 # -- quality

@@ -20,7 +20,7 @@ from hedgerow.errors import ConfigInvalid
 from hedgerow.files.editor_schema import FILES, schema_of
 from hedgerow.files.yaml_source import Data, Source, Steps, read_yaml
 from tests.hedgerow import test_config
-from tests.hedgerow.files import test_policy_file
+from tests.hedgerow.files import test_contracts_file, test_policy_file
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -128,6 +128,7 @@ def test_what_the_tests_and_the_demo_write(tmp_path: Path) -> None:
     """Every key that is read in tests, and the demo's files."""
     assert errors_of(tmp_path, "config", test_config.VALID.replace(" #!", "")) == []
     assert errors_of(tmp_path, "policy", test_policy_file.FULL) == []
+    assert errors_of(tmp_path, "contracts", test_contracts_file.FULL) == []
     path = write_config(tmp_path / "demo")
     assert errors_of(tmp_path, "config", path.read_text()) == []
     policy = path.parent / "policies" / "demo.yaml"

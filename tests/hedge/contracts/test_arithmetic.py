@@ -1,0 +1,119 @@
+"""Arithmetic of contracts: to the nano-USD, nothing lost and nothing made."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedge.contracts.arithmetic import (
+    break_even,
+    capped_funding,
+    dues,
+    overage_charge,
+    prorated,
+    resold,
+    term_fee,
+    utilisation,
+)
+from hedge.errors import ContractInvalid
+from ledger.money import NANOS_PER_USD, Money, usd
+
+MONEY = st.integers(0, 10**15).map(Money)
+SHARE = st.decimals(0, 1, places=6)
+
+
+@given(MONEY, st.integers(1, 10**12), st.integers(0, 2 * 10**12))
+def test_used_and_unused_are_what_was_committed(fee: Money, capacity: int, drawn: int) -> None:
+    """used + unused = committed; used is the exact part, less than a nano-USD below it; what is
+    drawn beyond capacity is overage, to the unit."""
+    found = utilisation(fee, capacity, drawn)
+    assert found.used + found.unused == found.committed == fee
+    exact = Fraction(fee * min(drawn, capacity), capacity)
+    assert 0 <= exact - found.used < 1
+    assert found.overage_units == max(0, drawn - capacity)
+    assert (found.unused == 0) or drawn < capacity
+
+
+@pytest.mark.parametrize(("fee", "capacity", "drawn"), [(-1, 1, 0), (1, 0, 0), (1, 1, -1)])
+def test_what_is_no_use_of_a_contract(fee: int, capacity: int, drawn: int) -> None:
+    """Negative amounts, and a fee for nothing, are refused."""
+    with pytest.raises(ContractInvalid, match="is no use of a contract"):
+        utilisation(Money(fee), capacity, drawn)
+
+
+@given(MONEY, st.lists(st.integers(0, 10**6), min_size=1, max_size=40).filter(any))
+def test_prorated_by_largest_remainder(amount: Money, weights: list[int]) -> None:
+    """The parts sum to the amount; each is within a nano-USD of its exact share; no part with a
+    smaller remainder is rounded up before one with a larger."""
+    parts = prorated(amount, weights)
+    exact = [Fraction(amount * weight, sum(weights)) for weight in weights]
+    assert sum(parts) == amount
+    assert all(abs(part - share) < 1 for part, share in zip(parts, exact, strict=True))
+    raised = [share % 1 for part, share in zip(parts, exact, strict=True) if part > share]
+    lowered = [share % 1 for part, share in zip(parts, exact, strict=True) if part < share]
+    assert max(lowered, default=Fraction(0)) <= min(raised, default=Fraction(1))
+
+
+def test_nothing_is_spread_over_nothing() -> None:
+    """An amount over parts without length has nowhere to go."""
+    for weights in ([], [0, 0], [2, -1]):
+        with pytest.raises(ContractInvalid, match="spread over nothing"):
+            prorated(Money(5), weights)
+
+
+@given(st.decimals(0, 10**5, places=9), st.integers(1, 60), SHARE)
+def test_dues_sum_to_the_term_fee(fee: Decimal, months: int, upfront: Decimal) -> None:
+    """The first month holds the upfront share, the rest is even to a nano-USD."""
+    found = dues(fee, months, upfront)
+    assert len(found) == months
+    assert sum(found) == term_fee(fee, months, 1) == usd(fee) * months
+    assert max(found[1:], default=0) - min(found[1:], default=0) <= 1
+    assert found[0] >= int(upfront * usd(fee) * months)
+
+
+@given(MONEY, SHARE)
+def test_resold_is_fee_less_haircut(fee: Money, haircut: Decimal) -> None:
+    """proceeds + haircut = fee; the haircut is rounded up."""
+    found = resold(fee, haircut)
+    assert found.proceeds + found.haircut == found.fee == fee
+    assert 0 <= found.haircut - Fraction(haircut) * fee < 1
+
+
+@given(st.integers(0, 10**12), st.decimals(0, 1, places=12))
+def test_overage_is_rounded_up_once(units: int, price: Decimal) -> None:
+    """The charge is the smallest whole nano-USD that is not below the exact price."""
+    found = overage_charge(units, price)
+    exact = Fraction(price) * units * NANOS_PER_USD
+    assert 0 <= found - exact < 1
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10**12))
+def test_break_even_is_where_both_cost_the_same(fee: int, full: int) -> None:
+    """Just above it the contract is the cheaper one, a hundredth of a percent below it is not."""
+    share = break_even(Money(fee), Money(full))
+    assert share is not None
+    assert share * full >= fee
+    assert (share - Decimal("0.0001")) * full < fee
+
+
+def test_against_what_costs_nothing_there_is_no_break_even() -> None:
+    """Free tokens leave nothing to save."""
+    assert break_even(Money(1), Money(0)) is None
+
+
+@given(
+    st.decimals(-1, 1, places=4),
+    st.decimals(0, "0.2", places=4),
+    st.integers(-50, 50),
+)
+def test_funding_is_capped_on_both_sides(rate: Decimal, cap: Decimal, lots: int) -> None:
+    """multiplier × mark × clamp(rate, -cap, cap) × lots, against the holder by less than a
+    nano-USD."""
+    exact = Fraction(Decimal("2.5")) * max(-cap, min(cap, rate)).as_integer_ratio()[0]
+    exact /= max(-cap, min(cap, rate)).as_integer_ratio()[1]
+    exact *= lots * NANOS_PER_USD
+    assert 0 <= capped_funding(Decimal(1), Decimal("2.5"), rate, cap, lots) - exact < 1
