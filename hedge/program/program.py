@@ -472,6 +472,8 @@ class Program:
             ]
             if self._whole_lines and any(abs(n - round(n)) > FEASIBLE for n in wholes):
                 return False
+        if not self._may_hold(point.lots):
+            return False
         rows = np.vstack([buys.held, buys.limit])
         most = np.concatenate([buys.held_most, buys.limit_most])
         return bool(
@@ -484,33 +486,48 @@ class Program:
 
         Both grow in step with the lots, so that a part of them is within the limit.
         """
-        if whole and self._whole_lines:
-            exact = [line.is_whole for line in self.menu.lines]
-            lots = np.where(exact, np.round(lots), lots)
-        if self.menu.liquidity_usd is None or not lots.any():
+        menu = self.menu
+        if menu.liquidity_usd is not None and lots.any():
+            needed, call = self._calling(lots)
+            if needed > menu.liquidity_usd * (1 + FEASIBLE):
+                self._calls.append(call)
+                lots = lots * (menu.liquidity_usd / needed)
+        if not (whole and self._whole_lines):
             return lots
+        exact = [line.is_whole for line in menu.lines]
+        for near in (np.round(lots), np.floor(lots + FEASIBLE)):
+            some = np.where(exact, near, lots)
+            if self._may_hold(some):
+                return some
+        return np.zeros_like(lots)
+
+    def _calling(self, lots: Floats) -> tuple[float, Floats]:
+        """What margin and the CVaR of margin calls take, and what a lot adds to the calls."""
         margin = np.array([line.margin_usd for line in self.menu.lines])
         marked = np.stack([line.marked_usd for line in self.menu.lines], axis=2)
         paid = -(marked @ lots)
-        worst = paid.argmax(axis=1)
-        scenarios = np.arange(len(paid))
+        worst, scenarios = paid.argmax(axis=1), np.arange(len(paid))
         called = np.maximum(paid[scenarios, worst], 0.0)
         weights = tail_weights(called, self.confidence) * (called > 0)
-        needed = float(margin @ lots + weights @ called)
-        if needed <= self.menu.liquidity_usd * (1 + FEASIBLE):
-            return lots
-        self._calls.append(-(weights @ marked[scenarios, worst]))
-        part = lots * (self.menu.liquidity_usd / needed)
-        if not (whole and self._whole_lines):
-            return part
-        # Whole lots of a mixed book may need more than a part of it: then none.
-        floor = np.where([line.is_whole for line in self.menu.lines], np.floor(part), part)
-        return floor if self._is_liquid(floor, margin, marked) else np.zeros_like(lots)
+        return float(margin @ lots + weights @ called), -(weights @ marked[scenarios, worst])
 
-    def _is_liquid(self, lots: Floats, margin: Floats, marked: Floats) -> bool:
-        called = np.maximum((-(marked @ lots)).max(axis=1), 0.0)
-        needed = margin @ lots + tail_weights(called, self.confidence) @ called
-        return bool(needed <= (self.menu.liquidity_usd or 0.0) * (1 + FEASIBLE))
+    def _may_hold(self, lots: Floats) -> bool:
+        """Within each line, exposure and what there is for margin."""
+        menu = self.menu
+        for exposure in menu.exposures:
+            together = sum(
+                line.exposure_units * n
+                for line, n in zip(menu.lines, lots, strict=True)
+                if line.index == exposure.index
+            )
+            room = FEASIBLE * (1 + exposure.most_units)
+            if (together < -room).any() or (together > exposure.most_units + room).any():
+                return False
+        if any(n > line.max_lots + FEASIBLE for n, line in zip(lots, menu.lines, strict=True)):
+            return False
+        if menu.liquidity_usd is None or not lots.any():
+            return True
+        return self._calling(lots)[0] <= menu.liquidity_usd * (1 + FEASIBLE)
 
     def _answer(self, point: _Point, question: Question, bound_usd: float, status: str) -> Holding:
         total = self._total(point)
