@@ -1,8 +1,8 @@
 """Waiting: recourse in which capacity can still be bought later, once demand is known.
 
-A program of two stages fixes all purchases today, and so takes the long and cheap terms for granted:
-in months in which demand is gone, they are paid for nothing. Who buys by the month instead sees
-what comes first. So where a menu says what a unit costs for a month if it is bought then
+A program of two stages fixes all purchases today, and so takes the long and cheap terms for
+granted: in months in which demand is gone, they are paid for nothing. Who buys by the month instead
+sees what comes first. So where a menu says what a unit costs for a month if it is bought then
 (`Menu.later_usd`), a scenario may buy it in the months in which it is worth its fee:
 
     cost(c) = min over x >= 0 of  later . x + recourse(c + x).
@@ -27,16 +27,18 @@ done once; with more it depends on what is held of the others."""
 
 
 class _Plain(Protocol):
-    def costs(self, capacity: list[Floats]) -> Costs: ...
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs: ...
 
 
 class Waiting:
     """later_usd: of a unit that is there, for one month [pools, months]; inf where it is not sold.
 
-    Costs are proved from below, as plain recourse's are: the capacity that is bought is raised until
-    no pool is worth more than its fee, and the linearisation there, which no slope makes steeper
-    than that fee, holds at every capacity.
+    Costs are proved from below, as plain recourse's are: the capacity that is bought is raised
+    until no pool is worth more than its fee, and the linearisation there, which no slope makes
+    steeper than that fee, holds at every capacity.
     """
+
+    is_exact = False
 
     def __init__(self, plain: _Plain, cells: Cells, later_usd: Floats) -> None:
         self._plain = plain
@@ -50,7 +52,7 @@ class Waiting:
             nothing = [np.zeros(shape)]
             self._floor = self._worthwhile(nothing, 0, HALVINGS)
 
-    def costs(self, capacity: list[Floats]) -> Costs:
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs:
         """As `Recourse.costs`; unit_usd is that of the last unit bought, where one is."""
         shape = self._most[0].shape
         held = [np.broadcast_to(one, shape) for one in capacity]
@@ -60,7 +62,7 @@ class Waiting:
             if floor is None:
                 floor = self._worthwhile(reached, p, MORE_HALVINGS)
             reached[p] = np.maximum(held[p], floor)
-        costs = self._plain.costs(reached)
+        costs = self._plain.costs(reached, exact=exact)
         short = np.stack([a - b for a, b in zip(held, reached, strict=True)], axis=2)
         slope = np.maximum(costs.slope_usd, -self._later_usd.T)
         return Costs(costs.cost_usd + (slope * short).sum(axis=2), costs.unit_usd, slope)
@@ -72,7 +74,7 @@ class Waiting:
         tried = list(capacity)
         for _ in range(halvings):
             tried[pool] = (low + high) / 2
-            pays = -self._plain.costs(tried).slope_usd[:, :, pool] > fee
+            pays = -self._plain.costs(tried, exact=False).slope_usd[:, :, pool] > fee
             low, high = np.where(pays, tried[pool], low), np.where(pays, high, tried[pool])
         return np.where(np.isfinite(fee), high, 0.0)
 
