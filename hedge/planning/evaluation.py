@@ -8,7 +8,7 @@ pay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -148,6 +148,26 @@ class World:
         capacity = capacity_of(self.menu, choice)
         there = delivered(self.menu.pools, capacity, slice(None))
         return outcome_of(self, choice, self.recourse.costs(there).cost_usd)
+
+    def times(self, choice: Choice, demand: float = 1.0, price: float = 1.0) -> Outcome:
+        """The same with so many times the demand and the price of pay-as-you-go in all months.
+
+        What serving costs is proportional to demand and capacity together, and to all prices
+        together: so no scenarios have to be put in order anew.
+        """
+        capacity = capacity_of(self.menu, choice) / demand
+        by_spend = np.array([pool.takes_list_usd > 0 for pool in self.menu.pools], dtype=bool)
+        capacity[by_spend] /= price
+        recourse = self.recourse
+        if price != 1.0 and any(
+            pool.overage or (pool.takes_list_usd > 0 and pool.takes.any())
+            for pool in self.menu.pools
+        ):
+            dearer = replace(self.months, list_usd=self.months.list_usd * price)
+            recourse, price = recourse_of(Cells.of(self.menu, dearer)), 1.0
+            capacity[by_spend] = capacity_of(self.menu, choice)[by_spend] / demand
+        there = delivered(self.menu.pools, capacity, slice(None))
+        return outcome_of(self, choice, recourse.costs(there).cost_usd * (demand * price))
 
 
 def outcome_of(world: World, choice: Choice, served_usd: Floats) -> Outcome:

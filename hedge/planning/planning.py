@@ -146,8 +146,8 @@ def _shaken(asked: Question, program: Program, case: Case, plan: HedgePlan) -> H
         plan,
         positions=told,
         stress=stressed(asked.offer, months, choice, asked.confidence, asked.cap_usd, providers),
-        breaking=breaking(asked.offer, months, choice, asked.confidence, asked.cap_usd),
-        turns=turns(program, asked.offer, months, case.world.menu, choice, caps_usd, told),
+        breaking=breaking(case.world, choice, asked.confidence, asked.cap_usd),
+        turns=turns(program, case.world, choice, caps_usd, told),
     )
 
 

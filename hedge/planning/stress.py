@@ -12,7 +12,7 @@ from math import exp
 
 import numpy as np
 
-from hedge.planning.evaluation import Choice, World
+from hedge.planning.evaluation import Choice, Outcome, World
 from hedge.planning.plan import Breaking, Measured, Multiplied, Stressed
 from hedge.planning.question import Offer
 from hedge.planning.roots import where_crosses
@@ -84,12 +84,12 @@ def shocks(
     yield Shock(
         "demand_shock",
         f"{SURGE:g} times the demand from the second month on",
-        lambda months: scaled_demand(months, _onward(months, 1, SURGE)),
+        lambda months: _more(months, _onward(months, 1, SURGE)),
     )
     yield Shock(
         "demand_slump",
         f"{SLUMP:g} times the demand from the second month on",
-        lambda months: scaled_demand(months, _onward(months, 1, SLUMP)),
+        lambda months: _more(months, _onward(months, 1, SLUMP)),
     )
     failing = _most_relied_on(menu, choice, providers)
     if failing is not None:
@@ -125,44 +125,37 @@ def shocks(
 
 
 def breaking(
-    offer: Offer, months: Months, choice: Choice, confidence: float, cap_usd: float
+    world: World, choice: Choice, confidence: float, cap_usd: float
 ) -> tuple[Breaking, ...]:
     """How many times the demand, or the price, it takes until the cap breaks: for the mean of the
     bad months, and for the expected month."""
     levels: dict[Measured, float | None] = {"cvar": confidence, "expected": None}
     return tuple(
-        Breaking(what, of, _breaks_at(offer, months, choice, level, cap_usd, what), SEARCHED_TO)
+        Breaking(what, of, _breaks_at(world, choice, level, cap_usd, what), SEARCHED_TO)
         for what in MULTIPLIED
         for of, level in levels.items()
     )
 
 
-def times(what: Multiplied, months: Months, multiple: float) -> Months:
-    """The scenarios with so many times the demand, or the price, in all months."""
-    always = np.full(len(months.firsts), multiple)
+def times(world: World, choice: Choice, what: Multiplied, multiple: float) -> Outcome:
+    """The outcome with so many times the demand, or the price, in all months."""
     if what == "demand":
-        return scaled_demand(months, always)
-    return _priced(months, always, np.ones(len(months.firsts)))
+        return world.times(choice, demand=multiple)
+    return world.times(choice, price=multiple)
 
 
 def _breaks_at(
-    offer: Offer,
-    months: Months,
-    choice: Choice,
-    confidence: float | None,
-    cap_usd: float,
-    what: Multiplied,
+    world: World, choice: Choice, confidence: float | None, cap_usd: float, what: Multiplied
 ) -> float | None:
     def over_usd(multiple: float) -> float:
-        changed = times(what, months, multiple)
-        found = World.of(offer(changed), changed).outcome(choice)
+        found = times(world, choice, what, multiple)
         by_month = found.cost_usd.mean(axis=0) if confidence is None else found.cvar_usd(confidence)
         return float(by_month.max()) - cap_usd
 
     return where_crosses(over_usd, 1.0, SEARCHED_TO)
 
 
-def scaled_demand(months: Months, by_month: Floats) -> Months:
+def _more(months: Months, by_month: Floats) -> Months:
     """Tokens and what they cost, times a number for each month."""
     return replace(
         months,

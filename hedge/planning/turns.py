@@ -12,39 +12,35 @@ from dataclasses import replace
 
 from hedge.planning.evaluation import Choice, World
 from hedge.planning.plan import Multiplied, PlannedPosition, Turn
-from hedge.planning.question import Offer
 from hedge.planning.roots import where_crosses
 from hedge.planning.stress import MULTIPLIED, times
 from hedge.program.menu import Lot, Menu
 from hedge.program.program import Program
 from hedge.risk import Floats
-from hedge.scenarios.months import Months
 
-NEAREST = 3
+NEAREST = 2
 """Contracts that are looked at."""
-HALVINGS = 5
-"""A fee is told to about 3%: each of them is a program of its own."""
+TOLD_TO = 0.04
+"""How exactly a fee is told: each halving is a program of its own."""
 DEARER, CHEAPER = 2.0, 0.5
 MOST, LEAST = 3.0, 0.2
 
 
 def turns(
     program: Program,
-    offer: Offer,
-    months: Months,
-    menu: Menu,
+    world: World,
     choice: Choice,
     caps_usd: Floats,
     positions: Sequence[PlannedPosition],
 ) -> tuple[Turn, ...]:
     """What would change the plan, for the contracts nearest to it."""
     told: list[Turn] = []
-    for place, position in _nearest(menu, positions):
-        told.extend(_fee(program, choice, place, caps_usd))
+    for place, position in _nearest(world.menu, positions):
+        told.extend(_fee(program, choice, place, position, caps_usd))
         told.extend(
             turn
             for what in MULTIPLIED
-            if (turn := _multiple(offer, months, choice, place, position, what)) is not None
+            if (turn := _multiple(world, choice, place, what)) is not None
         )
     return tuple(told)
 
@@ -63,7 +59,13 @@ def _nearest(menu: Menu, positions: Sequence[PlannedPosition]) -> list[tuple[int
     ]
 
 
-def _fee(program: Program, choice: Choice, place: int, caps_usd: Floats) -> list[Turn]:
+def _fee(
+    program: Program,
+    choice: Choice,
+    place: int,
+    position: PlannedPosition,
+    caps_usd: Floats,
+) -> list[Turn]:
     """The fee at which the program first buys, or no longer does, by asking it again."""
     menu = program.menu
     lot = menu.lots[place]
@@ -79,10 +81,10 @@ def _fee(program: Program, choice: Choice, place: int, caps_usd: Floats) -> list
         return bool(holding.starts[place].any())
 
     held = bool(choice.starts[place].any())
-    near, far = 1.0, DEARER if held else CHEAPER
+    near, far = 1.0, _farthest(position, held)
     if buys(far) == held:
         return []
-    for _ in range(HALVINGS):
+    while abs(far - near) > TOLD_TO:
         middle = (near + far) / 2
         if buys(middle) == held:
             near = middle
@@ -94,25 +96,25 @@ def _fee(program: Program, choice: Choice, place: int, caps_usd: Floats) -> list
     return [Turn(lot.contract, lot.term_months, "fee", "usd_per_month", now_usd, then_usd, said)]
 
 
-def _multiple(
-    offer: Offer,
-    months: Months,
-    choice: Choice,
-    place: int,
-    position: PlannedPosition,
-    what: Multiplied,
-) -> Turn | None:
+def _farthest(position: PlannedPosition, held: bool) -> float:
+    """A multiple of the fee at which the answer is sure to have turned, or is not worth telling:
+    well beyond where the purchase would pay for itself, all else in place."""
+    if not position.utilisation or not position.break_even:
+        return DEARER if held else CHEAPER
+    even = position.utilisation / position.break_even
+    return min(DEARER, even * 1.1) if held else max(CHEAPER, even * 0.9)
+
+
+def _multiple(world: World, choice: Choice, place: int, what: Multiplied) -> Turn | None:
     """How many times the demand or price it takes until the purchase pays, or no longer does."""
-    lot = offer(months).lots[place]
-    units = position.units or lot.min_units
+    lot = world.menu.lots[place]
+    without = choice.without_lot(place)
+    with_it = choice if choice.starts[place].any() else choice.with_lot(place, lot.min_units)
 
     def pays_usd(multiple: float) -> float:
         """What the purchase saves in expectation."""
-        changed = times(what, months, multiple)
-        world = World.of(offer(changed), changed)
-        without = choice.without_lot(place)
-        with_it = without.with_lot(place, units)
-        return world.outcome(without).expected_usd - world.outcome(with_it).expected_usd
+        spared = times(world, without, what, multiple).expected_usd
+        return spared - times(world, with_it, what, multiple).expected_usd
 
     if pays_usd(1.0) < 0:
         found = where_crosses(pays_usd, 1.0, MOST)
