@@ -179,6 +179,12 @@ def _check_derivative(book: HedgeBook, fill: Fill, contract: DerivativeContract)
         raise FillRefused(f"{name} is a {contract.kind}: {what}")
     if isinstance(contract, Forward) and fill.month != contract.delivery.replace(day=1):
         raise FillRefused(f"{name} is delivered in {contract.delivery:%Y-%m}: name that --month")
+    funded_ns = book.funded_until_ns.get(name, 0)
+    if fill.month is None and fill.at_ns <= funded_ns:
+        raise FillRefused(
+            f"funding of {name} is in the book until {_when(funded_ns)}: a fill of before comes too"
+            " late"
+        )
     if fill.price_usd <= 0:
         raise FillRefused(f"a price of {fill.price_usd} USD is none: write what was traded at")
     if fill.price_usd % contract.tick_usd:
