@@ -10,7 +10,14 @@ HedgeError
 ├── NothingToQuote         a fixed fee for a team without usage
 ├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
 ├── SolverFailed           the solver gave no answer; carries every attempt
-└── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
+├── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
+└── BookRefused            what the hedge's book does not take
+    ├── PlanUnknown        no plan of that name is kept
+    ├── ApprovalRefused    an approval that is none: of one's own plan, doubled, or of nothing
+    ├── FillRefused        a fill of what was not approved, or that its contract does not know
+    ├── EntryRefused       another entry that the book does not agree with
+    ├── StatementRefused   a file that cannot be read, or a line of it that cannot be entered
+    └── FixingMissing      a settlement or a funding without the prices that it needs
 """
 
 from __future__ import annotations
@@ -107,4 +114,32 @@ class SolverFailed(HedgeError):
 
 
 class PlanDoesNotVerify(HedgeError):
+    pass
+
+
+class BookRefused(HedgeError):
+    pass
+
+
+class PlanUnknown(BookRefused):
+    pass
+
+
+class ApprovalRefused(BookRefused):
+    pass
+
+
+class FillRefused(BookRefused):
+    pass
+
+
+class EntryRefused(BookRefused):
+    pass
+
+
+class StatementRefused(BookRefused):
+    pass
+
+
+class FixingMissing(BookRefused):
     pass

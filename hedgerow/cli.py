@@ -69,6 +69,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         from benchmarks.errors import MarketError  # other rooms only after `_stranger` has looked
+        from hedge.errors import HedgeError
         from hedgerow.errors import ConfigInvalid, HedgerowError
         from ledger.errors import LedgerError
 
@@ -77,7 +78,7 @@ class _Commands(click.Group):
         except ConfigInvalid as invalid:  # one line each, beginning with file and line
             click.echo(str(invalid), err=True)
             ctx.exit(1)
-        except (HedgerowError, LedgerError, MarketError) as error:
+        except (HedgerowError, HedgeError, LedgerError, MarketError) as error:
             raise click.ClickException(str(error)) from error
 
 

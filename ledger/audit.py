@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ledger.audit_entries import EntriesAudit, Taken, account_ids, audit_entries
+from ledger.audit_records import audit_records
 from ledger.audit_rollups import audit_rollups
 from ledger.budgets import is_rate
 from ledger.databases.sql import Dialect, Sql
@@ -17,7 +18,7 @@ from ledger.findings import Finding, Findings
 from ledger.measures import Measure
 from ledger.money import Money, usd_text
 from ledger.rates import RateCard
-from ledger.statements import Head
+from ledger.statements import RECORDS_CHAIN, Head
 from ledger.tables.ddl import PRICES, SUBJECT
 from ledger.tables.rollups import ENTRIES_S, NANOS_PER_S
 
@@ -30,6 +31,7 @@ class Audit:
     retired: entries that retention has deleted; their sums are in the balances.
     heads: how many were looked for on their chains. heads_gone: those of them that lie in what
     retention has deleted: of these, nothing can be said.
+    records: of the hedge's book, each with what it moves.
     findings: the first thousand; places: how many there are.
     """
 
@@ -41,6 +43,7 @@ class Audit:
     retired: int
     heads: int
     heads_gone: int
+    records: int
     places: int
     findings: tuple[Finding, ...]
 
@@ -60,13 +63,16 @@ def verify(sql: Sql, known_heads: Iterable[Head] = ()) -> Audit:
     with sql.view():
         _database(sql, findings)
         _names(sql, findings)
-        entries = audit_entries(sql, findings, known_heads)
+        of_writers = [one for one in known_heads if one.writer != RECORDS_CHAIN]
+        entries = audit_entries(sql, findings, of_writers)
         retired, retired_nanos = _retired(sql, findings, entries.taken)
         open_holds, held = _holds(sql, findings)
         accounts = _balances(sql, findings, entries.taken, held)
         _leases(sql, findings)
         audit_rollups(sql, findings, entries.effective + retired_nanos)
-    return _audit(findings, entries, accounts, open_holds, retired, len(known_heads))
+        of_records = [one for one in known_heads if one.writer == RECORDS_CHAIN]
+        records = audit_records(sql, findings, of_records)
+    return _audit(findings, entries, accounts, open_holds, retired, len(known_heads), records)
 
 
 def _audit(
@@ -76,6 +82,7 @@ def _audit(
     open_holds: int,
     retired: int,
     known_heads: int,
+    records: int,
 ) -> Audit:
     return Audit(
         accounts=accounts,
@@ -86,6 +93,7 @@ def _audit(
         retired=retired,
         heads=known_heads,
         heads_gone=entries.heads_gone,
+        records=records,
         places=findings.count,
         findings=tuple(findings.kept),
     )

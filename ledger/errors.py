@@ -10,7 +10,7 @@ LedgerError
 ├── NameTaken              a budget of that name is there already
 ├── KeyRefused             no such key, or a revoked or expired one
 ├── NotACommitment         a commitment whose numbers contradict each other
-├── CommitmentOverdrawn    uses of a commitment that take more than was bought
+├── NotBalanced            lines of double entry that do not sum to zero: a fault of ours
 ├── PackageMissing         a package that only some need, and that is not installed
 ├── FileRefused            a file that cannot be written
 ├── NotAnInvoice           a file, or a line of it, that cannot be read as an invoice
@@ -72,7 +72,7 @@ class KeyRefused(LedgerError):
     pass
 
 
-class CommitmentOverdrawn(LedgerError):
+class NotBalanced(LedgerError):
     pass
 
 

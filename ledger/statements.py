@@ -122,6 +122,18 @@ def spend_per(
     return tuple(one for one in periods if one.rows), whole
 
 
+def spend_of(sql: Sql, team: str, since_ns: int, until_ns: int) -> tuple[SpendRow, ...]:
+    """What one team was charged with `since <= at < until`, by model, dearest first."""
+    with sql.view():
+        parts, values = source(plan(since_ns, until_ns, kept(sql)).parts, _SUMMED)
+        found = sql.execute(
+            f"SELECT model, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id"
+            " WHERE team = ? GROUP BY 1",
+            (*values, team),
+        )
+        return tuple(_sorted(_row(row) for row in found))
+
+
 def _spend(
     sql: Sql,
     by: Dimension,
@@ -363,6 +375,13 @@ class Head:
     hash: bytes
 
 
+RECORDS_CHAIN = "hedge book"
+"""Stands in the place of a writer's name for the chain of the hedge's records."""
+
+
 def heads(sql: Sql) -> list[Head]:
-    """Of each writer. Kept elsewhere, they show later that what they cover was not rewritten."""
-    return [Head(*row) for row in sql.execute("SELECT name, seq, head FROM writers ORDER BY name")]
+    """Of each writer, and of the hedge's book. Kept elsewhere, they show later that what they cover
+    was not rewritten."""
+    rows = sql.execute("SELECT name, seq, head FROM writers ORDER BY name").fetchall()
+    records = sql.execute("SELECT seq, hash FROM record_head").fetchall()
+    return [Head(*row) for row in (*rows, *((RECORDS_CHAIN, *row) for row in records))]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from hedge.backtest.path import SLICES, Seen
+from hedge.scenarios.calibration import calibrated
 from hedge.scenarios.draw import draw
 from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.months import Months, TokenKind
-from hedge.scenarios.outlook import Outlook
 from hedge.scenarios.workload import Workload
 
 WORKLOAD = Workload("demand", ("demand",))
@@ -21,19 +21,19 @@ HISTORY_DAYS = 91
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The next months as `draw` sees them, at today's prices; the same past draws the same."""
+    """The next months as the planner draws them, calibrated on the past that was seen alone, at
+    today's prices; the same past draws the same."""
 
     seed: int
     count: int = 100
     months: int = 6
     blocks: int = 16
-    outlook: Outlook | None = None
 
     def __call__(self, past: Seen) -> Months:
         history = history_of(past)
         return draw(
             history,
-            self.outlook or Outlook(),
+            calibrated(history),
             seed=self.seed,
             count=self.count,
             months=self.months,

@@ -53,7 +53,8 @@ class Ours:
         bought: dict[int, int] = {}
         held = int(seen.held[0])
         for lot, starts in zip(program.menu.lots, holding.starts, strict=True):
-            units = int(round(starts[0]))
+            most = (seen.offer.max_units - held) // seen.offer.step * seen.offer.step
+            units = min(round(float(starts[0])), most)
             bought[lot.term_months] = units
             held += units
         return bought
@@ -101,7 +102,10 @@ def later_usd(offer: Offer, months: int) -> Floats:
     looking on; inf before the shortest."""
     return np.array(
         [
-            min((fee / NANOS_PER_USD for term, fee in offer.fees.items() if term <= t), default=np.inf)
+            min(
+                (fee / NANOS_PER_USD for term, fee in offer.fees.items() if term <= t),
+                default=np.inf,
+            )
             for t in range(months)
         ]
     )

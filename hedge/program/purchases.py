@@ -69,7 +69,7 @@ class Purchases:
             least=np.array([float(lot.min_units) for lot in lots]),
             step=np.array([float(lot.step) for lot in lots]),
             most=np.array([float(lot.max_units) for lot in lots]),
-            brings=brings.reshape(menu.held.size, len(pairs)),
+            brings=brings.reshape(len(menu.pools) * months, len(pairs)),
             fee_usd=fee_usd,
             end_value_usd=np.array(
                 [lot.end_value_usd[t] for lot, (_, t) in zip(lots, pairs, strict=True)]

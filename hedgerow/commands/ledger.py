@@ -71,6 +71,7 @@ def verify(ctx: click.Context, path: Path, heads_file: Path | None, as_json: boo
                 "retired": found.retired,
                 "heads": found.heads,
                 "heads_gone": found.heads_gone,
+                "records": found.records,
                 "places": found.places,
                 "findings": [{"where": one.where, "what": one.what} for one in found.findings],
             }
@@ -195,10 +196,11 @@ def audit_line(found: Audit) -> str:
         heads = f", {found.heads - found.heads_gone} of {found.heads} heads looked for"
         if found.heads_gone:
             heads += " (the others lie in what is retired: nothing can be said of them)"
+    hedge = f", {found.records} records of the hedge's book" if found.records else ""
     return (
         f"{verdict}: {found.accounts} balances and {found.charges} charges recomputed from"
         f" {found.attempts} attempts, {found.open_holds} holds open,"
-        f" {dollars(found.overrun)} above holds{retired}{heads}"
+        f" {dollars(found.overrun)} above holds{retired}{hedge}{heads}"
     )
 
 
@@ -206,8 +208,8 @@ def audit_line(found: Audit) -> str:
 @config_option
 @json_option
 def heads(path: Path, as_json: bool) -> None:
-    """The end of each writer's chain. Kept elsewhere, they show later that nobody has written the
-    history before them anew."""
+    """The end of each writer's chain, and of the hedge's book. Kept elsewhere, they show later that
+    nobody has written the history before them anew."""
     with books(load_config(path, os.environ), create=False) as store:
         found = heads_now(store.sql)
     if as_json:

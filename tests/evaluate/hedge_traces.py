@@ -66,7 +66,6 @@ class Material:
     traces: tuple[Trace, ...]
     levels: Mapping[str, Level]
     prices: tuple[tuple[date, Floats], ...]
-    gpu_usd: tuple[date, Floats]
 
     def path(self, trace: Trace, seed: int) -> Path:
         streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, crc32(trace.name.encode())]).spawn(3)]
@@ -118,7 +117,7 @@ def _month(day: date, months: int) -> date:
 
 def read(data: File) -> Material:
     """Raises FileNotFoundError if there are no histories."""
-    return Material(tuple(_traces(data, _clock(data))), _levels(data), tuple(_prices(data)), (date.min, np.zeros(0)))
+    return Material(tuple(_traces(data, _clock(data))), _levels(data), tuple(_prices(data)))
 
 
 def _levels(data: File) -> dict[str, Level]:
@@ -185,7 +184,7 @@ def _traces(data: File, clock: Floats) -> Iterator[Trace]:
             lambda rng, first, days, windows=windows: _from_days(rng, first, days, windows, clock),
             families,
         )
-    for author in ("deepseek", "google", "openai", "anthropic"):
+    for author in ("openai", "anthropic"):
         own = _model_clock(data, author)
         yield Trace(
             f"openrouter-{author}",

@@ -46,13 +46,14 @@ def serving(
 def recourse_usd(menu: Menu, months: Months, capacity: Floats) -> Floats:
     """[scenarios, months] at `capacity` [pools, months]."""
     scenarios, count = months.list_usd.shape[:2]
-    found = np.zeros((scenarios, count))
+    rules, costs = [], []
     for s in range(scenarios):
         for t in range(count):
-            cost, rules = serving(menu, months, capacity[:, t], s, t)
-            problem = cp.Problem(cp.Minimize(cost), rules)
-            found[s, t] = problem.solve(solver=cp.HIGHS)
-    return found
+            cost, more = serving(menu, months, capacity[:, t], s, t)
+            costs.append(cost)
+            rules += more
+    cp.Problem(cp.Minimize(sum(costs)), rules).solve(solver=cp.HIGHS)
+    return np.array([float(cost.value) for cost in costs]).reshape(scenarios, count)
 
 
 def tail(costs: cp.Expression, confidence: float) -> tuple[cp.Expression, list[cp.Constraint]]:

@@ -101,7 +101,7 @@ def some_menu(
                 loss,
             )
         )
-    limits = ()
+    limits: tuple[Limit, ...] = ()
     if rng.random() < 0.5:
         limits = (Limit("prepaid", {0: np.full(count, 2.0), 1: np.full(count, 1.0)}, 7.5),)
     held = np.array([rng.uniform(0, 0.2) * lot.brings.max() for lot in sold][:1] * len(pools))
@@ -109,7 +109,7 @@ def some_menu(
         pools,
         tuple(sold),
         np.repeat(held[:, None], count, axis=1),
-        rng.uniform(0, 0.1, count),
+        np.array(rng.uniform(0, 0.1, count)),
         limits=limits,
     )
     return _with_lines(menu, months, rng, lines) if lines else menu

@@ -14,7 +14,7 @@ from tests.hedge.program_cases import some_menu, some_months
 CONFIDENCE = 0.5
 GAP = 2e-5
 seeds = st.integers(0, 100_000)
-calm = settings(deadline=None, max_examples=8)
+calm = settings(deadline=None, max_examples=4)
 
 
 @calm

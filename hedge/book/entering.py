@@ -1,0 +1,150 @@
+"""Entering: what somebody writes into the book by hand, or as a line of a statement.
+
+Both are an Entry, so that both are held to the same rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar
+
+from hedge.book.book import HedgeBook
+from hedge.book.entries import (
+    enter_correction,
+    enter_deposit,
+    enter_notice,
+    enter_payment,
+    enter_resale,
+)
+from hedge.book.facts import Correction, Deposit, Fill, Notice, Payment, Resale
+from hedge.book.fills import enter_fill
+from hedge.errors import EntryRefused
+from ledger.instants import instant
+from ledger.money import Money
+
+T = TypeVar("T")
+
+
+class EntryKind(StrEnum):
+    FILL = "fill"
+    PAYMENT = "payment"
+    """Of fees that are payable."""
+    DEPOSIT = "deposit"
+    """Of margin; below zero what was taken back."""
+    NOTICE = "notice"
+    """That a commitment is not to renew itself."""
+    RESALE = "resale"
+    """Of capacity, from the day of `at` on."""
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """line: what the venue, the bank or we call it; an entry of the same line is the same entry.
+
+    fill: the id of the fill that it is of. reason: of a correction, and of units over what was
+    approved. The others are as in the facts that are made of them; an entry needs those of its
+    kind, and has no others.
+    """
+
+    line: str
+    kind: EntryKind
+    at_ns: int
+    plan: str | None = None
+    contract: str | None = None
+    units: int | None = None
+    price_usd: Decimal | None = None
+    month: date | None = None
+    months: int | None = None
+    starts: date | None = None
+    roll: str | None = None
+    team_rate: Money | None = None
+    fill: str | None = None
+    counterparty: str | None = None
+    amount: Money | None = None
+    reason: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}:{self.line}"
+
+    def needed(self, name: str, value: T | None) -> T:
+        if value is None:
+            raise EntryRefused(f"a {self.kind} needs {_WORDS.get(name, name)}")
+        return value
+
+
+_WORDS = {
+    "price_usd": "a price",
+    "amount": "an amount of USD (usd)",
+    "counterparty": "a counterparty",
+}
+_OF_KIND: dict[EntryKind, frozenset[str]] = {
+    EntryKind.FILL: frozenset(
+        {
+            *("plan", "contract", "units", "price_usd", "month", "months", "starts", "roll"),
+            *("team_rate", "reason"),
+        }
+    ),
+    EntryKind.PAYMENT: frozenset({"fill", "amount"}),
+    EntryKind.DEPOSIT: frozenset({"counterparty", "amount"}),
+    EntryKind.NOTICE: frozenset({"fill"}),
+    EntryKind.RESALE: frozenset({"fill", "units", "amount"}),
+    EntryKind.CORRECTION: frozenset({"fill", "reason"}),
+}
+_FIELDS = frozenset().union(*_OF_KIND.values())
+
+
+def enter(book: HedgeBook, entry: Entry, who: str) -> bool:
+    """Take an entry into the book; False if it is there already.
+
+    Raises BookRefused, with a sentence that says what is wrong with it.
+    """
+    strange = [
+        name for name in sorted(_FIELDS - _OF_KIND[entry.kind]) if getattr(entry, name) is not None
+    ]
+    if strange:
+        raise EntryRefused(f"a {entry.kind} has no {strange[0]}: leave it out")
+    day = instant(entry.at_ns).date()
+    match entry.kind:
+        case EntryKind.FILL:
+            return enter_fill(book, entry.id, _fill(book, entry), who)
+        case EntryKind.PAYMENT:
+            fact = Payment(_of(entry), entry.needed("amount", entry.amount))
+            return enter_payment(book, entry.id, fact, day, who)
+        case EntryKind.DEPOSIT:
+            counterparty = entry.needed("counterparty", entry.counterparty)
+            deposit = Deposit(counterparty, entry.needed("amount", entry.amount))
+            return enter_deposit(book, entry.id, deposit, day, who)
+        case EntryKind.NOTICE:
+            return enter_notice(book, entry.id, Notice(_of(entry)), day, who)
+        case EntryKind.RESALE:
+            units = entry.needed("units", entry.units)
+            resale = Resale(_of(entry), units, entry.needed("amount", entry.amount))
+            return enter_resale(book, entry.id, resale, day, who)
+        case EntryKind.CORRECTION:
+            correction = Correction(_of(entry), entry.needed("reason", entry.reason))
+            return enter_correction(book, correction, day, who)
+
+
+def _of(entry: Entry) -> str:
+    return entry.needed("fill", entry.fill)
+
+
+def _fill(book: HedgeBook, entry: Entry) -> Fill:
+    return Fill(
+        plan=book.plan(entry.needed("plan", entry.plan)).id,
+        contract=entry.needed("contract", entry.contract),
+        units=entry.needed("units", entry.units),
+        price_usd=entry.needed("price_usd", entry.price_usd),
+        at_ns=entry.at_ns,
+        month=entry.month,
+        months=entry.months,
+        starts=entry.starts,
+        over=entry.reason,
+        roll=entry.roll,
+        team_rate=entry.team_rate,
+    )

@@ -1,0 +1,172 @@
+"""The hedge's evaluation: every figure of the page and of the pictures, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path as File
+
+import numpy as np
+
+from hedge.backtest.contest import KAPPAS, Contest, contest
+from hedge.backtest.forecast import Forecast, history_of
+from hedge.backtest.offer import Offer
+from hedge.backtest.ours import menu_of
+from hedge.backtest.path import SLICES, Path, Seen, seen
+from hedge.backtest.walk import Forecaster, Walk
+from hedge.program.program import Program
+from hedge.risk import Floats, clopper_pearson
+from hedge.scenarios.calibration import calibrated
+from hedge.scenarios.draw import draw
+from hedge.scenarios.months import Months
+from hedge.scenarios.other import other
+from ledger.money import Money
+from tests.evaluate.hedge_traces import Material, Trace, read
+
+SEEDS = 20
+SHARES = (0.60, 0.75, 0.90, 1.0)
+"""Of pay-as-you-go at full use: what a month costs if bought by the month."""
+MIDDLE = 0.75
+DISCOUNTS: Mapping[int, float] = {1: 1.0, 3: 0.93, 6: 0.87}
+"""By term, in months. At the highest share the longest terms are then at 93 and 97%."""
+FEW_DISCOUNTS: Mapping[int, float] = {1: 1.0, 3: 0.975, 6: 0.95}
+STEP = 10
+MAX_UNITS = 1000
+SLICE_TOKENS = 5_000
+FRESH_PATHS = 1000
+PLAN_SCENARIOS, EVALUATED = 300, 2000
+CONFIDENCE = 0.95
+
+
+def offers(share: float) -> Callable[[Path, date], Offer]:
+    """Fees follow the list price of the day before: the seller reprices as it does."""
+    discounts = FEW_DISCOUNTS if share > 0.9 else DISCOUNTS
+
+    def on(path: Path, day: date) -> Offer:
+        list_nanos = int(path.list_nanos[path.row(day) - 1])
+        full = SLICE_TOKENS * SLICES * list_nanos * 365.25 / 12
+        fees = {term: Money(round(share * part * full)) for term, part in discounts.items()}
+        return Offer(fees, SLICE_TOKENS, STEP, STEP, MAX_UNITS)
+
+    return on
+
+
+class _Kept:
+    """One forecast of each path and month for all fees: they are not what it is about."""
+
+    def __init__(self, forecaster: Forecaster) -> None:
+        self._forecaster = forecaster
+        self._kept: dict[tuple[date, int], Months] = {}
+
+    def of(self, path: int) -> Forecaster:
+        def forecast(past: Seen) -> Months:
+            key = (past.today, path)
+            if key not in self._kept:
+                self._kept[key] = self._forecaster(past)
+            return self._kept[key]
+
+        return forecast
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """How often a plan's first month cost more than the CVaR that it was planned with."""
+
+    world: str
+    paths: int
+    exceeded: int
+    interval: tuple[float, float]
+    promised: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """contests: by share of the fee and trace, in `traces`' order."""
+
+    traces: tuple[Trace, ...]
+    seeds: int
+    contests: Mapping[float, tuple[Contest, ...]]
+    exceeded: tuple[Exceeded, ...]
+    models: int
+
+
+def evaluate(data: File, seeds: int = SEEDS, shares: Sequence[float] = SHARES) -> Evaluation:
+    material = read(data)
+    by_share: dict[float, list[Contest]] = {share: [] for share in shares}
+    for trace in material.traces:
+        kept = _Kept(Forecast(seed=1))
+        for share in shares:
+            kappas = KAPPAS if share == MIDDLE else (0.0,)
+            walks = _walks(material, trace, seeds, share, kept)
+            by_share[share].append(contest(walks, tuple(DISCOUNTS), kappas=kappas))
+    return Evaluation(
+        material.traces,
+        seeds,
+        {share: tuple(some) for share, some in by_share.items()},
+        tuple(_exceeded(material, seeds)),
+        len(material.prices),
+    )
+
+
+def _walks(
+    material: Material, trace: Trace, seeds: int, share: float, kept: _Kept
+) -> Iterator[Walk]:
+    for seed in range(seeds):
+        yield Walk(material.path(trace, seed), offers(share), kept.of(seed))
+
+
+def _exceeded(material: Material, seeds: int) -> Iterator[Exceeded]:
+    """Each plan promises that its first month stays under a cap with CONFIDENCE, on an evaluation
+    set that the program did not see: how often the month goes beyond it on fresh draws of the same
+    generator, on another generator, and as it came."""
+    plans = len(material.traces) * max(1, seeds // 10)
+    count = -(-FRESH_PATHS // plans)
+    beyond = np.zeros(3, dtype=np.int64)
+    for number in range(plans):
+        trace = material.traces[number % len(material.traces)]
+        path = material.path(trace, 100 + number)
+        forecast = Forecast(seed=1, count=PLAN_SCENARIOS, months=3)
+        walk = Walk(path, offers(MIDDLE), forecast)
+        months = walk.forecast(path.bought_from)
+        offer = walk.offer(path.bought_from)
+        offer = replace(offer, fees={term: fee for term, fee in offer.fees.items() if term <= 3})
+        menu = menu_of(offer, np.zeros(1, dtype=np.int64), months)
+        holding = Program(menu, months, CONFIDENCE, integer_months=1, gap=1e-3).cheapest()
+        plan = (sum(float(s[0]) for s in holding.starts), float(holding.fees_usd[0]), offer)
+        past = seen(path, path.bought_from, np.zeros(0, dtype=np.int64), offer, None)
+        history = history_of(past)
+        outlook = calibrated(history)
+
+        def cost(seed: int, scenarios: int, is_other: bool = False) -> Floats:
+            told = {"seed": seed, "count": scenarios, "months": 1, "first": path.bought_from}
+            drawn = other(history, **told) if is_other else draw(history, outlook, **told)
+            return _first_month(drawn, *plan)
+
+        cap_usd = np.quantile(cost(2, EVALUATED), CONFIDENCE)
+        beyond += [
+            (cost(1000 + number, count) > cap_usd).sum(),
+            (cost(1000 + number, count, is_other=True) > cap_usd).sum(),
+            _came(path, *plan) > cap_usd,
+        ]
+    for world, paths, exceeded in zip(
+        ("fresh paths of the planning generator", "another generator", "the month that came"),
+        (plans * count, plans * count, plans),
+        beyond.tolist(),
+        strict=True,
+    ):
+        yield Exceeded(world, paths, exceeded, clopper_pearson(exceeded, paths), 1 - CONFIDENCE)
+
+
+def _first_month(months: Months, units: float, fees_usd: float, offer: Offer) -> Floats:
+    tokens = months.amounts[:, 0, :, 0, 0]
+    room = units * offer.slice_tokens / 5 * months.minutes[0]
+    served = np.minimum(tokens, room) / np.maximum(tokens, 1.0)
+    return np.asarray(fees_usd + (months.list_usd[:, 0, :, 0] * (1 - served)).sum(axis=1))
+
+
+def _came(path: Path, units: float, fees_usd: float, offer: Offer) -> float:
+    start = path.row(path.bought_from)
+    days = slice(start, start + 30)
+    over = np.maximum(path.tokens[days] - units * offer.slice_tokens, 0).sum(axis=1)
+    return fees_usd + float(over @ path.list_nanos[days]) / 1e9
