@@ -62,7 +62,9 @@ class Layers:
         return np.asarray((self.load * self.minutes * self.usd).sum(axis=2), dtype=np.float64)
 
 
-def cover(saving: Floats, fees: Mapping[int, Floats], ends: Mapping[int, list[int]]) -> tuple[Floats, list[dict[int, Floats]]]:
+def cover(
+    saving: Floats, fees: Mapping[int, Floats], ends: Mapping[int, list[int]]
+) -> tuple[Floats, list[dict[int, Floats]]]:
     """Each layer's cheapest cover.
 
     saving: what covering a layer in a period saves [periods, layers]. fees: by term, of a layer

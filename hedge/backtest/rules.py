@@ -122,7 +122,9 @@ class BreakEven:
         offer = seen.offer
         self.profile.learn(seen)
         days = len(seen.tokens)
-        self._counted += [self._held if day == days - 1 else 0 for day in range(len(self._counted), days)]
+        self._counted += [
+            self._held if day == days - 1 else 0 for day in range(len(self._counted), days)
+        ]
         self._held = int(seen.held[0]) // offer.step
         if self.term not in offer.fees:
             return NOTHING

@@ -111,7 +111,11 @@ class Walk:
         held = np.zeros(path.days - start, dtype=np.int64)
         purchases: list[Purchase] = []
         fees = np.zeros(len(self._firsts), dtype=np.int64)
-        days = range(len(held)) if rule.is_daily else [(f - path.bought_from).days for f in self._firsts]
+        days = (
+            range(len(held))
+            if rule.is_daily
+            else [(f - path.bought_from).days for f in self._firsts]
+        )
         for number in days:
             today = path.bought_from + timedelta(days=number)
             offer = self.offer(today)
@@ -148,9 +152,7 @@ class Walk:
             due = after_months(today, month)
             row = max(i for i, first in enumerate(self._firsts) if first <= due)
             fees[row] += offer.fees[months] * units
-        purchases.append(
-            Purchase(today, months, units, Money(offer.fees[months] * units * months))
-        )
+        purchases.append(Purchase(today, months, units, Money(offer.fees[months] * units * months)))
 
     def _billed(self, held: Ints, fees: Ints, purchases: tuple[Purchase, ...]) -> Bill:
         path = self.path

@@ -1,7 +1,7 @@
 """Waiting: recourse in which capacity can still be bought later, once demand is known.
 
-A program of two stages fixes all purchases today, and so takes the long and cheap terms for granted:
-in months in which demand is gone, they are paid for nothing. Who buys by the month instead sees
+A program of two stages fixes all purchases today, and so takes long and cheap terms for granted: in
+months in which demand is gone, they are paid for nothing. Who buys by the month instead sees
 what comes first. So where a menu says what a unit costs for a month if it is bought then
 (`Menu.later_usd`), a scenario may buy it in the months in which it is worth its fee:
 
@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from hedge.program.cells import Cells
+from hedge.program.menu import Menu
 from hedge.program.merit import Costs
 from hedge.risk import Floats
 
@@ -33,9 +34,10 @@ class _Plain(Protocol):
 class Waiting:
     """later_usd: of a unit that is there, for one month [pools, months]; inf where it is not sold.
 
-    Costs are proved from below, as plain recourse's are: the capacity that is bought is raised until
-    no pool is worth more than its fee, and the linearisation there, which no slope makes steeper
-    than that fee, holds at every capacity.
+    Costs are proved from below, as plain recourse's are. With one pool, up to where buying pays
+    does not depend on what is held: it is found once, and to hold less costs the fee of what is
+    missing. With more, capacity is raised until no pool is worth more than its fee; the
+    linearisation there, which no slope makes steeper than that fee, holds at every capacity.
     """
 
     def __init__(self, plain: _Plain, cells: Cells, later_usd: Floats) -> None:
@@ -45,28 +47,38 @@ class Waiting:
         self._most = [
             np.broadcast_to(_most(cells, p), shape).copy() for p in range(len(cells.pools))
         ]
-        self._floor: Floats | None = None
+        self._worth: tuple[Floats, Floats] | None = None
         if len(cells.pools) == 1:
-            nothing = [np.zeros(shape)]
-            self._floor = self._worthwhile(nothing, 0, HALVINGS)
+            self._worth = self._worthwhile([np.zeros(shape)], 0, HALVINGS)
 
     def costs(self, capacity: list[Floats]) -> Costs:
         """As `Recourse.costs`; unit_usd is that of the last unit bought, where one is."""
         shape = self._most[0].shape
         held = [np.broadcast_to(one, shape) for one in capacity]
+        if self._worth is not None:
+            return self._one(held[0], *self._worth)
         reached = list(held)
         for p in range(len(held)):
-            floor = self._floor
-            if floor is None:
-                floor = self._worthwhile(reached, p, MORE_HALVINGS)
-            reached[p] = np.maximum(held[p], floor)
+            _, enough = self._worthwhile(reached, p, MORE_HALVINGS)
+            reached[p] = np.maximum(held[p], enough)
         costs = self._plain.costs(reached)
         short = np.stack([a - b for a, b in zip(held, reached, strict=True)], axis=2)
         slope = np.maximum(costs.slope_usd, -self._later_usd.T)
         return Costs(costs.cost_usd + (slope * short).sum(axis=2), costs.unit_usd, slope)
 
-    def _worthwhile(self, capacity: Sequence[Floats], pool: int, halvings: int) -> Floats:
-        """Up to where one more unit saves more than its fee, rounded up [scenarios, months]."""
+    def _one(self, held: Floats, pays: Floats, enough: Floats) -> Costs:
+        """Buying pays up to `pays` at least, `enough` at most: below, a unit is worth its fee."""
+        costs = self._plain.costs([np.maximum(held, enough)])
+        is_short = held < pays
+        fee = np.where(np.isfinite(self._later_usd[0]), self._later_usd[0], 0.0)
+        slope = np.where(is_short, -fee, np.maximum(costs.slope_usd[:, :, 0], -self._later_usd[0]))
+        missing = np.where(is_short, (pays - held) * fee, 0.0)
+        return Costs(costs.cost_usd + missing, costs.unit_usd, slope[:, :, None])
+
+    def _worthwhile(
+        self, capacity: Sequence[Floats], pool: int, halvings: int
+    ) -> tuple[Floats, Floats]:
+        """Up to where one more unit saves more than its fee: between these [scenarios, months]."""
         fee = self._later_usd[pool]
         low, high = np.zeros_like(self._most[pool]), self._most[pool]
         tried = list(capacity)
@@ -74,7 +86,23 @@ class Waiting:
             tried[pool] = (low + high) / 2
             pays = -self._plain.costs(tried).slope_usd[:, :, pool] > fee
             low, high = np.where(pays, tried[pool], low), np.where(pays, high, tried[pool])
-        return np.where(np.isfinite(fee), high, 0.0)
+        sold = np.isfinite(fee)
+        return np.where(sold, low, 0.0), np.where(sold, high, 0.0)
+
+
+def later_usd(menu: Menu) -> Floats:
+    """What a menu's own lots say of it [pools, months]: in each month the cheapest term that is no
+    longer than the wait until then. To wait and see for three months, and then to buy three, is a
+    choice; a year cannot be tried out first within the year."""
+    pools, months = menu.held.shape
+    later = np.full((pools, months), np.inf)
+    for lot in menu.lots:
+        brings = lot.brings[0, : lot.term_months].sum()
+        if brings > 0:
+            usd = lot.fee_usd[0].sum() / brings
+            after = np.arange(months) >= lot.term_months
+            later[lot.pool] = np.where(after, np.minimum(later[lot.pool], usd), later[lot.pool])
+    return later
 
 
 def _most(cells: Cells, pool: int) -> Floats:

@@ -39,7 +39,6 @@ class Costs:
         return (self.free_nanos - self.clairvoyant_nanos) / (self.fee_nanos + self.free_nanos)
 
 
-
 def quota_costs(all_of_it: Requests, quota: float, until_s: float, demand: Demand) -> Costs:
     """One window, from the first request on. demand: what is forecast."""
     bidder, price, next_s = QuotaBidder(demand), 0.0, 0.0

@@ -42,7 +42,9 @@ class Models:
 
 
 TWO = Models("two models, 1 and 0.15", (1.0, 0.15), (0.5, 0.5))
-MOVING = Models("three models that move", (1.2, 0.8, 0.5), (0.4, 0.3, 0.3), 0.25, tilt=(1, 0.8, 1.3))
+MOVING = Models(
+    "three models that move", (1.2, 0.8, 0.5), (0.4, 0.3, 0.3), 0.25, tilt=(1, 0.8, 1.3)
+)
 SMOOTH = Models("one model that moves", (1.0,), (1.0,), 0.32)
 EQUAL = Models("equal alternatives", (1.0,), (1.0,))
 MIXES = (TWO, MOVING, SMOOTH)
@@ -103,9 +105,10 @@ def poisson(
     count = draws.poisson(per_minute * seconds / 60 * max(levels) * 2.2)
     at_s = np.sort(draws.uniform(0, seconds, count))
     level = np.asarray(levels)[(at_s / seconds * len(levels)).astype(int)]
-    kept = draws.uniform(0, max(levels) * 2.2, count) < level * week_profile()[
-        (at_s // HOUR_S).astype(int) % WEEK_HOURS
-    ]
+    kept = (
+        draws.uniform(0, max(levels) * 2.2, count)
+        < level * week_profile()[(at_s // HOUR_S).astype(int) % WEEK_HOURS]
+    )
     return sized(draws, MONDAY_S + at_s[kept])
 
 
