@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, lgamma, log, log1p
+from math import log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,9 @@ def cvar(costs: Floats, confidence: float) -> float:
 def clopper_pearson(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """The exact interval of a chance, `hits` in `trials` seen (Clopper and Pearson 1934)."""
     alpha = (1 - confidence) / 2
-    low = 0.0 if hits == 0 else _where(lambda p: 1 - _at_most(hits - 1, trials, p) < alpha)
-    high = 1.0 if hits == trials else _where(lambda p: _at_most(hits, trials, p) > alpha)
+    ways = _log_ways(trials)
+    low = 0.0 if hits == 0 else _where(lambda p: 1 - _at_most(hits - 1, ways, p) < alpha)
+    high = 1.0 if hits == trials else _where(lambda p: _at_most(hits, ways, p) > alpha)
     return low, high
 
 
@@ -61,16 +62,14 @@ def _where(below: Callable[[float], bool]) -> float:
     return (low + high) / 2
 
 
-def _at_most(hits: int, trials: int, chance: float) -> float:
-    """P(Binomial(trials, chance) <= hits), for a chance strictly between 0 and 1."""
-    ways = lgamma(trials + 1)
-    return sum(
-        exp(
-            ways
-            - lgamma(k + 1)
-            - lgamma(trials - k + 1)
-            + k * log(chance)
-            + (trials - k) * log1p(-chance)
-        )
-        for k in range(hits + 1)
-    )
+def _log_ways(trials: int) -> Floats:
+    """Logs of the binomial coefficients, for every number of hits."""
+    factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, trials + 1)))])
+    return np.asarray(factorial[-1] - factorial - factorial[::-1])
+
+
+def _at_most(hits: int, log_ways: Floats, chance: float) -> float:
+    """P(Binomial <= hits), for a chance strictly between 0 and 1."""
+    trials = len(log_ways) - 1
+    k = np.arange(hits + 1)
+    return float(np.exp(log_ways[k] + k * log(chance) + (trials - k) * log1p(-chance)).sum())

@@ -94,10 +94,12 @@ gpu1,2027-01,2026-11-20T15:00:00Z,2.54,100,2.60,80,
 
 A row is a level: an order book has several, a quote one; what an auction came to is a row with
 its price on both sides and its volume as lots. `month` is empty for what has no expiry, a side
-where nobody stands. Prices are USD per index unit, of an event per lot. A plan buys at the asks
-and sells at the bids, level by level, never at the middle. A book that is stale
-(`limits.quotes_hours`), expired or crossed is left out, and the plan says so; a file with a
-negative price, a time without offset or anything else that cannot be read is an error.
+where nobody stands. Prices are USD per index unit, of an event per lot, of a GPU block per
+GPU-hour: a block is then planned at what stands there at its own price or below, and not at all
+where nothing does. A plan buys at the asks and sells at the bids, level by level, never at the
+middle. A book that is stale (`limits.quotes_hours`), expired or crossed is left out, and the plan
+says so; a file with a negative price, a time without offset or anything else that cannot be read
+is an error.
 
 ## In the editor
 

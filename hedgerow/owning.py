@@ -1,8 +1,8 @@
 """Owning: what a worker's router knows of the capacity that we own.
 
 The commitments and what they are worth are read of the books every second; how much is left of them
-is known from this worker's slices, and looked at more often. While the books cannot be read, the
-router goes by what it knew: the holds are exact, whatever it thinks.
+this worker's slices say at any moment. While the books cannot be read, the router goes by what it
+knew: the holds are exact, whatever it thinks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.snapshot import Listing
 from hedgerow.background import beside
@@ -109,10 +110,11 @@ class Owner:
             for one in ordered
         }
         now = list(self._allowances.values())
-        lefts = await self._book.may_be_left([one.capacity for one in now])
+        await self._book.known([one.capacity for one in now])
+        left = self._book.may_be_left
         return [
-            BidPrice(one, left, rates.get(one.commitment.id, ZERO))
-            for one, left in zip(now, lefts, strict=True)
+            BidPrice(one, partial(left, one.capacity), rates.get(one.commitment.id, ZERO))
+            for one in now
         ]
 
 
@@ -143,11 +145,11 @@ def is_idle(bid: BidPrice, now_ns: int) -> bool:
     own = bid.allowance
     if now_ns >= own.until_ns or not own.micro_units:
         return False
+    left = bid.left()
     if bid.commitment.kind is CommitmentKind.THROUGHPUT:
-        return bid.left_micro_units >= IDLE_PART * own.micro_units
+        return left >= IDLE_PART * own.micro_units
     since_ns = max(own.capacity.window_start_ns, bid.commitment.starts_ns)
     seen = (now_ns - since_ns) / (own.until_ns - since_ns)
     if seen < LEAST_SEEN:
         return False
-    used = own.micro_units - bid.left_micro_units
-    return used * (1 - seen) / seen * PACE_MARGIN <= bid.left_micro_units
+    return (own.micro_units - left) * (1 - seen) / seen * PACE_MARGIN <= left

@@ -47,10 +47,14 @@ class GlAccount(StrEnum):
     UNREALISED_RESULT = "unrealised_result"
     FUNDING = "funding"
     """Of perpetuals."""
+    TEAMS_RECEIVABLE = "teams_receivable"
+    """Fixed fees and their overage, charged to teams."""
+    METERED_USAGE = "metered_usage"
+    """What the usage of teams with a fixed fee cost: it is not charged to them as metered."""
+    FIXED_FEE_RESULT = "fixed_fee_result"
+    """What teams with a fixed fee were charged above (a credit) or below what they used."""
     RESALE_RESULT = "resale_result"
     """What a resale of capacity brought, less the fees of what was sold."""
-    PREMIUM_FOR_CERTAINTY = "premium_for_certainty"
-    """What teams pay above their expected cost for a fixed price."""
 
     @property
     def side(self) -> Side:
@@ -61,6 +65,7 @@ _SIDES = {
     GlAccount.CASH: Side.ASSET,
     GlAccount.PREPAID_COMMITMENTS: Side.ASSET,
     GlAccount.MARGIN_DEPOSITS: Side.ASSET,
+    GlAccount.TEAMS_RECEIVABLE: Side.ASSET,
     GlAccount.DERIVATIVE_ASSETS: Side.ASSET,
     GlAccount.DERIVATIVE_LIABILITIES: Side.LIABILITY,
     GlAccount.COMMITMENT_PAYABLE: Side.LIABILITY,

@@ -6,6 +6,7 @@ the capacity is kept for dearer requests. Both deciders use it: the hedge sets i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.allowances import Allowance, allowance
@@ -15,15 +16,15 @@ from ledger.money import ZERO, Money
 
 @dataclass(frozen=True, slots=True)
 class BidPrice:
-    """A commitment's capacity, as it stands at one moment.
+    """A commitment's capacity, in one window.
 
-    allowance: of the window of that moment; left_micro_units: what nobody has drawn of it.
+    left: what nobody has drawn of its allowance, at the moment when it is called, in micro-units.
     rate: what a million capacity units are worth; 0 while nobody has said so: what is paid for is
     used.
     """
 
     allowance: Allowance
-    left_micro_units: int
+    left: Callable[[], int]
     rate: Money = ZERO
 
     @property
@@ -38,10 +39,14 @@ class BidPrice:
         cached: of the prompt, what is likely in a cache. usual_nanos: its cost at pay-as-you-go.
         """
         micro_units = self.commitment.takes(prompt, cached, completion, usual_nanos)
-        left = self.left_micro_units
-        if at_ns >= self.allowance.until_ns:  # of the next window nobody has drawn yet
-            left = allowance(self.commitment, at_ns).micro_units
-        return None if micro_units > left else micro_units * self.rate / RATED
+        if micro_units > self.left_at(at_ns):
+            return None
+        return micro_units * self.rate / RATED
+
+    def left_at(self, at_ns: int) -> int:
+        """Of the next window nobody has drawn yet."""
+        own = self.allowance
+        return self.left() if at_ns < own.until_ns else self.allowance_at(at_ns).micro_units
 
     def overage_nanos(
         self, prompt: int, cached: int, completion: int, usual_nanos: float

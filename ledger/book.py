@@ -147,13 +147,19 @@ class Book:
         await self._known(slices)
         return least_usd(slices)
 
-    async def may_be_left(self, accounts: Sequence[Account]) -> list[int]:
-        """What is left of capacity that we own, as far as this worker knows: others may hold some
-        of it. The store is asked once about those of which nothing is known."""
-        slices, now_s = self._slices.of(accounts), self._times.monotonic_s()
+    async def known(self, accounts: Sequence[Account]) -> None:
+        """Ask the store about those of them of which nothing is known here."""
+        slices = self._slices.of(accounts)
         self._grants.return_surplus()
+        for part in slices:
+            part.used_at_s = part.used_at_s or self._times.monotonic_s()
         await self._known(slices)
-        return [part.may_be_left(now_s) for part in slices]
+
+    def may_be_left(self, account: Account) -> int:
+        """What is left of capacity that we own, as far as this worker knows: others may hold some
+        of it."""
+        part = self._slices.get(account.key)
+        return account.cap or 0 if part is None else part.may_be_left(self._times.monotonic_s())
 
     # -- an attempt
 

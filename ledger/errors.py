@@ -10,7 +10,6 @@ LedgerError
 ├── NameTaken              a budget of that name is there already
 ├── KeyRefused             no such key, or a revoked or expired one
 ├── NotACommitment         a commitment whose numbers contradict each other
-├── CommitmentOverdrawn    uses of a commitment that take more than was bought
 ├── NotBalanced            lines of double entry that do not sum to zero: a fault of ours
 ├── PackageMissing         a package that only some need, and that is not installed
 ├── FileRefused            a file that cannot be written
@@ -70,10 +69,6 @@ class NameTaken(LedgerError):
 
 
 class KeyRefused(LedgerError):
-    pass
-
-
-class CommitmentOverdrawn(LedgerError):
     pass
 
 

@@ -122,6 +122,18 @@ def spend_per(
     return tuple(one for one in periods if one.rows), whole
 
 
+def spend_of(sql: Sql, team: str, since_ns: int, until_ns: int) -> tuple[SpendRow, ...]:
+    """What one team was charged with `since <= at < until`, by model, dearest first."""
+    with sql.view():
+        parts, values = source(plan(since_ns, until_ns, kept(sql)).parts, _SUMMED)
+        found = sql.execute(
+            f"SELECT model, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id"
+            " WHERE team = ? GROUP BY 1",
+            (*values, team),
+        )
+        return tuple(_sorted(_row(row) for row in found))
+
+
 def _spend(
     sql: Sql,
     by: Dimension,

@@ -123,7 +123,7 @@ async def _held(
         nonlocal limit
         limit = output_limit(offer, quote, intent, bound, left)
         if candidate.is_owned and plan is not None:
-            limit = drawn_limit(limit, plan.bid, quote, intent, bound)
+            limit = drawn_limit(limit, plan.bid, quote, intent, bound, at_ns)
         if affordable is not None and limit.tokens > affordable:
             limit = OutputLimit(affordable, affordable)
         return attempt()

@@ -91,12 +91,17 @@ def output_limit(
 
 
 def drawn_limit(
-    limit: OutputLimit, bid: BidPrice, quote: Quote, intent: RoutingIntent, bound: int
+    limit: OutputLimit,
+    bid: BidPrice,
+    quote: Quote,
+    intent: RoutingIntent,
+    bound: int,
+    at_ns: int,
 ) -> OutputLimit:
     """The same for what is to be drawn on a commitment: a fair share of what is left of that, as
     long as the answer is not likely to miss what is cut off. Else it stays as it is, and the hold
     says whether so much is left."""
-    share = max(0, bid.left_micro_units) // DRAW_SHARES
+    share = max(0, bid.left_at(at_ns)) // DRAW_SHARES
     if bid.commitment.kind is CommitmentKind.SPEND:
         most = quote.affordable_completion(Money(share * NANOS_PER_MICRO_USD), bound)
     else:

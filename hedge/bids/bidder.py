@@ -17,9 +17,6 @@ from hedge.bids.quota import quota_price
 from hedge.bids.wanted import Wanted
 from hedge.risk import Floats
 
-LEVEL_SPREAD = 0.08
-"""How far demand may go another way until a quota's end, as a share: a standard deviation."""
-
 
 class QuotaBidder:
     """Of a quota, in one window after the other.
@@ -41,13 +38,12 @@ class QuotaBidder:
         if not demand.is_known:
             return self._start
         to_come = demand.expected(at_s, until_s)
-        by_chance = demand.request_spread(float(to_come.sum()))
-        return quota_price(units_left, to_come, math.hypot(LEVEL_SPREAD, by_chance))
+        return quota_price(units_left, to_come, demand.spread(float(to_come.sum())))
 
 
 RECENT = 512
 """Requests that are kept: of the last minutes."""
-TYPICAL = 96
+TYPICAL = 64
 """The newest of them stand for all: what units are worth moves with the market."""
 LEAST = 20
 """Requests before their own prices are worth more than the first one."""

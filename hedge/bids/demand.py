@@ -7,26 +7,56 @@ and what units are worth at each hour of the day (days).
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from hedge.bids.values import BINS, bin_of
 from hedge.bids.wanted import Wanted
 from hedge.risk import Floats
 
-HOUR_S = 3600.0
+HOUR_S, DAY_S = 3600.0, 86_400.0
 DAY_HOURS, WEEK_HOURS = 24, 168
 _EPOCH_HOUR = 72
 """1970 began on a Thursday; weeks begin on Mondays."""
-LEVEL_HALF_LIFE_S = 18 * HOUR_S
-LEVEL_HOURS = 4.0
-"""So many usual hours have to say otherwise before half of it is believed."""
-WEEK_HALF_LIFE_S = 21 * 86_400.0
-VALUE_HALF_LIFE_S = 3 * 86_400.0
+TIDE_HALF_LIFE_S, TIDE_HOURS = 18 * HOUR_S, 4.0
+"""Of what is unusual now. So many usual hours have to say otherwise before half is believed."""
+TREND_HALF_LIFE_S, TREND_HOURS = 4 * DAY_S, 24.0
+"""Of what has been unusual for long: a forecast that was wrong, growth."""
+TIDE_LASTS_S = 5 * DAY_S
+"""So slowly is the one believed to go back to the other: a busy day will not stay."""
+WEEK_HALF_LIFE_S = 21 * DAY_S
+VALUE_HALF_LIFE_S = 3 * DAY_S
+FORECAST_SPREAD, UNKNOWN_SPREAD = 0.12, 0.5
+"""How far days are from what was expected of them, as a share, before any was seen: a standard
+deviation, with a forecast and without one."""
+DAYS_REMEMBERED = 4.0
+"""Days after which their own spread is believed as much."""
 SHRINK_S = 2 * HOUR_S
 """An hour of the week that was seen for so long is believed as much as the hour of the day, and
 that as much as the whole."""
 SHRINK_VALUES = 50.0
 """Requests of an hour of the day whose values are believed as much as those of all hours."""
+
+
+@dataclass(slots=True)
+class _Level:
+    """What came, of what was foreseen: both fade."""
+
+    half_life_s: float
+    trusted_hours: float
+    came: float = 0.0
+    foreseen: float = 0.0
+
+    def of(self, usual_rate: float) -> float:
+        trusted = self.trusted_hours * HOUR_S * usual_rate
+        below = trusted + self.foreseen
+        return (trusted + self.came) / below if below > 0 else 1.0
+
+    def fade(self) -> None:
+        keep = 0.5 ** (HOUR_S / self.half_life_s)
+        self.came, self.foreseen = keep * self.came, keep * self.foreseen
 
 
 class Demand:
@@ -44,9 +74,11 @@ class Demand:
         self._units = np.zeros(WEEK_HOURS) if usual is None else usual * trust_s
         self._seen_s = np.full(WEEK_HOURS, seen_s)
         self._values = np.zeros((DAY_HOURS, BINS))
-        self._requests = np.zeros(DAY_HOURS)
         self._size = self._square = self._count = 0.0
-        self._came = self._foreseen = 0.0
+        self._tide = _Level(TIDE_HALF_LIFE_S, TIDE_HOURS)
+        self._trend = _Level(TREND_HALF_LIFE_S, TREND_HOURS)
+        self._day_came = self._day_expected = 0.0
+        self._spread_square = (UNKNOWN_SPREAD if usual is None else FORECAST_SPREAD) ** 2
         self._rates = self._usual_rates()
 
     @property
@@ -57,18 +89,17 @@ class Demand:
     @property
     def level(self) -> float:
         """How much more is wanted now than usual: 1 is as usual."""
-        weight = LEVEL_HOURS * HOUR_S * float(self._rates.mean())
-        below = weight + self._foreseen
-        return 1.0 if below <= 0 else (weight + self._came) / below
+        return self._tide.of(float(self._rates.mean()))
 
     def note(self, one: Wanted) -> None:
         """A request that the commitment could serve, whether it drew or not."""
         self.advance(one.at_s)
         hour = _hour_of(one.at_s)
         self._units[hour] += one.units
-        self._came += one.units
+        self._tide.came += one.units
+        self._trend.came += one.units
+        self._day_came += one.units
         self._values[hour % DAY_HOURS, bin_of(one.nanos_per_unit)] += one.units
-        self._requests[hour % DAY_HOURS] += 1
         self._count += 1
         self._size += one.units
         self._square += one.units * one.units
@@ -79,15 +110,20 @@ class Demand:
             hour = _hour_of(self._at_s)
             until_s = min(at_s, (self._at_s // HOUR_S + 1) * HOUR_S)
             spent_s = until_s - self._at_s
-            self._foreseen += self._rates[hour] * spent_s
+            foreseen = float(self._rates[hour]) * spent_s
+            self._day_expected += self.level * foreseen
+            self._tide.foreseen += foreseen
+            self._trend.foreseen += foreseen
             self._seen_s[hour] += spent_s
             self._at_s = until_s
             if until_s % HOUR_S == 0:
                 self._fade()
+            if until_s % DAY_S == 0:
+                self._end_day()
 
     def expected(self, from_s: float, until_s: float) -> Floats:
         """Units by value bin that are still to come in [from_s, until_s) [BINS]."""
-        weights = self._hours(from_s, until_s) * self._rates * self.level
+        weights = self._hours(from_s, until_s) * self._rates * self._level_of_next(until_s - from_s)
         by_day_hour = weights.reshape(7, DAY_HOURS).sum(axis=0)
         everywhere = self._values.sum(axis=0)
         total = everywhere.sum()
@@ -98,12 +134,27 @@ class Demand:
         found: Floats = (by_day_hour / shrunk.sum(axis=1)) @ shrunk
         return found
 
-    def request_spread(self, units: float) -> float:
-        """How far so many units to come differ by how many requests come, and of what size: a
-        standard deviation, as a share of them."""
+    def spread(self, units: float) -> float:
+        """How far so many units to come may differ from what comes, as a share: a standard
+        deviation. As far as days did lately, and by how many requests come and their sizes."""
         if units <= 0 or self._size <= 0:
             return 0.0
-        return float(np.sqrt(self._square / self._size / units))
+        by_chance = math.sqrt(self._square / self._size / units)
+        return math.hypot(math.sqrt(self._spread_square), by_chance)
+
+    def _end_day(self) -> None:
+        if self._day_expected > 0:
+            error = min(abs(self._day_came / self._day_expected - 1), 1.0)
+            part = 1 / DAYS_REMEMBERED
+            self._spread_square += part * (error * error - self._spread_square)
+        self._day_came = self._day_expected = 0.0
+
+    def _level_of_next(self, seconds: float) -> float:
+        """The mean of the level over so many seconds from now on."""
+        ahead = seconds / TIDE_LASTS_S
+        stays = -math.expm1(-ahead) / ahead if ahead > 0 else 1.0
+        trend = self._trend.of(float(self._rates.mean()))
+        return trend + (self.level - trend) * stays
 
     def _hours(self, from_s: float, until_s: float) -> Floats:
         """Seconds of each hour of the week in [from_s, until_s) [168]."""
@@ -132,12 +183,11 @@ class Demand:
         self._seen_s *= keep
         keep = 0.5 ** (HOUR_S / VALUE_HALF_LIFE_S)
         self._values *= keep
-        self._requests *= keep
         self._size, self._square, self._count = (
             keep * one for one in (self._size, self._square, self._count)
         )
-        keep = 0.5 ** (HOUR_S / LEVEL_HALF_LIFE_S)
-        self._came, self._foreseen = keep * self._came, keep * self._foreseen
+        self._tide.fade()
+        self._trend.fade()
         self._rates = self._usual_rates()
 
 

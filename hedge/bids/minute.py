@@ -16,7 +16,7 @@ from hedge.risk import Floats
 
 MINUTE_S = 60.0
 STEPS = 60
-LEVELS = 64
+LEVELS = 48
 """Of what is left of the minute's capacity."""
 JUST_BELOW = 0.99
 """Where all that will be served is of one value, that value draws."""
@@ -47,17 +47,14 @@ def minute_prices(
 ) -> MinutePrices:
     """arrivals_per_s: equally likely rates of requests. units, values: what typical ones take, and
     nano-USD per unit that they cost elsewhere; equally likely, above 0, at least one."""
-    prices = [
-        _prices(capacity_units, rate, units, values) for rate in arrivals_per_s.tolist()
-    ]
+    prices = [_prices(capacity_units, rate, units, values) for rate in arrivals_per_s.tolist()]
     return MinutePrices(capacity_units, np.mean(prices, axis=0))
 
 
 def _prices(capacity: float, rate: float, units: Floats, values: Floats) -> Floats:
     per_step = rate * MINUTE_S / STEPS
-    # At most one clump of requests comes in a step: so large that the number of requests, and so
-    # alike that their sizes, differ as those of single ones would.
-    clump = 1.0 + per_step
+    # At most one clump of requests comes in a step: of so many, that is as alike as their mean.
+    clump = max(1.0, per_step)
     chance = per_step / clump / len(units)
     sizes = (units.mean() + (units - units.mean()) / np.sqrt(clump)) * clump
     taken = np.minimum(sizes / capacity * LEVELS, LEVELS)
@@ -75,7 +72,7 @@ def _prices(capacity: float, rate: float, units: Floats, values: Floats) -> Floa
         kept = kept + chance * np.maximum(gain, 0.0).sum(axis=0)
         rows.append(kept)
     saved = np.array(rows)
-    # The slope over a usual request below what is left: nearer to what it gives up than at the edge.
+    # Over a usual request below what is left: nearer to what it gives up than at the edge.
     usual = float(np.clip((units * units).sum() / units.sum() / capacity * LEVELS, 1.0, LEVELS))
     below = np.maximum(np.arange(LEVELS + 1) - usual, 0.0)
     width = np.maximum(np.arange(LEVELS + 1) - below, 1.0)
@@ -84,4 +81,5 @@ def _prices(capacity: float, rate: float, units: Floats, values: Floats) -> Floa
     lower = saved[:, floor] * (1 - share) + saved[:, np.minimum(floor + 1, LEVELS)] * share
     slopes: Floats = (saved - lower) / width * (LEVELS / capacity)
     slopes[:, 0] = slopes[:, 1]
-    return slopes * JUST_BELOW
+    # Where whole requests hardly fit, a unit less can cost more than any is worth.
+    return np.asarray(np.minimum(slopes, values.max()) * JUST_BELOW)

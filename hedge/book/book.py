@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from hedge.book.facts import (
+    AcceptedFee,
     Approval,
     Bill,
+    BilledFee,
     Correction,
     Deposit,
     Expense,
@@ -24,6 +26,7 @@ from hedge.book.facts import (
     Mark,
     Notice,
     Payment,
+    QuotedFee,
     Resale,
     Settled,
     Withdrawal,
@@ -57,6 +60,8 @@ class Holding:
     contract: CapacityContract
     units: int
     schedule: Schedule
+    commitment: str
+    earlier: tuple[str, ...] = ()
     has_notice: bool = False
 
     @property
@@ -67,6 +72,17 @@ class Holding:
     def ends(self) -> date:
         """The day after its last one."""
         return self.schedule.ends
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A fixed fee that was quoted. accepted_by: None while nobody has. bills: oldest first."""
+
+    id: str
+    quote: QuotedFee
+    quoted_by: str
+    accepted_by: str | None = None
+    bills: tuple[BilledFee, ...] = ()
 
 
 class HedgeBook:
@@ -84,6 +100,7 @@ class HedgeBook:
         self.settled: dict[tuple[str, date], Settled] = {}
         self.marked_on: dict[PositionKey, date] = {}
         self.calls: list[Call] = []
+        self.agreements: dict[str, Agreement] = {}
         self.funded_until_ns: dict[str, int] = {}
         self.balances: defaultdict[tuple[GlAccount, str], int] = defaultdict(int)
         self._records = RecordTable(sql)
@@ -195,7 +212,7 @@ class HedgeBook:
             case Notice():
                 self.holdings[fact.fill] = replace(self.holdings[fact.fill], has_notice=True)
             case Resale():
-                self._resell(record.day, fact)
+                self._resell(record, fact)
             case Deposit():
                 at = self.deposits(fact.counterparty)
                 self.calls = [
@@ -216,6 +233,15 @@ class HedgeBook:
                 self.calls.append(
                     Call(fact.counterparty, record.day, fact.amount, fact.level, fact.due_at_ns)
                 )
+            case QuotedFee():
+                self.agreements[record.id] = Agreement(record.id, fact, record.who)
+            case AcceptedFee():
+                agreed = replace(self.agreements[fact.quote], accepted_by=record.who)
+                self.agreements[fact.quote] = agreed
+            case BilledFee():
+                agreed = self.agreements[fact.quote]
+                bills = (*agreed.bills, fact)
+                self.agreements[fact.quote] = replace(agreed, bills=bills)
             case Bill() | Expense() | Payment():
                 pass  # lines say all of it
 
@@ -230,7 +256,7 @@ class HedgeBook:
                 )
         else:
             self.holdings[fill_id] = Holding(
-                fill_id, contract, fill.units, schedule_of(fill, contract)
+                fill_id, contract, fill.units, schedule_of(fill, contract), fill_id
             )
 
     def _correct(self, of: str) -> None:
@@ -241,11 +267,16 @@ class HedgeBook:
             kept = tuple(lot for lot in position.lots if lot.fill != of)
             self.positions[key] = replace(position, lots=kept)
 
-    def _resell(self, day: date, fact: Resale) -> None:
+    def _resell(self, record: Record, fact: Resale) -> None:
         holding = self.holdings[fact.fill]
         left = holding.units - fact.units
-        schedule = holding.schedule.kept(day, left, holding.units)
-        self.holdings[fact.fill] = replace(holding, units=left, schedule=schedule)
+        self.holdings[fact.fill] = replace(
+            holding,
+            units=left,
+            schedule=holding.schedule.kept(record.day, left, holding.units),
+            commitment=record.id,
+            earlier=(*holding.earlier, holding.commitment),
+        )
 
     def _mark(self, record: Record, fact: Mark) -> None:
         key = (fact.contract, fact.month)

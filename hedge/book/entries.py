@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from hedge.book.book import MARGIN, HedgeBook, Holding
 from hedge.book.facts import Bill, Correction, Deposit, Expense, Fill, Notice, Payment, Resale
 from hedge.book.fills import same_again
+from hedge.book.final_price import day_ns
+from hedge.book.schedule import Schedule
+from hedge.contracts.capacity import PrepaidQuota
 from hedge.errors import EntryRefused
 from ledger.accounting import GlAccount, balances_of, lines_of, reversed_lines
 from ledger.money import Money, usd_text
+from ledger.tables.commitments import CommitmentTable
 
 _DAY = timedelta(days=1)
 
@@ -98,6 +103,11 @@ def enter_resale(book: HedgeBook, record_id: str, fact: Resale, day: date, who: 
         )
     if day >= holding.ends:
         raise EntryRefused(f"{fact.fill} ended before {holding.ends}: nothing of it is left")
+    if isinstance(holding.contract, PrepaidQuota):
+        raise EntryRefused(
+            f"{fact.fill} is a quota of its whole term, used by the token: no units of it are sold"
+            " on"
+        )
     if fact.proceeds < 0:
         raise EntryRefused("a resale brings nothing less than 0 USD: write what was received")
     if is_accrued_beyond(book, holding, day):
@@ -115,7 +125,27 @@ def enter_resale(book: HedgeBook, record_id: str, fact: Resale, day: date, who: 
         GlAccount.COMMITMENT_PAYABLE: -unbilled,
         GlAccount.RESALE_RESULT: expenses - fact.proceeds,
     }
+    _give_up(book, holding, record_id, day, after, holding.units - fact.units)
     return book.write(record_id, fact, day, who=who, lines=lines_of(fact.fill, moved))
+
+
+def _give_up(
+    book: HedgeBook, holding: Holding, new_id: str, day: date, after: Schedule, units: int
+) -> None:
+    """End what the router draws on, and let it draw on the units that are kept."""
+    commitments = CommitmentTable(book.sql)
+    was = commitments.one(holding.commitment)
+    if was is None:
+        raise EntryRefused(
+            f"commitment {holding.commitment} is not in the books: `hedgerow ledger verify` checks"
+            " them"
+        )
+    at_ns = max(day_ns(day), was.starts_ns)
+    later = sum(amount for _, amount in holding.schedule.days(day, holding.ends))
+    commitments.end(was.id, at_ns, Money(was.fee - later))
+    if units:
+        fee = Money(sum(amount for _, amount in after.days(day, after.ends)))
+        commitments.add(replace(was, id=new_id, units=units, starts_ns=at_ns, fee=fee))
 
 
 def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> bool:
@@ -135,6 +165,8 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
                 f"{fact.of} has closed lots, or was closed or settled: enter a fill that goes the"
                 " other way"
             )
+        if holding is not None:
+            _take_back(book, holding)
         lines = reversed_lines(book.balances_about(fact.of))
     elif isinstance(wrong, Payment | Deposit):
         if isinstance(wrong, Payment) and wrong.fill not in book.fills:
@@ -145,6 +177,18 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
     else:
         raise EntryRefused(f"{fact.of} cannot be corrected: fills, payments and deposits can")
     return book.write(record_id, fact, day, who=who, lines=lines)
+
+
+def _take_back(book: HedgeBook, holding: Holding) -> None:
+    drawn = book.sql.execute(
+        "SELECT count(*) FROM entries WHERE commitment = ?", (holding.commitment,)
+    ).fetchone()
+    if drawn is not None and drawn[0]:
+        raise EntryRefused(
+            f"{drawn[0]} requests have drawn on {holding.fill}: it was there, so that it cannot be"
+            " taken back"
+        )
+    CommitmentTable(book.sql).end(holding.commitment, day_ns(holding.starts), Money(0))
 
 
 # -- what follows from the terms

@@ -9,6 +9,8 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from hedge.fixed_fee.fee import Bill as TeamBill
+from hedge.fixed_fee.fee import FixedFee
 from ledger.accounting import Line, Record
 from ledger.money import Money
 
@@ -175,6 +177,34 @@ class MarginCall:
     due_at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class QuotedFee:
+    """A fixed fee that a team may take until it expires. models: of each workload; those that no
+    workload names are `others`. inputs_sha256: of the history that it was made of."""
+
+    fee: FixedFee
+    models: dict[str, tuple[str, ...]]
+    others: str | None
+    expires_at_ns: int
+    inputs_sha256: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFee:
+    quote: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BilledFee:
+    """A team's month, by its first day."""
+
+    quote: str
+    month: date
+    bill: TeamBill
+
+
 Fact: TypeAlias = (
     KeptPlan
     | Approval
@@ -191,6 +221,9 @@ Fact: TypeAlias = (
     | Funding
     | Settled
     | MarginCall
+    | QuotedFee
+    | AcceptedFee
+    | BilledFee
 )
 
 KINDS: dict[str, type[Fact]] = {
@@ -209,6 +242,9 @@ KINDS: dict[str, type[Fact]] = {
     "funding": Funding,
     "settlement": Settled,
     "margin_call": MarginCall,
+    "fee_quote": QuotedFee,
+    "fee_acceptance": AcceptedFee,
+    "fee_bill": BilledFee,
 }
 _NAMES: dict[type[Fact], str] = {type_: name for name, type_ in KINDS.items()}
 

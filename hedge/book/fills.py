@@ -31,9 +31,12 @@ def enter_fill(book: HedgeBook, fill_id: str, fill: Fill, who: str) -> bool:
     contract = _approved(book, plan, fill)
     day = instant(fill.at_ns).date()
     if isinstance(contract, Derivative):
+        _check_derivative(book, fill, contract)
+        _check_units(book, plan, fill)
         lines = _traded(book, fill_id, fill, contract)
     else:
         _check_capacity(fill, contract)
+        _check_units(book, plan, fill)
         lines = ()
         position = plan.position(fill.contract, fill.months, fill.month)
         utilisation = None if position is None else position.utilisation
@@ -71,7 +74,6 @@ def _approved(book: HedgeBook, plan: Plan, fill: Fill) -> AnyContract:
         )
     if not fill.units:
         raise FillRefused("0 units are no fill: leave it out")
-    _check_units(book, plan, fill)
     return contract
 
 
@@ -144,7 +146,6 @@ def _check_capacity(fill: Fill, contract: CapacityContract) -> None:
 def _traded(
     book: HedgeBook, fill_id: str, fill: Fill, contract: DerivativeContract
 ) -> tuple[Line, ...]:
-    _check_derivative(book, fill, contract)
     lines = list[Line]()
     for key in position_keys(fill, contract):
         position = book.positions.get(key, Position(contract, key[1]))

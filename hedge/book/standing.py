@@ -12,10 +12,12 @@ from hedge.book.entries import notice_by
 from hedge.book.fills import roll_cost
 from hedge.book.lots import Position
 from hedge.book.settling import restated
+from hedge.book.utilisation import Utilisation, utilisations
 from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.derivatives import Derivative
 from ledger.accounting import GlAccount, by_account
 from ledger.business_days import business_days
+from ledger.commitments import MICRO
 from ledger.instants import instant
 from ledger.money import Money, as_usd
 
@@ -60,6 +62,27 @@ class CommitmentStanding:
     resale_result_usd: Decimal
     renews_on: date | None
     notice_by: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class UtilisationStanding:
+    """What a commitment was used for in a period. used, unused, overage: capacity units. None: not
+    known, or not yet. usd_per_mtok: its fee and overage by what drew on it."""
+
+    commitment: str
+    contract: str
+    since: date
+    until: date
+    committed: Decimal
+    used: Decimal
+    unused: Decimal
+    overage: Decimal
+    utilisation: float | None
+    coverage: float | None
+    fee_usd: Decimal
+    overage_usd: Decimal | None
+    stranded_usd: Decimal | None
+    usd_per_mtok: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +177,7 @@ class Standing:
 
     plans: tuple[PlanStanding, ...]
     commitments: tuple[CommitmentStanding, ...]
+    utilisation: tuple[UtilisationStanding, ...]
     positions: tuple[PositionStanding, ...]
     results: tuple[ResultStanding, ...]
     margin: tuple[MarginStanding, ...]
@@ -172,6 +196,7 @@ def standing(book: HedgeBook) -> Standing:
     return Standing(
         plans=tuple(_plans(book)),
         commitments=commitments,
+        utilisation=tuple(map(_utilised, utilisations(book))),
         positions=positions,
         results=tuple(_results(book)),
         margin=tuple(_margin(book)),
@@ -274,6 +299,29 @@ def _commitment(book: HedgeBook, one: Holding) -> CommitmentStanding:
         renews_on=one.ends if renews else None,
         notice_by=notice_by(one) if renews else None,
     )
+
+
+def _utilised(one: Utilisation) -> UtilisationStanding:
+    return UtilisationStanding(
+        commitment=one.commitment,
+        contract=one.contract,
+        since=one.since,
+        until=one.until,
+        committed=_units(one.committed_micro),
+        used=_units(one.used_micro),
+        unused=_units(one.unused_micro),
+        overage=_units(one.overage_micro),
+        utilisation=one.utilisation,
+        coverage=one.coverage,
+        fee_usd=as_usd(one.fee),
+        overage_usd=None if one.overage is None else as_usd(one.overage),
+        stranded_usd=None if one.stranded is None else as_usd(one.stranded),
+        usd_per_mtok=one.usd_per_mtok,
+    )
+
+
+def _units(micro: int) -> Decimal:
+    return Decimal(micro) / MICRO
 
 
 def _position(book: HedgeBook, key: tuple[str, date | None], one: Position) -> PositionStanding:

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 
 from hedge.errors import ContractInvalid
-from ledger.money import NANOS_PER_USD, ZERO, Money, usd
+from ledger.money import NANOS_PER_USD, Money, usd
 
 HOURS_PER_MONTH = 730
 """Of a standard month, by which contracts are compared: 365 days over twelve."""
@@ -98,22 +98,10 @@ def resold(fee: Money, haircut: Decimal) -> Resold:
     return Resold(fee, Money(fee - rounded), rounded)
 
 
-def break_even(fee: Money, pay_as_you_go: Money) -> Decimal | None:
+def break_even(fee_usd: Decimal, pay_as_you_go_usd: Decimal) -> Decimal | None:
     """The utilisation from which a fee is the cheaper one: the fee over what full use would cost at
     pay-as-you-go, rounded up to a hundredth of a percent. Above 1 it never is; None where
     pay-as-you-go costs nothing."""
-    if pay_as_you_go <= ZERO:
+    if pay_as_you_go_usd <= 0:
         return None
-    return (Decimal(fee) / Decimal(pay_as_you_go)).quantize(Decimal("0.0001"), ROUND_CEILING)
-
-
-def capped_funding(
-    multiplier: Decimal, mark: Decimal, rate: Decimal, cap: Decimal, lots: int
-) -> Money:
-    """What a perpetual's period of funding takes from a holder of `lots` (negative: pays to him).
-
-    multiplier × mark × clamp(rate, -cap, cap) × lots, rounded up: against the holder.
-    """
-    clamped = max(-cap, min(cap, rate))
-    nanos = Fraction(multiplier) * Fraction(mark) * Fraction(clamped) * lots * NANOS_PER_USD
-    return Money(-(-nanos.numerator // nanos.denominator))
+    return (fee_usd / pay_as_you_go_usd).quantize(Decimal("0.0001"), ROUND_CEILING)

@@ -6,11 +6,11 @@ tokens, which decides it where kinds of tokens burn differently.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
-from hedge.contracts.arithmetic import HOURS_PER_MONTH, MINUTES_PER_MONTH, MTOK
+from hedge.contracts.arithmetic import HOURS_PER_MONTH, MINUTES_PER_MONTH, MTOK, break_even
 from hedge.contracts.capacity import (
     Burndown,
     DedicatedEndpoint,
@@ -22,9 +22,9 @@ from hedge.contracts.capacity import (
 from hedge.contracts.contract import CapacityContract, Contract, DerivativeContract
 from hedge.contracts.terms import Price, Reference
 from hedge.errors import ContractInvalid
+from hedge.venues.executable import Executable, Level
 
 _PLACES = Decimal("0.000001")
-_SHARES = Decimal("0.0001")
 _MINUTES_PER_DAY = 24 * 60
 
 
@@ -71,8 +71,9 @@ class Compared:
 
     usd_per_month: of one unit. usd_per_mtok: at full use. usd_per_gpu_hour: where it is of GPUs.
     break_even: the utilisation from which it is cheaper than pay-as-you-go, above 1 never; against:
-    which pay-as-you-go, and what a million tokens cost there. None where it does not apply, or
-    nobody says it. sure: how sure the price is.
+    which pay-as-you-go, and what a million tokens cost there. bid, ask: a venue's best, with the
+    lots that stand there. None where it does not apply, or nobody says it. sure: how sure the
+    price is, of a derivative: its terms.
     """
 
     contract: str
@@ -86,6 +87,8 @@ class Compared:
     break_even: Decimal | None
     against: str | None
     against_usd_per_mtok: Decimal | None
+    bid: Level | None
+    ask: Level | None
     sure: str
     retrieved_at: str
     source: str
@@ -93,12 +96,17 @@ class Compared:
 
 
 def compared(
-    contract: Contract, mix: Mix, market: Mapping[str, Reference] | None = None
+    contract: Contract,
+    mix: Mix,
+    market: Mapping[str, Reference] | None = None,
+    books: Sequence[Executable] = (),
 ) -> tuple[Compared, ...]:
-    """A row for each of its terms. market: what models cost at pay-as-you-go, by the names that
-    clients ask for; what it does not know, the contract's own reference says."""
+    """A row for each of its terms, of a derivative for each month that a venue quotes. market: what
+    models cost at pay-as-you-go, by the names that clients ask for; what it does not know, the
+    contract's own reference says."""
     if isinstance(contract, DerivativeContract):
-        return (_row(contract, "by month", None, None, None, None, None),)
+        own = [book for book in books if book.contract == contract.name]
+        return tuple(_quoted(contract, book) for book in own) or (_row(contract, ""),)
     reference = _reference(contract, mix, market or {})
     return tuple(_priced(contract, price, mix, reference) for price in contract.prices)
 
@@ -120,7 +128,7 @@ def _priced(
     per_gpu_hour = None
     match contract:
         case SpendCommitment():
-            least = (1 - contract.discount).quantize(_SHARES, ROUND_CEILING)
+            least = break_even(1 - contract.discount, Decimal(1))
             return _row(contract, term, fee, None, None, least, "what it covers")
         case GpuBlock():
             hours = contract.days * 24
@@ -139,27 +147,34 @@ def _priced(
     per_token = mix.units(contract.burndown)
     per_mtok = None if per_token == 0 else fee * MTOK * per_token / units
     usual = None if reference is None else mix.usd_per_mtok(reference)
-    share = None if per_mtok is None or not usual else per_mtok / usual
+    share = None if per_mtok is None or usual is None else break_even(per_mtok, usual)
     return _row(
         contract,
         term,
         fee,
         per_mtok,
         per_gpu_hour,
-        None if share is None else share.quantize(_SHARES, ROUND_CEILING),
+        share,
         None if reference is None else reference.model,
         usual,
+    )
+
+
+def _quoted(contract: DerivativeContract, book: Executable) -> Compared:
+    term = "" if book.month is None else f"{book.month:%Y-%m}"
+    return replace(
+        _row(contract, term), bid=next(iter(book.bids), None), ask=next(iter(book.asks), None)
     )
 
 
 def _row(
     contract: Contract,
     term: str,
-    usd_per_month: Decimal | None,
-    usd_per_mtok: Decimal | None,
-    usd_per_gpu_hour: Decimal | None,
-    break_even: Decimal | None,
-    against: str | None,
+    usd_per_month: Decimal | None = None,
+    usd_per_mtok: Decimal | None = None,
+    usd_per_gpu_hour: Decimal | None = None,
+    break_even: Decimal | None = None,
+    against: str | None = None,
     against_usd_per_mtok: Decimal | None = None,
 ) -> Compared:
     return Compared(
@@ -174,6 +189,8 @@ def _row(
         break_even=break_even,
         against=against,
         against_usd_per_mtok=_rounded(against_usd_per_mtok),
+        bid=None,
+        ask=None,
         sure=contract.source.verification,
         retrieved_at=contract.source.retrieved_at.isoformat(),
         source=contract.source.url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 
+from hedge.contracts.blocks import NotSold, at_venue
 from hedge.contracts.capacity import GpuBlock
 from hedge.contracts.contract import CapacityContract, Contract, DerivativeContract
 from hedge.contracts.offered import Offered
@@ -87,8 +88,11 @@ def _reasons(
         if not any(book.contract == contract.name for book in offered.books):
             yield "no venue's price of it is there: fills are never assumed"
         return
-    if isinstance(contract, GpuBlock) and contract.starts < today:
-        yield f"its window has begun on {contract.starts}"
+    if isinstance(contract, GpuBlock):
+        if contract.starts < today:
+            yield f"its window has begun on {contract.starts}"
+        if isinstance(sold := at_venue(contract, offered.books), NotSold):
+            yield sold.reason
     if not any(starts(contract, firsts, today)):
         yield f"it cannot be bought in the {len(firsts)} months from {firsts[0]} on"
     against = [why_not(contract, offered.workload(name)) for name in workloads]

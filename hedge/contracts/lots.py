@@ -87,11 +87,12 @@ def losses_usd(flows: TermFlows, delivery: Delivery) -> Floats:
     """
     months = len(flows.fee_usd)
     month = np.arange(months)
-    fails_in = delivery.fails_in[:, None, None]
+    fails_in = np.arange(months + 1)[:, None, None]
     stops = month[None, None, :] > fails_in
     returns = (month[None, None, :] == fails_in) & (month[None, :, None] <= fails_in)
+    # few months in which it may fail, many scenarios
     lost: Floats = -(stops * flows.fee_usd + delivery.recovery * returns * flows.prepaid_usd)
-    return lost
+    return lost[delivery.fails_in]
 
 
 def most_units(contract: CapacityContract, owned_units: int) -> int:
@@ -102,7 +103,7 @@ def most_units(contract: CapacityContract, owned_units: int) -> int:
 def _block_shares(contract: GpuBlock, horizon: Horizon) -> Floats:
     return np.array(
         [
-            block_share(contract, first.year, first.month, minutes)
+            block_share(contract, first, minutes)
             for first, minutes in zip(horizon.firsts, horizon.minutes, strict=True)
         ]
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
+from hedge.contracts.blocks import NotSold, at_venue
 from hedge.contracts.capacity import GpuBlock, PrepaidQuota
 from hedge.contracts.contract import CapacityContract
 from hedge.contracts.delivery import Delivery, drawn
@@ -57,7 +58,7 @@ def menu_of(offered: Offered, months: Months, *, today: date, seed: int) -> Menu
         notes=(
             *(f"{name}: {reason}" for name, reason in missing.items()),
             *offered.refused,
-            *_notes(offered, months, horizon, missing),
+            *_notes(offered, months, horizon, missing, {line.contract for line in lines}),
         ),
     )
 
@@ -79,6 +80,9 @@ class _Making:
 
     def add(self, contract: CapacityContract) -> None:
         """A lot for each of its terms."""
+        if isinstance(contract, GpuBlock):
+            sold = at_venue(contract, self.offered.books)
+            contract = contract if isinstance(sold, NotSold) else sold
         most = most_units(contract, self._owned_units.get(contract.name, 0))
         if most < contract.size.min:
             return
@@ -122,8 +126,12 @@ class _Making:
                 continue
             name = contract.name
             self._owned_units[name] = self._owned_units.get(name, 0) + one.commitment.units
-            place = self._place(self._substance(contract, contract.prices[0]), name)
-            held[place] = held.get(place, np.zeros(self.horizon.count)) + self._brings(one)
+            substance = self._substance(contract, contract.prices[0])
+            place = self._place(substance, name)
+            brings = self._brings(one)
+            if substance.perishes and one.commitment.kind is not CommitmentKind.THROUGHPUT:
+                brings = brings / self.horizon.minutes  # spend of a month, lost by the hour
+            held[place] = held.get(place, np.zeros(self.horizon.count)) + brings
         return held, fee_usd
 
     def _brings(self, one: Owned) -> Floats:
@@ -221,9 +229,14 @@ class _Making:
 
 
 def _notes(
-    offered: Offered, months: Months, horizon: Horizon, missing: Mapping[str, str]
+    offered: Offered,
+    months: Months,
+    horizon: Horizon,
+    missing: Mapping[str, str],
+    lined: Collection[str],
 ) -> Iterator[str]:
-    """What the arrays make simpler than it is, and what is not counted."""
+    """What the arrays make simpler than it is, and what is not counted. lined: derivatives that
+    have lines."""
     for contract in offered.capacity:
         if contract.name in missing:
             continue
@@ -235,6 +248,8 @@ def _notes(
                 f"{contract.name}: it is there from {contract.starts} to {contract.ends}; a month"
                 " that it covers in part is planned with that part of its capacity throughout"
             )
+            if not any(book.contract == contract.name for book in offered.books):
+                yield f"{contract.name}: no quote: its limit price is planned, and may not fill"
         elif never:
             yield f"{contract.name}: it cannot be bought in every month"
         if any(one.term_days for one in contract.prices):
@@ -247,6 +262,10 @@ def _notes(
                 f"{derivative.name}: 0 lots, as there are no scenarios of"
                 f" {derivative.settlement.index}: give the index a feed"
             )
+            continue
+        if derivative.name not in lined:
+            yield f"{derivative.name}: 0 lots, as no venue quotes it for a month that is planned"
+            continue
         if derivative.margin is not None and derivative.margin.assumed:
             yield f"{derivative.name}: its margin is assumed"
         if derivative.kind == "perp":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -94,15 +96,11 @@ def unit_brings(
             return np.full(len(minutes), float(contract.units_per_minute))
 
 
-def block_share(contract: GpuBlock, year: int, month: int, minutes: float) -> float:
-    """The part of a month's minutes in which a block is there."""
-    first, last = contract.starts.toordinal(), contract.ends.toordinal()
-    days = sum(
-        1
-        for ordinal in range(first, last + 1)
-        if (day := contract.starts.fromordinal(ordinal)).year == year and day.month == month
-    )
-    return min(1.0, days * 24 * 60 / minutes)
+def block_share(contract: GpuBlock, first: date, minutes: float) -> float:
+    """The part of a month's minutes in which a block is there. first: the month's first day."""
+    last = first.replace(day=monthrange(first.year, first.month)[1])
+    days = (min(contract.ends, last) - max(contract.starts, first)).days + 1
+    return min(1.0, max(0, days) * 24 * 60 / minutes)
 
 
 def _tranches(contract: Serving, quota_per_month: float) -> tuple[Tranche, ...]:

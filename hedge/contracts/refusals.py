@@ -25,6 +25,7 @@ _LIMITS: Mapping[str, str] = {
     "greater_than_equal": "is below {ge}: write {ge} or more",
     "less_than": "is {lt} or more: write less than {lt}",
     "less_than_equal": "is above {le}: write {le} or less",
+    "decimal_max_places": "has more than {decimal_places} decimals: write fewer",
     "string_too_long": "is too long: write at most {max_length} characters",
     "too_long": "has too many items: write at most {max_length}",
     "union_tag_invalid": "has an unknown kind: write one of {expected_tags}",

@@ -26,8 +26,13 @@ def _exact(amount: Decimal) -> Decimal:
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False), AfterValidator(_exact)]
 """An amount that the books can hold to the nano-USD."""
 Share = Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+_LARGEST = Decimal(10) ** 18
+_PLACES = 12
+"""Numbers that floats hold well: a plan reckons with floats."""
+Positive = Annotated[Decimal, Field(gt=0, le=_LARGEST, decimal_places=_PLACES, allow_inf_nan=False)]
+NonNegative = Annotated[
+    Decimal, Field(ge=0, le=_LARGEST, decimal_places=_PLACES, allow_inf_nan=False)
+]
 Quality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]

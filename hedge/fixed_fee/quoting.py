@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 import numpy as np
@@ -12,11 +13,20 @@ from hedge.fixed_fee.allocation import euler_shares
 from hedge.fixed_fee.fee import FixedFee
 from hedge.risk import Floats, highest_confidence
 from hedge.scenarios.months import Months, TokenKind
-from ledger.money import ZERO, Money, usd
+from ledger.money import NANOS_PER_USD, ZERO, Money, usd
 
 INCLUDED_AT = 0.95
 """What is included suffices in so many of the scenarios, for each workload."""
 _TOKENS = (TokenKind.PROMPT, TokenKind.CACHED, TokenKind.COMPLETION)
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """p_covered: the part of the scenarios in which the fees of all months are enough for what the
+    team then costs, within what is included."""
+
+    fee: FixedFee
+    p_covered: float
 
 
 def fixed_fee(
@@ -26,7 +36,7 @@ def fixed_fee(
     cost_usd: Floats,
     confidence: float,
     handling: Money = ZERO,
-) -> FixedFee:
+) -> Priced:
     """The fee for all the months.
 
     of_team: the places of the team's workloads in months.workloads; the others are the rest of the
@@ -53,7 +63,7 @@ def fixed_fee(
     count = len(months.firsts)
     expected = float(taken.mean())
     risk = max(0.0, float(euler_shares(np.stack([taken, rest]), confidence)[0]) - expected)
-    return FixedFee(
+    fee = FixedFee(
         team,
         months.firsts[0],
         count,
@@ -63,6 +73,8 @@ def fixed_fee(
         handling,
         {months.workloads[w]: int(included[w]) for w in mine if included[w] > 0},
     )
+    fees_usd = fee.monthly / NANOS_PER_USD * count
+    return Priced(fee, float((taken <= fees_usd).mean()))
 
 
 def _up_to_a_cent(amount_usd: float) -> Money:

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from hedge.errors import PlanDoesNotVerify
-from hedge.program.attempt import Attempt
 from hedge.month.bills import bills
 from hedge.month.contracts import Contract
 from hedge.month.loads import Loads
 from hedge.month.scenarios import Scenarios
+from hedge.program.attempt import Attempt
 from hedge.risk import clopper_pearson, cvar
 from ledger.money import as_usd
 

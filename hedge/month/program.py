@@ -25,11 +25,11 @@ import cvxpy as cp
 import numpy as np
 
 from hedge.errors import CapUnreachable, ConfidenceOutOfRange, SolverFailed
-from hedge.program.attempt import Attempt
 from hedge.month.contracts import Contract
 from hedge.month.loads import Loads
 from hedge.month.recourse import recourse
 from hedge.month.scenarios import Floats, Scenarios
+from hedge.program.attempt import Attempt
 from hedge.risk import highest_confidence, tail_weights
 from ledger.money import NANOS_PER_USD, Money, usd
 

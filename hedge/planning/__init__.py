@@ -1,1 +1,1 @@
-"""Planning: from the books and the menu to a plan that has been checked, and why."""
+"""Planning: from scenarios and a menu to a plan that has been checked, explained and shaken."""

@@ -1,7 +1,7 @@
 """Ascent: the least that months can cost at fixed capacity, whatever pools take and may serve.
 
-Give a unit of each pool a price: λ where it perishes, one for each block, ξ for a quota, one for the
-month. Then a cell costs no more than the cheapest of what it may use, and
+Give a unit of each pool a price: λ where it perishes, one for each block, ξ for a quota, one for
+the month. Then a cell costs no more than the cheapest of what it may use, and
 
     cost(C) >= Σ cells min(list, takes_p λ_p, takes_q ξ_q) - Σ C λ - Σ C (ξ + Σ_j u_j (ξ - π_j)+)
 
@@ -10,8 +10,8 @@ best ones are exact. The right side is concave, and in the logs of the prices it
 pools rise or fall together: where no set of pools that is scaled by one factor gains, nothing does
 (its slope is the Lovász extension of a supermodular set function). So sets take turns. The best
 factor for a set of λ is a weighted quantile of its cells' break-even factors. For a set of ξ the λ
-follow, so that its factor is searched, up and down by steps that shrink; each month of each scenario
-has its own, and begins at the prices of the question before.
+follow, so that its factor is searched, up and down by steps that shrink; each month of each
+scenario has its own, and begins at the prices of the question before.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from hedge.risk import Floats
 MOST_SWEEPS = 12
 SETTLED = 1e-8
 """Of the month's cost: what another sweep would have to gain."""
-FIRST_STEP, LAST_STEP = 0.1, 1e-3
+FIRST_STEP, ROUGH_STEP, LAST_STEP = 0.1, 0.03, 1e-3
 """Of the log of a quota's price."""
 SHRINK, GROW = 0.35, 1.6
 MOST_TRIALS = 40
 MOST_TURNS, TURNED = 6, 1e-5
 """Of sets of quotas; of the month's cost, what another turn would have to gain."""
-FLOOR = 1e-10
-"""Of the dearest cell's worth: a price of 0 that can still be scaled."""
+FLOOR, AWAKE = 1e-10, 1e-3
+"""Of the dearest cell's worth: a price of 0 that can still be scaled; where a search begins."""
 
 
 class Ascent:
@@ -55,18 +55,23 @@ class Ascent:
         self._price = {p: most.copy() for p, most in self._dearest.items()}
         self._was_asked = False
 
-    def costs(self, capacity: list[Floats]) -> Costs:
+    is_exact = False
+
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs:
         cells = self._cells
         minutes = cells.minutes
         room = {p: capacity[p][..., None] * minutes for p in cells.perishing()}
         quota = {q: np.broadcast_to(capacity[q], self._scale.shape) for q in cells.quotas()}
         for p, price in self._price.items():
-            np.maximum(price, FLOOR * self._dearest[p], out=price)
+            # Too small a price gains nothing by a step, and would stay.
+            least = FLOOR if p in room else AWAKE
+            np.maximum(price, least * self._dearest[p], out=price)
         value = self._served(self._price, room) - self._paid(self._price, quota)
-        for _ in range(MOST_TURNS if len(quota) > 1 else 1):
+        last_step = LAST_STEP if exact else ROUGH_STEP
+        for _ in range(MOST_TURNS if exact and len(quota) > 1 else 1):
             before = value
             for together in _groups(list(quota)):
-                value = self._search(together, value, room, quota)
+                value = self._search(together, value, room, quota, last_step)
             if (value - before <= TURNED * self._scale).all():
                 break
         self._was_asked = True
@@ -89,13 +94,14 @@ class Ascent:
         value: Floats,
         room: dict[int, Floats],
         quota: dict[int, Floats],
+        last_step: float,
     ) -> Floats:
         """One factor for these quotas' prices in each month, up or down by shrinking steps."""
         step = np.full(self._scale.shape, FIRST_STEP if self._was_asked else 1.0)
         up = True
         gained_last = np.zeros(step.shape, dtype=bool)
         for _ in range(MOST_TRIALS):
-            if step.max() <= LAST_STEP:
+            if step.max() <= last_step:
                 break
             trial = {p: price.copy() for p, price in self._price.items()}
             factor = np.exp(step if up else -step)
@@ -151,7 +157,7 @@ class Ascent:
         for one in cost.values():
             least = np.minimum(least, one)
         worth = sum(price[p] * units for p, units in room.items())
-        return np.asarray(least.sum(axis=2) - worth).sum(axis=2)
+        return np.asarray((least.sum(axis=2) - worth).sum(axis=2), dtype=np.float64)
 
     def _scaled(
         self,

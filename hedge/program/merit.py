@@ -64,6 +64,8 @@ class _Full:
 class MeritOrder:
     """Of cells whose takes are proportional: `of` says whether they are."""
 
+    is_exact = True
+
     def __init__(self, cells: Cells, scale: list[Floats], size: Floats) -> None:
         """scale: of each pool, broadcast over [scenarios, months, blocks]. size: of each cell."""
         self._cells = cells
@@ -91,7 +93,7 @@ class MeritOrder:
         found = _proportions(cells)
         return None if found is None else cls(cells, *found)
 
-    def costs(self, capacity: list[Floats]) -> Costs:
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs:  # noqa: ARG002
         """At these units of each pool [scenarios or 1, months]."""
         if self._cells.quotas():
             return self._with_quotas(capacity)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from time import monotonic
 
@@ -28,11 +28,12 @@ from hedge.program.cells import Cells, delivered
 from hedge.program.cuts import Cuts
 from hedge.program.duals import Duals
 from hedge.program.holding import Holding
-from hedge.program.master import TIE_BREAK, Question, Unsolved, solve
+from hedge.program.master import Question, Unsolved, solve
 from hedge.program.menu import Menu
 from hedge.program.merit import Costs
 from hedge.program.purchases import Purchases
 from hedge.program.recourse import Recourse, recourse_of
+from hedge.program.valuation import FEASIBLE, Point, Valuation
 from hedge.risk import Floats, highest_confidence, tail_weights
 from hedge.scenarios.months import Months
 from ledger.money import Money, usd
@@ -45,25 +46,17 @@ WHOLE_SHARE = 0.3
 """Of the gap: what each program with whole units may leave open."""
 NEAR_ROUNDS, SETTLE_ROUNDS = 4, 6
 MAX_ROUNDS = 200
+BELIEVED = 0.1
+"""Of the gap: how far a bound may lie above what its holding costs, which is rounding."""
 MOST_POINTS = 64
 MOST_CALLS = 500
 BESIDE = 1e-7
 """Of the load: how far from a kink its two slopes are read."""
-FEASIBLE = 1e-7
 
 
 def cap_over(cvar_usd: float) -> Money:
     """The lowest cap in whole cents that is not below `cvar_usd`."""
     return usd(Decimal(cvar_usd).quantize(Decimal("0.01"), rounding=ROUND_CEILING))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Point:
-    """units: by purchase. recourse_usd: what serving costs then [scenarios, months]."""
-
-    units: Floats
-    lots: Floats
-    recourse_usd: Floats
 
 
 def _or_none(amounts: Floats | None) -> Floats:
@@ -103,15 +96,19 @@ class Program:
         self._buys = Purchases.of(menu)
         self._whole = self._buys.start < self._integer_months
         self._whole_lines = not relaxed
+        self._worth = Valuation(
+            menu, self._buys, confidence, self._whole, whole_lines=self._whole_lines
+        )
         self._cells = Cells.of(menu, months)
         self._recourse: Recourse = recourse_of(self._cells, menu.later_usd)
         unhedged_usd = float(months.month_usd().mean())
         self._scale_usd = max(unhedged_usd, 1e-6)
         self._cuts = Cuts.none(menu.held.shape[1])
         self._calls: deque[Floats] = deque(maxlen=MOST_CALLS)
-        self._points: deque[_Point] = deque(maxlen=MOST_POINTS)
+        self._points: deque[Point] = deque(maxlen=MOST_POINTS)
         self._lowest: Holding | None = None
         self._cap_price: Floats | None = None
+        self._exact = False
         self._start()
 
     def with_fees(self, menu: Menu) -> Program:
@@ -132,6 +129,9 @@ class Program:
             )
         other = copy(self)
         other.menu, other._buys, other._lowest = menu, buys, None
+        other._worth = Valuation(
+            menu, buys, self.confidence, self._whole, whole_lines=self._whole_lines
+        )
         other.attempts = []
         other._calls = deque(maxlen=MOST_CALLS)
         lines = np.zeros(len(menu.lines))
@@ -175,6 +175,9 @@ class Program:
             linear = copy(self)
             linear._whole = np.zeros_like(self._whole)
             linear._whole_lines = False
+            linear._worth = Valuation(
+                self.menu, self._buys, self.confidence, linear._whole, whole_lines=False
+            )
             linear.cheapest(caps_usd, slack_usd_per_usd)
             if linear._cap_price is not None:
                 price = np.maximum(linear._cap_price, 0.0)
@@ -202,38 +205,18 @@ class Program:
     def _solve(self, purpose: str, question: Question) -> Holding:
         until = self._clock() + self._max_seconds
         if not self._buys.count and not self.menu.lines:
-            return self._answer(self._points[0], question, 0.0, "optimal")
-        asks_whole = bool(self._whole.any()) or (
-            self._whole_lines and any(line.is_whole for line in self.menu.lines)
-        )
-        tolerance = self._gap * (LINEAR_SHARE if asks_whole else 1.0)
-        best, bound_usd = self._best(question, whole=False), -np.inf
-        status = "optimal"
-        for _ in range(MAX_ROUNDS):
-            found, proved_usd = self._master(purpose, question, False, until, best)
-            if found is None:
-                status = "time_limit"
-                break
-            bound_usd = max(bound_usd, proved_usd)
-            best = min(best, found, key=lambda point: self._value(point, question))
-            if self._open(best, question, bound_usd) <= tolerance:
-                break
-            self._halfway(found, best)
-        if asks_whole:
-            best = self._near(purpose, question, until, best, bound_usd)
-            for _ in range(MAX_ROUNDS):
-                if status == "time_limit" or self._open(best, question, bound_usd) <= self._gap:
-                    break
-                found, proved_usd = self._master(purpose, question, True, until, best)
-                if found is None:
-                    status = "time_limit"
-                    break
-                best = min(best, found, key=lambda point: self._value(point, question))
-                if proved_usd <= self._value(best, question) + 1e-9 * self._scale_usd:
-                    bound_usd = max(bound_usd, proved_usd)
-                if self._open(best, question, bound_usd) > self._gap:
-                    self._halfway(found, best)
-            best = self._settle(purpose, question, until, best)
+            point = self._points[0]
+            return self._answer(point, question, self._worth.value(point, question), "optimal")
+        best, bound_usd, status = self._meet(purpose, question, until)
+        if not self._recourse.is_exact and status == "optimal":
+            # What was costed roughly seemed a little cheaper than it is.
+            best = self._costed_again(best)
+            if self._open(best, question, bound_usd) > self._gap:
+                self._exact = True
+                self._points.clear()
+                self._points.append(best)
+                best, bound_usd, status = self._meet(purpose, question, until)
+                self._exact = False
         if self._open(best, question, bound_usd) > self._gap and status == "optimal":
             raise SolverFailed(
                 f"bound and cost did not meet in {MAX_ROUNDS} rounds", tuple(self.attempts)
@@ -244,15 +227,53 @@ class Program:
             )
         return self._answer(best, question, bound_usd, status)
 
+    def _meet(self, purpose: str, question: Question, until: float) -> tuple[Point, float, str]:
+        """The best holding, the bound, and `optimal` or `time_limit`."""
+        asks_whole = bool(self._whole.any()) or (
+            self._whole_lines and any(line.is_whole for line in self.menu.lines)
+        )
+        tolerance = self._gap * (LINEAR_SHARE if asks_whole else 1.0)
+        best, bound_usd = self._best(question, whole=False), -np.inf
+        for _ in range(MAX_ROUNDS):
+            found, proved_usd = self._master(purpose, question, False, until, best)
+            if found is None:
+                return self._best(question, whole=True), bound_usd, "time_limit"
+            bound_usd = max(bound_usd, proved_usd)
+            best = min(best, found, key=lambda point: self._worth.value(point, question))
+            if self._open(best, question, bound_usd) <= tolerance:
+                break
+            self._halfway(found, best)
+        if not asks_whole:
+            return best, bound_usd, "optimal"
+        best = self._near(purpose, question, until, best, bound_usd)
+        for _ in range(MAX_ROUNDS):
+            if self._open(best, question, bound_usd) <= self._gap:
+                break
+            found, proved_usd = self._master(purpose, question, True, until, best)
+            if found is None:
+                return best, bound_usd, "time_limit"
+            best = min(best, found, key=lambda point: self._worth.value(point, question))
+            if proved_usd > self._worth.value(best, question) and not self._recourse.is_exact:
+                best = self._costed_again(best)
+            # Within what HiGHS calls feasible; beyond it, its bound is wrong. Where costs are not
+            # exact, the cost may be: each cut is true.
+            value_usd = self._worth.value(best, question)
+            known_usd = value_usd + BELIEVED * self._gap * abs(value_usd)
+            if proved_usd <= known_usd or not self._recourse.is_exact:
+                bound_usd = max(bound_usd, proved_usd)
+            if self._open(best, question, bound_usd) > self._gap:
+                self._halfway(found, best)
+        return self._settle(purpose, question, until, best), bound_usd, "optimal"
+
     def _master(
         self,
         purpose: str,
         question: Question,
         whole: bool,
         until: float,
-        best: _Point,
+        best: Point,
         between: tuple[Floats, Floats] | None = None,
-    ) -> tuple[_Point | None, float]:
+    ) -> tuple[Point | None, float]:
         """What the master says, costed and cut, and the bound it proves; None out of time."""
         left = until - self._clock()
         if left <= 0:
@@ -281,7 +302,7 @@ class Program:
         self._cap_price = answer.cap_usd_per_usd
         units = self._buys.whole(answer.units, self._whole) if whole else answer.units
         point = self._cost(units, answer.lots, whole=whole)
-        cost_usd = min(self._value(point, question), self._value(best, question))
+        cost_usd = min(self._worth.value(point, question), self._worth.value(best, question))
         open_ = (cost_usd - answer.bound_usd) / max(abs(cost_usd), 1e-9)
         self.attempts.append(
             Attempt(
@@ -295,33 +316,41 @@ class Program:
         )
         return point, answer.bound_usd
 
-    def _cost(self, units: Floats, lots: Floats, *, whole: bool) -> _Point:
+    def _cost(self, units: Floats, lots: Floats, *, whole: bool, exact: bool = False) -> Point:
         """What it really costs; the cuts there are kept, and the point."""
-        lots = self._liquid(lots, whole=whole)
+        lots, call = self._worth.liquid(lots, whole=whole)
+        if call is not None:
+            self._calls.append(call)
         capacity = self._capacity(units)
-        costs = self._costs(capacity)
-        point = _Point(units, lots, costs.cost_usd)
+        costs = self._costs(capacity, exact=exact or self._exact)
+        point = Point(units, lots, costs.cost_usd)
         self._learn(capacity, costs, point)
         self._points.append(point)
         return point
 
-    def _halfway(self, one: _Point, other: _Point) -> None:
+    def _costed_again(self, point: Point) -> Point:
+        """Exactly, in place of what it seemed to cost before."""
+        others = (one for one in self._points if one is not point)
+        self._points = deque(others, maxlen=MOST_POINTS)
+        return self._cost(point.units, point.lots, whole=True, exact=True)
+
+    def _halfway(self, one: Point, other: Point) -> None:
         if one is not other:
             units = (one.units + other.units) / 2
             capacity = self._capacity(units)
-            costs = self._costs(capacity)
+            costs = self._costs(capacity, exact=self._exact)
             lots = (one.lots + other.lots) / 2
-            self._learn(capacity, costs, _Point(units, lots, costs.cost_usd))
+            self._learn(capacity, costs, Point(units, lots, costs.cost_usd))
 
-    def _learn(self, capacity: Floats, costs: Costs, point: _Point) -> None:
-        total = self._total(point)
+    def _learn(self, capacity: Floats, costs: Costs, point: Point) -> None:
+        total = self._worth.total(point)
         tail = np.stack([tail_weights(month, self.confidence) for month in total.T], axis=1)
         horizon = tail_weights(total.sum(axis=1), self.confidence)
         self._cuts.add(capacity, costs, tail, horizon)
 
     def _near(
-        self, purpose: str, question: Question, until: float, linear: _Point, bound_usd: float
-    ) -> _Point:
+        self, purpose: str, question: Question, until: float, linear: Point, bound_usd: float
+    ) -> Point:
         """The best whole holding beside the linear program's: a small program finds it."""
         self._cost(self._buys.whole(linear.units, self._whole), linear.lots, whole=True)
         best = self._best(question, whole=True)
@@ -339,12 +368,12 @@ class Program:
             found, near_usd = self._master(purpose, question, True, until, best, between)
             if found is None:
                 break
-            best = min(best, found, key=lambda point: self._value(point, question))
+            best = min(best, found, key=lambda point: self._worth.value(point, question))
             if self._open(best, question, near_usd) <= self._gap * WHOLE_SHARE:
                 break
         return best
 
-    def _settle(self, purpose: str, question: Question, until: float, best: _Point) -> _Point:
+    def _settle(self, purpose: str, question: Question, until: float, best: Point) -> Point:
         """The same whole purchases, and the rest so that no cap is missed by what cuts left out.
 
         Asked for a little less than its cap, a month comes out below it; where the excess is more
@@ -358,151 +387,63 @@ class Program:
         )
         tight_usd = question.caps_usd
         for _ in range(SETTLE_ROUNDS):
-            over = self._over(best, question)
+            over = self._worth.over(best, question)
             if over.max() <= FEASIBLE * self._scale_usd:
                 break
             missed = over <= self._gap * np.abs(question.caps_usd)
             tight_usd = tight_usd - np.where(missed, 2 * over, 0.0)
             tighter = replace(question, caps_usd=tight_usd)
             found, _ = self._master(purpose, tighter, True, until, best, between)
-            if found is None or self._over(found, question).sum() >= over.sum():
+            if found is None or self._worth.over(found, question).sum() >= over.sum():
                 break
-            if self._value(found, question) > self._value(best, question) * (1 + self._gap):
+            if self._worth.value(found, question) > self._worth.value(best, question) * (
+                1 + self._gap
+            ):
                 break
             best = found
         return best
 
-    def _over(self, point: _Point, question: Question) -> Floats:
-        """How far each month's CVaR lies above its cap."""
-        caps_usd = np.inf if question.caps_usd is None else question.caps_usd
-        return np.maximum(self._cvar(self._total(point)) - caps_usd, 0.0)
-
     def _capacity(self, units: Floats) -> Floats:
         return self.menu.held + (self._buys.brings @ units).reshape(self.menu.held.shape)
 
-    def _costs(self, capacity: Floats) -> Costs:
+    def _costs(self, capacity: Floats, *, exact: bool = True) -> Costs:
         """Of serving at `capacity` [pools, months] as bought: slopes in what was bought."""
         pools = self.menu.pools
         there = delivered(pools, capacity, slice(None))
-        costs = self._recourse.costs(there)
+        costs = self._recourse.costs(there, exact=exact)
         for p, pool in enumerate(pools):
             if pool.delivered is not None:
                 costs.slope_usd[:, :, p] *= pool.delivered
         return costs
 
-    def _total(self, point: _Point) -> Floats:
-        """All of a month [scenarios, months]."""
-        total = point.recourse_usd + self._fees(point)
-        if self._buys.loss_usd is not None:
-            total = total + self._buys.loss_usd @ point.units
-        for line, lots in zip(self.menu.lines, point.lots, strict=True):
-            total = total - line.gain_usd * lots
-        if self.menu.held_gain_usd is not None:
-            total = total - self.menu.held_gain_usd
-        return total
-
-    def _fees(self, point: _Point) -> Floats:
-        return np.asarray(self.menu.held_fee_usd + self._buys.fee_usd @ point.units)
-
-    def _value(self, point: _Point, question: Question) -> float:
-        """What the question minimises."""
-        total = self._total(point)
-        expected = float(total.mean(axis=0).sum() - self._buys.end_value_usd @ point.units)
-        if question.aim == "averse":
-            horizon = total.sum(axis=1)
-            return expected + question.kappa * float(
-                tail_weights(horizon, self.confidence) @ horizon
-            )
-        if question.aim == "cheapest" and question.caps_usd is None:
-            return expected
-        if question.caps_usd is None:
-            cvar_usd = self._cvar(total)
-            return float(cvar_usd.max()) + TIE_BREAK / len(cvar_usd) * expected
-        return expected + question.slack_usd_per_usd * float(self._over(point, question).sum())
-
-    def _cvar(self, total: Floats) -> Floats:
-        return np.array([tail_weights(month, self.confidence) @ month for month in total.T])
-
-    def _open(self, point: _Point, question: Question, bound_usd: float) -> float:
-        cost_usd = self._value(point, question)
+    def _open(self, point: Point, question: Question, bound_usd: float) -> float:
+        cost_usd = self._worth.value(point, question)
         return (cost_usd - bound_usd) / max(abs(cost_usd), 1e-9 * self._scale_usd)
 
-    def _best(self, question: Question, *, whole: bool) -> _Point:
+    def _best(self, question: Question, *, whole: bool) -> Point:
         """Of what was costed before, and is for sale. Holding nothing always is."""
-        allowed = [point for point in self._points if self._for_sale(point, whole=whole)]
+        allowed = [point for point in self._points if self._worth.for_sale(point, whole=whole)]
         if not allowed:
             nothing = np.zeros(self._buys.count)
             allowed = [self._cost(nothing, np.zeros(len(self.menu.lines)), whole=True)]
-        return min(allowed, key=lambda point: self._value(point, question))
+        return min(allowed, key=lambda point: self._worth.value(point, question))
 
-    def _for_sale(self, point: _Point, *, whole: bool) -> bool:
-        buys, units = self._buys, point.units
-        if whole:
-            if np.abs(buys.whole(units, self._whole) - units).max(initial=0.0) > FEASIBLE:
-                return False
-            wholes = [
-                n for n, line in zip(point.lots, self.menu.lines, strict=True) if line.is_whole
-            ]
-            if self._whole_lines and any(abs(n - round(n)) > FEASIBLE for n in wholes):
-                return False
-        rows = np.vstack([buys.held, buys.limit])
-        most = np.concatenate([buys.held_most, buys.limit_most])
-        return bool(
-            (units <= buys.most * (1 + FEASIBLE)).all()
-            and (rows @ units <= most * (1 + FEASIBLE) + FEASIBLE).all()
-        )
-
-    def _liquid(self, lots: Floats, *, whole: bool) -> Floats:
-        """As many of these lots as margin and margin calls leave money for; what they take is cut.
-
-        Both grow in step with the lots, so that a part of them is within the limit.
-        """
-        if whole and self._whole_lines:
-            exact = [line.is_whole for line in self.menu.lines]
-            lots = np.where(exact, np.round(lots), lots)
-        if self.menu.liquidity_usd is None or not lots.any():
-            return lots
-        margin = np.array([line.margin_usd for line in self.menu.lines])
-        marked = np.stack([line.marked_usd for line in self.menu.lines], axis=2)
-        paid = -(marked @ lots)
-        worst = paid.argmax(axis=1)
-        scenarios = np.arange(len(paid))
-        called = np.maximum(paid[scenarios, worst], 0.0)
-        weights = tail_weights(called, self.confidence) * (called > 0)
-        needed = float(margin @ lots + weights @ called)
-        if needed <= self.menu.liquidity_usd * (1 + FEASIBLE):
-            return lots
-        self._calls.append(-(weights @ marked[scenarios, worst]))
-        part = lots * (self.menu.liquidity_usd / needed)
-        if not (whole and self._whole_lines):
-            return part
-        # Whole lots of a mixed book may need more than a part of it: then none.
-        floor = np.where([line.is_whole for line in self.menu.lines], np.floor(part), part)
-        return floor if self._is_liquid(floor, margin, marked) else np.zeros_like(lots)
-
-    def _is_liquid(self, lots: Floats, margin: Floats, marked: Floats) -> bool:
-        called = np.maximum((-(marked @ lots)).max(axis=1), 0.0)
-        needed = margin @ lots + tail_weights(called, self.confidence) @ called
-        return bool(needed <= (self.menu.liquidity_usd or 0.0) * (1 + FEASIBLE))
-
-    def _answer(self, point: _Point, question: Question, bound_usd: float, status: str) -> Holding:
-        total = self._total(point)
-        cvar_usd = self._cvar(total)
+    def _answer(self, point: Point, question: Question, bound_usd: float, status: str) -> Holding:
+        total = self._worth.total(point)
+        cvar_usd = self._worth.cvar(total)
         caps_usd = np.inf if question.caps_usd is None else question.caps_usd
         end_value_usd = float(self._buys.end_value_usd @ point.units)
-        if not self._buys.count and not self.menu.lines:
-            bound_usd = self._value(point, question)
         return Holding(
             starts=self._buys.starts(point.units, len(self.menu.lots), len(cvar_usd)),
             lines=point.lots,
-            fees_usd=self._fees(point),
+            fees_usd=self._worth.fees(point),
             cost_usd=total,
             cvar_usd=cvar_usd,
             slack_usd=np.maximum(cvar_usd - caps_usd, 0.0),
             end_value_usd=end_value_usd,
             expected_usd=float(total.mean(axis=0).sum()) - end_value_usd,
             bound_usd=bound_usd,
-            gap=max(0.0, self._open(point, question, bound_usd)),
+            gap=abs(self._open(point, question, bound_usd)),
             status=status,
         )
 

@@ -69,13 +69,13 @@ class Purchases:
             least=np.array([float(lot.min_units) for lot in lots]),
             step=np.array([float(lot.step) for lot in lots]),
             most=np.array([float(lot.max_units) for lot in lots]),
-            brings=brings.reshape(-1, len(pairs)),
+            brings=brings.reshape(len(menu.pools) * months, len(pairs)),
             fee_usd=fee_usd,
             end_value_usd=np.array(
                 [lot.end_value_usd[t] for lot, (_, t) in zip(lots, pairs, strict=True)]
             ),
             loss_usd=_losses(menu, pairs),
-            held=np.array(overlaps).reshape(-1, len(pairs)),
+            held=np.array(overlaps).reshape(len(overlaps), len(pairs)),
             held_most=np.array(most, dtype=np.float64),
             limit=limit,
             limit_most=np.array([one.at_most for one in menu.limits]),

@@ -12,7 +12,12 @@ from hedge.risk import Floats
 
 
 class Recourse(Protocol):
-    def costs(self, capacity: list[Floats]) -> Costs:
+    """is_exact: always. If not, the cost is a little below the true one unless `exact` is asked
+    for, and nearly true then."""
+
+    is_exact: bool
+
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs:
         """At these units of each pool, what is delivered of them [scenarios or 1, months]."""
 
 

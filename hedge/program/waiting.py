@@ -28,7 +28,7 @@ done once; with more it depends on what is held of the others."""
 
 
 class _Plain(Protocol):
-    def costs(self, capacity: list[Floats]) -> Costs: ...
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs: ...
 
 
 class Waiting:
@@ -39,6 +39,8 @@ class Waiting:
     missing. With more, capacity is raised until no pool is worth more than its fee; the
     linearisation there, which no slope makes steeper than that fee, holds at every capacity.
     """
+
+    is_exact = False
 
     def __init__(self, plain: _Plain, cells: Cells, later_usd: Floats) -> None:
         self._plain = plain
@@ -51,24 +53,24 @@ class Waiting:
         if len(cells.pools) == 1:
             self._worth = self._worthwhile([np.zeros(shape)], 0, HALVINGS)
 
-    def costs(self, capacity: list[Floats]) -> Costs:
+    def costs(self, capacity: list[Floats], *, exact: bool = True) -> Costs:
         """As `Recourse.costs`; unit_usd is that of the last unit bought, where one is."""
         shape = self._most[0].shape
         held = [np.broadcast_to(one, shape) for one in capacity]
         if self._worth is not None:
-            return self._one(held[0], *self._worth)
+            return self._one(held[0], *self._worth, exact=exact)
         reached = list(held)
         for p in range(len(held)):
             _, enough = self._worthwhile(reached, p, MORE_HALVINGS)
             reached[p] = np.maximum(held[p], enough)
-        costs = self._plain.costs(reached)
+        costs = self._plain.costs(reached, exact=exact)
         short = np.stack([a - b for a, b in zip(held, reached, strict=True)], axis=2)
         slope = np.maximum(costs.slope_usd, -self._later_usd.T)
         return Costs(costs.cost_usd + (slope * short).sum(axis=2), costs.unit_usd, slope)
 
-    def _one(self, held: Floats, pays: Floats, enough: Floats) -> Costs:
+    def _one(self, held: Floats, pays: Floats, enough: Floats, *, exact: bool) -> Costs:
         """Buying pays up to `pays` at least, `enough` at most: below, a unit is worth its fee."""
-        costs = self._plain.costs([np.maximum(held, enough)])
+        costs = self._plain.costs([np.maximum(held, enough)], exact=exact)
         is_short = held < pays
         fee = np.where(np.isfinite(self._later_usd[0]), self._later_usd[0], 0.0)
         slope = np.where(is_short, -fee, np.maximum(costs.slope_usd[:, :, 0], -self._later_usd[0]))

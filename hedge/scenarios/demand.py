@@ -27,7 +27,7 @@ WEEKS_FROM_DAYS = 14
 RECENT_WEEKS = 26
 """Older ones tell of another mix."""
 SURGES = (1.5, 2.2, 3.3, 5.0, 8.0)
-"""Multiples of a day's demand; `Variants.multiples`."""
+"""How many times a day's usual demand a surge is: steps of its Pareto tail."""
 _WEEKEND = 5
 
 
@@ -180,7 +180,7 @@ def _by_days(weekday: Rows, coming: Rows, seed: int, count: int) -> tuple[Rows, 
     rows = np.empty(chance.shape, dtype=np.int64)
     for at, found in (
         (is_weekend, weekends if len(weekends) else workdays),
-        (~is_weekend, workdays if len(workdays) else weekends),
+        (~is_weekend, workdays),  # three days in a row have one
     ):
         rows[:, at] = found[(chance[:, at] * len(found)).astype(np.int64)]
     return rows, is_weekend & (len(weekends) == 0)

@@ -31,7 +31,7 @@ from hedge.scenarios.history import (
 from hedge.scenarios.walk import Places, Walk
 
 CELLS, OWN_CELLS = 128, 64
-_AT_ONCE = 200
+_AT_ONCE, _IN_CACHE = 200, 8
 
 
 class DurationCurves:
@@ -53,7 +53,7 @@ class DurationCurves:
         hours = np.concatenate([base, usd[..., None]], axis=3)
         slices = hours[:, :, None] * shape[:, :, None]
         slices = slices.reshape(-1, *slices.shape[3:])
-        load = (slices[..., :KINDS] @ LOAD) * _prices(history)
+        load = (slices[..., :KINDS] @ LOAD) * history.load_usd()
         # Between by money, which would overlook small workloads, and each alike.
         scale = np.sqrt(np.maximum(load.mean(axis=0), 1e-12))
         self._together = _Cells(load / scale, load, CELLS, variants)
@@ -84,15 +84,12 @@ class DurationCurves:
 
     def _month(self, drawn: Places, blocks: int) -> Floats:
         """[scenarios, blocks, workloads, kinds and list cost]."""
-        count, days = drawn.shape
-        variants = self._together.variants
-        which = drawn + variants * np.arange(count)[:, None]
-        times = np.bincount(which.ravel(), minlength=count * variants).reshape(count, variants)
-        together = self._together.cut(times, days, blocks)
+        count = len(drawn)
+        together = self._together.cut(drawn, blocks)
         month = np.empty((count, blocks, len(self._own), KINDS + 1))
         for w, own in enumerate(self._own):
             rank = ranks(together[:, :, w])
-            cut = own.cut(times, days, blocks)
+            cut = own.cut(drawn, blocks)
             month[:, :, w] = np.take_along_axis(cut, rank[:, :, None], axis=1)
         return month
 
@@ -110,8 +107,7 @@ class _Cells:
     def __init__(self, load: Floats, columns: Floats, cells: int, variants: Variants) -> None:
         walk = Walk.through(load, cells)
         days, width = len(load) // DAY_SLICES, columns.shape[1]
-        self.variants = len(variants.day)
-        self._sums = np.zeros((self.variants, walk.cells, 1 + width))
+        self._sums = np.zeros((len(variants.day), walk.cells, 1 + width))
         first = np.repeat(np.arange(days) * walk.cells, DAY_SLICES)
         for multiple in np.unique(variants.multiple):
             at = first + walk.cell(load * multiple)
@@ -122,13 +118,15 @@ class _Cells:
             of_it = np.flatnonzero(variants.multiple == multiple)
             self._sums[of_it] = sums.reshape(days, walk.cells, -1)[variants.day[of_it]]
 
-    def cut(self, times: Places, days: int, blocks: int) -> Floats:
-        """What falls into each block of equal length [scenarios, blocks, columns], for how many
-        times each day is drawn [scenarios, variants]."""
-        count = len(times)
-        used = np.flatnonzero(times.any(axis=0))
-        sums = times[:, used].astype(np.float64) @ self._sums[used].reshape(len(used), -1)
-        running = np.cumsum(sums.reshape(count, *self._sums.shape[1:]), axis=1)
+    def cut(self, drawn: Places, blocks: int) -> Floats:
+        """What falls into each block of equal length [scenarios, blocks, columns], for the days
+        that are drawn [scenarios, days]."""
+        count, days = drawn.shape
+        running = np.empty((count, *self._sums.shape[1:]))
+        for some in range(0, count, _IN_CACHE):
+            # Not as a product of matrices: threads for such small ones cost more than they bring.
+            sums = self._sums[drawn[some : some + _IN_CACHE]].sum(axis=1)
+            np.cumsum(sums, axis=1, out=running[some : some + _IN_CACHE])
         lasting, running = running[:, :, 0], running[:, :, 1:]
         ends = days * DAY_SLICES * np.arange(1, blocks) / blocks
         at = (lasting[:, :, None] <= ends).sum(axis=1)  # the cell that each block ends in
@@ -140,10 +138,3 @@ class _Cells:
         inner = low + share[..., None] * (running[here, at] - low)
         whole = np.concatenate([inner, running[:, -1:]], axis=1)
         return np.asarray(np.diff(whole, axis=1, prepend=0.0))
-
-
-def _prices(history: DemandHistory) -> Floats:
-    """USD per unit of load of each workload, at its mean price."""
-    weighed = (history.amounts @ LOAD).sum(axis=(0, 1))
-    usd = history.hourly_usd().sum(axis=(0, 1))
-    return np.asarray(np.divide(usd, weighed, out=np.zeros_like(usd), where=weighed > 0))

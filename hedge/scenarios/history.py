@@ -102,11 +102,13 @@ class DemandHistory:
     def load(self) -> Floats:
         """USD at each workload's mean price [days, 24, workloads]: what was asked for, whatever it
         cost at that hour."""
-        weighed = self.amounts @ LOAD
-        total = weighed.sum(axis=(0, 1))
+        return np.asarray((self.amounts @ LOAD) * self.load_usd())
+
+    def load_usd(self) -> Floats:
+        """What a unit of each workload's load costs in the mean [workloads]; 0 for an idle one."""
+        total = (self.amounts @ LOAD).sum(axis=(0, 1))
         usd = self.hourly_usd().sum(axis=(0, 1))
-        price = np.divide(usd, total, out=np.zeros_like(usd), where=total > 0)
-        return np.asarray(weighed * price)
+        return np.asarray(np.divide(usd, total, out=np.zeros_like(usd), where=total > 0))
 
     def last(self, days: int) -> DemandHistory:
         """Its last `days` days, or all. The unevenness within the hour is that of all of it."""

@@ -37,13 +37,15 @@ from ledger.tables.rollups import DAY_NS, NANOS_PER_S, QUARTER_NS, QUARTER_S, ke
 OTHERS = "other models"
 """The workload of models that nobody named, or that cost little."""
 READ_DAYS = 364
-MOST_WORKLOADS = 8
+MOST_WORKLOADS, TEAM_WORKLOADS = 8, 3
 LEAST_SHARE = 0.01
 """Of the list cost: a model with less is one of the others."""
 UNEVEN_DAYS, UNEVEN_REQUESTS = 7, 1_000_000
 """The latest days whose entries are read, until there are so many: there may be millions a day."""
 _HOUR_NS, _SLICE_NS = 3600 * NANOS_PER_S, 300 * NANOS_PER_S
 _TOKENS = "prompt_tokens, cached_tokens, completion_tokens, requests, list_nanos"
+_NAME = "CASE WHEN team = ? THEN ? || model ELSE model END"
+"""Of a model: bound to `_mark`. A request has its team in its record, a sum in its subject."""
 _SUMS = ", ".join(f"CAST(sum({one}) AS BIGINT)" for one in _TOKENS.split(", "))
 
 
@@ -59,20 +61,26 @@ class _Model:
 
 
 def demand_of(
-    sql: Sql, now: datetime, workloads: Sequence[Workload] = (), *, days: int = READ_DAYS
+    sql: Sql,
+    now: datetime,
+    workloads: Sequence[Workload] = (),
+    *,
+    days: int = READ_DAYS,
+    team: str | None = None,
 ) -> DemandHistory:
     """The last `days` whole UTC days before that of `now`, as far as the books go back.
 
     workloads: by default each model that makes up 1% of the list cost, the dearest ones; models in
-    none are a workload of their own. Raises DemandInvalid for books without use, DemandTooShort.
+    none are a workload of their own. team: its use of each model apart, under `of_team`'s names.
+    Raises DemandInvalid for books without use, DemandTooShort.
     """
     with sql.view():
         since, until = _window(sql, now, days)
-        models = _models(sql, since, until)
+        models = _models(sql, since, until, team)
         if not models:
             raise _empty(until)
-        grouped = _grouped(models, workloads)
-        slices = _slices(sql, grouped, since, until)
+        grouped = _grouped(models, workloads, team)
+        slices = _slices(sql, grouped, since, until, team)
     amounts, nanos = zip(*(_with_refused(one, models) for one in models), strict=True)
     place = {name: w for w, one in enumerate(grouped) for name in one.models}
     width, count = len(grouped), (until - since).days
@@ -93,6 +101,11 @@ def demand_of(
         ],
         refused=Money(sum(int(one.refused[:, 0].sum()) for one in models)),
     )
+
+
+def of_team(team: str, model: str) -> str:
+    """What a team's own use of a model is called, where it stands apart."""
+    return f"{team}: {model}"
 
 
 def _empty(until: datetime) -> DemandInvalid:
@@ -117,8 +130,13 @@ def _window(sql: Sql, now: datetime, days: int) -> tuple[datetime, datetime]:
     return since, until
 
 
-def _models(sql: Sql, since: datetime, until: datetime) -> list[_Model]:
+def _mark(team: str | None) -> tuple[str | None, str]:
+    return team, of_team(team or "", "")
+
+
+def _models(sql: Sql, since: datetime, until: datetime, team: str | None) -> list[_Model]:
     """Dearest first."""
+    mark = _mark(team)
     span = (as_ns(since), as_ns(until))
     hours = (until - since).days * HOURS
     found: dict[str, _Model] = {}
@@ -129,19 +147,19 @@ def _models(sql: Sql, since: datetime, until: datetime) -> list[_Model]:
         return found.setdefault(name, _Model(name, used, np.zeros(hours, np.int64), refused))
 
     for name, hour, prompt, cached, completion, requests, nanos in sql.execute(
-        f"SELECT model, (start_ns - ?) / {_HOUR_NS}, {_SUMS} FROM rollups"
+        f"SELECT {_NAME}, (start_ns - ?) / {_HOUR_NS}, {_SUMS} FROM rollups"
         " JOIN subjects ON subjects.id = subject_id"
         " WHERE step_s = ? AND start_ns >= ? AND start_ns < ? GROUP BY 1, 2",
-        (span[0], QUARTER_S, *span),
+        (*mark, span[0], QUARTER_S, *span),
     ):
         # A provider may count more as cached than as prompt.
         model(name).used[hour] += (max(prompt - cached, 0), cached, completion, requests)
         model(name).nanos[hour] += nanos
     for name, hour, nanos, requests in sql.execute(
-        f"SELECT model, (at_ns - ?) / {_HOUR_NS}, CAST(sum(would_have_cost_nanos) AS BIGINT),"
+        f"SELECT {_NAME}, (at_ns - ?) / {_HOUR_NS}, CAST(sum(would_have_cost_nanos) AS BIGINT),"
         " count(*) FROM requests WHERE would_have_cost_nanos > 0 AND at_ns >= ? AND at_ns < ?"
         " GROUP BY 1, 2",
-        (span[0], *span),
+        (*mark, span[0], *span),
     ):
         model(name).refused[hour] += (nanos, requests)
     return sorted(found.values(), key=lambda one: (-_cost(one), one.name))
@@ -162,27 +180,41 @@ def _with_refused(one: _Model, models: Sequence[_Model]) -> tuple[Counts, Counts
     return one.used + added, one.nanos + refused
 
 
-def _grouped(models: Sequence[_Model], workloads: Sequence[Workload]) -> tuple[Workload, ...]:
-    """The workloads that are there, and one of all models that are in none."""
+def _grouped(
+    models: Sequence[_Model], workloads: Sequence[Workload], team: str | None
+) -> tuple[Workload, ...]:
+    """The workloads that are there, and one of all models that are in none; a team's apart."""
+    mine = [one for one in models if team is not None and one.name.startswith(of_team(team, ""))]
+    rest = [one for one in models if one not in mine]
+    own = _workloads(mine, (), TEAM_WORKLOADS, of_team(team or "", OTHERS))
+    return (*own, *_workloads(rest, workloads, MOST_WORKLOADS - len(own), OTHERS))
+
+
+def _workloads(
+    models: Sequence[_Model], workloads: Sequence[Workload], most: int, others: str
+) -> tuple[Workload, ...]:
     if not workloads:
         total = sum(_cost(one) for one in models)
         dear = [one.name for one in models if _cost(one) >= LEAST_SHARE * total]
-        workloads = [Workload(name, (name,)) for name in dear[:MOST_WORKLOADS]]
+        workloads = [Workload(name, (name,)) for name in dear[:most]]
     named = {name for one in workloads for name in one.models}
     rest = tuple(one.name for one in models if one.name not in named)
-    return (*workloads, *([Workload(OTHERS, rest)] if rest else []))
+    return (*workloads, *([Workload(others, rest)] if rest else []))
 
 
-def _slices(sql: Sql, workloads: Sequence[Workload], since: datetime, until: datetime) -> Floats:
+def _slices(
+    sql: Sql, workloads: Sequence[Workload], since: datetime, until: datetime, team: str | None
+) -> Floats:
     """How uneven an hour is [workloads, 12], from the latest entries; where retention has left
     none, from quarters of an hour."""
     place = {name: w for w, one in enumerate(workloads) for name in one.models}
     entries_ns = max(kept(sql).entries_since_ns, as_ns(since))
     first_ns = max(entries_ns, _latest(sql, as_ns(until)))
     if first_ns < as_ns(until):
-        return unevenness(_load(_of_entries(sql, first_ns, as_ns(until)), place, first_ns, until))
+        entries = _of_entries(sql, first_ns, as_ns(until), team)
+        return unevenness(_load(entries, place, first_ns, until))
     first_ns = as_ns(until - timedelta(days=min(UNEVEN_DAYS, (until - since).days)))
-    quarters = _load(_of_quarters(sql, first_ns, as_ns(until)), place, first_ns, until)
+    quarters = _load(_of_quarters(sql, first_ns, as_ns(until), team), place, first_ns, until)
     thirds = np.repeat(quarters[:, :, ::3] / 3, 3, axis=2)
     return unevenness(thirds)
 
@@ -207,24 +239,24 @@ Pieces = Iterable[tuple[str, int, int, int, int]]
 """Model, slice from the first moment on, tokens of the prompt, cached ones, completion."""
 
 
-def _of_entries(sql: Sql, since_ns: int, until_ns: int) -> Pieces:
+def _of_entries(sql: Sql, since_ns: int, until_ns: int, team: str | None) -> Pieces:
     sums = ", ".join(f"CAST(sum(coalesce({one}, 0)) AS BIGINT)" for one in _TOKENS.split(", ")[:3])
     return sql.execute(
-        f"SELECT model, (at_ns - ?) / {_SLICE_NS}, {sums} FROM entries"
+        f"SELECT {_NAME}, (at_ns - ?) / {_SLICE_NS}, {sums} FROM entries"
         " JOIN subjects ON subjects.id = subject_id"
         " WHERE kind = 'posted' AND at_ns >= ? AND at_ns < ? GROUP BY 1, 2",
-        (since_ns, since_ns, until_ns),
+        (*_mark(team), since_ns, since_ns, until_ns),
     ).fetchall()
 
 
-def _of_quarters(sql: Sql, since_ns: int, until_ns: int) -> Pieces:
+def _of_quarters(sql: Sql, since_ns: int, until_ns: int, team: str | None) -> Pieces:
     """In the first slice of each quarter."""
     return sql.execute(
-        f"SELECT model, (start_ns - ?) / {QUARTER_NS} * 3,"
+        f"SELECT {_NAME}, (start_ns - ?) / {QUARTER_NS} * 3,"
         f" {', '.join(_SUMS.split(', ')[:3])} FROM rollups"
         " JOIN subjects ON subjects.id = subject_id"
         " WHERE step_s = ? AND start_ns >= ? AND start_ns < ? GROUP BY 1, 2",
-        (since_ns, QUARTER_S, since_ns, until_ns),
+        (*_mark(team), since_ns, QUARTER_S, since_ns, until_ns),
     ).fetchall()
 
 

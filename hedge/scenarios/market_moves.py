@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.capacity.prices import CAPACITY
+from benchmarks.market import Quoted
 from benchmarks.quotes import Quote
 from benchmarks.tables.facts import Facts
 from benchmarks.tables.history import MarketHistory
 from hedge.errors import DemandInvalid
 from hedge.scenarios.history import HOURS, DemandHistory, places
-from hedge.scenarios.outlook import MONTH_DAYS, HourPrices
+from hedge.scenarios.outlook import MONTH_DAYS, HourPrices, Retirement
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns
 from ledger.rates import RateCard
@@ -99,6 +100,30 @@ def price_records(
         ]
         if moves:
             found.append(_record(model, moves, since, now))
+    return tuple(found)
+
+
+def retirements(models: Mapping[str, Sequence[Quoted]], now: datetime) -> tuple[Retirement, ...]:
+    """What is known of the end of offers: of each model, when the cheapest one ends, and what the
+    next one costs over it. A model that nobody sells from then on goes on at its price, give or
+    take what a successor may cost."""
+    found: list[Retirement] = []
+    for model, quoted in models.items():
+        priced = [
+            (price, one.offer.ends_at)
+            for one in quoted
+            if one.quote is not None and (price := _blended(one.quote, now))
+        ]
+        left = [(price, end) for price, end in priced if end is None or end > now]
+        left.sort(key=lambda one: one[0])
+        while left and (end := left[0][1]) is not None:
+            price = left[0][0]
+            left = [(usd, its) for usd, its in left if its is None or its > end]
+            on = end.astimezone(UTC).date()
+            if left:
+                found.append(Retirement(model, on, math.log(left[0][0] / price), 0.0))
+            else:
+                found.append(Retirement(model, on))
     return tuple(found)
 
 

@@ -95,7 +95,7 @@ def _week(history: DemandHistory) -> tuple[Floats, Floats, Floats]:
     total = (history.amounts @ LOAD).sum(axis=(0, 1))
     safe = np.where(total > 0, total, 1.0)
     per_load = history.amounts.sum(axis=(0, 1)) / safe[:, None]
-    return shape, per_load, history.hourly_usd().sum(axis=(0, 1)) / safe
+    return shape, per_load, history.load_usd()
 
 
 def _levels(history: DemandHistory, spans: tuple[Span, ...], seed: int, count: int) -> Floats:

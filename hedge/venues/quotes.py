@@ -9,7 +9,8 @@ A row is one level of a book:
 An order book has several rows of one contract, month and time; a quote has one; what an auction
 came to is a row with its price as bid and ask, and its volume as lots. `month` is empty for what
 has no expiry; a side is empty where nobody stands; `valid_until` may be left out. JSON is a list of
-such objects. Prices are USD per index unit (of an event: per lot), times ISO 8601 with an offset.
+such objects. Prices are USD per index unit (of an event: per lot; of a GPU block: per GPU-hour, a
+lot being a unit of it), times ISO 8601 with an offset.
 """
 
 from __future__ import annotations

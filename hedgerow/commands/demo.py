@@ -166,10 +166,14 @@ async def _refused(base_url: str, key: str) -> list[str]:
 
 
 def _plan() -> list[str]:
-    from hedge.month.sample import demo_plan, sample
-    from hedgerow.commands.hedge_plan import plan_lines
+    from hedge.planning.planning import plan_months
+    from hedge.planning.sample import sample
+    from hedgerow.commands.hedge_planned import plan_lines
+    from hedgerow.plan_question import of_sample
 
-    return [sample().label, "", *plan_lines(demo_plan(None, 0.95, 1))]
+    bundled = sample()
+    asked = of_sample(bundled, None, confidence=0.95, months=12, seed=1)
+    return [bundled.label, "", *plan_lines(plan_months(asked))]
 
 
 def _invitation(base_url: str, key: str) -> list[str]:

@@ -169,6 +169,16 @@ def _held(seen: Standing) -> list[str]:
             ],
         ),
         *_table(
+            ("used of", "from", "until", "used", "covers", "stranded USD", "USD per Mtok"),
+            [
+                (
+                    *(_short(one.commitment), one.since, one.until, _part(one.utilisation)),
+                    *(_part(one.coverage), _known(one.stranded_usd), _known(one.usd_per_mtok)),
+                )
+                for one in seen.utilisation
+            ],
+        ),
+        *_table(
             ("position", "month", "lots", "mark", "marked on", "unrealised"),
             [
                 (
@@ -245,6 +255,14 @@ def _table(headers: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iter
 
 def _short(name: str) -> str:
     return name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 1]}…"
+
+
+def _part(part: float | None) -> str:
+    return "" if part is None else f"{part:.1%}"
+
+
+def _known(amount: Decimal | None) -> str:
+    return "" if amount is None else _usd(amount)
 
 
 def _usd(amount: Decimal) -> str:

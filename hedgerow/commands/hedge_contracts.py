@@ -14,10 +14,12 @@ import click
 
 from hedge.contracts.comparison import Compared, Mix, compared
 from hedge.contracts.contract import KINDS, Contract, DerivativeContract
+from hedge.contracts.offered import Offered
 from hedge.contracts.shipped import catalogue
 from hedge.errors import ContractInvalid
+from hedge.venues.executable import Level
 from hedgerow.config import load_config
-from hedgerow.hedging import contracts_in, references
+from hedgerow.hedging import offered, references
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from hedgerow.printing import json_option, print_json, table
@@ -71,19 +73,21 @@ def contracts(
     is cheaper than pay-as-you-go: above 100% it never is. `sure` says how sure the price is.
     """
     if path is None:
-        offered: Sequence[Contract] = tuple(catalogue().values())
+        found = Offered(tuple(catalogue().values()))
         market = {}
     else:
         config = load_config(path, os.environ)
         at = datetime.now(UTC)
-        offered = tuple(contracts_in(config))
+        found = offered(config, at)
         market = references(quoted_offers(config, known_prices(config, at), at), mix)
-    chosen = [one for one in offered if kind in (None, one.kind)]
-    rows = [row for one in chosen for row in compared(one, mix, market)]
+    chosen = [one for one in found.contracts if kind in (None, one.kind)]
+    rows = [row for one in chosen for row in compared(one, mix, market, found.books)]
     if as_json:
         told = {"prompt": mix.prompt, "cached": mix.cached, "completion": mix.completion}
-        print_json({"mix": told, "contracts": rows})
+        print_json({"mix": told, "contracts": rows, "refused": found.refused})
         return
+    for sentence in found.refused:
+        click.echo(sentence, err=True)
     if not rows:
         click.echo("no contracts; write some under contracts in hedgerow.yaml, or leave out -c")
         return
@@ -91,10 +95,10 @@ def contracts(
 
 
 def texts(
-    offered: Sequence[Contract], rows: Sequence[Compared], mix: Mix, has_notes: bool
+    chosen: Sequence[Contract], rows: Sequence[Compared], mix: Mix, has_notes: bool
 ) -> Iterator[str]:
     """For a reader, at most WIDTH columns wide."""
-    derivatives = {one.name: one for one in offered if isinstance(one, DerivativeContract)}
+    derivatives = {one.name: one for one in chosen if isinstance(one, DerivativeContract)}
     for kind in KINDS:
         of_kind = [row for row in rows if row.kind == kind]
         if not of_kind:
@@ -110,7 +114,7 @@ def texts(
             f"Of a hundred tokens {mix.prompt:f} are prompt tokens in no cache, {mix.cached:f}"
             f" cached, {mix.completion:f} of completions. PAYG: USD/Mtok at pay-as-you-go. sure: of"
             " the price, on the day it was read; --notes says what is assumed beside it."
-            " Derivatives have no price here: venues' files have.",
+            " Derivatives have no price but in venues' files: the best bid and ask are shown.",
             WIDTH,
         )
     )
@@ -176,6 +180,9 @@ _CAPACITY: Mapping[str, Cell] = {
 def _of_derivatives(known: Mapping[str, DerivativeContract]) -> Mapping[str, Cell]:
     return {
         "contract": lambda row: row.contract,
+        "month": lambda row: row.term,
+        "bid × lots": lambda row: _level(row.bid),
+        "ask × lots": lambda row: _level(row.ask),
         "index": lambda row: known[row.contract].settlement.index[:16],
         "lot": lambda row: f"{known[row.contract].multiplier:f}",
         "settles": lambda row: known[row.contract].settlement.averaging,
@@ -183,6 +190,10 @@ def _of_derivatives(known: Mapping[str, DerivativeContract]) -> Mapping[str, Cel
         "margin": lambda row: _margin(known[row.contract]),
         **_SURE,
     }
+
+
+def _level(level: Level | None) -> str:
+    return "" if level is None else f"{level.price:f} × {level.lots}"
 
 
 def _fees(contract: DerivativeContract) -> Decimal:

@@ -18,6 +18,7 @@ from hedgerow.printing import config_option, dollars, iso, json_option, moment, 
 from ledger.money import as_usd
 
 if TYPE_CHECKING:
+    from hedge.book.facts import BilledFee
     from hedge.book.settling import Done
 
 
@@ -55,6 +56,7 @@ def settle(
     from hedge.book.prices_file import read_prices
     from hedge.book.schedule import months_later
     from hedge.book.settling import settle as settled
+    from hedge.fixed_fee.agreements import bill_teams
     from ledger.tables.fixings import FixingTable
 
     config, now_ns = load_config(path, os.environ), time.time_ns()
@@ -62,18 +64,20 @@ def settle(
     until = None if month is None else months_later(month.date().replace(day=1), 1)
     with books(config, create=False) as store, store.transaction():
         added = FixingTable(store.sql).add(prices)
-        done = settled(HedgeBook(store.sql, now_ns), until)
+        book = HedgeBook(store.sql, now_ns)
+        done = settled(book, until)
+        bills = bill_teams(book, until)
     if as_json:
-        print_json(_described(done, added))
+        print_json(_described(done, bills, added))
     else:
-        click.echo("\n".join(_told(done, added)))
+        click.echo("\n".join(_told(done, bills, added)))
         for sentence in done.waiting:
             click.echo(sentence, err=True)
     if done.waiting:
         ctx.exit(1)
 
 
-def _described(done: Done, prices: int) -> dict[str, object]:
+def _described(done: Done, bills: list[BilledFee], prices: int) -> dict[str, object]:
     return {
         "prices": prices,
         "bills_and_expenses": done.bills_and_expenses,
@@ -107,11 +111,21 @@ def _described(done: Done, prices: int) -> dict[str, object]:
             }
             for one in done.calls
         ],
+        "team_bills": [
+            {
+                "quote": one.quote,
+                "month": f"{one.month:%Y-%m}",
+                "billed_usd": as_usd(one.bill.billed),
+                "metered_usd": as_usd(one.bill.metered),
+                "platform_result_usd": as_usd(one.bill.result),
+            }
+            for one in bills
+        ],
         "waiting": done.waiting,
     }
 
 
-def _told(done: Done, prices: int) -> Iterator[str]:
+def _told(done: Done, bills: list[BilledFee], prices: int) -> Iterator[str]:
     yield (
         f"{prices} prices are new; wrote {done.bills_and_expenses} bills and days' expenses,"
         f" {done.marks} marks, {len(done.funding)} fundings"
@@ -122,6 +136,11 @@ def _told(done: Done, prices: int) -> Iterator[str]:
             f" {dollars(one.gain)}, fees {dollars(one.fee)}"
         )
         yield from (f"  {sentence}" for sentence in one.fallbacks)
+    for bill in bills:
+        yield (
+            f"billed {bill.quote} {bill.month:%Y-%m}: {dollars(bill.bill.billed)}; its usage"
+            f" cost {dollars(bill.bill.metered)}"
+        )
     for call in done.calls:
         yield (
             f"margin call of {call.counterparty}: {dollars(call.amount)} by"

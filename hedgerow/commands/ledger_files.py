@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,8 @@ from hedgerow.commands.reconciled import reconciled_json, reconciled_lines, watc
 from hedgerow.config import Config, load_config
 from hedgerow.files.invoice_mapping import MappingFile, load_mapping
 from hedgerow.printing import config_option, json_option, print_json
-from ledger.charges import ChargeRow, charge_rows
+from ledger.charges import charge_rows
+from ledger.exports.commitments import commitment_rows
 from ledger.exports.export import Format, export_csv, export_focus, export_parquet
 from ledger.exports.focus_row import FocusVersion
 from ledger.invoices.invoice_csv import read_invoice
@@ -88,7 +89,16 @@ def export(
         raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
     with books(load_config(path, os.environ), create=False) as store, store.sql.view():
         charges = watched(charge_rows(store.sql, first_ns, last_ns))
-        count = _exported(file, Format(form), charges, FocusVersion(version or FocusVersion.V1_2))
+        if form == Format.FOCUS:
+            now_ns = time.time_ns()
+            until_ns = now_ns if last_ns is None else min(last_ns, now_ns)
+            committed = commitment_rows(store.sql, first_ns or 0, until_ns)
+            said = FocusVersion(version or FocusVersion.V1_2)
+            count = export_focus(file, charges, said, committed)
+        elif form == Format.PARQUET:
+            count = export_parquet(file, charges)
+        else:
+            count = export_csv(file, charges)
     if as_json:
         print_json({"file": str(file), "rows": count})
     else:
@@ -171,16 +181,6 @@ def reconcile(
             click.echo(line)
     if not found.is_explained(as_usd(tolerance)):
         ctx.exit(1)
-
-
-def _exported(file: Path, form: Format, charges: Iterable[ChargeRow], version: FocusVersion) -> int:
-    match form:
-        case Format.CSV:
-            return export_csv(file, charges)
-        case Format.PARQUET:
-            return export_parquet(file, charges)
-        case Format.FOCUS:
-            return export_focus(file, charges, version)
 
 
 def _provider(config: Config, name: str | None) -> str:

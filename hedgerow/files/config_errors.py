@@ -214,6 +214,8 @@ def _sentence(found: ErrorDetails, place: _Place, written: str) -> tuple[str, st
             return "{written} is too large", f"write less than {ctx['lt']}"
         case "less_than_equal":
             return "{written} is too large", f"write {ctx['le']} or less"
+        case "decimal_max_places":
+            return "{written} has too many decimals", f"write at most {ctx['decimal_places']}"
         case "too_short":
             return "is empty", f"write at least {ctx['min_length']}" + (f": {text}" if text else "")
         case "too_long":

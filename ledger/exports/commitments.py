@@ -1,157 +1,204 @@
 """Commitments: what was bought ahead, as FOCUS's Purchase rows and their Used and Unused usage.
 
-The fee is billed once and costs nothing by itself; what it covers is billed nothing and costs its
-share of the fee. So for each commitment the effective cost of its usage is the billed cost of its
-purchase, exactly: what no use took up is what is left unused.
+The fee is billed once and costs nothing by itself; what it covers is billed nothing. A use costs
+what its team was charged, at the rate that was fixed in advance; what no use took up costs its part
+of the fee; and what is then left of the fee, or was charged beyond it, is the platform's, a row of
+its own. So for each period the effective cost of all its rows is the billed cost of its purchase,
+exactly, and used and unused quantities are what was bought.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from ledger.errors import CommitmentOverdrawn
-from ledger.exports.focus import billing_period, whole_seconds
+from ledger.allowances import capacity_in
+from ledger.charges import ChargeRow, charge_rows
+from ledger.commitments import MICRO, Commitment, CommitmentKind
+from ledger.databases.sql import Sql
+from ledger.exports.focus import billing_period, shared_of, whole_seconds
 from ledger.exports.focus_row import FocusRow
+from ledger.instants import as_ns, instant
 from ledger.money import Money, as_usd
+from ledger.tables.commitments import CommitmentTable
+from ledger.windows import Span, Window, span_of
 
 _NOTHING = Decimal(0)
-
-
-class CommitmentCategory(StrEnum):
-    SPEND = "Spend"
-    USAGE = "Usage"
+_UTC = ZoneInfo("UTC")
+_MINUTE_NS = 60_000_000_000
+_TYPES = {
+    CommitmentKind.QUOTA: "Prepaid Quota",
+    CommitmentKind.THROUGHPUT: "Provisioned Throughput",
+    CommitmentKind.SPEND: "Spend Commitment",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class CommitmentUse:
-    """What one charge took of a commitment; `focus_rows` is not given that charge, too.
+class Period:
+    """A part of a commitment's term, half-open: a month of it (UTC), or all of a quota that lasts
+    for the whole term. fee: its share, by time. micro_units: what could be used."""
 
-    effective: its share of the fee. quantity: of the commitment's unit. list, contracted: what it
-    would have cost without the commitment, at the public and at the agreed price.
-    """
-
+    commitment: Commitment
     start_ns: int
     end_ns: int
-    upstream_model: str
-    effective: Money
-    contracted: Money
-    list: Money
-    quantity: Decimal
-    tokens: int
-    team: str | None = None
-    attempt_id: str | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CommitmentRow:
-    """A commitment in one period, all of it within a month.
-
-    type: the provider's word for it, as in `Provisioned Throughput`. fee: of this period.
-    quantity, unit: how much may be used of what, in FOCUS's unit format; USD if it is of spend.
-    """
-
-    id: str
-    name: str
-    type: str
-    category: CommitmentCategory
-    provider: str
     fee: Money
-    start_ns: int
-    end_ns: int
-    quantity: Decimal
-    unit: str
+    micro_units: int
 
 
-def commitment_rows(commitment: CommitmentRow, uses: Iterable[CommitmentUse]) -> Iterator[FocusRow]:
-    """The purchase, each use, and what is left unused.
+def periods(one: Commitment) -> Iterator[Period]:
+    """Of its term, without a gap. Their fees add up to its fee."""
+    if one.kind is not CommitmentKind.THROUGHPUT and not one.is_monthly:
+        yield Period(one, one.starts_ns, one.ends_ns, one.fee, one.micro_units)
+        return
+    start_ns = one.starts_ns
+    while start_ns < one.ends_ns:
+        month = span_of(Window.MONTH, _UTC, instant(start_ns))
+        end_ns = min(one.ends_ns, as_ns(_end(month)))
+        fee = Money(_due(one, end_ns) - _due(one, start_ns))
+        yield Period(one, start_ns, end_ns, fee, _capacity(one, month, start_ns, end_ns))
+        start_ns = end_ns
 
-    Raises CommitmentOverdrawn if the uses take more than the fee or the quantity: their shares are
-    wrong, and the sums would be.
-    """
-    fee = as_usd(commitment.fee)
-    shared = _shared(commitment)
-    yield FocusRow(
-        charge_category="Purchase",
-        charge_description=commitment.name,
-        charge_frequency="Recurring",
-        billed_cost=fee,
-        effective_cost=_NOTHING,
-        **_period(commitment.start_ns, commitment.end_ns),
-        **_priced(fee, fee, "Units"),
-        pricing_category="Standard",
-        commitment_discount_quantity=commitment.quantity,
-        **shared,
-    )
-    left, quantity = commitment.fee, commitment.quantity
-    for use in uses:
-        left, quantity = Money(left - use.effective), quantity - use.quantity
-        if left < 0 or quantity < 0:
-            raise CommitmentOverdrawn(
-                f"commitment {commitment.id}: its uses, up to attempt {use.attempt_id}, take more"
-                f" than its fee of {fee} USD or its {commitment.quantity} {commitment.unit}:"
-                " share the fee anew"
+
+def _end(month: Span) -> datetime:
+    return month.end or datetime.max.replace(tzinfo=UTC)
+
+
+def _due(one: Commitment, until_ns: int) -> int:
+    """The fee up to a moment."""
+    return one.fee * (until_ns - one.starts_ns) // (one.ends_ns - one.starts_ns)
+
+
+def _capacity(one: Commitment, month: Span, start_ns: int, end_ns: int) -> int:
+    if one.kind is CommitmentKind.THROUGHPUT:
+        return one.micro_units * (end_ns - start_ns) // _MINUTE_NS
+    return capacity_in(one, month)
+
+
+def commitment_rows(sql: Sql, since_ns: int, until_ns: int) -> Iterator[FocusRow]:
+    """What began, was used and ended in `[since, until)`: exports of one span after the other tell
+    each row once. To be read within one `view`."""
+    for one in CommitmentTable(sql).all():
+        for period in periods(one):
+            if period.end_ns <= since_ns or period.start_ns >= until_ns:
+                continue
+            ends = period.end_ns <= until_ns
+            first_ns = period.start_ns if ends else max(since_ns, period.start_ns)
+            uses = (
+                use
+                for use in charge_rows(sql, first_ns, min(until_ns, period.end_ns), one.id)
+                if use.is_drawn
             )
-        yield FocusRow(
+            for row, at_ns in period_rows(period, uses, is_over=ends):
+                if since_ns <= at_ns < until_ns or at_ns == period.end_ns == until_ns:
+                    yield row
+
+
+def period_rows(
+    period: Period, uses: Iterable[ChargeRow], *, is_over: bool = True
+) -> Iterator[tuple[FocusRow, int]]:
+    """The purchase, each use, and if it is over what was left; each with its moment."""
+    shared, name = _shared(period.commitment), period.commitment.contract
+    fee = as_usd(period.fee)
+    whole = _times(period.start_ns, period.end_ns, period.start_ns)
+    yield (
+        FocusRow(
+            charge_category="Purchase",
+            charge_description=name,
+            charge_frequency="Recurring",
+            billed_cost=fee,
+            effective_cost=_NOTHING,
+            pricing_category="Standard",
+            commitment_discount_quantity=_units(period.micro_units),
+            **_priced(fee, fee, "Units"),
+            **shared | whole,
+        ),
+        period.start_ns,
+    )
+    charged, left = 0, period.micro_units
+    for use in uses:
+        taken = min(left, use.micro_units)  # what providers count above holds was not there to use
+        charged, left = charged + use.effective, left - taken
+        yield _used(use, name, taken, shared), use.at_ns
+    if not is_over:
+        return
+    unused = Money(period.fee * left // period.micro_units if period.micro_units else period.fee)
+    ending = _times(period.start_ns, period.end_ns, period.end_ns - 1)
+    if left:
+        row = FocusRow(
             charge_category="Usage",
-            charge_description=f"{use.upstream_model}, covered by {commitment.name}",
+            charge_description=f"{name}, not used",
             charge_frequency="Usage-Based",
             billed_cost=_NOTHING,
-            effective_cost=as_usd(use.effective),
-            **_period(use.start_ns, use.end_ns),
-            **_priced(as_usd(use.contracted), as_usd(use.list), "Requests"),
+            effective_cost=as_usd(unused),
             pricing_category="Committed",
-            consumed_quantity=Decimal(use.tokens),
-            consumed_unit="Tokens",
-            commitment_discount_quantity=use.quantity,
-            commitment_discount_status="Used",
-            sub_account_id=use.team and f"team/{use.team}",
-            sub_account_name=use.team,
-            sub_account_type=use.team and "Team",
-            x_attempt_id=use.attempt_id,
-            x_request_id=use.request_id,
-            x_team=use.team,
-            **shared,
-        )
-    if left or quantity:
-        yield FocusRow(
-            charge_category="Usage",
-            charge_description=f"{commitment.name}, not used",
-            charge_frequency="Usage-Based",
-            billed_cost=_NOTHING,
-            effective_cost=as_usd(left),
-            **_period(commitment.start_ns, commitment.end_ns),
-            **_priced(_NOTHING, _NOTHING, "Units"),
-            pricing_category="Committed",
-            commitment_discount_quantity=quantity,
+            commitment_discount_quantity=_units(left),
             commitment_discount_status="Unused",
-            **shared,
+            **_priced(_NOTHING, _NOTHING, "Units"),
+            **shared | ending,
         )
+        yield row, period.end_ns
+    variance = Money(period.fee - charged - (unused if left else 0))
+    if variance:
+        what = "not charged to teams" if variance > 0 else "charged to teams beyond the fee"
+        row = FocusRow(
+            charge_category="Adjustment",
+            charge_description=f"{name}, {what}",
+            charge_frequency="Usage-Based",
+            billed_cost=_NOTHING,
+            effective_cost=as_usd(variance),
+            contracted_cost=_NOTHING,
+            list_cost=_NOTHING,
+            **shared | ending,
+        )
+        yield row, period.end_ns
 
 
-def _shared(commitment: CommitmentRow) -> dict[str, Any]:
-    sku = f"{commitment.provider}/{commitment.type}"
+def _used(use: ChargeRow, name: str, micro_units: int, shared: dict[str, Any]) -> FocusRow:
+    tokens = (use.usage.prompt or 0) + (use.usage.completion or 0)
+    return FocusRow(
+        charge_category="Usage",
+        charge_description=f"{use.upstream_model}, covered by {name}",
+        billed_cost=_NOTHING,
+        effective_cost=as_usd(use.effective),
+        pricing_category="Committed",
+        consumed_quantity=Decimal(tokens),
+        consumed_unit="Tokens",
+        commitment_discount_quantity=_units(micro_units),
+        commitment_discount_status="Used",
+        **_priced(as_usd(use.contracted), as_usd(use.list), "Requests"),
+        **shared_of(use) | shared,
+    )
+
+
+def _units(micro_units: int) -> Decimal:
+    return Decimal(micro_units) / MICRO
+
+
+def _shared(one: Commitment) -> dict[str, Any]:
+    kind = _TYPES[one.kind]
+    is_spend = one.kind is CommitmentKind.SPEND
+    sku = f"{one.provider}/{kind}"
     return {
-        "billing_account_id": commitment.provider,
-        "billing_account_name": commitment.provider,
-        "provider_name": commitment.provider,
+        "billing_account_id": one.provider,
+        "billing_account_name": one.provider,
+        "provider_name": one.provider,
         "sku_id": sku,
-        "sku_meter": commitment.type,
-        "sku_price_id": f"{sku}/{commitment.id}",
-        "commitment_discount_category": commitment.category.value,
-        "commitment_discount_id": commitment.id,
-        "commitment_discount_name": commitment.name,
-        "commitment_discount_type": commitment.type,
-        "commitment_discount_unit": commitment.unit,
+        "sku_meter": kind,
+        "sku_price_id": f"{sku}/{one.id}",
+        "commitment_discount_category": "Spend" if is_spend else "Usage",
+        "commitment_discount_id": one.id,
+        "commitment_discount_name": one.contract,
+        "commitment_discount_type": kind,
+        "commitment_discount_unit": "USD" if is_spend else "Capacity Units",
     }
 
 
-def _period(start_ns: int, end_ns: int) -> dict[str, Any]:
-    month_start_ns, month_end_ns = billing_period(start_ns)
+def _times(start_ns: int, end_ns: int, billed_at_ns: int) -> dict[str, Any]:
+    month_start_ns, month_end_ns = billing_period(billed_at_ns)
     start_ns, end_ns = whole_seconds(start_ns, end_ns)
     return {
         "charge_period_start": start_ns,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 from ledger.charges import ChargeRow
@@ -32,10 +33,14 @@ def export_parquet(path: Path, charges: Iterable[ChargeRow]) -> int:
 
 
 def export_focus(
-    path: Path, charges: Iterable[ChargeRow], version: FocusVersion = FocusVersion.V1_2
+    path: Path,
+    charges: Iterable[ChargeRow],
+    version: FocusVersion = FocusVersion.V1_2,
+    committed: Iterable[FocusRow] = (),
 ) -> int:
-    """FOCUS Cost and Usage: Parquet if the file's name ends so, CSV otherwise."""
-    return write_focus(path, focus_rows(charges), version)
+    """FOCUS Cost and Usage: Parquet if the file's name ends so, CSV otherwise. committed: the rows
+    of commitments, which come first."""
+    return write_focus(path, chain(committed, focus_rows(charges)), version)
 
 
 def write_focus(path: Path, rows: Iterable[FocusRow], version: FocusVersion) -> int:

@@ -24,12 +24,12 @@ _NANOS_PER_S = 1_000_000_000
 
 def focus_rows(charges: Iterable[ChargeRow]) -> Iterator[FocusRow]:
     """The rows of all charges, those of an attempt one after the other; without those of draws,
-    which `commitment_rows` tells with what they were drawn on."""
+    which are told with what they were drawn on."""
     for charge in charges:
         if charge.is_drawn:
             continue
         parts = metering(charge)
-        shared = _shared(charge)
+        shared = shared_of(charge)
         for one in parts.meters:
             yield _usage(charge, one, shared)
         if parts.rounding:
@@ -74,7 +74,7 @@ def _rounding(charge: ChargeRow, rounding: Rounding, shared: dict[str, Any]) -> 
     )
 
 
-def _shared(charge: ChargeRow) -> dict[str, Any]:
+def shared_of(charge: ChargeRow) -> dict[str, Any]:
     """What all rows of an attempt have alike."""
     start_ns, end_ns = whole_seconds(charge.at_ns, charge.ended_at_ns)
     month_start_ns, month_end_ns = billing_period(charge.at_ns)

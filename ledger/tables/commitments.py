@@ -35,6 +35,23 @@ COMMITMENTS = (
 )
 """The statements that make them, as those in `ledger.tables.ddl`."""
 
+ENDS = (
+    # fee_nanos: of the part that was had. One that ended before it started never was.
+    """CREATE TABLE commitment_ends (
+        commitment TEXT PRIMARY KEY REFERENCES commitments, at_ns INTEGER NOT NULL,
+        fee_nanos INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE VIEW held_commitments AS
+        SELECT id, contract, provider, kind, covers, units, capacity_units, micro_units_per_prompt,
+        micro_units_per_cached, micro_units_per_completion, micro_units_per_request, starts_ns,
+        coalesce(commitment_ends.at_ns, ends_ns) AS ends_ns, is_monthly,
+        coalesce(commitment_ends.fee_nanos, commitments.fee_nanos) AS fee_nanos,
+        team_rate_nanos, overage_rate_nanos, apply_order
+        FROM commitments LEFT JOIN commitment_ends ON commitment = id
+        WHERE coalesce(commitment_ends.at_ns, ends_ns) > starts_ns""",
+)
+"""Of what was given up before its term was over, sold on or entered by mistake."""
+
 COMMITMENT = (
     "id, contract, provider, kind, covers, units, capacity_units, micro_units_per_prompt,"
     " micro_units_per_cached, micro_units_per_completion, micro_units_per_request, starts_ns,"
@@ -57,6 +74,15 @@ class CommitmentTable:
         row = _row(commitment)
         self._sql.execute(f"INSERT INTO commitments ({COMMITMENT}) VALUES ({marks(len(row))})", row)
 
+    def end(self, commitment_id: str, at_ns: int, fee: Money) -> None:
+        """Let it be ours no longer from a moment on, once. fee: of the part that was had.
+
+        Raises RowRefused for one that is not there, or was ended before.
+        """
+        self._sql.execute(
+            "INSERT INTO commitment_ends VALUES (?, ?, ?)", (commitment_id, at_ns, fee)
+        )
+
     def all(self) -> list[Commitment]:
         """Those that are over among them, the first to start first."""
         return self._where("ends_ns > ?", 0)
@@ -67,13 +93,14 @@ class CommitmentTable:
 
     def _where(self, condition: str, *values: int) -> list[Commitment]:
         rows = self._sql.execute(
-            f"SELECT {COMMITMENT} FROM commitments WHERE {condition} ORDER BY starts_ns, id", values
+            f"SELECT {COMMITMENT} FROM held_commitments WHERE {condition} ORDER BY starts_ns, id",
+            values,
         ).fetchall()
         return [_of_row(row) for row in rows]
 
     def one(self, commitment_id: str) -> Commitment | None:
         row = self._sql.execute(
-            f"SELECT {COMMITMENT} FROM commitments WHERE id = ?", (commitment_id,)
+            f"SELECT {COMMITMENT} FROM held_commitments WHERE id = ?", (commitment_id,)
         ).fetchone()
         return None if row is None else _of_row(row)
 

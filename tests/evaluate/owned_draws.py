@@ -12,7 +12,7 @@ from hedge.bids.wanted import Wanted
 from tests.evaluate.owned_traffic import Floats, Requests
 
 MINUTE_S = 60.0
-QUOTA_PRICES_S = 600.0
+QUOTA_PRICES_S = 1800.0
 MINUTE_PRICES_S = 60.0
 """How often prices are made anew."""
 FEE_SHARE = 0.8
@@ -30,14 +30,23 @@ class Costs:
     clairvoyant_nanos: float
 
     @property
+    def prepaid_first_nanos(self) -> float:
+        """All that it costs, fee and all, when prepaid is free until exhausted."""
+        return self.fee_nanos + self.free_nanos
+
+    @property
     def saving(self) -> float:
-        """Of all that prepaid is free until exhausted costs, fee and all."""
-        return (self.free_nanos - self.ours_nanos) / (self.fee_nanos + self.free_nanos)
+        """Of that."""
+        return (self.free_nanos - self.ours_nanos) / self.prepaid_first_nanos
 
     @property
     def best_saving(self) -> float:
-        return (self.free_nanos - self.clairvoyant_nanos) / (self.fee_nanos + self.free_nanos)
+        return (self.free_nanos - self.clairvoyant_nanos) / self.prepaid_first_nanos
 
+    @property
+    def saving_beside_fee(self) -> float:
+        """Of what is paid beside the fee; 0 where nothing is."""
+        return 1 - self.ours_nanos / self.free_nanos if self.free_nanos else 0.0
 
 def quota_costs(all_of_it: Requests, quota: float, until_s: float, demand: Demand) -> Costs:
     """One window, from the first request on. demand: what is forecast."""

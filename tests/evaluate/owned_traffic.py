@@ -37,17 +37,17 @@ class Models:
     usd_mtok: tuple[float, ...]
     shares: tuple[float, ...]
     sway: float = 0.0
-    half_life_s: float = 1200.0
-    tilt: tuple[float, ...] = (1.0,)
+    half_life_s: float = 2400.0
+    tilt: tuple[float, ...] = (1,)
 
 
 TWO = Models("two models, 1 and 0.15", (1.0, 0.15), (0.5, 0.5))
-MOVING = Models(
-    "three models that move", (1.2, 0.8, 0.5), (0.4, 0.3, 0.3), 0.25, tilt=(1, 0.8, 1.3)
+FOUR = Models(
+    "four models, 1.6 to 0.2", (1.6, 0.8, 0.4, 0.2), (0.25,) * 4, 0.1, tilt=(1, 0.8, 1.3, 1)
 )
-SMOOTH = Models("one model that moves", (1.0,), (1.0,), 0.32)
+NARROW = Models("three models that hardly differ", (1.2, 0.8, 0.5), (0.4, 0.3, 0.3), 0.2)
+ALIKE = Models("one model whose price moves", (1.0,), (1.0,), 0.2)
 EQUAL = Models("equal alternatives", (1.0,), (1.0,))
-MIXES = (TWO, MOVING, SMOOTH)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +78,18 @@ class Requests:
     def __len__(self) -> int:
         return len(self.at_s)
 
+    def since(self, at_s: float) -> Requests:
+        return self._those(self.at_s >= at_s)
+
+    def until(self, at_s: float) -> Requests:
+        return self._those(self.at_s < at_s)
+
+    def _those(self, chosen: NDArray[np.bool_]) -> Requests:
+        return Requests(
+            *(self.at_s[chosen], self.units[chosen], self.most_units[chosen]),
+            *(self.foreseen_units[chosen], self.foreseen_nanos[chosen], self.nanos[chosen]),
+        )
+
     def spread_within_hours(self) -> float:
         """P90 / P10 of what a unit costs elsewhere: the median over hours."""
         value, hour = self.nanos / self.units, (self.at_s // HOUR_S).astype(int)
@@ -93,8 +105,8 @@ def week_profile() -> Floats:
     """Requests by hour of the week, of a mean hour: office hours, and quiet weekends [168]."""
     hour = np.arange(WEEK_HOURS)
     day = 1 + 0.8 * np.sin((hour % 24 - 8) / 24 * 2 * np.pi)
-    profile: Floats = day * np.where(hour // 24 >= 5, 0.4, 1.0)
-    return profile / profile.mean()
+    profile = day * np.where(hour // 24 >= 5, 0.4, 1.0)
+    return np.asarray(profile / profile.mean())
 
 
 def poisson(

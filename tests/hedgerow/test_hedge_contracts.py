@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,31 @@ def test_ours_stand_beside_our_market(tmp_path: Path) -> None:
     assert "no contracts" in run("-c", str(config), "--kind", "perp")
 
 
+def test_venues_best_prices_are_shown(tmp_path: Path) -> None:
+    """A row for each month that a venue quotes, with the lots that stand there; what is stale is
+    told on stderr, and not shown."""
+    config = written(tmp_path, FULL + "venues: [q.csv]\n")
+    now = datetime.now(UTC)
+    (tmp_path / "contracts" / "q.csv").write_text(
+        "contract,month,at,bid,bid_lots,ask,ask_lots\n"
+        f"cme-gpu1-h100,2087-01,{now.isoformat()},2.5,3,2.6,4\n"
+        f"cme-gpu1-h100,2087-02,{now.isoformat()},,,2.7,5\n"
+        f"cme-gpu1-h100,2087-03,{(now - timedelta(days=3)).isoformat()},2.5,3,2.6,4\n"
+    )
+    found = CliRunner().invoke(hedgerow, ["hedge", "contracts", "-c", str(config)])
+    assert found.exit_code == 0, found.output
+    lines = [line.split() for line in found.stdout.splitlines() if line.startswith("cme")]
+    assert [line[1] for line in lines] == ["2087-01", "2087-02"]
+    assert "2.5 × 3" in found.stdout
+    assert "2.7 × 5" in found.stdout
+    assert "cme-gpu1-h100 2087-03 is of" in found.stderr
+    (first, _) = rows("-c", str(config), "--kind", "future")
+    assert (first["bid"], first["ask"]) == (
+        {"price": 2.5, "lots": 3},
+        {"price": 2.6, "lots": 4},
+    )
+
+
 def test_a_long_name_is_cut_before_the_table_is_too_wide(tmp_path: Path) -> None:
     """The JSON has all of it."""
     name = "a-plan-with-a-name-of-" + "x" * 90
@@ -81,6 +107,18 @@ def test_what_is_no_mix(mix: str) -> None:
     found = CliRunner().invoke(hedgerow, ["hedge", "contracts", "--mix", mix])
     assert found.exit_code == 2
     assert "70/10/20" in found.stderr
+
+
+def test_the_cheapest_of_its_models_is_what_a_contract_is_measured_by() -> None:
+    """Whatever their order; a model that the market does not know counts nothing."""
+    market = {
+        name: Reference(model=name, input=Decimal(usd), output=Decimal(usd))
+        for name, usd in (("oak", 3), ("elm", 2), ("ash", 1))
+    }
+    mix = Mix(Decimal(70), Decimal(10), Decimal(20))
+    for models in (["oak", "elm", "yew"], ["elm", "oak"]):
+        (row,) = compared(serving("flat_plan", models=models), mix, market)
+        assert (row.against, row.against_usd_per_mtok) == ("elm", Decimal(2))
 
 
 SHARES = st.tuples(st.integers(0, 100), st.integers(0, 100)).filter(lambda two: sum(two) <= 100)

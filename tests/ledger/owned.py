@@ -43,4 +43,4 @@ def bid_price(
     """rate: nano-USD of a million units. units_left: None is all of them."""
     its = allowance(one, at_ns)
     left = its.micro_units if units_left is None else units_left * 1_000_000
-    return BidPrice(its, left, Money(rate))
+    return BidPrice(its, lambda: left, Money(rate))

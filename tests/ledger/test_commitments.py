@@ -1,100 +1,152 @@
-"""Commitments in FOCUS: the invariants of the specification, for any use of any commitment."""
+"""Commitments in FOCUS: the invariants of the specification, for any use of any commitment, and the
+rows of any span of the books."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import CommitmentOverdrawn
-from ledger.exports.commitments import (
-    CommitmentCategory,
-    CommitmentRow,
-    CommitmentUse,
-    commitment_rows,
-)
-from ledger.money import Money, as_usd
-from tests.ledger.charges import DAY_NS
+from ledger.charges import ChargeRow, charge_rows
+from ledger.commitments import CommitmentKind
+from ledger.databases.sql import Sql
+from ledger.exports.commitments import Period, commitment_rows, period_rows, periods
+from ledger.exports.focus import focus_rows
+from ledger.money import ZERO, Money, as_usd
+from ledger.tables.commitments import CommitmentTable
+from tests.ledger.charges import charge_row
 from tests.ledger.entries import NOW_NS
+from tests.ledger.entries_of import DAY_0_NS, DAY_NS, various, write
+from tests.ledger.owned import commitment
+
+END_NS = NOW_NS + 7 * DAY_NS
 
 
-def commitment(category: CommitmentCategory, fee: int, quantity: int) -> CommitmentRow:
-    return CommitmentRow(
-        id="c1",
-        name="Reserved",
-        type="Provisioned Throughput",
-        category=category,
-        provider="acme",
-        fee=Money(fee),
-        start_ns=NOW_NS,
-        end_ns=NOW_NS + 7 * DAY_NS,
-        quantity=Decimal(quantity),
-        unit="Tokens",
-    )
+def period(kind: CommitmentKind, fee: int, micro_units: int) -> Period:
+    one = commitment(kind=kind, id="c1", contract="Reserved")
+    return Period(one, NOW_NS, END_NS, Money(fee), micro_units)
 
 
-def use(number: int, effective: int, quantity: int) -> CommitmentUse:
-    return CommitmentUse(
-        start_ns=NOW_NS + number,
-        end_ns=NOW_NS + number,
-        upstream_model="m",
+def use(number: int, effective: int, micro_units: int) -> ChargeRow:
+    return replace(
+        charge_row(number, at_ns=NOW_NS + number),
+        billed=ZERO,
         effective=Money(effective),
         contracted=Money(2 * effective),
         list=Money(3 * effective),
-        quantity=Decimal(quantity),
-        tokens=quantity,
-        team="research",
-        attempt_id=f"a{number}",
+        commitment="c1",
+        micro_units=micro_units,
     )
 
 
 amounts = st.integers(0, 10**10)
+kinds = st.sampled_from(CommitmentKind)
 
 
-@given(
-    st.sampled_from(CommitmentCategory),
-    st.lists(st.tuples(amounts, amounts), max_size=5),
-    amounts,
-    amounts,
-)
-def test_the_effective_cost_of_its_usage_is_its_fee(
-    category: CommitmentCategory, uses: list[tuple[int, int]], unused: int, idle: int
+@given(kinds, st.lists(st.tuples(amounts, amounts), max_size=5), amounts, amounts)
+def test_the_effective_cost_of_its_rows_is_its_fee(
+    kind: CommitmentKind, uses: list[tuple[int, int]], fee: int, micro_units: int
 ) -> None:
-    """The purchase is billed and costs nothing; its usage is billed nothing and costs the fee, used
-    and unused together; quantities likewise; and each row has what its kind must have."""
-    fee = sum(one for one, _ in uses) + unused
-    quantity = sum(one for _, one in uses) + idle
-    one = commitment(category, fee, quantity)
-    rows = list(commitment_rows(one, [use(n, *some) for n, some in enumerate(uses)]))
-    purchase, *usage = rows
+    """The purchase is billed and costs nothing; all else is billed nothing and costs the fee,
+    whatever teams were charged; used and unused units are what was bought, also where providers
+    have counted more; and each row has what its kind must have."""
+    one = period(kind, fee, micro_units)
+    taken = [use(n, *some) for n, some in enumerate(uses)]
+    rows = [row for row, _ in period_rows(one, taken)]
+    purchase, *others = rows
     assert (purchase.charge_category, purchase.effective_cost) == ("Purchase", Decimal(0))
     assert purchase.billed_cost == as_usd(one.fee)
     assert purchase.consumed_quantity is None
-    assert sum(row.effective_cost for row in usage) == purchase.billed_cost
-    assert sum(row.billed_cost for row in usage) == 0
+    assert sum(row.effective_cost for row in others) == purchase.billed_cost
+    assert sum(row.billed_cost for row in others) == 0
+    usage = [row for row in others if row.charge_category == "Usage"]
     quantities = [row.commitment_discount_quantity for row in usage]
-    assert sum(each for each in quantities if each is not None) == quantity
+    bought = Decimal(micro_units) / 10**6
+    assert sum(each for each in quantities if each is not None) == bought
+    assert purchase.commitment_discount_quantity == bought
     for row in rows:
         assert row.commitment_discount_id == "c1"
-        assert row.commitment_discount_quantity is not None
-        assert row.commitment_discount_category == category.value
-        assert row.pricing_quantity == 1
-        assert row.list_unit_price == row.list_cost
-        assert row.contracted_unit_price == row.contracted_cost
+        is_spend = kind is CommitmentKind.SPEND
+        assert row.commitment_discount_category == ("Spend" if is_spend else "Usage")
         assert row.charge_period_start < row.charge_period_end
+        if row.charge_category != "Adjustment":
+            assert row.pricing_quantity == 1
+            assert row.list_unit_price == row.list_cost
+            assert row.contracted_unit_price == row.contracted_cost
+    used = [row for row in usage if row.commitment_discount_status == "Used"]
+    assert [row.effective_cost for row in used] == [as_usd(one.effective) for one in taken]
     for row in usage:
         assert row.pricing_category == "Committed"
         is_unused = row.commitment_discount_status == "Unused"
         assert (row.consumed_quantity is None) == is_unused
-    statuses = [row.commitment_discount_status for row in usage]
-    assert statuses == ["Used"] * len(uses) + ["Unused"] * bool(unused or idle)
+        assert row.effective_cost >= 0
+    assert len(used) == len(uses)
+    assert len(usage) - len(used) == (sum(each for _, each in uses) < micro_units)
 
 
-@pytest.mark.parametrize(("effective", "quantity"), [(11, 1), (1, 11)])
-def test_uses_that_take_too_much(effective: int, quantity: int) -> None:
-    """Their sums would be wrong: refused, with the attempt."""
-    one = commitment(CommitmentCategory.USAGE, 10, 10)
-    with pytest.raises(CommitmentOverdrawn, match="attempt a1, take more"):
-        list(commitment_rows(one, [use(0, 0, 0), use(1, effective, quantity)]))
+@given(
+    kinds,
+    st.booleans(),
+    st.integers(DAY_0_NS - 400 * DAY_NS, DAY_0_NS),
+    st.integers(1, 500 * DAY_NS),
+    st.integers(0, 10**15),
+)
+def test_fees_of_periods_are_the_fee(
+    kind: CommitmentKind, monthly: bool, starts_ns: int, length_ns: int, fee: int
+) -> None:
+    """One after the other, from its start to its end, to the nano-USD."""
+    one = commitment(
+        kind=kind,
+        is_monthly=monthly,
+        starts_ns=starts_ns,
+        ends_ns=starts_ns + length_ns,
+        fee=Money(fee),
+    )
+    found = list(periods(one))
+    assert sum(each.fee for each in found) == fee
+    edges = [each.start_ns for each in found] + [found[-1].end_ns]
+    assert [each.end_ns for each in found] == edges[1:]
+    assert (edges[0], edges[-1]) == (one.starts_ns, one.ends_ns)
+    assert all(each.fee >= 0 for each in found)
+
+
+MONTHLY = commitment(
+    id="own", is_monthly=True, starts_ns=DAY_0_NS - 40 * DAY_NS, ends_ns=DAY_0_NS + 40 * DAY_NS
+)
+WHOLE = commitment(id="whole", starts_ns=DAY_0_NS - 2 * DAY_NS, ends_ns=DAY_0_NS + 2 * DAY_NS)
+
+
+def test_of_the_books(sql: Sql) -> None:
+    """Draws are told with their commitments and nowhere else; teams are charged what the books
+    say; however a time is cut into spans, each row is told in one of them."""
+    made = [one for one in various(200) if one.kind == "posted"]
+    write(sql, made)
+    with sql.transaction():
+        for one in (MONTHLY, WHOLE):
+            CommitmentTable(sql).add(one)
+    edges = [0, DAY_0_NS - 3 * DAY_NS, DAY_0_NS - DAY_NS, DAY_0_NS, DAY_0_NS + 2 * DAY_NS]
+    edges += [DAY_0_NS + 40 * DAY_NS, DAY_0_NS + 500 * DAY_NS]
+    with sql.view():
+        whole = list(commitment_rows(sql, 0, edges[-1]))
+        cut = [
+            row
+            for since, until in pairwise(edges)
+            for row in commitment_rows(sql, since, until)
+        ]
+        usual = list(focus_rows(charge_rows(sql)))
+    assert sorted(map(repr, cut)) == sorted(map(repr, whole))
+    drawn = [one for one in made if one.drawn_on == "c1"]
+    ids = {row.x_attempt_id for row in usual}
+    told = [row for row in whole if row.x_attempt_id is not None]
+    within = [one for one in drawn if one.at_ns >= DAY_0_NS]  # c1 begins then
+    assert drawn
+    assert len(told) == len(within)
+    assert sum(row.effective_cost for row in told) == as_usd(Money(sum(o.cost for o in within)))
+    assert not ids & {row.x_attempt_id for row in told}
+    for name, fee in (("own", MONTHLY.fee), ("whole", WHOLE.fee), ("c1", Money(10**9))):
+        its = [row for row in whole if row.commitment_discount_id == name]
+        assert sum(row.billed_cost for row in its) == as_usd(fee)
+        assert sum(row.effective_cost for row in its) == as_usd(fee)

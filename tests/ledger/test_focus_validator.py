@@ -10,12 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.exports.commitments import (
-    CommitmentCategory,
-    CommitmentRow,
-    CommitmentUse,
-    commitment_rows,
-)
+from ledger.commitments import CommitmentKind
+from ledger.exports.commitments import Period, period_rows
 from ledger.exports.export import write_focus
 from ledger.exports.focus import focus_rows
 from ledger.exports.focus_row import FocusRow, FocusVersion
@@ -24,6 +20,7 @@ from ledger.rates import RateCard
 from ledger.usage import TokenUsage, Unit
 from tests.ledger.charges import DAY_NS, charge_row
 from tests.ledger.entries import NOW_NS
+from tests.ledger.owned import commitment
 
 FOCUS = Path(__file__).parents[2] / ".venv" / "focus"
 
@@ -51,12 +48,9 @@ def validated(path: Path) -> str:
 def rows() -> list[FocusRow]:
     """Every kind of row: of tokens, of units, estimated, rounded, and of a commitment."""
     by_second = RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.0001"), per=Unit.SECOND)
-    day = (NOW_NS, NOW_NS + DAY_NS)
-    commitment = CommitmentRow(
-        *("c1", "Reserved", "Provisioned Throughput", CommitmentCategory.SPEND, "acme"),
-        *(Money(10**12), *day, Decimal(1000), "USD"),
-    )
-    use = CommitmentUse(*day, "m", Money(10**11), Money(10**11), Money(10**11), Decimal(100), 9)
+    owned = commitment(kind=CommitmentKind.SPEND)
+    period = Period(owned, NOW_NS, NOW_NS + DAY_NS, Money(10**12), 10**9)
+    use = replace(charge_row(5), billed=Money(0), commitment=owned.id, micro_units=10**8)
     return [
         *focus_rows(
             [
@@ -66,7 +60,7 @@ def rows() -> list[FocusRow]:
                 charge_row(4, usage=TokenUsage(None, None, units=61), rates=by_second),
             ]
         ),
-        *commitment_rows(commitment, [use]),
+        *(row for row, _ in period_rows(period, [use])),
     ]
 
 

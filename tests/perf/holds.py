@@ -7,18 +7,23 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ledger.allowances import allowance
 from ledger.attempts import Attempt, Settlement
 from ledger.book import Book
 from ledger.budgets import accounts_of
 from ledger.desk import Times
+from ledger.draws import Draw
 from ledger.entries import Drawn
 from ledger.following import read_policy
 from ledger.journal import START, Journal
 from ledger.journal_records import encode, held_of, posted_of
+from ledger.money import MAX_NANOS
 from ledger.policy import Rules
+from tests.ledger.owned import commitment
 from tests.perf.meter import resident_mib
 from tests.perf.requests import BUDGETS, attempt, opened_book, opened_store, settlement
 
@@ -31,9 +36,10 @@ SYNCED = 320
 
 def rows() -> Iterator[tuple[str, ...]]:
     """What it was, and the µs for each: the least, the median and the most."""
-    in_memory, with_journal = asyncio.run(_holding())
+    in_memory, with_journal, drawn = asyncio.run(_holding())
     yield _row("hold + post, journal left out", in_memory)
     yield _row("hold + post", with_journal)
+    yield _row("hold + post of a draw", drawn)
     hold_us, end_us, hold_bytes, end_bytes = _appending()
     yield _row(f"journal: append a hold of {hold_bytes} bytes", hold_us)
     yield _row(f"journal: append an end of {end_bytes} bytes", end_us)
@@ -62,11 +68,19 @@ def _pairs(count: int) -> list[tuple[Attempt, Settlement]]:
     return [(attempt(number), settlement()) for number in range(count)]
 
 
+def _drawing_pairs(count: int) -> list[tuple[Attempt, Settlement]]:
+    """Of attempts that are served from what is owned."""
+    its = allowance(commitment(ends_ns=MAX_NANOS, capacity_units=10**9), time.time_ns())
+    draw = Draw(its, 1000)
+    return [(replace(one, draw=draw), end) for one, end in _pairs(count)]
+
+
 async def _each_pair_us(book: Book, pairs: list[tuple[Attempt, Settlement]]) -> float:
     """The loop is not left meanwhile, so that nothing else of the books runs."""
     began = time.thread_time_ns()
     for one, end in pairs:
-        await book.post(await book.hold(one), end)
+        more = () if one.draw is None else one.draw.accounts
+        await book.post(await book.hold(one, more), end)
     return (time.thread_time_ns() - began) / len(pairs) / 1000
 
 
@@ -95,18 +109,20 @@ def _without_journal(folder: Path) -> Book:
     )
 
 
-async def _holding() -> tuple[list[float], list[float]]:
-    """Without a journal and with one, in turns: what else the machine does hurts both alike."""
+async def _holding() -> tuple[list[float], list[float], list[float]]:
+    """Without a journal and with one, and of draws with one, in turns: what else the machine does
+    hurts all alike."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         books = (
             _without_journal(folder),
             opened_book(f"sqlite:///{folder}/books.db", folder / "journals"),
         )
-        found: tuple[list[float], list[float]] = ([], [])
+        ways = ((books[0], _pairs), (books[1], _pairs), (books[1], _drawing_pairs))
+        found: tuple[list[float], list[float], list[float]] = ([], [], [])
         for round_number in range(RUNS + 1):
-            for book, runs in zip(books, found, strict=True):
-                each_us = await _each_pair_us(book, _pairs(PAIRS))
+            for (book, pairs), runs in zip(ways, found, strict=True):
+                each_us = await _each_pair_us(book, pairs(PAIRS))
                 if round_number:  # the first takes the slices
                     runs.append(each_us)
                 await book.folded()

@@ -12,7 +12,7 @@ from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
 from benchmarks.quotes import Quote
 from benchmarks.traffic.observations import Observation, Outcome
-from ledger.money import usd
+from ledger.money import MAX_NANOS, usd
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
 from proxy.providers import Account, Provider
@@ -25,6 +25,7 @@ from routing.explanation import to_text
 from routing.intent import RoutingIntent
 from routing.limits import Limits
 from routing.state import State
+from tests.ledger.owned import bid_price, commitment
 from tests.perf.load import request
 from tests.perf.upstream import _stream
 
@@ -45,6 +46,7 @@ def measure() -> list[tuple[str, str]]:
         ),
         ("decide among 10 offers", _each(_deciding(10))),
         ("decide among 50 offers", _each(deciding)),
+        ("... of which we own one", _each(_deciding(50, owns=True))),
         ("... and take the first", _each(lambda: deciding().candidates[0])),
         ("... and write it down", _each(lambda: to_text(deciding()))),
         ("charge", _each(lambda: CARD.charge(usage))),
@@ -88,9 +90,13 @@ def _market(models: int, offers: int) -> Market:
     return Market(quoted, AT, dict.fromkeys(quoted, 2000.0))
 
 
-def _deciding(offers: int) -> Callable[[], RouteDecision]:
+def _deciding(offers: int, *, owns: bool = False) -> Callable[[], RouteDecision]:
     draw = random.Random(1)
     snapshot, state = _market(1, offers).snapshot, State()
+    if owns:
+        own = commitment(ends_ns=MAX_NANOS)
+        bid = bid_price(own, rate=10**8, at_ns=1_800_000_000 * 10**9)
+        state.owned = {snapshot.models["m0"][3].offer.id: (bid,)}
     wanted, at_ns = [[Wanted(RoutingIntent("m0", 250, 200, 64), Limits())]], 1_800_000_000 * 10**9
     return lambda: decide(wanted, snapshot, state, Moment(at_ns, 0.0, draw.random()))
 

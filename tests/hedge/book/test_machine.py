@@ -390,7 +390,7 @@ class Machine(RuleBasedStateMachine):
             assert prepaid >= -1
 
 
-def assert_near(amount: Money, expected_usd: Decimal) -> None:
+def assert_near(amount: int, expected_usd: Decimal) -> None:
     """A mean of many fixings is a price of twelve decimals, so that amounts are that near."""
     assert abs(Decimal(amount) / NANOS - expected_usd) < Decimal("0.00001")
 

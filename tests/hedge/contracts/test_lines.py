@@ -197,7 +197,9 @@ def test_without_scenarios_of_the_index_nothing_is_hedged() -> None:
     assert found.lines == ()
     assert "0 lots, as there are no scenarios of GPU" in found.notes[0]
     later = book("future", date(2028, 1, 1), asks=(("2.50", 5),))
-    assert menu(paying("future"), later, fixings(1, 2, 3)).lines == ()
+    found = menu(paying("future"), later, fixings(1, 2, 3))
+    assert found.lines == ()
+    assert found.notes == ("future: 0 lots, as no venue quotes it for a month that is planned",)
 
 
 def test_what_was_refused_of_venues_stands_in_the_notes() -> None:

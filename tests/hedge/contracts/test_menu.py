@@ -17,10 +17,12 @@ from hedge.contracts.counterparty import Counterparty
 from hedge.contracts.limits import HedgeLimits
 from hedge.contracts.menu import menu_of
 from hedge.contracts.offered import Offered, Owned
+from hedge.contracts.terms import Size
 from hedge.program.menu import Lot, Menu
 from hedge.program.program import Program
 from hedge.scenarios.months import Months, TokenKind
 from hedge.scenarios.workload import Workload
+from hedge.venues.executable import Executable, Level
 from ledger.commitments import Commitment, CommitmentKind, Covered
 from ledger.instants import as_ns
 from ledger.money import Money, usd
@@ -124,6 +126,39 @@ def test_a_block_is_there_in_its_window() -> None:
     assert lot.fee_usd.tolist() == [[100, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert lot.brings[0] == pytest.approx([1000 * 22 / 31, 1000 * 5 / 31, 0])
     assert not lot.brings[1:].any()
+
+
+def test_a_block_costs_what_a_venue_asks() -> None:
+    """27 days of 8 GPUs at a limit of 3 USD per GPU-hour: of 2 at 2.00, 1 at 2.90 and 9 at 3.10,
+    three can be had, at 2.30 on average; in steps of two, only two; none where all is dearer."""
+    hours = 27 * 24 * 8
+    block = serving("gpu_block", prices=[{"usd_per_month": str(3 * hours)}])
+    levels = (("2.00", 2), ("2.90", 1), ("3.10", 9))
+
+    def found(size: dict[str, int], asks: tuple[tuple[str, int], ...]) -> Menu:
+        sized = block.model_copy(update={"size": Size.model_validate(size)})
+        book = Executable(
+            block.name,
+            None,
+            datetime(2026, 11, 20, tzinfo=UTC),
+            (),
+            tuple(Level(Decimal(price), lots) for price, lots in asks),
+            "q.csv",
+        )
+        return menu(Offered([sized], books=[book]))
+
+    lot = only_lot(found({"max": 50}, levels))
+    assert (lot.max_units, lot.fee_usd[0, 0]) == (3, pytest.approx(2.3 * hours))
+    by_two = only_lot(found({"min": 2, "step": 2, "max": 50}, levels))
+    assert (by_two.max_units, by_two.fee_usd[0, 0]) == (2, pytest.approx(2 * hours))
+    dear = found({"max": 50}, levels[2:])
+    assert dear.lots == ()
+    assert "no venue sells 1 at its limit of 3.0000 USD per GPU-hour" in dear.notes[0]
+    unquoted = menu(Offered([block]))
+    assert only_lot(unquoted).fee_usd[0, 0] == 3 * hours
+    assert any(
+        "no quote: its limit price is planned, and may not fill" in note for note in unquoted.notes
+    )
 
 
 def test_what_is_sold_for_a_time_starts_in_its_months() -> None:
@@ -262,6 +297,22 @@ def test_what_a_failure_takes_is_counted() -> None:
     assert seen == {0, 1, 2, 3}
 
 
+def test_counterparties_fail_apart_from_each_other() -> None:
+    """Two of the same chances have draws of their own, the same ones whoever else is there."""
+    names = ("one", "two")
+    contracts = [serving("flat_plan", name=name, provider=name) for name in names]
+    owing = [counterparty(name=name, default_per_year=0.9) for name in names]
+    ahead = months(scenarios=200)
+    both = menu(Offered(contracts, (), owing), ahead).pools
+    alone = menu(Offered(contracts[1:], (), owing[1:]), ahead).pools
+    first, second, same = (pool.delivered for pool in (*both, *alone))
+    assert first is not None
+    assert second is not None
+    assert same is not None
+    assert (first != second).any()
+    assert (second == same).all()
+
+
 def test_the_sure_counterparty_changes_nothing() -> None:
     """Without a chance of failure or shortfall all is delivered, and nothing is lost."""
     found = menu(Offered([serving("flat_plan")], (), [counterparty()]))
@@ -339,6 +390,16 @@ def test_owned_capacity_is_there_for_the_rest_of_its_term() -> None:
     assert only_lot(found).max_units == 48
 
 
+def test_what_is_over_of_a_month_is_over() -> None:
+    """On 17 January, 15 of the month's 31 days are left, in fee as in capacity."""
+    contract = serving("throughput_reservation", name="held")
+    one = owned(CommitmentKind.THROUGHPUT, date(2026, 12, 1), date(2027, 2, 1))
+    offered = Offered([contract], owned=[one])
+    found = menu(offered, months(firsts=FIRSTS[1:]), today=date(2027, 1, 17))
+    assert found.held[0] == pytest.approx([1000 * 15 / 31, 0])
+    assert found.held_fee_usd == pytest.approx([620 * 15 / 62, 0])
+
+
 def test_what_is_left_of_an_owned_quota_is_spread_over_what_is_left_of_its_term() -> None:
     """300 of 1,000 units to the end of January; a quota of each month is there each month."""
     contract = serving("prepaid_quota", name="held")
@@ -348,6 +409,19 @@ def test_what_is_left_of_an_owned_quota_is_spread_over_what_is_left_of_its_term(
     assert found.held[0] == pytest.approx([155, 155, 0])
     monthly = menu(Offered([contract], owned=[owned(CommitmentKind.QUOTA, *term)]))
     assert monthly.held[0] == pytest.approx([1000, 1000, 0])
+
+
+@pytest.mark.parametrize("per", ["hour", "month"])
+def test_owned_spend_is_counted_as_its_pool_counts(per: str) -> None:
+    """1,000 USD a month: by the minute where it is lost by the hour, in the pool of what can be
+    bought of it."""
+    contract = serving("spend_commitment", name="held", per=per)
+    one = owned(CommitmentKind.SPEND, date(2026, 12, 1), date(2027, 2, 1))
+    found = menu(Offered([contract], owned=[one]))
+    minutes = np.array([days_in(first) * 24 * 60 for first in FIRSTS])
+    counted = minutes if per == "hour" else np.ones(3)
+    assert len(found.pools) == 1
+    assert found.held[0] * counted == pytest.approx([1000, 1000, 0])
 
 
 def test_an_owned_contract_that_is_not_sold_any_more_still_serves() -> None:

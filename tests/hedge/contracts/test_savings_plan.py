@@ -73,6 +73,21 @@ def test_scenario_5_the_plan_of_the_family_comes_first() -> None:
     assert found.on_demand == usd("32.70")
 
 
+def test_of_equal_savings_the_lowest_rate_comes_first() -> None:
+    """Fargate's GB and vCPU save 25% both: 4.80 after the r5 take all GB, and leave the vCPU to a
+    plan that covers nothing else."""
+    lines = [
+        UsageLine(one.name, one.quantity, one.on_demand, {**one.rates, FAMILY: Decimal("0.02")})
+        if one.name == "Fargate vCPU"
+        else one
+        for one in hour()
+    ]
+    plans = [SavingsPlan(COMPUTE, Decimal("7.60"), 0), SavingsPlan(FAMILY, Decimal(8), 1)]
+    found = applied(lines, plans)
+    assert [use.unused for use in found.plans] == [0, 0]
+    assert found.on_demand == usd("32.70")
+
+
 PRICE = st.decimals("0.01", 10, places=3)
 LINE = st.builds(
     lambda quantity, price, share, reserved: UsageLine(

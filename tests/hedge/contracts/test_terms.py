@@ -53,6 +53,8 @@ def test_every_kind_is_read_and_written_alike(kind: str) -> None:
             {"prices": [{"usd_per_month": "1", "months": 2, "term_days": 7}]},
             "term_days 7 stands beside months 2",
         ),
+        ("flat_plan", {"quota_units": "1e400"}, "quota_units: is above 1000000000000000000"),
+        ("flat_plan", {"quota_units": "1e-400"}, "has more than 12 decimals: write fewer"),
         ("flat_plan", {"quotas": "3"}, "quotas: is no key of this kind of contract"),
         ("flat_plan", {"size": {"min": 5, "max": 3}}, "max 3 is below min 5; write a max of 5"),
         (
@@ -118,6 +120,25 @@ def test_what_is_no_contract_is_refused(written: object, says: str) -> None:
     with pytest.raises(ContractInvalid) as refused:
         contracts_of(written, "f.yaml")
     assert says in str(refused.value)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(KINDS), st.data())
+def test_whatever_stands_in_a_field_it_is_read_or_refused(kind: str, data: st.DataObject) -> None:
+    """Never another error than the one that says what is wrong, in one line."""
+    written = raw(kind)
+    field = data.draw(st.sampled_from(sorted(written)))
+    try:
+        contracts_of([{**written, field: data.draw(JUNK)}], "f.yaml")
+    except ContractInvalid as refused:
+        assert str(refused).startswith("f.yaml: contract")  # noqa: PT017 - most are refused
+        assert len(str(refused).splitlines()) == 1  # noqa: PT017
 
 
 def test_a_use_differs_in_what_it_says_alone() -> None:

@@ -56,7 +56,7 @@ def test_a_sure_team_pays_what_it_costs() -> None:
     """Without chance there is no risk to pay for; what it uses is included."""
     tokens = np.full((100, 3, 2), 5e6)
     seen = months(tokens, 2.0)
-    fee = fixed_fee("t", (0,), seen, seen.list_usd.sum(axis=2), 0.95, usd("1.50"))
+    fee = fixed_fee("t", (0,), seen, seen.list_usd.sum(axis=2), 0.95, usd("1.50")).fee
     assert (fee.expected, fee.risk, fee.monthly) == (usd("10"), ZERO, usd("11.50"))
     assert fee.included == {"w0": 5_000_000}
 
@@ -70,7 +70,7 @@ def test_a_team_against_the_stream_pays_no_risk() -> None:
     fees = []
     for mine in (along, against):
         seen = months(np.stack([mine, rest], axis=2), 2.0)
-        fees.append(fixed_fee("t", (0,), seen, seen.list_usd.sum(axis=2), 0.95))
+        fees.append(fixed_fee("t", (0,), seen, seen.list_usd.sum(axis=2), 0.95).fee)
     assert fees[0].risk > usd("5")
     assert fees[1].risk == ZERO
 
@@ -87,7 +87,7 @@ def test_fees_of_all_teams_carry_the_platform_to_its_confidence() -> None:
         costs = cost.copy()
         others = [other for other in range(3) if other != team]
         costs[..., others] = covered[..., others]
-        fees.append(fixed_fee("t", (team,), seen, costs, 0.9))
+        fees.append(fixed_fee("t", (team,), seen, costs, 0.9).fee)
     paid = float(sum(as_usd(fee.monthly) for fee in fees)) * 2
     assert paid == pytest.approx(cvar(covered.sum(axis=(1, 2)), 0.9), abs=0.13)
 

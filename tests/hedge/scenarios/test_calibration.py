@@ -27,8 +27,9 @@ from hedge.scenarios.market_moves import (
     hour_prices,
     index_series,
     price_records,
+    retirements,
 )
-from hedge.scenarios.outlook import IndexOutlook, Outlook
+from hedge.scenarios.outlook import IndexOutlook, Outlook, Retirement
 from hedge.scenarios.trend import to_today, trends
 from ledger.databases.sql import Sql
 from ledger.rates import RateCard
@@ -235,3 +236,25 @@ def test_new_hours_are_told_over_the_old_price() -> None:
     assert told.factors == tuple(3.0 if 1 <= hour < 4 else 1.5 for hour in range(24))
     with pytest.raises(DemandInvalid, match="was free"):
         hour_prices("m0", quote("3", NOW), card("0"), NOW)
+
+
+def test_ends_of_offers_are_foreseen() -> None:
+    """The cheapest of three ends, then the next: prices step to who is left; a model that nobody
+    sells any more has a successor of unknown price; offers that end while dearer change nothing."""
+
+    def sold(name: str, usd: str, ends: int | None) -> Quoted:
+        end = None if ends is None else NOW + timedelta(days=ends)
+        return Quoted(Offer(name, "m", ends_at=end), quote(usd, NOW))
+
+    models = {
+        "m": [sold("a", "3", None), sold("b", "1", 10), sold("c", "2", 40), sold("d", "2.5", 20)],
+        "gone": [sold("a", "1", 5), sold("b", "2", 3)],
+        "stays": [sold("a", "1", None), sold("b", "2", 3), Quoted(Offer("c", "m"), None)],
+        "over": [sold("a", "1", -3), sold("b", "4", None)],
+    }
+    day = NOW.date()
+    assert retirements(models, NOW) == (
+        Retirement("m", day + timedelta(days=10), float(np.log(2)), 0.0),
+        Retirement("m", day + timedelta(days=40), float(np.log(1.5)), 0.0),
+        Retirement("gone", day + timedelta(days=5)),
+    )

@@ -277,6 +277,21 @@ def test_quotes_of_venues_are_read_with_their_age(tmp_path: Path) -> None:
         offered(config, NOW)
 
 
+def test_quotes_that_nobody_can_use_are_warned_of(tmp_path: Path) -> None:
+    """Of a contract that is nowhere, with the name that was meant; a file that cannot be read."""
+    path = written(tmp_path, "uses: [{from: cme-gpu1-h100}]\nvenues: ['*.csv']\n")
+    (tmp_path / "contracts" / "a.csv").write_text(
+        "contract,month,at,bid,bid_lots,ask,ask_lots\n"
+        "cme-gpu1-h100,2027-01,2026-11-20T09:00:00Z,2.5,1,2.6,1\n"
+        "cme-gpu1,2027-01,2026-11-20T09:00:00Z,2.5,1,2.6,1\n"
+    )
+    (tmp_path / "contracts" / "b.csv").write_text("contract\n")
+    idle, broken = map(str, contract_warnings(load_config(path, {}), date(2026, 11, 20)))
+    assert 'a.csv: no contract is called cme-gpu1; did you mean "cme-gpu1-h100"?' in idle
+    assert "b.csv:1: no column month" in broken
+    assert "a.yaml:2: venues: " in broken
+
+
 def test_check_counts_contracts(tmp_path: Path) -> None:
     """`hedgerow check` names how many there are, and warns on stderr."""
     found = CliRunner().invoke(hedgerow, ["check", "-c", str(written(tmp_path, FULL))])

@@ -1,4 +1,4 @@
-"""Serving: who serves what at fixed capacity, and the prices that prove that it is cheapest.
+"""Dispatch: who serves what at fixed capacity, and the prices that prove that it is cheapest.
 
 The prices say who may serve a cell: those that cost it least. Along these, cells are pushed to
 pools by augmenting paths, first those that have to be served, then what fills the rest; a quota

@@ -1,0 +1,269 @@
+"""Planning: from scenarios and what can be bought to a plan that has been checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hedge.errors import DemandInvalid
+from hedge.planning.band import with_bands
+from hedge.planning.evaluation import Choice, Outcome, World, capacity_of
+from hedge.planning.plan import (
+    ContractBid,
+    FrontierPoint,
+    HedgePlan,
+    MonthAhead,
+    Status,
+    cents,
+)
+from hedge.planning.question import Question
+from hedge.planning.reasons import Case, notes_left, positions
+from hedge.planning.stress import breaking, stressed
+from hedge.planning.turns import turns
+from hedge.planning.verification import Served, verify
+from hedge.program.dispatch import dispatch
+from hedge.program.holding import Holding
+from hedge.program.program import Program
+from hedge.risk import Floats, clopper_pearson, scenarios_for
+from hedge.scenarios.months import Months
+from ledger.money import NANOS_PER_USD, Money, as_usd, usd_text
+
+SCENARIOS, MOST_SCENARIOS = 300, 1000
+"""As many as it takes to see the tail: above 98% confidence more than the first, up to 99.5%."""
+FRESH_SCENARIOS = 2000
+FRONTIER_POINTS = 5
+SLACK_USD_PER_USD = 10.0
+"""What a dollar above the cap costs the program, where the cap is out of reach."""
+KEPT_USD = 0.01
+FIRMER = 20.0
+"""Times as much, where a cap within reach is overrun at that price all the same: certainty may cost
+more than that."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A plan, and what it can be worked out again from."""
+
+    plan: HedgePlan
+    choice: Choice
+    made_on: Served
+    fresh: Served
+
+
+def plan_months(asked: Question, *, is_shaken: bool = True) -> HedgePlan:
+    """The plan of `planned_months`."""
+    return planned_months(asked, is_shaken=is_shaken).plan
+
+
+def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
+    """What to hold from the first of the months on, verified. is_shaken: with stress and turns.
+
+    A cap that is out of reach gives a plan all the same, with status `cap_unreachable`: the one
+    that overruns it least, at a price. Raises ConfidenceOutOfRange, SolverFailed, PlanDoesNotVerify
+    and DemandInvalid.
+    """
+    count = scenarios_for(asked.confidence, SCENARIOS, MOST_SCENARIOS)
+    months = asked.draw(asked.seed, count)
+    _check(months)
+    menu = asked.offer(months)
+    whole = min(asked.whole_months, len(months.firsts))
+    program = Program(
+        menu,
+        months,
+        asked.confidence,
+        integer_months=whole,
+        max_seconds=asked.max_seconds,
+    )
+    caps_usd = np.full(len(months.firsts), asked.cap_usd)
+    lowest_cap = program.lowest_cap()
+    status: Status = "optimal" if asked.cap >= lowest_cap else "cap_unreachable"
+    holding = (
+        _keeping(program, asked.cap_usd)
+        if status == "optimal"
+        else program.cheapest(caps_usd, SLACK_USD_PER_USD)
+    )
+    choice = _rounded(holding, whole)
+
+    made_on = _served(World.of(menu, months), choice)
+    fresh_months = asked.draw(_fresh_seed(asked.seed), FRESH_SCENARIOS)
+    fresh = _served(World.of(asked.offer(fresh_months), fresh_months), choice)
+    outcome, judged = made_on.outcome(choice), fresh.outcome(choice)
+    unhedged = made_on.world.outcome(Choice.nothing(menu, months))
+
+    in_sample = outcome.judged(asked.confidence, asked.cap_usd)
+    on_fresh = judged.judged(asked.confidence, asked.cap_usd)
+    offered = {contract.name: contract for contract in asked.contracts}
+    case = Case(made_on, choice, made_on.world.outcome(choice), asked.confidence, offered)
+    told = positions(case)
+    frontier = _frontier(program, len(months.firsts))
+    if status == "optimal" and holding.status == "time_limit":
+        status = "time_limit"
+    by_month = _months(asked, months, outcome, judged)
+    plan = HedgePlan(
+        status=status,
+        cap_usd=as_usd(asked.cap),
+        confidence=asked.confidence,
+        expected_usd=in_sample.expected_usd,
+        cvar_usd=in_sample.cvar_usd,
+        p_within_cap=on_fresh.p_within_cap,
+        p_interval=on_fresh.p_interval,
+        min_reachable_cap_usd=as_usd(lowest_cap),
+        positions=told,
+        frontier=frontier,
+        bid_prices=_bids(made_on, choice),
+        attempts=tuple(program.attempts),
+        inputs_sha256=_hash(asked, count),
+        seed=asked.seed,
+        total_expected_usd=cents(outcome.total_usd),
+        end_value_usd=cents(outcome.end_value_usd),
+        unhedged=unhedged.judged(asked.confidence, asked.cap_usd),
+        in_sample=in_sample,
+        fresh=on_fresh,
+        months=by_month,
+        gap=holding.gap,
+        message=_unreachable(asked, lowest_cap, by_month) if status == "cap_unreachable" else None,
+        estimates=asked.estimates,
+        priors=asked.priors,
+        validation=asked.validation,
+        notes=notes_left(menu, offered),
+    )
+    if is_shaken:
+        plan = _shaken(asked, program, case, plan)
+    verify(plan, choice, made_on, fresh, whole_months=whole)
+    return Planned(plan, choice, made_on, fresh)
+
+
+def _shaken(asked: Question, program: Program, case: Case, plan: HedgePlan) -> HedgePlan:
+    """The plan with what becomes of it in other worlds, and what would change it."""
+    months, choice = case.world.months, case.choice
+    caps_usd = np.full(case.months, asked.cap_usd)
+    providers = {name: contract.provider for name, contract in case.offered.items()}
+    told = with_bands(case, plan.positions, asked.cap_usd)
+    return replace(
+        plan,
+        positions=told,
+        stress=stressed(asked.offer, months, choice, asked.confidence, asked.cap_usd, providers),
+        breaking=breaking(case.world, choice, asked.confidence, asked.cap_usd),
+        turns=turns(program, case.world, choice, caps_usd, told),
+    )
+
+
+def _keeping(program: Program, cap_usd: float) -> Holding:
+    """The least cost under a cap that is within reach."""
+    caps_usd = np.full(len(program.months.firsts), cap_usd)
+    found = program.cheapest(caps_usd, SLACK_USD_PER_USD)
+    if found.slack_usd.max() <= KEPT_USD:
+        return found
+    return program.cheapest(caps_usd, SLACK_USD_PER_USD * FIRMER)
+
+
+def _check(months: Months) -> None:
+    usd = months.list_usd
+    if not (np.isfinite(usd).all() and np.isfinite(months.amounts).all()):
+        raise DemandInvalid(
+            "the scenarios hold numbers that are none: check the history's amounts and prices"
+        )
+    if usd.size and (usd.min() < 0 or months.amounts.min() < 0):
+        raise DemandInvalid(
+            "the scenarios hold negative costs or tokens: check the history's amounts and prices"
+        )
+    if not usd.any():
+        raise DemandInvalid("the months ahead cost nothing in any scenario: nothing to hedge")
+
+
+def _rounded(holding: Holding, whole: int) -> Choice:
+    """The holding with whole units where they have to be, to the last bit."""
+    starts = np.maximum(holding.starts, 0.0)
+    starts[:, :whole] = np.round(starts[:, :whole])
+    starts[starts < 1e-6] = 0.0
+    lines = np.where(np.abs(holding.lines) < 1e-6, 0.0, holding.lines)
+    return Choice(starts, lines)
+
+
+def _served(world: World, choice: Choice) -> Served:
+    capacity = capacity_of(world.menu, choice)
+    return Served(world, dispatch(world.menu, world.months, capacity))
+
+
+def _fresh_seed(seed: int) -> int:
+    """Of scenarios that the plan was not made on."""
+    return int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+
+
+def _months(
+    asked: Question, months: Months, outcome: Outcome, fresh: Outcome
+) -> tuple[MonthAhead, ...]:
+    tails = outcome.cvar_usd(asked.confidence)
+    hits = fresh.within(asked.cap_usd)
+    count = len(fresh.cost_usd)
+    return tuple(
+        MonthAhead(
+            month=first,
+            expected_usd=cents(float(outcome.cost_usd[:, t].mean())),
+            cvar_usd=cents(float(tails[t])),
+            fees_usd=cents(float(outcome.fees_usd[t])),
+            p_within_cap=hits[t] / count,
+            p_interval=clopper_pearson(hits[t], count),
+            slack_usd=max(cents(0), cents(float(tails[t]) - asked.cap_usd)),
+        )
+        for t, first in enumerate(months.firsts)
+    )
+
+
+def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
+    """Caps from the lowest reachable to where a cap no longer binds, evenly apart."""
+    lowest_usd = program.lowest_cap() / NANOS_PER_USD
+    free = program.cheapest(None)
+    loosest_usd = max(lowest_usd, float(free.cvar_usd.max()))
+    if loosest_usd - lowest_usd < 0.01:
+        return (_point(lowest_usd, free, months),)
+    caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS)
+    return (
+        *(_point(cap_usd, _keeping(program, cap_usd), months) for cap_usd in caps[:-1]),
+        _point(loosest_usd, free, months),
+    )
+
+
+def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:
+    return FrontierPoint(
+        cents(cap_usd),
+        cents((holding.expected_usd + holding.end_value_usd) / months),
+        cents(float(holding.cvar_usd.max())),
+    )
+
+
+def _bids(served: Served, choice: Choice) -> tuple[ContractBid, ...]:
+    """Of the pools with capacity in the first month, by the contracts that bring it."""
+    world = served.world
+    capacity = capacity_of(world.menu, choice)
+    told: dict[str, float] = {}
+    minutes: Floats = world.months.minutes[0] / world.months.minutes[0].sum()
+    for lot, starts in zip(world.menu.lots, choice.starts, strict=True):
+        if starts[0] > 0 and capacity[lot.pool, 0] > 0:
+            prices = served.how.unit_usd[:, 0, :, lot.pool]
+            told[lot.contract] = float((prices @ minutes).mean())
+    return tuple(ContractBid(name, price) for name, price in told.items())
+
+
+def _unreachable(asked: Question, lowest_cap: Money, months: Sequence[MonthAhead]) -> str:
+    over = [f"{one.month:%Y-%m}" for one in months if one.slack_usd > 0]
+    worst = max(months, key=lambda one: one.slack_usd)
+    which = f" The best there is overruns it in {', '.join(over)}" if over else ""
+    by = f" (most in {worst.month:%Y-%m}, by {worst.slack_usd:,.2f} USD)" if over else ""
+    return (
+        f"no holding of these contracts keeps every month under {usd_text(asked.cap, 2)} USD at "
+        f"{asked.confidence:.3g} confidence: the lowest reachable cap is "
+        f"{usd_text(lowest_cap, 2)} USD; raise the cap, or offer other contracts.{which}{by}"
+        f"{'.' if which else ''}"
+    )
+
+
+def _hash(asked: Question, count: int) -> str:
+    told = [
+        *asked.inputs,
+        f"{count} {FRESH_SCENARIOS} {asked.cap} {asked.confidence} {asked.whole_months}",
+    ]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()

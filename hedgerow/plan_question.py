@@ -1,0 +1,113 @@
+"""PlanQuestion: what a hedge plan is asked, out of a configuration and its books, or the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from hedge.contracts.offered import Offered
+from hedge.planning.question import Question, question_of
+from hedge.planning.sample import Sample
+from hedge.scenarios.calibration import calibrated
+from hedge.scenarios.history import DemandHistory
+from hedge.scenarios.ledger_demand import demand_of
+from hedge.scenarios.market_moves import PriceRecord, price_records
+from hedge.scenarios.validation import validated
+from hedgerow.books import books, market_books
+from hedgerow.config import Config
+from hedgerow.errors import NotFound
+from hedgerow.hedging import offered
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
+from ledger.budgets import Budget, Scope
+from ledger.measures import Measure
+from ledger.money import Money
+from ledger.windows import Window
+
+PRICES_READ = timedelta(days=730)
+
+
+def of_config(
+    config: Config,
+    cap: Money | None,
+    at: datetime,
+    *,
+    confidence: float,
+    months: int,
+    seed: int,
+) -> Question:
+    """About the months after the ledger's history, with the contracts of the contract files.
+
+    Raises NotFound without contracts or a cap, and what reading the history and quotes raises.
+    """
+    if not config.contracts:
+        raise NotFound(
+            f"{config.path} names no contract files: write contracts: [contracts/*.yaml], or see"
+            " what there is with `hedgerow hedge contracts`"
+        )
+    what = offered(config, at)
+    with books(config, create=False) as store:
+        if cap is None:
+            budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
+            cap = monthly_cap(budgets)
+        history = demand_of(store.sql, at, what.workloads)
+    outlook = calibrated(history, prices=_price_records(config, at))
+    return question_of(
+        history,
+        outlook,
+        what,
+        cap,
+        confidence=confidence,
+        months=months,
+        seed=seed,
+        today=at.date(),
+        validation=_validation(history, seed),
+    )
+
+
+def of_sample(
+    bundled: Sample, cap: Money | None, *, confidence: float, months: int, seed: int
+) -> Question:
+    """About the months after the bundled sample, under its own cap if none is given."""
+    history = bundled.history
+    return question_of(
+        history,
+        calibrated(history),
+        Offered(bundled.contracts),
+        bundled.cap if cap is None else cap,
+        confidence=confidence,
+        months=months,
+        seed=seed,
+        today=history.until.date(),
+        validation=_validation(history, seed),
+    )
+
+
+def monthly_cap(budgets: Iterable[Budget]) -> Money:
+    """The lowest USD cap of a calendar month on everything. Raises NotFound if there is none."""
+    caps = [
+        one.cap
+        for one in budgets
+        if one.scope == Scope() and one.window is Window.MONTH and one.measure is Measure.USD
+    ]
+    if not caps:
+        raise NotFound(
+            "no budget caps everything in a month: say --cap-usd, or write a budget with scope {},"
+            " window month and cap_usd"
+        )
+    return Money(min(caps))
+
+
+def _validation(history: DemandHistory, seed: int) -> tuple[str, ...]:
+    found = validated(history, seed=seed)
+    if found is None:
+        return ("nothing was held back: the history is shorter than three weeks",)
+    return (found.sentence(),)
+
+
+def _price_records(config: Config, at: datetime) -> tuple[PriceRecord, ...]:
+    """How the list prices of the models' offers moved, as far as the books know."""
+    quoted = quoted_offers(config, known_prices(config, at), at)
+    ids = {model: [one.offer.id for one in offers] for model, offers in quoted.items()}
+    with market_books(config.ledger, create=False) as sql:
+        return price_records(sql, ids, at - PRICES_READ, at)

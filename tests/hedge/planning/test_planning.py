@@ -1,0 +1,165 @@
+"""A plan is the same for the same inputs, explains itself, and says what it cannot promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hedge.errors import ConfidenceOutOfRange, DemandInvalid
+from hedge.planning.plan import HedgePlan
+from hedge.planning.planning import plan_months
+from hedge.risk import clopper_pearson
+from hedge.scenarios.months import Months
+from tests.hedge.planning.worlds import dearer, empty, months, question
+
+CAP = "420"
+
+
+@cache
+def planned(cap: str = CAP) -> HedgePlan:
+    return plan_months(question(cap))
+
+
+def test_the_plan_keeps_its_cap_and_explains_every_contract() -> None:
+    """The cap binds; something is bought; each contract that was offered has a reason."""
+    plan = planned()
+    assert plan.status == "optimal"
+    assert plan.message is None
+    assert plan.min_reachable_cap_usd <= plan.cap_usd
+    assert plan.cvar_usd <= plan.cap_usd < plan.unhedged.cvar_usd
+    assert {one.contract for one in plan.positions} == {"reserve", "flat", "never", "pending"}
+    assert any(one.units for one in plan.positions)
+    assert all(
+        one.why.endswith("Its terms are assumed.") or one.contract == "pending"
+        for one in plan.positions
+    )
+    never = next(one for one in plan.positions if one.contract == "never")
+    assert never.units == 0
+    assert never.why.startswith("Even fully used, a unit costs 4")
+    pending = next(one for one in plan.positions if one.contract == "pending")
+    assert pending.why == "Not offered: it is announced only."
+
+
+def test_the_months_add_up_to_the_plan() -> None:
+    """Expected cost is the mean of the months, CVaR their highest, the chance their least."""
+    plan = planned()
+    assert len(plan.months) == 4
+    assert plan.total_expected_usd == pytest.approx(
+        sum(one.expected_usd for one in plan.months), abs=Decimal("0.05")
+    )
+    assert plan.expected_usd == pytest.approx(plan.total_expected_usd / 4, abs=Decimal("0.02"))
+    assert plan.cvar_usd == max(one.cvar_usd for one in plan.months)
+    assert plan.p_within_cap == min(one.p_within_cap for one in plan.months)
+    assert plan.fresh.p_all_within_cap <= plan.p_within_cap
+
+
+def test_the_chance_is_that_on_scenarios_which_the_plan_never_saw() -> None:
+    """Both sets are told; the published chance is the fresh one's, with its exact interval."""
+    plan = planned()
+    fresh = plan.fresh
+    assert (plan.p_within_cap, plan.p_interval) == (fresh.p_within_cap, fresh.p_interval)
+    hits = round(fresh.p_within_cap * fresh.scenarios)
+    assert fresh.p_interval == clopper_pearson(hits, fresh.scenarios)
+    assert plan.in_sample.cvar_usd == plan.cvar_usd != fresh.cvar_usd
+
+
+def test_one_seed_gives_one_plan() -> None:
+    """Equal inputs give equal plans but for the solver's seconds; seed and cap matter."""
+    assert plan_months(question(CAP)) == planned()
+    other = plan_months(question(CAP, seed=2), is_shaken=False)
+    assert other.expected_usd != planned().expected_usd
+    assert other.inputs_sha256 == planned().inputs_sha256
+    assert planned("450").inputs_sha256 != planned().inputs_sha256
+
+
+def test_the_frontier_runs_from_the_lowest_cap_to_where_it_no_longer_binds() -> None:
+    """At least five caps; they rise, expected cost falls, CVaR stays under its cap."""
+    points = planned().frontier
+    assert len(points) >= 5
+    assert points[0].cap_usd == planned().min_reachable_cap_usd
+    caps, costs = ([getattr(at, of) for at in points] for of in ("cap_usd", "expected_usd"))
+    assert caps == sorted(caps)
+    assert all(one >= other - Decimal("0.5") for one, other in pairwise(costs))
+    assert all(at.cvar_usd <= at.cap_usd + Decimal("0.5") for at in points)
+
+
+def test_buying_nothing_is_an_explained_answer() -> None:
+    """Where every fee lies above pay-as-you-go and the cap is wide, nothing is bought, and each
+    contract says why; what it would cost to buy all the same is in its reason."""
+    plan = plan_months(question("5000", offer=dearer(2.0)), is_shaken=False)
+    assert plan.buys_nothing
+    assert plan.status == "optimal"
+    assert plan.p_within_cap == 1.0
+    for one in plan.positions:
+        if one.contract != "pending":
+            assert one.why.startswith("Even fully used, a unit costs ")
+            assert "Not bought: it would raise the expected cost of all 4 months by" in one.why
+            assert one.adds is not None
+            assert one.adds.expected_usd > 0
+
+
+def test_a_cap_out_of_reach_gives_the_best_there_is_and_says_so() -> None:
+    """The status and a sentence with the lowest reachable cap and the months; that cap, asked
+    for, is kept."""
+    plan = plan_months(question("100"), is_shaken=False)
+    assert plan.status == "cap_unreachable"
+    assert plan.message is not None
+    assert f"the lowest reachable cap is {plan.min_reachable_cap_usd:,.2f} USD" in plan.message
+    assert "overruns it in 2026-12, 2027-01" in plan.message
+    assert any(one.slack_usd > 0 for one in plan.months)
+    again = plan_months(question(str(plan.min_reachable_cap_usd)), is_shaken=False)
+    assert again.status == "optimal"
+
+
+def test_no_contracts_is_a_plan_too() -> None:
+    """Nothing to buy: the plan is the unhedged months, and the lowest cap their worst CVaR."""
+    plan = plan_months(question("5000", offer=empty), is_shaken=False)
+    assert plan.buys_nothing
+    assert plan.in_sample == plan.unhedged
+    assert 0 <= plan.min_reachable_cap_usd - plan.cvar_usd <= Decimal("0.02")
+
+
+def test_what_owes_its_place_to_certainty_says_its_price() -> None:
+    """A position that raises the expected cost and lowers bad months tells the ratio."""
+    plan = plan_months(question("435", offer=dearer(1.4)), is_shaken=False)
+    assert any(
+        "The price of certainty: " in one.why
+        and one.adds is not None
+        and one.adds.expected_usd > 0 > one.adds.tail_usd
+        for one in plan.positions
+    )
+
+
+@pytest.mark.parametrize("confidence", [0.4, 0.999, 1.0])
+def test_a_confidence_without_a_tail_is_refused(confidence: float) -> None:
+    """Neither a coin toss nor certainty can be planned for."""
+    with pytest.raises(ConfidenceOutOfRange):
+        plan_months(question(CAP, confidence=confidence))
+
+
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("negative", lambda of: replace(of, list_usd=of.list_usd - 1e4)),
+        ("negative", lambda of: replace(of, amounts=of.amounts - 1e7)),
+        ("numbers that are none", lambda of: replace(of, list_usd=of.list_usd * np.nan)),
+        ("numbers that are none", lambda of: replace(of, amounts=of.amounts + np.inf)),
+        ("nothing to hedge", lambda of: replace(of, list_usd=of.list_usd * 0)),
+    ],
+)
+def test_scenarios_that_cannot_be_are_a_sentence(said: str, change: object) -> None:
+    """Negative prices, no numbers, no cost: refused before a solver sees them."""
+
+    def draw(seed: int, _count: int) -> Months:
+        assert callable(change)
+        changed = change(months(seed, 60))
+        assert isinstance(changed, Months)
+        return changed
+
+    with pytest.raises(DemandInvalid, match=said):
+        plan_months(replace(question(CAP), draw=draw))
