@@ -23,6 +23,7 @@ from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.months import Months, TokenKind
 from hedge.scenarios.other import other
 from ledger.money import NANOS_PER_USD, Money
+from tests.evaluate.hedge_futures import Hedged, futures
 from tests.evaluate.hedge_traces import Material, Trace, read
 
 SEEDS, MIDDLE_SEEDS = 20, 40
@@ -91,6 +92,7 @@ class Evaluation:
     contests: Mapping[float, tuple[Contest, ...]]
     exceeded: tuple[Exceeded, ...]
     models: int
+    futures: tuple[Hedged, ...]
 
 
 def evaluate(data: File) -> Evaluation:
@@ -109,6 +111,7 @@ def evaluate(data: File) -> Evaluation:
         {share: tuple(some) for share, some in by_share.items()},
         tuple(_exceeded(material)),
         len(material.prices),
+        futures(data),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from hedge.backtest.contest import BREAK_EVEN, NEVER, Compared, Contest, Played
 from tests.evaluate.hedge_evaluation import DISCOUNTS, MIDDLE, Evaluation
+from tests.evaluate.hedge_futures import HALF_SPREAD_USD
 
 NEEDED = 0.75
 """Of the traces: the part on which a comparison has to hold."""
@@ -76,6 +77,7 @@ def page(evaluation: Evaluation) -> str:
         "## The frontier\n\n" + _frontier(evaluation),
         "## At other fees\n\n" + _fees(evaluation),
         "## What the confidence is worth\n\n" + _confidence(evaluation),
+        "## Futures on GPU-hours\n\n" + _futures(evaluation),
         _METHOD.format(models=evaluation.models, three=three, six=six, real=_real(evaluation)),
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
@@ -254,6 +256,35 @@ def _confidence(evaluation: Evaluation) -> str:
         " went beyond, with the 95% interval of Clopper and Pearson:\n\n"
         + _table(("world", "beyond", "share", "interval", "5% inside"), rows)
         + "\n\nA handful of months as they came cannot confirm 95%; they could only refute it."
+    )
+
+
+def _futures(evaluation: Evaluation) -> str:
+    rows = [
+        (
+            one.what,
+            str(one.series),
+            str(one.months),
+            f"{one.hedged:.0%}",
+            f"{one.left[0]:.0%} / {one.left[1]:.0%}",
+            f"{one.bet[0]:.0%} / {one.bet[1]:.0%}",
+        )
+        for one in evaluation.futures
+    ]
+    heads = (
+        "what",
+        "series",
+        "months",
+        "hedged",
+        "variance left, median / worst",
+        "if every ratio",
+    )
+    return (
+        "The hedge of least variance, one month at a time on a simulated flat curve with half a"
+        f" spread of {HALF_SPREAD_USD} USD, decided by a regression on the months before; a ratio"
+        " that is not significant is taken as none. Clouds and model sellers set their prices in"
+        " steps of their own, so that an index hedges little of them, and not to hedge is a normal"
+        " answer; above 100% the hedge made it worse.\n\n" + _table(heads, rows)
     )
 
 
