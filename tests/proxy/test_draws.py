@@ -18,7 +18,9 @@ from hedgerow.owning import LEAST_SEEN, is_idle
 from ledger.charges import ChargeRow, charge_rows
 from ledger.commitments import Commitment, CommitmentKind
 from ledger.money import Money, as_usd
+from ledger.statements import charged
 from ledger.store import Store
+from tests.hedgerow.processes import hedgerow
 from tests.ledger.owned import DAY_NS, bid_price, commitment
 from tests.serving import HELLO, PACED, UPSTREAM_MODEL, Gate, Proxy, asking, serving, wishing
 
@@ -128,6 +130,13 @@ async def test_explained(tmp_path: Path) -> None:
         told = json.loads(second.headers["x-hedgerow-explain"])["candidates"]
         of_b = next(one for one in told if "commitment" in one)
         assert of_b["why"].endswith("at its bid price, 1 USD per million capacity units")
+        done = await hedgerow("explain", "-c", tmp_path / "hedgerow.yaml", record.id)
+        assert "draws on commitment flat: nobody else is expected to need it" in done.out
+        (charge,) = await proxy.read(lambda store: list(charged(store.sql, record.id)))
+        units = charge.micro_units // MICRO
+        assert units == (charge.usage.prompt or 0) + (charge.usage.completion or 0)
+        assert f"drawn on commitment flat: {units} capacity units" in done.out
+
         await own(proxy, flat=9)
         reply = await proxy.ask()
         assert reply.headers["x-hedgerow-provider"] == "a"
