@@ -314,7 +314,7 @@ def test_a_mark_values_what_was_open_then(sql: Sql) -> None:
     settle_at(sql, "2026-11-06", *mark("2026-11-04", "2.60"))
     with sql.view():
         (open_,) = standing(HedgeBook(sql, at("2026-11-06"))).positions
-    assert (open_.unrealised_usd, open_.mark_usd) == (73, Decimal("2.60"))
+    assert (open_.unrealised_usd, open_.mark_usd) == (Decimal(73), Decimal("2.60"))
 
 
 def test_fees_are_paid_on_the_day_that_they_are_due(sql: Sql) -> None:
