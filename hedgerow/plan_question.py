@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from hedge.contracts.offered import Offered
+from hedge.book.book import HedgeBook
+from hedge.contracts.offered import HeldLots, Offered, Owned
 from hedge.planning.question import Question, question_of
 from hedge.planning.sample import Sample
 from hedge.scenarios.calibration import calibrated
 from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.ledger_demand import demand_of
-from hedge.scenarios.market_moves import PriceRecord, price_records
+from hedge.scenarios.market_moves import IndexSeries, PriceRecord, price_records
 from hedge.scenarios.validation import validated
 from hedgerow.books import books, market_books
 from hedgerow.config import Config
@@ -20,8 +22,12 @@ from hedgerow.hedging import offered
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from ledger.budgets import Budget, Scope
+from ledger.databases.sql import Sql
+from ledger.instants import as_ns, instant
 from ledger.measures import Measure
 from ledger.money import Money
+from ledger.tables.commitments import CommitmentTable
+from ledger.tables.fixings import FixingTable
 from ledger.windows import Window
 
 PRICES_READ = timedelta(days=730)
@@ -45,13 +51,15 @@ def of_config(
             f"{config.path} names no contract files: write contracts: [contracts/*.yaml], or see"
             " what there is with `hedgerow hedge contracts`"
         )
-    what = offered(config, at)
+    plain = offered(config, at)
     with books(config, create=False) as store:
+        what = replace(plain, owned=_owned(store.sql, at), held=_held(store.sql, at))
         if cap is None:
             budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
             cap = monthly_cap(budgets)
         history = demand_of(store.sql, at, what.workloads)
-    outlook = calibrated(history, prices=_price_records(config, at))
+        series = _series(store.sql, what, at)
+    outlook = calibrated(history, prices=_price_records(config, at), series=series)
     return question_of(
         history,
         outlook,
@@ -103,6 +111,36 @@ def _validation(history: DemandHistory, seed: int) -> tuple[str, ...]:
     if found is None:
         return ("nothing was held back: the history is shorter than three weeks",)
     return (found.sentence(),)
+
+
+def _owned(sql: Sql, at: datetime) -> tuple[Owned, ...]:
+    """Commitments whose terms go on, or begin later."""
+    now_ns = as_ns(at)
+    return tuple(Owned(one) for one in CommitmentTable(sql).all() if one.ends_ns > now_ns)
+
+
+def _held(sql: Sql, at: datetime) -> tuple[HeldLots, ...]:
+    """Lots of derivatives that are open, each fill from its own mark or entry on."""
+    return tuple(
+        HeldLots(
+            contract, month, lot.units, lot.entry_usd if lot.mark_usd is None else lot.mark_usd
+        )
+        for (contract, month), position in HedgeBook(sql, as_ns(at)).open_positions()
+        for lot in position.lots
+    )
+
+
+def _series(sql: Sql, what: Offered, at: datetime) -> tuple[IndexSeries, ...]:
+    """The indices that derivatives settle on, as far as their fixings are kept."""
+    fixings = FixingTable(sql)
+    now_ns = as_ns(at)
+    names = dict.fromkeys(one.settlement.index for one in what.derivatives)
+    known = {name: fixings.known(name, now_ns, 0, now_ns) for name in names}
+    return tuple(
+        IndexSeries.of(name, [(instant(one.at_ns).date(), float(one.value)) for one in found])
+        for name, found in known.items()
+        if found
+    )
 
 
 def _price_records(config: Config, at: datetime) -> tuple[PriceRecord, ...]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hedgerow.arguments import USD, Ratio
-from hedgerow.config import load_config
-from hedgerow.printing import json_option, print_json
+from hedgerow.arguments import LABEL, USD, Ratio
+from hedgerow.books import books
+from hedgerow.config import Config, load_config
+from hedgerow.printing import json_bytes, json_option, print_json
 from ledger.money import Money
+
+if TYPE_CHECKING:
+    from hedge.contracts.contract import CapacityContract, DerivativeContract
+    from hedge.planning.plan import HedgePlan
 
 WIDTH = 100
 
@@ -59,7 +67,8 @@ class _NeedsMore(click.ClickException):
     show_default=True,
     help="Of the scenarios: equal seeds give equal plans.",
 )
-@click.option("--save", "is_saved", is_flag=True, help="Keep the plan in the books, for approval.")
+@click.option("--save", "is_saved", is_flag=True, help="Keep it in the books, for approval; --by.")
+@click.option("--by", "who", type=LABEL, help="Who made the plan: a second person approves it.")
 @json_option
 def plan(
     path: Path | None,
@@ -69,6 +78,7 @@ def plan(
     length: int,
     seed: int,
     is_saved: bool,
+    who: str | None,
     as_json: bool,
 ) -> None:
     """Say how many units of each contract to hold, and why.
@@ -82,8 +92,8 @@ def plan(
             "say what to plan for: -c FILE for your own ledger and contracts, or --demo for the"
             " bundled sample, not both"
         )
-    if is_saved and path is None:
-        raise _NeedsMore("--save keeps a plan in the books of a configuration: it needs -c FILE")
+    if is_saved and (path is None or who is None):
+        raise _NeedsMore("--save keeps a plan in the books: it needs -c FILE, and --by NAME")
     from hedge.errors import HedgeError  # numpy and cvxpy, which take a second to import
     from hedge.planning.planning import plan_months
     from hedge.planning.sample import sample
@@ -91,6 +101,7 @@ def plan(
     from hedgerow.plan_question import of_config, of_sample
 
     label: str | None = None
+    config: Config | None = None
     try:
         if path is None:
             bundled = sample()
@@ -104,6 +115,8 @@ def plan(
         planned = plan_months(asked)
     except HedgeError as error:
         raise click.ClickException(str(error)) from error
+    if is_saved and config is not None and who is not None:
+        click.echo(f"kept as {_keep(config, planned, asked.contracts, who)}", err=True)
     if as_json:
         print_json(planned)
     elif planned.message is None:
@@ -111,3 +124,18 @@ def plan(
         click.echo("\n".join([*shown, *plan_lines(planned)]))
     if planned.message is not None:
         raise click.ClickException(planned.message)
+
+
+def _keep(
+    config: Config,
+    planned: HedgePlan,
+    contracts: Sequence[CapacityContract | DerivativeContract],
+    who: str,
+) -> str:
+    """The id under which `hedgerow hedge approve` finds it."""
+    from hedge.book.approving import keep
+    from hedge.book.book import HedgeBook
+
+    with books(config, create=False) as store, store.transaction():
+        book = HedgeBook(store.sql, time.time_ns())
+        return keep(book, json_bytes(planned), contracts, who).id
