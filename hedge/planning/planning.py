@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -220,11 +221,15 @@ def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
     loosest_usd = max(lowest_usd, float(free.cvar_usd.max()))
     if loosest_usd - lowest_usd < 0.01:
         return (_point(lowest_usd, free, months),)
-    caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS)
-    return (
-        *(_point(cap_usd, _keeping(program, cap_usd), months) for cap_usd in caps[:-1]),
-        _point(loosest_usd, free, months),
-    )
+    caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS).tolist()
+    found = [*(_keeping(program, cap_usd) for cap_usd in caps[:-1]), free]
+    # What keeps a tighter cap keeps a looser one: within the gap it may be the better answer there.
+    best = accumulate(found, lambda tight, loose: min(loose, tight, key=_cost))
+    return tuple(_point(cap_usd, one, months) for cap_usd, one in zip(caps, best, strict=True))
+
+
+def _cost(holding: Holding) -> float:
+    return holding.expected_usd
 
 
 def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:
