@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.evaluate import hedge, prompt_choice, router
+from tests.evaluate import bids, hedge, prompt_choice, router
 
 ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[Path, Path], None]] = {
     "router": router.run,
     "prompts": prompt_choice.run,
     "hedge": hedge.run,
+    "bids": bids.run,
 }
 
 
