@@ -1,7 +1,7 @@
 """`make evaluate`: the deciders on real histories. Writes pages and pictures into docs.
 
 `python -m tests.evaluate [PART …] [--data FOLDER] [--out FOLDER]`; the parts are `router`,
-`prompts` and `hedge`.
+`prompts`, `hedge` and `bids`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hedge.bids.wanted import Wanted
 from tests.evaluate.owned_traffic import Floats, Requests
 
 MINUTE_S = 60.0
-QUOTA_PRICES_S = 1800.0
+QUOTA_PRICES_S = 3600.0
 MINUTE_PRICES_S = 60.0
 """How often prices are made anew."""
 FEE_SHARE = 0.8
