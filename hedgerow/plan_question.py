@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from hedge.book.book import HedgeBook
+from hedge.book.owned import held_lots, owned
 from hedge.contracts.offered import Offered
 from hedge.planning.question import Question, question_of
 from hedge.planning.sample import Sample
@@ -20,6 +22,7 @@ from hedgerow.hedging import offered
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from ledger.budgets import Budget, Scope
+from ledger.instants import as_ns
 from ledger.measures import Measure
 from ledger.money import Money
 from ledger.windows import Window
@@ -45,8 +48,11 @@ def of_config(
             f"{config.path} names no contract files: write contracts: [contracts/*.yaml], or see"
             " what there is with `hedgerow hedge contracts`"
         )
-    what = offered(config, at)
     with books(config, create=False) as store:
+        with store.view():
+            book = HedgeBook(store.sql, as_ns(at))
+            have = tuple(owned(book)), tuple(held_lots(book))
+        what = offered(config, at, owned=have[0], held=have[1])
         if cap is None:
             budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
             cap = monthly_cap(budgets)

@@ -44,9 +44,13 @@ limits_option: Callable[[F], F] = click.option(
 )
 
 
-def print_json(value: object) -> None:
+def json_of(value: object) -> bytes:
     """One object on one line; Decimals are numbers with all their digits."""
-    click.echo(_encode(value).decode())
+    return _encode(value)
+
+
+def print_json(value: object) -> None:
+    click.echo(json_of(value).decode())
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -18,10 +18,10 @@ from hedge.program.menu import Lot, Menu
 from hedge.program.program import Program
 from hedge.risk import Floats
 
-NEAREST = 2
-"""Contracts that are looked at."""
+NEAREST = 3
+"""Contracts that are looked at. A fee is told of one: it takes several programs."""
 TOLD_TO = 0.04
-"""How exactly a fee is told: each halving is a program of its own."""
+"""How exactly a fee is told."""
 DEARER, CHEAPER = 2.0, 0.5
 MOST, LEAST = 3.0, 0.2
 
@@ -36,7 +36,8 @@ def turns(
     """What would change the plan, for the contracts nearest to it."""
     told: list[Turn] = []
     for place, position in _nearest(world.menu, positions):
-        told.extend(_fee(program, choice, place, position, caps_usd))
+        if not told:
+            told.extend(_fee(program, choice, place, position, caps_usd))
         told.extend(
             turn
             for what in MULTIPLIED
@@ -81,8 +82,12 @@ def _fee(
         return bool(holding.starts[place].any())
 
     held = bool(choice.starts[place].any())
-    near, far = 1.0, _farthest(position, held)
-    if buys(far) == held:
+    near = 1.0
+    for far in _farther(position, held):
+        if buys(far) != held:
+            break
+        near = far
+    else:
         return []
     while abs(far - near) > TOLD_TO:
         middle = (near + far) / 2
@@ -96,13 +101,15 @@ def _fee(
     return [Turn(lot.contract, lot.term_months, "fee", "usd_per_month", now_usd, then_usd, said)]
 
 
-def _farthest(position: PlannedPosition, held: bool) -> float:
-    """A multiple of the fee at which the answer is sure to have turned, or is not worth telling:
-    well beyond where the purchase would pay for itself, all else in place."""
-    if not position.utilisation or not position.break_even:
-        return DEARER if held else CHEAPER
-    even = position.utilisation / position.break_even
-    return min(DEARER, even * 1.1) if held else max(CHEAPER, even * 0.9)
+def _farther(position: PlannedPosition, held: bool) -> tuple[float, ...]:
+    """Multiples of the fee at which the answer may have turned: a little beyond where the purchase
+    would pay for itself, all else in place, and then as far as is worth telling."""
+    even = 0.0
+    if position.utilisation and position.break_even:
+        even = position.utilisation / position.break_even
+    if held:
+        return (even * 1.1, DEARER) if 1 < even * 1.1 < DEARER else (DEARER,)
+    return (even * 0.9, CHEAPER) if CHEAPER < even * 0.9 < 1 else (CHEAPER,)
 
 
 def _multiple(world: World, choice: Choice, place: int, what: Multiplied) -> Turn | None:

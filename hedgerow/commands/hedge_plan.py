@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hedgerow.arguments import USD, Ratio
-from hedgerow.config import load_config
-from hedgerow.printing import json_option, print_json
+from hedgerow.arguments import LABEL, USD, Ratio
+from hedgerow.books import books
+from hedgerow.config import Config, load_config
+from hedgerow.printing import json_of, json_option, print_json
 from ledger.money import Money
+
+if TYPE_CHECKING:
+    from hedge.book.plans import AnyContract
+    from hedge.planning.plan import HedgePlan
 
 WIDTH = 100
 
@@ -60,6 +68,7 @@ class _NeedsMore(click.ClickException):
     help="Of the scenarios: equal seeds give equal plans.",
 )
 @click.option("--save", "is_saved", is_flag=True, help="Keep the plan in the books, for approval.")
+@click.option("--by", "who", type=LABEL, help="With --save: who made it, and so cannot approve it.")
 @json_option
 def plan(
     path: Path | None,
@@ -69,6 +78,7 @@ def plan(
     length: int,
     seed: int,
     is_saved: bool,
+    who: str | None,
     as_json: bool,
 ) -> None:
     """Say how many units of each contract to hold, and why.
@@ -84,6 +94,8 @@ def plan(
         )
     if is_saved and path is None:
         raise _NeedsMore("--save keeps a plan in the books of a configuration: it needs -c FILE")
+    if is_saved != (who is not None):
+        raise _NeedsMore("--save and --by NAME go together: who made a plan cannot approve it")
     from hedge.errors import HedgeError  # numpy and cvxpy, which take a second to import
     from hedge.planning.planning import plan_months
     from hedge.planning.sample import sample
@@ -91,6 +103,7 @@ def plan(
     from hedgerow.plan_question import of_config, of_sample
 
     label: str | None = None
+    config: Config | None = None
     try:
         if path is None:
             bundled = sample()
@@ -102,6 +115,8 @@ def plan(
                 config, cap, datetime.now(UTC), confidence=confidence, months=length, seed=seed
             )
         planned = plan_months(asked)
+        if config is not None and who is not None:
+            _keep(config, planned, asked.contracts, who)
     except HedgeError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -111,3 +126,15 @@ def plan(
         click.echo("\n".join([*shown, *plan_lines(planned)]))
     if planned.message is not None:
         raise click.ClickException(planned.message)
+
+
+def _keep(config: Config, planned: HedgePlan, contracts: Iterable[AnyContract], who: str) -> None:
+    from hedge.book.approving import keep
+    from hedge.book.book import HedgeBook
+
+    with books(config, create=False) as store, store.transaction():
+        kept = keep(HedgeBook(store.sql, time.time_ns()), json_of(planned), contracts, who)
+    click.echo(
+        f"kept as {kept.id}: somebody else approves it, `hedgerow hedge approve {kept.id} --by`",
+        err=True,
+    )

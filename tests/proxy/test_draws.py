@@ -234,6 +234,21 @@ async def test_a_commitment_of_spend(tmp_path: Path) -> None:
         assert one.effective == one.micro_units * 700
 
 
+@pytest.mark.parametrize("longest", [8, None])
+async def test_a_budget_that_the_teams_rate_does_not_fit_into(
+    longest: int | None, tmp_path: Path
+) -> None:
+    """Where paying as one goes is cheaper for the team, and fits, that is what it does."""
+    budget = "{name: the-month, scope: {}, window: month, cap_usd: 0.005}"
+    async with serving(tmp_path, names=("b",), budgets=budget) as proxy:
+        await own(proxy, owned(team_rate=Money(10**12)))
+        reply = await proxy.ask(max_tokens=longest, sandbox=wishing(8))
+        assert reply.status == 200
+        assert "x-hedgerow-commitment" not in reply.headers
+        (one,) = await rows(proxy)
+        assert one.billed == one.effective == one.contracted
+
+
 async def test_an_order_of_the_requests_own(tmp_path: Path) -> None:
     """Who says which provider is asked first is served there, and draws there where we own it."""
     async with serving(tmp_path, names=("a", "b")) as proxy:

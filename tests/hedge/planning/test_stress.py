@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hedge.planning.evaluation import Choice, World
-from hedge.planning.plan import HedgePlan, Multiplied
+from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
-from hedge.planning.stress import times
+from hedge.planning.stress import breaking
+from hedge.program.menu import Menu, Pool, Tranche
+from hedge.scenarios.months import Months
 from tests.hedge.planning.worlds import menu, months, question
 
 CAP = "420"
@@ -55,28 +60,43 @@ def test_reverse_stress_stands_at_the_edge_of_the_cap() -> None:
         assert 1 <= tail < mean < 10
 
 
-@pytest.mark.parametrize("what", ["demand", "price"])
-def test_reverse_stress_agrees_with_a_search_by_hand(what: Multiplied) -> None:
+def test_reverse_stress_agrees_with_a_search_by_hand() -> None:
     """Without any contract cost is proportional, so the multiple is cap over CVaR."""
-    from hedge.planning.stress import breaking
-
     drawn = months(5, 100)
-    nothing = Choice.nothing(menu(drawn), drawn)
-    tail = float(World.of(menu(drawn), drawn).outcome(nothing).cvar_usd(0.9).max())
-    found = {(one.what, one.of): one.times for one in breaking(menu, drawn, nothing, 0.9, 3 * tail)}
-    assert found[what, "cvar"] == pytest.approx(3.0, rel=0.02)
-    far = {(one.what, one.of): one.times for one in breaking(menu, drawn, nothing, 0.9, 30 * tail)}
-    assert far[what, "cvar"] is None
+    world = World.of(menu(drawn), drawn)
+    nothing = Choice.nothing(world.menu, drawn)
+    tail = float(world.outcome(nothing).cvar_usd(0.9).max())
+    for one in breaking(world, nothing, 0.9, 3 * tail):
+        if one.of == "cvar":
+            assert one.times == pytest.approx(3.0, rel=0.02)
+    assert {one.times for one in breaking(world, nothing, 0.9, 30 * tail)} == {None}
 
 
-def test_times_the_demand_is_not_times_the_price() -> None:
-    """Both scale what pay-as-you-go costs; only demand scales tokens."""
-    drawn = months(5, 10)
-    more, dearer = times("demand", drawn, 2.0), times("price", drawn, 2.0)
-    np.testing.assert_allclose(more.list_usd, 2 * drawn.list_usd)
-    np.testing.assert_allclose(dearer.list_usd, 2 * drawn.list_usd)
-    np.testing.assert_allclose(more.amounts, 2 * drawn.amounts)
-    np.testing.assert_allclose(dearer.amounts, drawn.amounts)
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.3, 3.0), st.floats(0.3, 3.0), st.integers(0, 30), st.integers(0, 30))
+def test_times_are_those_of_months_that_are_drawn_anew(
+    demand: float, price: float, reserved: int, flat: int
+) -> None:
+    """So many times demand and price, by proportion, cost what months with so many tokens at such
+    prices do: with capacity that perishes, a quota with overage, and a spend commitment."""
+    drawn = months(5, 20, length=2)
+    world = World.of(_with_spend(menu(drawn)), drawn)
+    choice = Choice.nothing(world.menu, drawn).with_lot(0, reserved).with_lot(2, flat)
+    scaled = replace(
+        drawn, amounts=drawn.amounts * demand, list_usd=drawn.list_usd * demand * price
+    )
+    anew = World.of(_with_spend(menu(scaled)), scaled).outcome(choice)
+    found = world.times(choice, demand=demand, price=price)
+    np.testing.assert_allclose(found.cost_usd, anew.cost_usd, rtol=2e-3, atol=0.05)
+
+
+def _with_spend(made: Menu) -> Menu:
+    """The quota with overage, and a commitment to spend 60 USD a month that is held already."""
+    reserved, quota = made.pools
+    quota = replace(quota, overage=(Tranche(0.0009, 0.2),))
+    spend = Pool("spend", False, np.zeros(4), np.array([True, False]), takes_list_usd=1.0)
+    held = np.vstack([made.held, np.full((1, made.held.shape[1]), 60.0)])
+    return replace(made, pools=(reserved, quota, spend), held=held)
 
 
 def test_turns_name_fee_demand_and_price() -> None:
@@ -91,12 +111,9 @@ def test_turns_name_fee_demand_and_price() -> None:
 def test_a_fee_turns_where_it_is_said_to() -> None:
     """Asked again with the fee on either side, the plan buys the contract, and does not."""
     turn = next(turn for turn in planned().turns if turn.what == "fee")
-    lots = menu(months(1, 10)).lots
 
     def bought(multiple: float) -> bool:
-        from dataclasses import replace
-
-        def offer(of):  # type: ignore[no-untyped-def]
+        def offer(of: Months) -> Menu:
             made = menu(of)
             return replace(
                 made,
@@ -115,7 +132,6 @@ def test_a_fee_turns_where_it_is_said_to() -> None:
             for one in plan.positions
         )
 
-    assert lots
     step = 0.08 if turn.then > turn.now else -0.08
     near, far = (turn.then / turn.now * (1 + sign * step) for sign in (-1, 1))
     assert bought(near) != bought(far)

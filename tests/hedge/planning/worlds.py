@@ -18,7 +18,7 @@ TOKENS = 0
 FIRSTS = tuple(date(2026 + (11 + t) // 12, (11 + t) % 12 + 1, 1) for t in range(24))
 
 
-def months(seed: int, count: int, length: int = 4, level: float = 1.0) -> Months:
+def months(seed: int, count: int, length: int = 3, level: float = 1.0) -> Months:
     """Two workloads, the first at 2 USD per thousand tokens, the second at 1; an index beside
     them."""
     rng = np.random.default_rng(seed)
@@ -72,13 +72,13 @@ def lot(
 
 
 def menu(of: Months, *, dear: float = 1.0, is_traded: bool = False) -> Menu:
-    """A reservation for both workloads, a plan with overage for the second one, and lots of an
+    """A reservation for both workloads, a plan for the second one, and lots of an
     index if asked for. dear: times the usual fee."""
     length = len(of.firsts)
     by_token = np.array([1.0, 1.0, 1.0, 0.0])
     pools = (
         Pool("reserved", True, by_token, np.array([True, True])),
-        Pool("quota", False, by_token, np.array([False, True]), overage=()),
+        Pool("quota", False, by_token, np.array([False, True])),
     )
     lots = (
         lot("reserve", 0, length, fee=13.0 * dear, units=0.3, least=2, step=2),
@@ -151,13 +151,13 @@ def question(
     *,
     seed: int = 1,
     confidence: float = 0.9,
-    length: int = 4,
+    length: int = 3,
     level: float = 1.0,
     offer: Callable[[Months], Menu] = menu,
     is_traded: bool = False,
 ) -> Question:
     return Question(
-        draw=lambda seed, count: months(seed, min(count, 300), length, level),
+        draw=lambda seed, count: months(seed, min(count, 120), length, level),
         offer=offer,
         contracts=contracts(is_traded),
         cap=usd(cap),
