@@ -10,13 +10,13 @@ from __future__ import annotations
 import csv
 import gzip
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
 
 import numpy as np
 
-from hedge.backtest.futures import LEAST_MONTHS, walk_forward
+from hedge.backtest.futures import LEAST_MONTHS, Futures, walk_forward
 from hedge.risk import Floats
 
 HALF_SPREAD_USD = 0.02
@@ -27,8 +27,9 @@ TIERS = ("gpt4_class", "llama3_70b", "mini_class")
 
 @dataclass(frozen=True, slots=True)
 class Hedged:
-    """series: so many. hedged: of their months, the part with futures. left: of the surprises'
-    variance, middle and worst of the series; `bet` the same if every ratio is believed."""
+    """series: so many. hedged: of their months, the part with futures. left: of the variance of the
+    surprises, in parts of each series' mean price, of all together and of the middle one; `bet` the
+    same if every ratio is believed."""
 
     what: str
     series: int
@@ -53,25 +54,27 @@ def futures(data: File) -> tuple[Hedged, ...]:
     return (*rows, _hedged("token prices by tier, on A100-80 spot", tokens))
 
 
-def _hedged(what: str, pairs: list[tuple[Mapping[str, float], Mapping[str, float]]]) -> Hedged:
-    careful, bets = [], []
+def _hedged(what: str, pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> Hedged:
+    careful: list[Futures] = []
+    bets: list[Futures] = []
     for own, index in pairs:
         months = sorted(own.keys() & index.keys())
         if len(months) < LEAST_MONTHS + 1 + LEAST_HEDGED:
             continue
         price, level = (np.array([one[month] for month in months]) for one in (own, index))
-        careful.append(walk_forward(price, level, half_spread_usd=HALF_SPREAD_USD))
-        bets.append(walk_forward(price, level, half_spread_usd=HALF_SPREAD_USD, always=True))
+        spread = HALF_SPREAD_USD / level.mean()
+        price, level = price / price.mean(), level / level.mean()
+        careful.append(walk_forward(price, level, half_spread_usd=spread))
+        bets.append(walk_forward(price, level, half_spread_usd=spread, always=True))
     ratios: Floats = np.concatenate([one.ratios for one in careful])
-    left, bet = (np.array([one.variance_left for one in some]) for some in (careful, bets))
-    return Hedged(
-        what,
-        len(careful),
-        len(ratios),
-        float((ratios > 0).mean()),
-        (float(np.median(left)), float(left.max())),
-        (float(np.median(bet)), float(bet.max())),
-    )
+    hedged = float((ratios > 0).mean())
+    return Hedged(what, len(careful), len(ratios), hedged, _left(careful), _left(bets))
+
+
+def _left(some: list[Futures]) -> tuple[float, float]:
+    before = sum(float(np.var(one.surprise_usd)) for one in some)
+    after = sum(float(np.var(one.hedged_usd)) for one in some)
+    return after / before, float(np.median([one.variance_left for one in some]))
 
 
 def _rows(file: File) -> Iterator[dict[str, str]]:

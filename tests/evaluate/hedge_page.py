@@ -276,8 +276,8 @@ def _futures(evaluation: Evaluation) -> str:
         "series",
         "months",
         "hedged",
-        "variance left, median / worst",
-        "if every ratio",
+        "variance left, all / middle",
+        "if every ratio counts",
     )
     return (
         "The hedge of least variance, one month at a time on a simulated flat curve with half a"
