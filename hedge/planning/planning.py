@@ -224,12 +224,12 @@ def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
     caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS).tolist()
     found = [*(_keeping(program, cap_usd) for cap_usd in caps[:-1]), free]
     # What keeps a tighter cap keeps a looser one: within the gap it may be the better answer there.
-    best = accumulate(found, lambda tight, loose: min(loose, tight, key=_cost))
+    best = accumulate(found, _cheaper)
     return tuple(_point(cap_usd, one, months) for cap_usd, one in zip(caps, best, strict=True))
 
 
-def _cost(holding: Holding) -> float:
-    return holding.expected_usd
+def _cheaper(one: Holding, other: Holding) -> Holding:
+    return one if one.expected_usd < other.expected_usd else other
 
 
 def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:
