@@ -21,8 +21,8 @@ lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/lint-imports
 bench: .venv/dev ## the speed of our own code; ROWS=10000000: books of so many entries
 	$(BIN)/python -m tests.perf $(if $(ROWS),--rows $(ROWS))
-evaluate: .venv/dev ## the router and the choice by prompt on real histories: docs/evaluation*.md; DATA=FOLDER
-	$(BIN)/python -m tests.evaluate $(if $(DATA),--data $(DATA))
+evaluate: .venv/dev ## router, choice by prompt and hedge on real histories: docs/evaluation*.md; DATA=FOLDER
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.evaluate $(if $(DATA),--data $(DATA))
 
 .venv/bin/uv: requirements/uv.txt
 	@mkdir -p .tmp

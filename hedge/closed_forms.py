@@ -173,7 +173,7 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def least_variance_weights(mean: Floats, covariance: Floats, target: float) -> Floats:
-    """Of a portfolio that is fully invested and returns `target` on average; none is kept above 0."""
+    """Of a portfolio that is fully invested and returns `target` on average; may be below 0."""
     size = len(mean)
     sides = np.stack([mean, np.ones(size)])
     system = np.block([[covariance, sides.T], [sides, np.zeros((2, 2))]])

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hedge.book.book import HedgeBook
-from hedge.contracts.offered import HeldLots, Offered, Owned
+from hedge.book.owned import held_lots, owned
+from hedge.contracts.offered import Offered
 from hedge.planning.question import Question, question_of
 from hedge.planning.sample import Sample
 from hedge.scenarios.calibration import calibrated
@@ -26,7 +27,6 @@ from ledger.databases.sql import Sql
 from ledger.instants import as_ns, instant
 from ledger.measures import Measure
 from ledger.money import Money
-from ledger.tables.commitments import CommitmentTable
 from ledger.tables.fixings import FixingTable
 from ledger.windows import Window
 
@@ -53,7 +53,9 @@ def of_config(
         )
     plain = offered(config, at)
     with books(config, create=False) as store:
-        what = replace(plain, owned=_owned(store.sql, at), held=_held(store.sql, at))
+        with store.view():
+            book = HedgeBook(store.sql, as_ns(at))
+            what = replace(plain, owned=tuple(owned(book)), held=tuple(held_lots(book)))
         if cap is None:
             budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
             cap = monthly_cap(budgets)
@@ -111,23 +113,6 @@ def _validation(history: DemandHistory, seed: int) -> tuple[str, ...]:
     if found is None:
         return ("nothing was held back: the history is shorter than three weeks",)
     return (found.sentence(),)
-
-
-def _owned(sql: Sql, at: datetime) -> tuple[Owned, ...]:
-    """Commitments whose terms go on, or begin later."""
-    now_ns = as_ns(at)
-    return tuple(Owned(one) for one in CommitmentTable(sql).all() if one.ends_ns > now_ns)
-
-
-def _held(sql: Sql, at: datetime) -> tuple[HeldLots, ...]:
-    """Lots of derivatives that are open, each fill from its own mark or entry on."""
-    return tuple(
-        HeldLots(
-            contract, month, lot.units, lot.entry_usd if lot.mark_usd is None else lot.mark_usd
-        )
-        for (contract, month), position in HedgeBook(sql, as_ns(at)).open_positions()
-        for lot in position.lots
-    )
 
 
 def _series(sql: Sql, what: Offered, at: datetime) -> tuple[IndexSeries, ...]:

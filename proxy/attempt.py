@@ -95,12 +95,16 @@ async def _held(
     plan = candidate.draw
     allowance = None if plan is None else plan.bid.allowance_at(at_ns)
 
+    is_dearer_drawn = False
+
     def attempt() -> Attempt:
+        nonlocal is_dearer_drawn
         most = limit.tokens * ask.choices
         worst_case, draw = quote.worst_case(bound, most, ask.units), None
         if plan is not None and allowance is not None:
             most_units = allowance.commitment.takes_at_most(bound, most, worst_case)
             draw = Draw(allowance, most_units, plan.is_overage)
+            is_dearer_drawn = draw.costs(most_units) > worst_case
             worst_case = max(worst_case, draw.costs(most_units))
         return Attempt(
             id=attempt_id,
@@ -146,7 +150,7 @@ async def _held(
             raise
         raise NothingToDraw("nobody knows what is left to draw") from unavailable
     except BudgetExceeded as refused:
-        if refused.measure is Measure.UNITS:
+        if candidate.is_owned and (refused.measure is Measure.UNITS or is_dearer_drawn):
             raise NothingToDraw(str(refused)) from refused
         fits = 0 if asked == 0 else room(refused, quote, bound, ask)
         raise over_budget(refused, fits, instant(at_ns), request.principal.name) from None

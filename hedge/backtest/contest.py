@@ -48,14 +48,15 @@ _T95 = {20: 2.093, 30: 2.045, 40: 2.023}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """usd: what each path cost [paths]. family: the rule, whatever its term."""
+    """usd: what each path cost [paths]. family: the rule, whatever its term. used: of the capacity
+    that was bought; 1 where none was. months_usd: usd, month by month [paths, months]."""
 
     name: str
     family: str
     usd: Floats
     fees_usd: Floats
     used: float
-    """Of the capacity that was bought; 1 where none was."""
+    months_usd: Floats
 
     @property
     def mean_usd(self) -> float:
@@ -120,7 +121,9 @@ class Contest:
             gaps.std(ddof=1) / np.sqrt(self.paths) if self.paths > 1 else np.inf
         )
         rows = np.random.default_rng(0).integers(0, self.paths, (_RESAMPLES, self.paths))
-        tails = [(cvar(mine[row], CONFIDENCE) - cvar(other.usd[row], CONFIDENCE)) / unit for row in rows]
+        tails = [
+            (cvar(mine[row], CONFIDENCE) - cvar(other.usd[row], CONFIDENCE)) / unit for row in rows
+        ]
         low, high = np.quantile(tails, [0.025, 0.975])
         middle = float(gaps.mean())
         return Compared(
@@ -134,7 +137,9 @@ class Contest:
     def frontier_gap(self, other: Played) -> float:
         """How much more than `other` the cheapest point of our frontier costs that has its CVaR or
         less, relative to it; inf if none has."""
-        means = [one.mean_usd for one in self.kappas.values() if one.cvar_usd <= other.cvar_usd * 1.0001]
+        means = [
+            one.mean_usd for one in self.kappas.values() if one.cvar_usd <= other.cvar_usd * 1.0001
+        ]
         return min(means) / other.mean_usd - 1 if means else np.inf
 
     @property
@@ -183,4 +188,5 @@ def _played(name: str, family: str, bills: Sequence[Bill]) -> Played:
         np.array([bill.total / NANOS_PER_USD for bill in bills]),
         np.array([bill.fees.sum() / NANOS_PER_USD for bill in bills]),
         sum(bill.used_tokens for bill in bills) / bought if bought else 1.0,
+        np.array([bill.months / NANOS_PER_USD for bill in bills]),
     )

@@ -1,4 +1,4 @@
-"""Ours: the program, asked anew on the first of each month, of which only today's part is bought."""
+"""Ours: the program, asked anew on the first of each month; only what starts today is bought."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hedge.backtest.path import Seen
 from hedge.backtest.walk import NOTHING, Buys
 from hedge.program.menu import Lot, Menu, Pool
 from hedge.program.program import Program
-from hedge.risk import Floats
+from hedge.program.waiting import later_usd
 from hedge.scenarios.months import Months, TokenKind
 from ledger.money import NANOS_PER_USD
 
@@ -88,24 +88,10 @@ def menu_of(offer: Offer, held: np.ndarray, months: Months) -> Menu:
             )
         )
     pool = Pool("reservation", True, takes, np.ones(len(months.workloads), dtype=bool))
-    return Menu(
+    menu = Menu(
         (pool,),
         tuple(lots),
         held=(capacity * per_minute)[None, :],
         held_fee_usd=np.zeros(count),
-        later_usd=later_usd(offer, count)[None, :] / per_minute,
     )
-
-
-def later_usd(offer: Offer, months: int) -> Floats:
-    """Of a unit, for each month: the cheapest term that could be bought after so many months of
-    looking on; inf before the shortest."""
-    return np.array(
-        [
-            min(
-                (fee / NANOS_PER_USD for term, fee in offer.fees.items() if term <= t),
-                default=np.inf,
-            )
-            for t in range(months)
-        ]
-    )
+    return replace(menu, later_usd=later_usd(menu))

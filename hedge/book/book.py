@@ -184,6 +184,8 @@ class HedgeBook:
     def is_whole(self, fill_id: str) -> bool:
         """Whether nothing came of a derivative's fill yet but lots, which are all open."""
         fill = self.fills[fill_id]
+        if fill.at_ns <= self.funded_until_ns.get(fill.contract, 0):
+            return False
         contract = self.contract(fill)
         keys = position_keys(fill, contract) if isinstance(contract, Derivative) else ()
         return all(

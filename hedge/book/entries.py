@@ -162,8 +162,8 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
             raise EntryRefused(f"{fact.of} was sold on in part: it cannot be taken back")
         if holding is None and not book.is_whole(fact.of):
             raise EntryRefused(
-                f"{fact.of} has closed lots, or was closed or settled: enter a fill that goes the"
-                " other way"
+                f"{fact.of} has closed lots, or was closed, settled or funded: enter a fill that"
+                " goes the other way"
             )
         if holding is not None:
             _take_back(book, holding)
@@ -171,6 +171,8 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
     elif isinstance(wrong, Payment | Deposit):
         if isinstance(wrong, Payment) and wrong.fill not in book.fills:
             raise EntryRefused(f"{fact.of} was reversed with its fill, {wrong.fill}")
+        if isinstance(wrong, Deposit) and wrong.amount > book.deposits(wrong.counterparty):
+            raise EntryRefused(f"of {fact.of} some was taken back: correct that first")
         lines = reversed_lines(balances_of(book.lines(fact.of)))
     elif wrong is None:
         raise EntryRefused(f"there is no record {fact.of}: `hedgerow hedge book` shows them")

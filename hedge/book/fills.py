@@ -62,9 +62,13 @@ def _approved(book: HedgeBook, plan: Plan, fill: Fill) -> AnyContract:
     if fill.at_ns > book.now_ns:
         raise FillRefused(f"the trade is of {_when(fill.at_ns)}, which is still to come")
     if not plan.approved_at(fill.at_ns):
+        held = "; it was from " + ", and from ".join(
+            f"{_when(one.at_ns)} to {_when(one.ends_ns)}" for one in plan.approvals
+        )
         raise FillRefused(
-            f"{plan.id} was not approved at {_when(fill.at_ns)}: have a second person approve it"
-            f" with `hedgerow hedge approve {plan.id}`"
+            f"{plan.id} was not approved at {_when(fill.at_ns)}{held if plan.approvals else ''}:"
+            f" have a second person approve it with `hedgerow hedge approve {plan.id}` before it is"
+            " bought"
         )
     day = instant(fill.at_ns).date()
     if not contract.can_be_bought_on(day):
@@ -175,6 +179,12 @@ def _check_derivative(book: HedgeBook, fill: Fill, contract: DerivativeContract)
         raise FillRefused(f"{name} is a {contract.kind}: {what}")
     if isinstance(contract, Forward) and fill.month != contract.delivery.replace(day=1):
         raise FillRefused(f"{name} is delivered in {contract.delivery:%Y-%m}: name that --month")
+    funded_ns = book.funded_until_ns.get(name, 0)
+    if fill.month is None and fill.at_ns <= funded_ns:
+        raise FillRefused(
+            f"funding of {name} is in the book until {_when(funded_ns)}: a fill of before comes too"
+            " late"
+        )
     if fill.price_usd <= 0:
         raise FillRefused(f"a price of {fill.price_usd} USD is none: write what was traded at")
     if fill.price_usd % contract.tick_usd:

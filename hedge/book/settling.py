@@ -108,7 +108,8 @@ def _fund(
     """Each period that is over since the last one, by what was held at its end."""
     period_ns = contract.funding_hours * NANOS_PER_HOUR
     trades = [(one.at_ns, one.units) for one in book.fills.values() if one.contract == name]
-    ends_ns = book.funded_until_ns.get(name, trades[0][0] // period_ns * period_ns) + period_ns
+    first_ns = min(at_ns for at_ns, _ in trades) // period_ns * period_ns
+    ends_ns = book.funded_until_ns.get(name, first_ns) + period_ns
     limit_ns = min(day_ns(until), book.now_ns)
     while ends_ns <= limit_ns:
         lots = sum(units for at_ns, units in trades if at_ns <= ends_ns)

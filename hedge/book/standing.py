@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from hedge.book.book import FUNDING, HedgeBook, Holding
 from hedge.book.entries import notice_by
@@ -45,7 +46,8 @@ class PlanStanding:
 class CommitmentStanding:
     """ends: the day after the last one. to_bill_usd: of the fee, what is not due yet. renews_on:
     the day on which another term begins unless notice is given by `notice_by`; None if it does
-    not renew itself, or not any more."""
+    not renew itself, or not any more. resale_usd: what the days that are left would bring by the
+    contract's haircut; None if it cannot be sold on."""
 
     fill: str
     contract: str
@@ -60,6 +62,7 @@ class CommitmentStanding:
     prepaid_usd: Decimal
     expensed_usd: Decimal
     resale_result_usd: Decimal
+    resale_usd: Decimal | None
     renews_on: date | None
     notice_by: date | None
 
@@ -296,9 +299,18 @@ def _commitment(book: HedgeBook, one: Holding) -> CommitmentStanding:
         prepaid_usd=as_usd(at(GlAccount.PREPAID_COMMITMENTS)),
         expensed_usd=as_usd(at(GlAccount.COMMITMENT_EXPENSE)),
         resale_result_usd=as_usd(Money(-at(GlAccount.RESALE_RESULT))),
+        resale_usd=_resale_usd(book, one),
         renews_on=one.ends if renews else None,
         notice_by=notice_by(one) if renews else None,
     )
+
+
+def _resale_usd(book: HedgeBook, one: Holding) -> Decimal | None:
+    if one.contract.resale is None:
+        return None
+    left = sum(amount for _, amount in one.schedule.days(book.today, one.ends))
+    kept = 1 - Fraction(one.contract.resale.haircut)
+    return as_usd(Money(int(left * kept)))
 
 
 def _utilised(one: Utilisation) -> UtilisationStanding:

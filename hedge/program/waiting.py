@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from hedge.program.cells import Cells
+from hedge.program.menu import Menu
 from hedge.program.merit import Costs
 from hedge.risk import Floats
 
@@ -89,6 +90,21 @@ class Waiting:
             low, high = np.where(pays, tried[pool], low), np.where(pays, high, tried[pool])
         sold = np.isfinite(fee)
         return np.where(sold, low, 0.0), np.where(sold, high, 0.0)
+
+
+def later_usd(menu: Menu) -> Floats:
+    """What a menu's own lots say of it [pools, months]: in each month the cheapest term that is no
+    longer than the wait until then. To wait and see for three months, and then to buy three, is a
+    choice; a year cannot be tried out first within the year."""
+    pools, months = menu.held.shape
+    later = np.full((pools, months), np.inf)
+    for lot in menu.lots:
+        brings = lot.brings[0, : lot.term_months].sum()
+        if brings > 0:
+            usd = lot.fee_usd[0].sum() / brings
+            after = np.arange(months) >= lot.term_months
+            later[lot.pool] = np.where(after, np.minimum(later[lot.pool], usd), later[lot.pool])
+    return later
 
 
 def _most(cells: Cells, pool: int) -> Floats:

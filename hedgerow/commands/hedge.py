@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-PARTS = ("contracts", "plan", "approve", "book", "settle", "quote")
+PARTS = ("contracts", "plan", "backtest", "approve", "book", "settle", "quote")
 
 
 class _Parts(click.Group):

@@ -112,7 +112,7 @@ def _entry(given: dict[str, object]) -> Entry:
         fields["price_usd"] = _price(str(given["price"]))
     if isinstance(amount := given.get("amount"), int):
         fields["amount"] = Money(-amount if is_back else amount)
-    line = given.get("line") or f"{at:%Y-%m-%d}-{secrets.token_hex(4)}"
+    line = given.get("line") or f"{at:%y%m%d}-{secrets.token_hex(4)}"
     return Entry(
         line=str(line),
         kind=EntryKind.DEPOSIT if is_back else EntryKind(kind),

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path as File
 from zlib import crc32
 
@@ -28,7 +29,14 @@ LIST_NANOS = 2_000
 """A token on the day of the first decision: 2 USD per million."""
 OUTPUT_WEIGHT = 4.0
 ESTABLISHED = (
-    "all", "anthropic", "deepseek", "google", "meta-llama", "mistralai", "openai", "qwen"
+    "all",
+    "anthropic",
+    "deepseek",
+    "google",
+    "meta-llama",
+    "mistralai",
+    "openai",
+    "qwen",
 )
 """Authors whose demand is not that of one launch."""
 MISPRICED = 4.0
@@ -68,7 +76,10 @@ class Material:
     prices: tuple[tuple[date, Floats], ...]
 
     def path(self, trace: Trace, seed: int) -> Path:
-        streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, crc32(trace.name.encode())]).spawn(3)]
+        streams = [
+            np.random.default_rng(s)
+            for s in np.random.SeedSequence([seed, crc32(trace.name.encode())]).spawn(3)
+        ]
         name, shape, level, price = trace.name, *streams
         bought_from, prices = self._prices(price)
         first = bought_from - timedelta(days=HISTORY_DAYS)
@@ -82,8 +93,8 @@ class Material:
         )
 
     def _level(self, rng: np.random.Generator, families: tuple[str, ...], days: int) -> Floats:
-        """One family's level: weekly changes drawn anew, days around it in runs of a week. Six weeks'
-        drift, six months long, is more than was seen: each path keeps a share of it, drawn anew."""
+        """One family's level: weekly changes drawn anew, days around it in runs of a week. A drift
+        of six weeks, going on for months, was not seen: each path keeps a share of it."""
         trend = self.levels[families[rng.integers(len(families))]]
         weeks = days // 7 + 2
         drift = rng.random() * trend.weekly.mean()
@@ -92,7 +103,7 @@ class Material:
         smooth = np.interp(np.arange(days) / 7, np.arange(weeks + 1), walked)
         starts = rng.integers(0, len(trend.around) - 6, size=weeks)
         around = np.concatenate([trend.around[start : start + 7] for start in starts])[:days]
-        return np.exp(smooth + around)
+        return np.asarray(np.exp(smooth + around))
 
     def _prices(self, rng: np.random.Generator) -> tuple[date, Floats]:
         """A model's history, from HISTORY_DAYS before the first of a month on, for MONTHS."""
@@ -153,22 +164,18 @@ def _clock(data: File) -> Floats:
         sums[cell] += requests
         counts[cell] += 1
     means = sums / np.maximum(counts, 1)
-    return means / means.mean()
+    return np.asarray(means / means.mean())
 
 
 def _traces(data: File, clock: Floats) -> Iterator[Trace]:
     hour = "hours and weekends of OpenRouter's requests (12 days)"
-    for file, families in (
-        ("azure2023_code", ESTABLISHED),
-        ("azure2023_conv", ESTABLISHED),
-        ("mooncake_conversation", ESTABLISHED),
-    ):
+    for file in ("azure2023_code", "azure2023_conv", "mooncake_conversation"):
         bursts = _bursts(data / f"demand_{file}.csv.gz")
         yield Trace(
             file.split("_conversation")[0].replace("2023_", "-"),
             f"tokens by minute of three quarters of an hour; {hour}",
-            lambda rng, first, days, bursts=bursts: _from_bursts(rng, first, days, bursts, clock),
-            families,
+            partial(_from_bursts, minutes=bursts, clock=clock),
+            ESTABLISHED,
         )
     for name, families in (
         ("m-large", ESTABLISHED),
@@ -181,7 +188,7 @@ def _traces(data: File, clock: Floats) -> Iterator[Trace]:
             f"servegen-{name}",
             "requests by ten minutes and client × the client's mean tokens, "
             + ("11 days" if len(windows) > 2 else f"18 hours, the last mirrored to 24; {hour}"),
-            lambda rng, first, days, windows=windows: _from_days(rng, first, days, windows, clock),
+            partial(_from_days, windows=windows, clock=clock),
             families,
         )
     for author in ("openai", "anthropic"):
@@ -189,7 +196,7 @@ def _traces(data: File, clock: Floats) -> Iterator[Trace]:
         yield Trace(
             f"openrouter-{author}",
             f"requests by half hour of {author}'s models (12 days), their daily level (45 days)",
-            lambda rng, first, days, own=own: _from_clock(rng, first, days, own),
+            partial(_from_clock, kept=own),
             (author,),
         )
 
@@ -201,7 +208,7 @@ def _bursts(file: File) -> Floats:
         weight = int(row["input_tokens"]) + OUTPUT_WEIGHT * int(row["output_tokens"])
         minutes[int(float(row["t_seconds"]) // 60)] += int(weight)
     load = np.array([minutes[minute] for minute in range(max(minutes))], dtype=float)
-    return load / load.mean()
+    return np.asarray(load / load.mean())
 
 
 def _hours(first: date, days: int, clock: Floats) -> Floats:
@@ -210,7 +217,7 @@ def _hours(first: date, days: int, clock: Floats) -> Floats:
     hourly = clock[weekend.astype(int)].ravel()
     slices = (np.arange(days * SLICES) + 0.5) / 12 - 0.5
     joined = np.interp(slices, np.arange(len(hourly)), hourly)
-    return joined.reshape(days, SLICES)
+    return np.asarray(joined.reshape(days, SLICES))
 
 
 def _from_bursts(
@@ -219,7 +226,7 @@ def _from_bursts(
     """Quarter hours of the trace, drawn anew, on the clock's hours."""
     quarters = rng.integers(0, len(minutes) - 14, size=days * SLICES // 3)
     load = minutes[quarters[:, None] + np.arange(15)].reshape(-1, 5).mean(axis=1)
-    return load.reshape(days, SLICES) * _hours(first, days, clock)
+    return np.asarray(load.reshape(days, SLICES) * _hours(first, days, clock))
 
 
 def _servegen(data: File, name: str) -> Floats:
@@ -240,7 +247,7 @@ def _servegen(data: File, name: str) -> Floats:
     if len(series) < 144:
         series = np.concatenate([series, series[::-1]])[:144]
     series = series[: len(series) // 144 * 144]
-    return (series / series.mean()).reshape(-1, 144)
+    return np.asarray((series / series.mean()).reshape(-1, 144))
 
 
 def _from_days(
@@ -305,8 +312,11 @@ def _prices(data: File) -> Iterator[tuple[date, Floats]]:
             is_last = end == len(seen)
             before = seen[end - 1][1]
             after = None if is_last else seen[end][1]
-            breaks = after is None or before is None or not before or not (
-                1 / MISPRICED <= after / before <= MISPRICED
+            breaks = (
+                after is None
+                or before is None
+                or not before
+                or not (1 / MISPRICED <= after / before <= MISPRICED)
             )
             if not breaks:
                 continue

@@ -20,11 +20,11 @@ from hedge.closed_forms import (
 from hedge.risk import cvar
 
 FUTURES = np.array(
-    [.021, .035, -.046, .001, .044, -.029, -.026, -.029, .048, -.006, -.036, -.011, .019, -.027, .029]
-)  # fmt: skip
+    [21, 35, -46, 1, 44, -29, -26, -29, 48, -6, -36, -11, 19, -27, 29], dtype=np.float64
+) / 1000  # fmt: skip
 SPOT = np.array(
-    [.029, .020, -.044, .008, .026, -.019, -.010, -.007, .043, .011, -.036, -.018, .009, -.032, .023]
-)  # fmt: skip
+    [29, 20, -44, 8, 26, -19, -10, -7, 43, 11, -36, -18, 9, -32, 23], dtype=np.float64
+) / 1000  # fmt: skip
 demands = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 
 

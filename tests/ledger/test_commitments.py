@@ -132,9 +132,7 @@ def test_of_the_books(sql: Sql) -> None:
     with sql.view():
         whole = list(commitment_rows(sql, 0, edges[-1]))
         cut = [
-            row
-            for since, until in pairwise(edges)
-            for row in commitment_rows(sql, since, until)
+            row for since, until in pairwise(edges) for row in commitment_rows(sql, since, until)
         ]
         usual = list(focus_rows(charge_rows(sql)))
     assert sorted(map(repr, cut)) == sorted(map(repr, whole))

@@ -19,7 +19,7 @@ from ledger.invoices.causes import Cause
 from ledger.invoices.invoice import Invoice, InvoiceLine, LineKind, Period
 from ledger.invoices.reconcile import Explained, Reading, Reconciliation, reconcile, span_ns
 from ledger.meters import Meter, price_at
-from ledger.money import as_usd
+from ledger.money import Money, as_usd
 from ledger.rates import RateCard
 from ledger.usage import TokenUsage
 from tests.ledger.charges import DAY_NS, MINUTE_NS, charge_row, charges
@@ -442,6 +442,17 @@ def test_only_the_provider_counts() -> None:
     reading = Reading({}, account="one")
     found = reconcile("acme", accounts, invoice(one_line("0.00015")), reading)
     assert (found.causes, found.charges) == ((), 1)
+
+
+def test_what_was_paid_for_ahead_is_on_no_invoice() -> None:
+    """A draw is billed nothing, and its tokens are none of those that the provider counts; what
+    went beyond a quota is billed."""
+    drawn = replace(A_THOUSAND, billed=Money(0), commitment="c1", micro_units=9)
+    beyond = replace(charge_row(2, usage=TokenUsage(1000, 0), at_ns=NOON_NS), commitment="c1")
+    beyond = replace(beyond, overage_micro_units=9)
+    rows = [A_THOUSAND, drawn, beyond]
+    found = reconcile("acme", rows, invoice(one_line("0.00030", 2000)), PLAIN)
+    assert (found.causes, found.charges) == ((), 2)
 
 
 def test_days_with_daylight_saving() -> None:

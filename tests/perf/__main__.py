@@ -2,7 +2,8 @@
 
 `python -m tests.perf [PART …] [--rows N]`: the parts are `chat` (the proxy), `parts` (of a
 request), `holds` (admissions in memory, the journal), `folds` (into the store), `books` (of N
-entries: statements, the audit, retention) and `hedged` (second offers where tails are heavy).
+entries: statements, the audit, retention), `hedged` (second offers where tails are heavy) and
+`hedge` (contracts over twelve months).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hedgerow.printing import table
-from tests.perf import books, chat, folds, holds, parts, second_offers
+from tests.perf import books, chat, folds, hedge, holds, parts, second_offers
 
 BOOKS_ROWS = 200_000
 """A few seconds; `--rows 10000000` takes some minutes, and 7 GB of disk."""
@@ -51,6 +52,11 @@ def _hedged(_: int) -> None:
     _show("Heavy tails, with and without a second offer:", heads, list(second_offers.rows()))
 
 
+def _hedge(_: int) -> None:
+    heads = ("12 months, 300 scenarios, 24 blocks", "wall", "gap", "expected USD")
+    _show("Contracts to hold: 3 classes, 3 pools at 4 terms:", heads, list(hedge.rows()))
+
+
 def _books(count: int) -> None:
     heads = (f"{count:,} entries, SQLite", "wall", "CPU", "entries/s", "memory")
     _show("The books at scale:", heads, list(books.rows(count)))
@@ -66,6 +72,7 @@ _PARTS: dict[str, Callable[[int], None]] = {
     "folds": _folds,
     "books": _books,
     "hedged": _hedged,
+    "hedge": _hedge,
     "chat": lambda _: chat.show(),
 }
 

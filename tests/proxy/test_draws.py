@@ -18,7 +18,9 @@ from hedgerow.owning import LEAST_SEEN, is_idle
 from ledger.charges import ChargeRow, charge_rows
 from ledger.commitments import Commitment, CommitmentKind
 from ledger.money import Money, as_usd
+from ledger.statements import charged
 from ledger.store import Store
+from tests.hedgerow.processes import hedgerow
 from tests.ledger.owned import DAY_NS, bid_price, commitment
 from tests.serving import HELLO, PACED, UPSTREAM_MODEL, Gate, Proxy, asking, serving, wishing
 
@@ -128,6 +130,13 @@ async def test_explained(tmp_path: Path) -> None:
         told = json.loads(second.headers["x-hedgerow-explain"])["candidates"]
         of_b = next(one for one in told if "commitment" in one)
         assert of_b["why"].endswith("at its bid price, 1 USD per million capacity units")
+        done = await hedgerow("explain", "-c", tmp_path / "hedgerow.yaml", record.id)
+        assert "draws on commitment flat: nobody else is expected to need it" in done.out
+        (charge,) = await proxy.read(lambda store: list(charged(store.sql, record.id)))
+        units = charge.micro_units // MICRO
+        assert units == (charge.usage.prompt or 0) + (charge.usage.completion or 0)
+        assert f"drawn on commitment flat: {units} capacity units" in done.out
+
         await own(proxy, flat=9)
         reply = await proxy.ask()
         assert reply.headers["x-hedgerow-provider"] == "a"
@@ -232,6 +241,21 @@ async def test_a_commitment_of_spend(tmp_path: Path) -> None:
         (one,) = await rows(proxy)
         assert one.micro_units == -(-one.contracted // 1000)
         assert one.effective == one.micro_units * 700
+
+
+@pytest.mark.parametrize("longest", [8, None])
+async def test_a_budget_that_the_teams_rate_does_not_fit_into(
+    longest: int | None, tmp_path: Path
+) -> None:
+    """Where paying as one goes is cheaper for the team, and fits, that is what it does."""
+    budget = "{name: the-month, scope: {}, window: month, cap_usd: 0.005}"
+    async with serving(tmp_path, names=("b",), budgets=budget) as proxy:
+        await own(proxy, owned(team_rate=Money(10**12)))
+        reply = await proxy.ask(max_tokens=longest, sandbox=wishing(8))
+        assert reply.status == 200
+        assert "x-hedgerow-commitment" not in reply.headers
+        (one,) = await rows(proxy)
+        assert one.billed == one.effective == one.contracted
 
 
 async def test_an_order_of_the_requests_own(tmp_path: Path) -> None:

@@ -301,6 +301,10 @@ def test_a_resale(sql: Sql, plan: str) -> None:
             )
         sold = entry(EntryKind.RESALE, "2026-05-10", fill="fill:p", units=5, amount=usd("9000"))
         assert enter(book, sold, DESK)
+        left = book.holdings["fill:p"].schedule.days(book.today, day("2027-02-02"))
+        (held, _) = standing(book).commitments
+        assert held.resale_usd is not None
+        assert abs(held.resale_usd * 10**9 - sum(one for _, one in left) * Decimal("0.75")) < 1
     with sql.transaction():
         book = HedgeBook(sql, at("2027-03-01"))
         settle(book)
@@ -360,6 +364,22 @@ def test_entries_name_what_they_lack(sql: Sql, plan: str) -> None:
         early = entry(EntryKind.DEPOSIT, "2026-02-03", counterparty="cme", amount=1)
         with pytest.raises(EntryRefused, match="is still to come"):
             enter(book, early, DESK)
+
+
+def test_a_deposit_that_was_taken_back(sql: Sql, plan: str) -> None:
+    """It is corrected only while it is there; the correction takes it out again."""
+    with sql.transaction():
+        book = HedgeBook(sql, at(NOW))
+        enter(book, entry(EntryKind.DEPOSIT, "2026-02-01", counterparty="cme", amount=5), DESK)
+        enter(book, entry(EntryKind.DEPOSIT, "2026-02-02", counterparty="cme", amount=-3), DESK)
+        first = entry(EntryKind.CORRECTION, NOW, fill="deposit:deposit-2026-02-01", reason="wrong")
+        with pytest.raises(EntryRefused, match="some was taken back"):
+            enter(book, first, DESK)
+        back = replace(first, fill="deposit:deposit-2026-02-02")
+        assert enter(book, back, DESK)
+        assert enter(book, first, DESK)
+        assert (book.deposits("cme"), book.balance(GlAccount.CASH)) == (0, 0)
+        assert plan in book.plans
 
 
 def test_notice(sql: Sql, plan: str) -> None:

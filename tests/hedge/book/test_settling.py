@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,9 +13,11 @@ from hedge.book.facts import Fill
 from hedge.book.fills import enter_fill
 from hedge.book.settling import Done, settle
 from hedge.book.standing import standing
+from hedge.errors import EntryRefused, FillRefused
 from ledger.accounting import GlAccount
 from ledger.audit import verify
 from ledger.business_days import business_days_of_month
+from ledger.databases.migrations.history import steps
 from ledger.databases.sql import Dialect, Sql
 from ledger.errors import RowRefused
 from ledger.money import usd
@@ -195,6 +198,14 @@ def test_funding(sql: Sql) -> None:
     assert settle_at(sql, "2026-11-06").funding == []
     waits = settle_at(sql, "2026-12-01")
     assert "H100-PERP has no price in the 24 hours to" in waits.waiting[0]
+    with sql.transaction():
+        book = HedgeBook(sql, at("2026-12-01"))
+        late = replace(book.fills["fill:H100-PERP"], at_ns=at("2026-11-05"), over="late")
+        with pytest.raises(FillRefused, match="is in the book until 2026-11-11 00:00 UTC"):
+            enter_fill(book, "fill:late", late, DESK)
+        wrong = Entry("", EntryKind.CORRECTION, at("2026-12-01"), fill="fill:H100-PERP", reason="x")
+        with pytest.raises(EntryRefused, match="closed, settled or funded"):
+            enter(book, wrong, DESK)
     with sql.view():
         assert verify(sql).findings == ()
 
@@ -273,3 +284,47 @@ def test_rows_are_never_edited(sql: Sql, statement: str) -> None:
     settle_at(sql, "2026-11-04", *mark("2026-11-03", "2.50"))
     with pytest.raises(RowRefused), sql.transaction():
         sql.execute(statement)
+
+
+def test_back_to_the_version_before(sql: Sql) -> None:
+    """What has no place there is told; forward again the book is empty, and works."""
+    bought(sql, "GPU1", 10, "2.50")
+    settle_at(sql, "2026-11-04", *mark("2026-11-03", "2.50"))
+    with sql.transaction():
+        assert steps(sql, 11) == (
+            "5 records of the hedge's book go: export them first",
+            "1 fixings go",
+        )
+        steps(sql, 12)
+        assert list(RecordTable(sql).read()) == []
+        assert FixingTable(sql).known("GPU1 2026-12", at("2027-01-01"), 0, at("2027-01-01")) == []
+    bought(sql, "GPU1", 10, "2.50")
+    assert verify(sql).findings == ()
+
+
+def test_a_mark_values_what_was_open_then(sql: Sql) -> None:
+    """Settled days later, a lot that was bought after the mark stays at its entry."""
+    plan = approved(sql, "2026-11-02", {"GPU1": 3})
+    with sql.transaction():
+        book = HedgeBook(sql, at("2026-11-06"))
+        for number, bought_at in enumerate(("2026-11-03", "2026-11-05")):
+            month = day("2026-12-01")
+            fact = Fill(plan, "GPU1", number + 1, Decimal("2.50"), at(bought_at), month=month)
+            enter_fill(book, f"fill:{number}", fact, DESK)
+    settle_at(sql, "2026-11-06", *mark("2026-11-04", "2.60"))
+    with sql.view():
+        (open_,) = standing(HedgeBook(sql, at("2026-11-06"))).positions
+    assert (open_.unrealised_usd, open_.mark_usd) == (Decimal(73), Decimal("2.60"))
+
+
+def test_fees_are_paid_on_the_day_that_they_are_due(sql: Sql) -> None:
+    """What is due that day is payable, whether it was settled before or not."""
+    plan = approved(sql, "2026-11-02", {"ptu": 20})
+    with sql.transaction():
+        book = HedgeBook(sql, at("2026-11-03T12:00"))
+        fact = Fill(plan, "ptu", 20, Decimal(260), at("2026-11-03"), months=1)
+        enter_fill(book, "fill:1", fact, DESK)
+        when = at("2026-11-03")
+        paid = Entry("b", EntryKind.PAYMENT, when, fill="fill:1", amount=usd("5200"))
+        assert enter(book, paid, DESK)
+        assert book.balance(GlAccount.COMMITMENT_PAYABLE) == 0

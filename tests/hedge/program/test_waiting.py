@@ -36,7 +36,10 @@ def menu(later: float, pools: int = 1, workloads: int = 1) -> Menu:
     """One lot of two months at 1.2 each; in the second, units can be bought at `later`."""
     fee, brings = np.array([[1.2, 1.2], [0, 0]]), np.array([[1.0, 1], [0, 0]])
     return Menu(
-        tuple(Pool(f"p{p}", True, TAKES, np.arange(workloads) >= p) for p in range(pools)),
+        tuple(
+            Pool(f"p{p}", True, TAKES, (np.arange(workloads) >= p).astype(np.float64))
+            for p in range(pools)
+        ),
         (Lot("lot", 2, 0, 1, 1, 100, fee, brings, np.zeros(2)),),
         np.zeros((pools, 2)),
         np.zeros(2),
