@@ -181,8 +181,8 @@ def test_the_cheapest_way_to_pay_one_offer(
     fitting = [(rate, f"c{at}") for at, (rate, fits) in enumerate(bids) if fits]
     cost, drawn = price, None
     if overage is not None:
-        billed = commitment(id="billed", overage_rate=Money(overage * 1_000_000))
-        its.insert(0, own(billed, units_left=0))
+        bills = commitment(id="billed", overage_rate=Money(overage * 1_000_000))
+        its.insert(0, own(bills, units_left=0))
         cost, drawn = overage, "billed"
     if fitting and min(fitting)[0] <= cost:
         cost, drawn = min(fitting)
