@@ -103,6 +103,8 @@ class QuotaDesk:
                 for wanted in _wanted(one, news, models):
                     bidder.note(wanted)
             self._bidders[one.id] = bidder
+            if not bidder.has_learned:
+                continue
             its = allowance(one, now_ns)
             until_ns = min(its.until_ns, one.ends_ns)
             price = bidder.price(now_ns / 1e9, self._left(its) / MICRO, until_ns / 1e9)

@@ -31,6 +31,11 @@ class QuotaBidder:
         self._demand = demand
         self._start = start_nanos_per_unit
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether its price is that of the traffic."""
+        return self._demand.requests >= LEAST
+
     def note(self, one: Wanted) -> None:
         self._demand.note(one)
 
@@ -38,7 +43,7 @@ class QuotaBidder:
         """Nano-USD per unit, with so much left until the window ends."""
         demand = self._demand
         demand.advance(at_s)
-        if demand.requests < LEAST:
+        if not self.has_learned:
             return self._start
         to_come = demand.expected(at_s, until_s)
         return quota_price(units_left, to_come, demand.spread(float(to_come.sum())))

@@ -234,8 +234,8 @@ def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
     return tuple(_point(cap_usd, one, months) for cap_usd, one in zip(caps, best, strict=True))
 
 
-def _cheaper(one: Holding, other: Holding) -> Holding:
-    return one if one.expected_usd < other.expected_usd else other
+def _cheaper(tight: Holding, loose: Holding) -> Holding:
+    return tight if tight.expected_usd < loose.expected_usd else loose
 
 
 def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:

@@ -47,7 +47,8 @@ _METHOD = f"""\
   with twice that. A token of an answer takes {COMPLETION_UNITS:g} units. Azure's traces of 2023
   come as they are, ServeGen's with their rates by ten minutes; their first seven days are the
   forecast.
-- **Alternatives.** Each model has a price, which moves: AR(1), a step in five minutes, half-life 40.
+- **Alternatives.** Each model has a price, which moves: AR(1), a step in five minutes, half-life
+  40.
 - **Ours** learns from each request as it goes by. Prices are made anew every
   {QUOTA_PRICES_S / 60:g} minutes for quotas, every {MINUTE_PRICES_S:g} s for minutes
   (a price within a minute depends on

@@ -48,6 +48,7 @@ class Costs:
         """Of what is paid beside the fee; 0 where nothing is."""
         return 1 - self.ours_nanos / self.free_nanos if self.free_nanos else 0.0
 
+
 def quota_costs(all_of_it: Requests, quota: float, until_s: float, demand: Demand) -> Costs:
     """One window, from the first request on. demand: what is forecast."""
     bidder, price, next_s = QuotaBidder(demand), 0.0, 0.0

@@ -119,6 +119,26 @@ async def test_the_dear_class_draws_and_the_cheap_one_does_not(tmp_path: Path) -
     assert billed < 0.4 * naive_billed
 
 
+async def test_a_price_holds_until_traffic_says_otherwise(tmp_path: Path) -> None:
+    """What the plan, or a person, has set is not touched while too little was seen."""
+    async with serving(tmp_path, names=("a", "b", "c"), offers=OFFERS, more_models=MODELS) as proxy:
+        await bought(proxy, of_b())
+        await asked(proxy, 3)
+        await proxy.read(totals)
+
+        def looked() -> tuple[object, ...]:
+            with books(proxy.config) as store, store.transaction():
+                store.commitments.set_bid_prices({"flat": Money(123_456_789)}, 1, "plan")
+            sql = opened_sql(proxy.config.ledger, create=False)
+            try:
+                QuotaDesk(sql).set_rates(proxy.server.house.market.snapshot.models, time.time_ns())
+                return tuple(sql.execute("SELECT nanos, who FROM bid_prices").fetchall())
+            finally:
+                sql.close()
+
+        assert await asyncio.to_thread(looked) == ((123_456_789, "plan"),)
+
+
 async def test_minutes_are_priced_by_each_worker(tmp_path: Path) -> None:
     """Capacity by the minute: prices are there for what is active, and what is over has none."""
     async with serving(tmp_path, names=("a", "b", "c"), offers=OFFERS, more_models=MODELS) as proxy:
