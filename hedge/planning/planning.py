@@ -38,6 +38,7 @@ FRESH_SCENARIOS = 2000
 FRONTIER_POINTS = 5
 SLACK_USD_PER_USD = 10.0
 """What a dollar above the cap costs the program, where the cap is out of reach."""
+MOST_USD = 1e9
 KEPT_USD = 0.01
 FIRMER = 20.0
 """Times as much, where a cap within reach is overrun at that price all the same: certainty may cost
@@ -170,6 +171,11 @@ def _check(months: Months) -> None:
     if usd.size and (usd.min() < 0 or months.amounts.min() < 0):
         raise DemandInvalid(
             "the scenarios hold negative costs or tokens: check the history's amounts and prices"
+        )
+    if float(months.month_usd().max(initial=0.0)) > MOST_USD:
+        raise DemandInvalid(
+            f"a month of the scenarios costs more than {MOST_USD:,.0f} USD, which no plan believes:"
+            " check the history's amounts and prices"
         )
     if not usd.any():
         raise DemandInvalid("the months ahead cost nothing in any scenario: nothing to hedge")
