@@ -90,11 +90,13 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contest:
-    """kappas: ours by risk aversion, the first without. clairvoyant_usd [paths]."""
+    """kappas: ours by risk aversion, the first without. shorter: ours by the longest term that it
+    considers, without aversion. clairvoyant_usd [paths]."""
 
     paths: int
     played: tuple[Played, ...]
     kappas: Mapping[float, Played]
+    shorter: Mapping[int, Played]
     clairvoyant_usd: Floats
 
     @property
@@ -104,6 +106,11 @@ class Contest:
     @property
     def never(self) -> Played:
         return next(one for one in self.played if one.family == NEVER)
+
+    @property
+    def frontier(self) -> list[Played]:
+        """Ours by both dials of risk."""
+        return [*self.kappas.values(), *self.shorter.values()]
 
     def families(self) -> list[Played]:
         """The best variant of each rule, in hindsight."""
@@ -137,9 +144,7 @@ class Contest:
     def frontier_gap(self, other: Played) -> float:
         """How much more than `other` the cheapest point of our frontier costs that has its CVaR or
         less, relative to it; inf if none has."""
-        means = [
-            one.mean_usd for one in self.kappas.values() if one.cvar_usd <= other.cvar_usd * 1.0001
-        ]
+        means = [one.mean_usd for one in self.frontier if one.cvar_usd <= other.cvar_usd * 1.0001]
         return min(means) / other.mean_usd - 1 if means else np.inf
 
     @property
@@ -151,9 +156,12 @@ class Contest:
 def contest(
     walks: Iterable[Walk], terms: Sequence[int], *, kappas: Sequence[float] = KAPPAS, seed: int = 0
 ) -> Contest:
-    """Every rule, by every term, on every walk. seed: of the randomised rule's draws."""
+    """Every rule, by every term (in months, shortest first), on every walk. seed: of the
+    randomised rule's draws."""
     bills: dict[tuple[str, str], list[Bill]] = {}
     mine: dict[float, list[Bill]] = {kappa: [] for kappa in kappas}
+    # Who asks for a frontier gets both dials of it.
+    shorter: dict[int, list[Bill]] = {term: [] for term in terms[:-1] if len(kappas) > 1}
     best: list[float] = []
     for number, walk in enumerate(walks):
         for family, rule in _rules(terms, np.random.default_rng([seed, number])):
@@ -161,11 +169,17 @@ def contest(
         programs = Programs()
         for kappa in kappas:
             mine[kappa].append(walk.bill(Ours(OURS, programs, kappa)))
+        for term, some in shorter.items():
+            some.append(walk.bill(Ours(OURS, programs, longest=term)))
         best.append(least_nanos(walk) / NANOS_PER_USD)
     return Contest(
         len(best),
         tuple(_played(name, family, some) for (family, name), some in bills.items()),
         {kappa: _played(f"{OURS}, κ = {kappa:g}", OURS, some) for kappa, some in mine.items()},
+        {
+            term: _played(f"{OURS}, terms to {term} mo", OURS, some)
+            for term, some in shorter.items()
+        },
         np.array(best),
     )
 

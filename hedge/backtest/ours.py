@@ -24,31 +24,40 @@ GAP = 1e-3
 class Programs:
     """Each month's program of one path at one fee: its cuts serve every taste of risk."""
 
-    made: dict[date, Program] = field(default_factory=dict)
+    made: dict[tuple[date, int], Program] = field(default_factory=dict)
 
-    def of(self, seen: Seen, months: Months) -> Program:
-        menu = menu_of(seen.offer, seen.held, months)
-        known = self.made.get(seen.today)
+    def of(self, seen: Seen, offer: Offer, months: Months) -> Program:
+        menu = menu_of(offer, seen.held, months)
+        key = (seen.today, max(offer.fees))
+        known = self.made.get(key)
         if known is None:
             known = Program(menu, months, CONFIDENCE, integer_months=1, gap=GAP)
-            self.made[seen.today] = known
+            self.made[key] = known
             return known
         return known.with_fees(replace(menu, pools=known.menu.pools))
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """kappa: what a USD off the worst 5% of scenarios may cost, in USD of expected cost."""
+    """kappa: what a USD off the worst 5% of scenarios may cost, in USD of expected cost. longest:
+    months of the longest term that is considered: the other dial of risk, against demand and
+    prices that fall; None is no limit."""
 
     name: str
     programs: Programs
     kappa: float = 0.0
+    longest: int | None = None
     is_daily: bool = False
 
     def buys(self, seen: Seen) -> Buys:
-        if seen.forecast is None:
+        fees = {
+            term: fee
+            for term, fee in seen.offer.fees.items()
+            if self.longest is None or term <= self.longest
+        }
+        if seen.forecast is None or not fees:
             return NOTHING
-        program = self.programs.of(seen, seen.forecast)
+        program = self.programs.of(seen, replace(seen.offer, fees=fees), seen.forecast)
         holding = program.cheapest_averse(self.kappa) if self.kappa else program.cheapest()
         bought: dict[int, int] = {}
         held = int(seen.held[0])

@@ -71,6 +71,10 @@ def frontier(axes: Axes, contest: Contest) -> None:
     for kappa, one in ours:
         at = (one.cvar_usd, one.mean_usd)
         axes.annotate(f"κ={kappa:g}", at, xytext=(4, -9), textcoords="offset points")
+    for one in contest.shorter.values():
+        at = (one.cvar_usd, one.mean_usd)
+        axes.plot(*at, "k^", markersize=4)
+        axes.annotate(one.name, at, xytext=(4, -9), textcoords="offset points")
     for one in contest.families():
         axes.plot(one.cvar_usd, one.mean_usd, "s", color="0.55", markersize=4)
         at = (one.cvar_usd, one.mean_usd)

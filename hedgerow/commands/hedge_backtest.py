@@ -101,7 +101,7 @@ def backtest(
             Walk(one, lambda path, _: own_offer(chosen, path), Forecast(seed=seed))
             for one in own_paths(history, chosen, paths=paths, months=length, seed=seed)
         ]
-        terms = [price.months for price in chosen.prices if price.months <= length]
+        terms = sorted(price.months for price in chosen.prices if price.months <= length)
         if not terms:
             raise click.ClickException(
                 f"the shortest term of {chosen.name} is longer than {length} months: say --months"
@@ -185,7 +185,7 @@ class _Told:
 
 
 def _told(found: Contest, contract: str, label: str) -> _Told:
-    shown = [*found.kappas.values(), *sorted(found.families(), key=lambda one: one.mean_usd)]
+    shown = [*found.frontier, *sorted(found.families(), key=lambda one: one.mean_usd)]
     return _Told(
         label,
         contract,

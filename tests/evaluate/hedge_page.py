@@ -197,17 +197,29 @@ def _gap(gap: Compared) -> tuple[str, str, str, str]:
 
 def _frontier(evaluation: Evaluation) -> str:
     kappas = list(_middle(evaluation)[0].kappas)
+    terms = list(_middle(evaluation)[0].shorter)
     rows = []
     for trace, one in zip(evaluation.traces, _middle(evaluation), strict=True):
         unit = one.never.mean_usd
-        points = [one.kappas[kappa] for kappa in kappas]
         rows.append(
-            (trace.name, *(f"{p.mean_usd / unit:.1%} / {p.cvar_usd / unit:.1%}" for p in points))
+            (
+                trace.name,
+                *(f"{p.mean_usd / unit:.1%} / {p.cvar_usd / unit:.1%}" for p in one.frontier),
+            )
         )
     return (
-        "Mean / CVaR95. Aversion to the tail of the *scenarios* does not reliably lower the CVaR95"
-        " that is *realised*: it is reported here, not promised.\n\n"
-        + _table(("trace", *(f"κ = {kappa:g}" for kappa in kappas)), rows)
+        "Mean / CVaR95, by aversion κ to the worst scenarios, and by the longest term that is"
+        " considered (without aversion): the one guards against demand and prices that rise, the"
+        " other against those that fall. Aversion to the tail of the *scenarios* does not reliably"
+        " lower the CVaR95 that is *realised*: it is reported here, not promised.\n\n"
+        + _table(
+            (
+                "trace",
+                *(f"κ = {kappa:g}" for kappa in kappas),
+                *(f"terms to {term} mo" for term in terms),
+            ),
+            rows,
+        )
     )
 
 
