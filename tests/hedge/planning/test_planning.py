@@ -149,7 +149,7 @@ def test_what_owes_its_place_to_certainty_says_its_price() -> None:
 @given(
     st.floats(1e-7, 1e7),
     st.floats(0.0, 50.0),
-    st.integers(1, 10**12),
+    st.integers(1, 9 * 10**11),
     st.sampled_from([0.5, 0.8, 0.9]),
     st.integers(1, 2),
 )
