@@ -1,9 +1,9 @@
-"""The hedge: which fixed-price contracts keep the month under its cap, and why.
+"""The hedge: which fixed-price contracts keep every month under its cap, and why.
 
-A plan's way through this room: `demand` is what was used, by the hour; `scenarios` draws next
-months from it; `contracts` says what can be bought, and `loads` what that carries in each scenario;
-`program`, the only module that imports cvxpy, finds the units to hold, and `recourse` tells it what
-a holding costs. `bills` works the same months out again by plain arithmetic, and `plan` refuses to
-be believed unless both agree; `reasons` says why. `planning` is the whole way in one function,
-`sample` a bundled month to try it on.
+A plan's way through this room: `scenarios` draws the months ahead from what was used; `contracts`
+and `venues` say what can be bought in them, as a menu; `program`, whose `master` is the only module
+that imports cvxpy, finds what to hold; `planning` works that out again without a solver, explains
+it, and holds it against other worlds. What was bought is in `book`; `bids` tells the router what
+its capacity is worth, `fixed_fee` what a team would pay for a flat fee, and `backtest` what the
+plans would have cost in the past, beside simpler rules.
 """

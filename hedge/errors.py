@@ -8,7 +8,6 @@ HedgeError
 ├── MenuInvalid            limits that not even holding nothing keeps, or numbers that are none
 ├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
 ├── NothingToQuote         a fixed fee for a team without usage
-├── CapUnreachable         no holding keeps the month under the cap; carries the lowest that can be
 ├── SolverFailed           the solver gave no answer; carries every attempt
 ├── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
 └── BookRefused            what the hedge's book does not take
@@ -24,8 +23,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from ledger.money import Money, usd_text
 
 if TYPE_CHECKING:
     from hedge.program.attempt import Attempt
@@ -81,22 +78,6 @@ class ConfidenceOutOfRange(HedgeError, ValueError):
 
 class NothingToQuote(HedgeError, ValueError):
     pass
-
-
-@dataclass(eq=False)
-class CapUnreachable(HedgeError):
-    """The cap lies below what the safest holding of these contracts can promise."""
-
-    cap: Money
-    lowest: Money
-    confidence: float
-
-    def __str__(self) -> str:
-        return (
-            f"no holding of these contracts keeps the month under {usd_text(self.cap, 2)} USD at "
-            f"{self.confidence:.3g} confidence: the lowest reachable cap is "
-            f"{usd_text(self.lowest, 2)} USD; raise the cap, or offer other contracts"
-        )
 
 
 @dataclass(eq=False)

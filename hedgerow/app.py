@@ -17,6 +17,7 @@ from aiohttp import web
 from benchmarks.market import Market, Quoted
 from benchmarks.snapshot import Listing
 from hedgerow.background import beside
+from hedgerow.bidding import bidding_for_minutes, bidding_for_quotas
 from hedgerow.books import keep_history, leader_lock, opened_sql
 from hedgerow.config import Config, Ledger
 from hedgerow.duties import leading_the_books
@@ -132,6 +133,7 @@ async def running(
         duties: list[Duty] = [
             partial(leading_the_books, config, book, clock, draw),
             partial(asking_feeds, config, clock),
+            partial(bidding_for_quotas, config.ledger, market, clock),
         ]
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         if (probe := config.market.probe) is not None:
@@ -159,7 +161,8 @@ async def running(
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
         )
-        await stack.enter_async_context(owning(house))
+        minutes = await stack.enter_async_context(bidding_for_minutes(config.ledger, market, clock))
+        await stack.enter_async_context(owning(house, minutes))
         stack.push_async_callback(house.unheard.close)
         limits = ServerLimits(
             body_bytes=config.server.max_body_bytes,

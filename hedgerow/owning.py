@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.snapshot import Listing
+from hedge.bids.minute import MinutePrices
 from hedgerow.background import beside
+from hedgerow.bidding import rate_now
 from ledger.allowances import Allowance, allowance
 from ledger.bid_prices import BidPrice
 from ledger.book import Book
@@ -40,9 +42,10 @@ LEAST_SEEN = 0.05
 
 
 @asynccontextmanager
-async def owning(house: House) -> AsyncIterator[None]:
-    """Keep the router's word on what we own fresh, until the block ends."""
-    owner = Owner(house.book, house.clock)
+async def owning(house: House, minutes: Mapping[str, MinutePrices]) -> AsyncIterator[None]:
+    """Keep the router's word on what we own fresh, until the block ends. minutes: by commitment,
+    what capacity by the minute is worth."""
+    owner = Owner(house.book, house.clock, minutes)
     await owner.look(house)
     async with beside(_keep_looking(owner, house), "the look at commitments"):
         yield
@@ -65,9 +68,10 @@ class _Held:
 class Owner:
     """Looks at what one worker may draw."""
 
-    def __init__(self, book: Book, clock: Clock) -> None:
+    def __init__(self, book: Book, clock: Clock, minutes: Mapping[str, MinutePrices]) -> None:
         self._book = book
         self._clock = clock
+        self._minutes = minutes
         self._looks = 0
         self._held = _Held()
         self._allowances: dict[str, Allowance] = {}
@@ -113,9 +117,16 @@ class Owner:
         await self._book.known([one.capacity for one in now])
         left = self._book.may_be_left
         return [
-            BidPrice(one, partial(left, one.capacity), rates.get(one.commitment.id, ZERO))
+            BidPrice(one, partial(left, one.capacity), self._rate(one, rates, now_ns))
             for one in now
         ]
+
+    def _rate(self, one: Allowance, rates: Mapping[str, Money], now_ns: int) -> Money:
+        """What a million of its units are worth now."""
+        minutes = self._minutes.get(one.commitment.id)
+        if minutes is None:
+            return rates.get(one.commitment.id, ZERO)
+        return rate_now(minutes, self._book.may_be_left(one.capacity), now_ns)
 
 
 def by_offer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hedge.book.book import HedgeBook
@@ -13,7 +14,7 @@ from hedge.planning.sample import Sample
 from hedge.scenarios.calibration import calibrated
 from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.ledger_demand import demand_of
-from hedge.scenarios.market_moves import PriceRecord, price_records
+from hedge.scenarios.market_moves import IndexSeries, PriceRecord, price_records
 from hedge.scenarios.validation import validated
 from hedgerow.books import books, market_books
 from hedgerow.config import Config
@@ -22,9 +23,11 @@ from hedgerow.hedging import offered
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from ledger.budgets import Budget, Scope
-from ledger.instants import as_ns
+from ledger.databases.sql import Sql
+from ledger.instants import as_ns, instant
 from ledger.measures import Measure
 from ledger.money import Money
+from ledger.tables.fixings import FixingTable
 from ledger.windows import Window
 
 PRICES_READ = timedelta(days=730)
@@ -48,16 +51,17 @@ def of_config(
             f"{config.path} names no contract files: write contracts: [contracts/*.yaml], or see"
             " what there is with `hedgerow hedge contracts`"
         )
+    plain = offered(config, at)
     with books(config, create=False) as store:
         with store.view():
             book = HedgeBook(store.sql, as_ns(at))
-            have = tuple(owned(book)), tuple(held_lots(book))
-        what = offered(config, at, owned=have[0], held=have[1])
+            what = replace(plain, owned=tuple(owned(book)), held=tuple(held_lots(book)))
         if cap is None:
             budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
             cap = monthly_cap(budgets)
         history = demand_of(store.sql, at, what.workloads)
-    outlook = calibrated(history, prices=_price_records(config, at))
+        series = _series(store.sql, what, at)
+    outlook = calibrated(history, prices=_price_records(config, at), series=series)
     return question_of(
         history,
         outlook,
@@ -109,6 +113,19 @@ def _validation(history: DemandHistory, seed: int) -> tuple[str, ...]:
     if found is None:
         return ("nothing was held back: the history is shorter than three weeks",)
     return (found.sentence(),)
+
+
+def _series(sql: Sql, what: Offered, at: datetime) -> tuple[IndexSeries, ...]:
+    """The indices that derivatives settle on, as far as their fixings are kept."""
+    fixings = FixingTable(sql)
+    now_ns = as_ns(at)
+    names = dict.fromkeys(one.settlement.index for one in what.derivatives)
+    known = {name: fixings.known(name, now_ns, 0, now_ns) for name in names}
+    return tuple(
+        IndexSeries.of(name, [(instant(one.at_ns).date(), float(one.value)) for one in found])
+        for name, found in known.items()
+        if found
+    )
 
 
 def _price_records(config: Config, at: datetime) -> tuple[PriceRecord, ...]:

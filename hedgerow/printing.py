@@ -44,13 +44,14 @@ limits_option: Callable[[F], F] = click.option(
 )
 
 
-def json_of(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
     """One object on one line; Decimals are numbers with all their digits."""
     return _encode(value)
 
 
 def print_json(value: object) -> None:
-    click.echo(json_of(value).decode())
+    """The same on stdout."""
+    click.echo(json_bytes(value).decode())
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -247,7 +247,8 @@ def _sum(rows: Iterable[SpendRow]) -> SpendRow:
 class Charged:
     """One charged attempt, as far as statements elsewhere need it.
 
-    account: which of our accounts at the provider paid; None where there was but one.
+    account: which of our accounts at the provider paid; None where there was but one. commitment:
+    what it drew on, so many micro-units, those beyond its quota included; None for none.
     """
 
     attempt_id: str
@@ -263,6 +264,8 @@ class Charged:
     first_offer: Money | None
     cheapest: Money | None
     estimated: bool
+    commitment: str | None = None
+    micro_units: int = 0
 
 
 def charged(sql: Sql, request_id: str | None = None, since_ns: int = 0) -> Iterator[Charged]:
@@ -281,7 +284,8 @@ def _charged(sql: Sql, where: str, values: Sequence[Value], limit: str = "") -> 
     rows = sql.execute(
         "SELECT attempt_id, request_id, at_ns, provider, account, upstream_model,"
         " effective_nanos, list_nanos, first_offer_nanos, cheapest_nanos, estimated,"
-        f" {USAGE}, {PRICES} FROM entries JOIN rate_cards ON version = rate_card"
+        f" {USAGE}, commitment, coalesce(micro_units + overage_micro_units, 0), {PRICES}"
+        " FROM entries JOIN rate_cards ON version = rate_card"
         f" JOIN subjects ON subjects.id = subject_id WHERE kind = 'posted' AND {where}"
         f" ORDER BY at_ns, attempt_id {limit}",
         values,
@@ -299,12 +303,13 @@ def _charged(sql: Sql, where: str, values: Sequence[Value], limit: str = "") -> 
                 account,
                 upstream_model,
                 TokenUsage(*row[11:18]),
-                RateCard.of_row(row[18:]),
+                RateCard.of_row(row[20:]),
                 effective,
                 listed,
                 first_offer,
                 cheapest,
                 bool(estimated),
+                *row[18:20],
             )
         )
     return found

@@ -140,7 +140,7 @@ async def answer(x: Exchange, *, house: House, wire: Wire, who: Principal, reque
         if ask is not None:
             made = _record(request_id, at_ns, who, ask, decision, outcome, status)
             if is_cut_off and decision is not None and decision.candidates:
-                made = replace(made, would_have_cost=decision.candidates[0].undrawn.expected_cost)
+                made = replace(made, would_have_cost=decision.candidates[0].billed_cost)
             if pursuit is not None:
                 explore = house.manners_of(ask.model).limits.explore
                 house.routing.purse.earn(explore, pursuit.cost)

@@ -41,10 +41,12 @@ class First(StrEnum):
 
 class PlannedDraw(msgspec.Struct, frozen=True):
     """What an attempt is to take of capacity that we own. otherwise: what it costs if nothing is
-    left of it. is_overage: nothing is: its provider bills what goes beyond the quota."""
+    left of that, and is drawn on `then`; None: it is paid for as it goes. is_overage: nothing is
+    left: its provider bills what goes beyond the quota."""
 
     bid: BidPrice
     otherwise: Money
+    then: PlannedDraw | None = None
     is_overage: bool = False
 
 
@@ -74,13 +76,16 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def undrawn(self) -> Candidate:
-        """The same when there was nothing left to draw: as its provider then bills it."""
-        if self.draw is None:
+        """The same when nothing is left of what it would draw on."""
+        if self.draw is None or self.draw.is_overage:
             return self
-        bid, otherwise = self.draw.bid, self.draw.otherwise
-        beyond = bid.commitment.overage_rate is not None
-        draw = PlannedDraw(bid, otherwise, is_overage=True) if beyond else None
-        return msgspec.structs.replace(self, draw=draw, expected_cost=otherwise)
+        then, otherwise = self.draw.then, self.draw.otherwise
+        return msgspec.structs.replace(self, draw=then, expected_cost=otherwise)
+
+    @property
+    def billed_cost(self) -> Money:
+        """What its provider is expected to bill where nothing is drawn."""
+        return self.undrawn.billed_cost if self.is_owned else self.expected_cost
 
 
 class Candidates(Sequence[Candidate]):

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from ledger.bid_prices import BidPrice
 from ledger.money import Money
@@ -93,22 +94,23 @@ def _plan_draw(found: Costed, at: int, bids: Sequence[BidPrice]) -> None:
     more than what is paid there for it: at the same cost what is paid for is used. A contract that
     bills overage leaves no choice: its offers draw, and beyond the quota they cost that."""
     intent, usual = found.intent, found.costs.item(at)
-    cached = found.cached.get(at, 0)
-    sizes = (intent.prompt_tokens, cached, intent.completion_tokens, usual)
-    best: PlannedDraw | None = None
-    cost = usual
+    sizes = (intent.prompt_tokens, found.cached.get(at, 0), intent.completion_tokens, usual)
+    cost, plan = usual, None
+    draws: list[tuple[float, BidPrice]] = []
     for bid in bids:
-        drawn, overage = bid.cost_nanos(*sizes, found.at_ns), bid.overage_nanos(*sizes)
-        nanos = overage if drawn is None else drawn
-        if nanos is None:
-            continue
-        is_instead = best is None and (nanos <= cost or overage is not None)
-        if is_instead or nanos < cost:
-            otherwise = math.ceil(usual if overage is None else overage)
-            best = PlannedDraw(bid, Money(otherwise), is_overage=drawn is None)
-            cost = nanos
-    if best is not None:
-        found.owned[at], found.costs[at] = best, cost
+        overage = bid.overage_nanos(*sizes)
+        if overage is not None and (plan is None or overage < cost):
+            cost, plan = overage, PlannedDraw(bid, Money(math.ceil(overage)), is_overage=True)
+        drawn = bid.cost_nanos(*sizes, found.at_ns)
+        if drawn is not None:
+            draws.append((drawn, bid))
+    draws.sort(key=itemgetter(0))
+    for drawn, bid in reversed(draws):  # each stands before what is done when it is used up
+        if drawn <= cost or bid.commitment.overage_rate is not None:
+            plan = PlannedDraw(bid, Money(math.ceil(cost)), then=plan)
+            cost = drawn
+    if plan is not None:
+        found.owned[at], found.costs[at] = plan, cost
 
 
 def costed(

@@ -17,16 +17,24 @@ from hedge.bids.quota import quota_price
 from hedge.bids.wanted import Wanted
 from hedge.risk import Floats
 
+LEAST = 20
+"""Requests before what is learned from them is believed."""
+
 
 class QuotaBidder:
     """Of a quota, in one window after the other.
 
-    start_nanos_per_unit: what a unit is worth until somebody has asked for it: the program's dual.
+    start_nanos_per_unit: what a unit is worth until LEAST requests were seen: the program's dual.
     """
 
     def __init__(self, demand: Demand, start_nanos_per_unit: float = 0.0) -> None:
         self._demand = demand
         self._start = start_nanos_per_unit
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether its price is that of the traffic."""
+        return self._demand.requests >= LEAST
 
     def note(self, one: Wanted) -> None:
         self._demand.note(one)
@@ -35,7 +43,7 @@ class QuotaBidder:
         """Nano-USD per unit, with so much left until the window ends."""
         demand = self._demand
         demand.advance(at_s)
-        if not demand.is_known:
+        if not self.has_learned:
             return self._start
         to_come = demand.expected(at_s, until_s)
         return quota_price(units_left, to_come, demand.spread(float(to_come.sum())))
@@ -45,8 +53,6 @@ RECENT = 512
 """Requests that are kept: of the last minutes."""
 TYPICAL = 64
 """The newest of them stand for all: what units are worth moves with the market."""
-LEAST = 20
-"""Requests before their own prices are worth more than the first one."""
 RATE_HALF_LIFE_MIN = 4.0
 SPREAD_HALF_LIFE_MIN = 30.0
 LEAST_SPREAD = 0.03
@@ -65,14 +71,13 @@ class ThroughputBidder:
         self._start = start_nanos_per_unit
         self._recent: deque[Wanted] = deque(maxlen=RECENT)
         self._minute = int(began_s // MINUTE_S)
-        self._began_s = began_s
-        self._came = 0
+        self._came = 0.0
         self._per_minute: float | None = None
         self._error_square = 0.0
 
     def note(self, one: Wanted) -> None:
         self.advance(one.at_s)
-        self._came += 1
+        self._came += one.count
         self._recent.append(one)
 
     def advance(self, at_s: float) -> None:
@@ -82,8 +87,8 @@ class ThroughputBidder:
         self._end_minute(self._came)
         # Silence forgets: after some dozens of empty minutes nothing is left to forget.
         for _ in range(min(minute - self._minute - 1, 60)):
-            self._end_minute(0)
-        self._minute, self._came = minute, 0
+            self._end_minute(0.0)
+        self._minute, self._came = minute, 0.0
 
     def prices(self, at_s: float) -> MinutePrices:
         """By fill and time; good until the traffic changes: some seconds to a minute."""
@@ -91,9 +96,10 @@ class ThroughputBidder:
         if self._per_minute is None or len(self._recent) < LEAST:
             return MinutePrices.flat(self._capacity, self._start)
         newest = list(self._recent)[-TYPICAL:]
-        units = np.array([one.units for one in newest])
+        units = np.array([one.units / one.count for one in newest])
         # Sizes have heavy tails: their mean is that of all that are kept.
-        mean = sum(one.units for one in self._recent) / len(self._recent)
+        requests = sum(one.count for one in self._recent)
+        mean = sum(one.units for one in self._recent) / requests
         return minute_prices(
             self._capacity,
             self._rates(self._per_minute),
@@ -110,10 +116,10 @@ class ThroughputBidder:
         rates: Floats = per_minute / MINUTE_S * np.exp(spread * deviates - spread * spread / 2)
         return rates
 
-    def _end_minute(self, came: int) -> None:
+    def _end_minute(self, came: float) -> None:
         if self._per_minute is None:
-            self._per_minute = float(came)
-            self._error_square = float(came)
+            self._per_minute = came
+            self._error_square = came
             return
         error = came - self._per_minute
         keep = 0.5 ** (1 / SPREAD_HALF_LIFE_MIN)

@@ -82,9 +82,9 @@ class Demand:
         self._rates = self._usual_rates()
 
     @property
-    def is_known(self) -> bool:
-        """Whether it was asked for at all."""
-        return self._count > 0
+    def requests(self) -> float:
+        """How many were noted; those of days ago count in part."""
+        return self._count
 
     @property
     def level(self) -> float:
@@ -92,17 +92,18 @@ class Demand:
         return self._tide.of(float(self._rates.mean()))
 
     def note(self, one: Wanted) -> None:
-        """A request that the commitment could serve, whether it drew or not."""
+        """Requests that the commitment could serve, whether they drew or not."""
         self.advance(one.at_s)
         hour = _hour_of(one.at_s)
         self._units[hour] += one.units
-        self._tide.came += one.units
-        self._trend.came += one.units
+        if self._rates.any():  # in the first hour nothing was foreseen
+            self._tide.came += one.units
+            self._trend.came += one.units
         self._day_came += one.units
         self._values[hour % DAY_HOURS, bin_of(one.nanos_per_unit)] += one.units
-        self._count += 1
+        self._count += one.count
         self._size += one.units
-        self._square += one.units * one.units
+        self._square += one.units * one.units / one.count
 
     def advance(self, at_s: float) -> None:
         """Time has passed until then, with no request but those noted."""
@@ -123,7 +124,8 @@ class Demand:
 
     def expected(self, from_s: float, until_s: float) -> Floats:
         """Units by value bin that are still to come in [from_s, until_s) [BINS]."""
-        weights = self._hours(from_s, until_s) * self._rates * self._level_of_next(until_s - from_s)
+        rates = self._rates if self._rates.any() else self._usual_rates()
+        weights = self._hours(from_s, until_s) * rates * self._level_of_next(until_s - from_s)
         by_day_hour = weights.reshape(7, DAY_HOURS).sum(axis=0)
         everywhere = self._values.sum(axis=0)
         total = everywhere.sum()

@@ -8,16 +8,22 @@ lasts in most of them and not in all, it is between nothing and the value at the
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hedge.bids.values import PRICES
 from hedge.risk import Floats
 
+Integers = NDArray[np.intp]
+
 AMOUNTS = 9
 _DEVIATES = np.array([NormalDist().inv_cdf((k + 0.5) / AMOUNTS) for k in range(AMOUNTS)])
 """Middles of equally likely parts of a normal distribution."""
+LEAST_CLASS = 1e-3
+"""Of all units; what is less is no class."""
 
 
 def quota_price(units_left: float, to_come: Floats, spread: float) -> float:
@@ -32,4 +38,15 @@ def quota_price(units_left: float, to_come: Floats, spread: float) -> float:
     amounts = np.exp(spread * _DEVIATES - spread * spread / 2)
     at = np.searchsorted(from_dearest, units_left / amounts, side="left")
     last = len(to_come) - 1  # beyond the cheapest class the quota lasts
-    return float(np.where(at > last, 0.0, PRICES[last - np.minimum(at, last)]).mean())
+    classes = np.flatnonzero(to_come > LEAST_CLASS * from_dearest[-1])
+    return sum(_below(last - one, classes) for one in at.tolist() if one <= last) / AMOUNTS
+
+
+def _below(at: int, classes: Integers) -> float:
+    """Between the class at the edge and the next cheaper one: the router takes offers of nearly
+    the same cost by lot, and the class would draw in part."""
+    edge = PRICES.item(at)
+    cheaper = int(np.searchsorted(classes, at)) - 1
+    if cheaper < 0:
+        return edge / 2
+    return math.sqrt(edge * PRICES.item(int(classes[cheaper]) + 1))

@@ -1,4 +1,4 @@
-"""Wanted: a request that a commitment could serve, and what it would cost elsewhere."""
+"""Wanted: requests that a commitment could serve, and what they would cost elsewhere."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """at_s: when it came, in seconds since 1970. units: the capacity units that it takes, drawn or
-    not; above 0. alternative_nanos: what it costs at the cheapest offer that is not owned, an
-    estimate in nano-USD; 0 where one serves it for nothing."""
+    """One request, or `count` of them that are alike.
+
+    at_s: when it came, in seconds since 1970. units: the capacity units that all of them take,
+    drawn or not; above 0. alternative_nanos: what all of them cost at the cheapest offer that is
+    not owned, an estimate in nano-USD; 0 where one serves them for nothing.
+    """
 
     at_s: float
     units: float
     alternative_nanos: float
+    count: float = 1.0
 
     @property
     def nanos_per_unit(self) -> float:

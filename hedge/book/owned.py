@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
-from fractions import Fraction
 
 from hedge.book.book import HedgeBook
 from hedge.book.utilisation import utilisations
 from hedge.contracts.offered import HeldLots, Owned
 from ledger.commitments import MICRO, CommitmentKind
 from ledger.tables.commitments import CommitmentTable
-
-_PLACES = 9
 
 
 def owned(book: HedgeBook) -> Iterator[Owned]:
@@ -26,11 +22,10 @@ def owned(book: HedgeBook) -> Iterator[Owned]:
 
 
 def held_lots(book: HedgeBook) -> Iterator[HeldLots]:
-    """Open positions of this month and later ones, and of what has none; since the mean price at
-    which their lots were opened."""
+    """Open lots of this month and later ones, and of what has none: what they gained until their
+    last mark is in the book already."""
     for (name, month), position in book.open_positions():
         if month is None or month >= book.today.replace(day=1):
-            worth = sum(Fraction(lot.entry_usd) * lot.units for lot in position.lots)
-            mean = Fraction(worth, position.units)
-            entry = Decimal(round(mean * 10**_PLACES)).scaleb(-_PLACES)
-            yield HeldLots(name, month, position.units, entry)
+            for lot in position.lots:
+                since_usd = lot.entry_usd if lot.mark_usd is None else lot.mark_usd
+                yield HeldLots(name, month, lot.units, since_usd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -37,6 +38,7 @@ FRESH_SCENARIOS = 2000
 FRONTIER_POINTS = 5
 SLACK_USD_PER_USD = 10.0
 """What a dollar above the cap costs the program, where the cap is out of reach."""
+MOST_USD = 1e9
 KEPT_USD = 0.01
 FIRMER = 20.0
 """Times as much, where a cap within reach is overrun at that price all the same: certainty may cost
@@ -170,6 +172,11 @@ def _check(months: Months) -> None:
         raise DemandInvalid(
             "the scenarios hold negative costs or tokens: check the history's amounts and prices"
         )
+    if float(months.month_usd().max(initial=0.0)) > MOST_USD:
+        raise DemandInvalid(
+            f"a month of the scenarios costs more than {MOST_USD:,.0f} USD, which no plan believes:"
+            " check the history's amounts and prices"
+        )
     if not usd.any():
         raise DemandInvalid("the months ahead cost nothing in any scenario: nothing to hedge")
 
@@ -220,11 +227,15 @@ def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
     loosest_usd = max(lowest_usd, float(free.cvar_usd.max()))
     if loosest_usd - lowest_usd < 0.01:
         return (_point(lowest_usd, free, months),)
-    caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS)
-    return (
-        *(_point(cap_usd, _keeping(program, cap_usd), months) for cap_usd in caps[:-1]),
-        _point(loosest_usd, free, months),
-    )
+    caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS).tolist()
+    found = [*(_keeping(program, cap_usd) for cap_usd in caps[:-1]), free]
+    # What keeps a tighter cap keeps a looser one: within the gap it may be the better answer there.
+    best = accumulate(found, _cheaper)
+    return tuple(_point(cap_usd, one, months) for cap_usd, one in zip(caps, best, strict=True))
+
+
+def _cheaper(tight: Holding, loose: Holding) -> Holding:
+    return tight if tight.expected_usd < loose.expected_usd else loose
 
 
 def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:

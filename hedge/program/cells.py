@@ -19,7 +19,7 @@ class Cells:
     pools: in the menu's order. minutes: of each block [months, blocks].
     list_usd: of a whole cell at pay-as-you-go [scenarios, months, workloads, blocks].
     takes: capacity units that serving the whole cell takes from each pool; inf where it may not
-        serve it, or where there is nothing that it could count [pools, scenarios, months,
+        serve it, where there is nothing that it could count or save [pools, scenarios, months,
         workloads, blocks].
     overage: of each pool, price and units per unit held, without an end to none.
     """
@@ -40,7 +40,8 @@ class Cells:
             for kind, units in enumerate(pool.takes):
                 if units:
                     whole = whole + units * amounts[kind]
-            served = (whole > 0) & np.asarray(pool.serves, dtype=bool)[:, None]
+            # What costs nothing, or is paid for being used, is not taken away from pay-as-you-go.
+            served = (whole > 0) & (list_usd > 0) & np.asarray(pool.serves, dtype=bool)[:, None]
             np.copyto(takes[p], whole, where=served)
         overage = tuple(
             tuple(

@@ -136,7 +136,7 @@ async def _in_words(
         audit_line(rehearsed.audit),
     )
     _chapter(
-        "5. Which contracts keep a month under its cap (`hedgerow hedge plan --demo`)",
+        "5. Which contracts keep every month under its cap (`hedgerow hedge plan --demo`)",
         *await asyncio.to_thread(_plan),
     )
 
@@ -173,7 +173,7 @@ def _plan() -> list[str]:
 
     bundled = sample()
     asked = of_sample(bundled, None, confidence=0.95, months=12, seed=1)
-    return [bundled.label, "", *plan_lines(plan_months(asked))]
+    return [bundled.label, "", *plan_lines(plan_months(asked, is_shaken=False))]
 
 
 def _invitation(base_url: str, key: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from hedgerow.commands.decisions import counted, decision_lines, described
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
 from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json
+from ledger.commitments import MICRO
 from ledger.money import Money, as_usd
 from ledger.requests import FailedAttempt, RequestRecord
 from ledger.statements import Charged, Tried, charged, tried
@@ -142,6 +144,9 @@ def _charge_line(one: Charged, failed: int | None) -> str:
     how = "estimated" if one.estimated else "as the provider counted"
     where = f"{one.provider}/{one.upstream_model}"
     line = f"charged {dollars(one.effective)} at {where}: {_used(one)} ({how})"
+    if one.commitment is not None:
+        units = Decimal(one.micro_units) / MICRO
+        line += f", drawn on commitment {one.commitment}: {units:,f} capacity units"
     return line if failed is None else f"{line}, for attempt {failed}, which failed"
 
 
@@ -186,4 +191,6 @@ def _charge(one: Charged) -> dict[str, object]:
         "price": one.rates.as_text(),
         "price_version": one.rates.version,
         "estimated": one.estimated,
+        "commitment": one.commitment,
+        "capacity_units": None if one.commitment is None else Decimal(one.micro_units) / MICRO,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ import click
 from hedgerow.arguments import LABEL, USD, Ratio
 from hedgerow.books import books
 from hedgerow.config import Config, load_config
-from hedgerow.printing import json_of, json_option, print_json
+from hedgerow.printing import json_bytes, json_option, print_json
 from ledger.money import Money
 
 if TYPE_CHECKING:
-    from hedge.book.plans import AnyContract
+    from hedge.contracts.contract import CapacityContract, DerivativeContract
     from hedge.planning.plan import HedgePlan
 
 WIDTH = 100
@@ -67,8 +67,8 @@ class _NeedsMore(click.ClickException):
     show_default=True,
     help="Of the scenarios: equal seeds give equal plans.",
 )
-@click.option("--save", "is_saved", is_flag=True, help="Keep the plan in the books, for approval.")
-@click.option("--by", "who", type=LABEL, help="With --save: who made it, and so cannot approve it.")
+@click.option("--save", "is_saved", is_flag=True, help="Keep it in the books, for approval; --by.")
+@click.option("--by", "who", type=LABEL, help="Who made the plan: a second person approves it.")
 @json_option
 def plan(
     path: Path | None,
@@ -92,10 +92,8 @@ def plan(
             "say what to plan for: -c FILE for your own ledger and contracts, or --demo for the"
             " bundled sample, not both"
         )
-    if is_saved and path is None:
-        raise _NeedsMore("--save keeps a plan in the books of a configuration: it needs -c FILE")
-    if is_saved != (who is not None):
-        raise _NeedsMore("--save and --by NAME go together: who made a plan cannot approve it")
+    if is_saved and (path is None or who is None):
+        raise _NeedsMore("--save keeps a plan in the books: it needs -c FILE, and --by NAME")
     from hedge.errors import HedgeError  # numpy and cvxpy, which take a second to import
     from hedge.planning.planning import plan_months
     from hedge.planning.sample import sample
@@ -115,10 +113,10 @@ def plan(
                 config, cap, datetime.now(UTC), confidence=confidence, months=length, seed=seed
             )
         planned = plan_months(asked)
-        if config is not None and who is not None:
-            _keep(config, planned, asked.contracts, who)
     except HedgeError as error:
         raise click.ClickException(str(error)) from error
+    if is_saved and config is not None and who is not None:
+        click.echo(f"kept as {_keep(config, planned, asked.contracts, who)}", err=True)
     if as_json:
         print_json(planned)
     elif planned.message is None:
@@ -128,13 +126,16 @@ def plan(
         raise click.ClickException(planned.message)
 
 
-def _keep(config: Config, planned: HedgePlan, contracts: Iterable[AnyContract], who: str) -> None:
+def _keep(
+    config: Config,
+    planned: HedgePlan,
+    contracts: Sequence[CapacityContract | DerivativeContract],
+    who: str,
+) -> str:
+    """The id under which `hedgerow hedge approve` finds it."""
     from hedge.book.approving import keep
     from hedge.book.book import HedgeBook
 
     with books(config, create=False) as store, store.transaction():
-        kept = keep(HedgeBook(store.sql, time.time_ns()), json_of(planned), contracts, who)
-    click.echo(
-        f"kept as {kept.id}: somebody else approves it, `hedgerow hedge approve {kept.id} --by`",
-        err=True,
-    )
+        book = HedgeBook(store.sql, time.time_ns())
+        return keep(book, json_bytes(planned), contracts, who).id

@@ -1,7 +1,7 @@
 """`make evaluate`: the deciders on real histories. Writes pages and pictures into docs.
 
 `python -m tests.evaluate [PART …] [--data FOLDER] [--out FOLDER]`; the parts are `router`,
-`prompts` and `hedge`.
+`prompts`, `hedge` and `bids`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.evaluate import hedge, prompt_choice, router
+from tests.evaluate import bids, hedge, prompt_choice, router
 
 ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[Path, Path], None]] = {
     "router": router.run,
     "prompts": prompt_choice.run,
     "hedge": hedge.run,
+    "bids": bids.run,
 }
 
 

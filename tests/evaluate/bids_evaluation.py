@@ -32,8 +32,8 @@ from tests.evaluate.owned_traffic import (
 )
 
 SEEDS = 20
-DAYS, PER_MINUTE = 30.0, 0.5
-HOURS = 2.0
+DAYS, PER_MINUTE = 30.0, 0.25
+HOURS = 1.0
 MIXES = (TWO, FOUR, NARROW)
 FORECAST_DAYS = 7.0
 """Of a trace: its first days are the forecast, the quota is for the days after them."""

@@ -12,7 +12,7 @@ from hedge.bids.wanted import Wanted
 from tests.evaluate.owned_traffic import Floats, Requests
 
 MINUTE_S = 60.0
-QUOTA_PRICES_S = 1800.0
+QUOTA_PRICES_S = 3600.0
 MINUTE_PRICES_S = 60.0
 """How often prices are made anew."""
 FEE_SHARE = 0.8
@@ -48,6 +48,7 @@ class Costs:
         """Of what is paid beside the fee; 0 where nothing is."""
         return 1 - self.ours_nanos / self.free_nanos if self.free_nanos else 0.0
 
+
 def quota_costs(all_of_it: Requests, quota: float, until_s: float, demand: Demand) -> Costs:
     """One window, from the first request on. demand: what is forecast."""
     bidder, price, next_s = QuotaBidder(demand), 0.0, 0.0
@@ -65,7 +66,7 @@ def quota_costs(all_of_it: Requests, quota: float, until_s: float, demand: Deman
         else:
             elsewhere += nanos
         bidder.note(Wanted(at_s, units, nanos))
-    best = _dearest_served(all_of_it.units, all_of_it.nanos, quota)
+    best = dearest_served(all_of_it.units, all_of_it.nanos, quota)
     return _costs(all_of_it, quota, elsewhere_free, elsewhere, best)
 
 
@@ -93,7 +94,7 @@ def throughput_costs(all_of_it: Requests, per_minute: float) -> Costs:
     minutes = (all_of_it.at_s // MINUTE_S).astype(int)
     edges = np.flatnonzero(np.diff(minutes)) + 1
     best = sum(
-        _dearest_served(units, nanos, per_minute)
+        dearest_served(units, nanos, per_minute)
         for units, nanos in zip(
             np.split(all_of_it.units, edges), np.split(all_of_it.nanos, edges), strict=True
         )
@@ -102,7 +103,7 @@ def throughput_costs(all_of_it: Requests, per_minute: float) -> Costs:
     return _costs(all_of_it, capacity, elsewhere_free, elsewhere, best)
 
 
-def _dearest_served(units: Floats, nanos: Floats, quota: float) -> float:
+def dearest_served(units: Floats, nanos: Floats, quota: float) -> float:
     """What is left to pay when the dearest requests by unit draw, the last of them in part: the
     optimum of the linear program that knows all."""
     order = np.argsort(-nanos / units)

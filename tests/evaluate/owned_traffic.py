@@ -24,7 +24,7 @@ MONDAY_S = 4 * DAY_S
 """The first of 1970."""
 COMPLETION_UNITS = 4.0
 """Capacity units that a token of an answer takes; one of a prompt takes 1."""
-PRICE_STEP_S = 60.0
+PRICE_STEP_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def priced(draws: np.random.Generator, arrivals: Arrivals, models: Models) -> Re
 
 
 def _sways(draws: np.random.Generator, models: Models, steps: int) -> Floats:
-    """Logarithms of how prices stand to their means: AR(1) by the minute [steps, models]."""
+    """Logarithms of how prices stand to their means: AR(1) [steps, models]."""
     keep = 0.5 ** (PRICE_STEP_S / models.half_life_s)
     shocks = draws.normal(0, models.sway * np.sqrt(1 - keep * keep), (steps, len(models.shares)))
     now = draws.normal(0, models.sway, len(models.shares))

@@ -21,10 +21,10 @@ def some_months(
     shape = (scenarios, count, blocks, workloads)
     amounts = rng.gamma(1.5, 1_000.0, (*shape, 4))
     amounts *= np.exp(rng.normal(0, 0.4, (scenarios, count, 1, 1, 1)))
-    amounts *= (rng.random(shape) > 0.1)[..., None]
+    amounts *= np.greater(rng.random(shape), 0.1)[..., None]
     price = rng.uniform(0.5, 4.0, shape) * 1e-4
     firsts = tuple(date(2027, 1 + t, 1) for t in range(count))
-    minutes = rng.integers(1, 4, (count, blocks)) * 10.0
+    minutes: Floats = rng.choice([10.0, 20.0, 30.0], (count, blocks))
     names = tuple("abcde"[:workloads])
     return Months(names, firsts, minutes, amounts, amounts.sum(axis=-1) * price)
 
@@ -38,7 +38,7 @@ def some_pools(
     pools = []
     for p in range(perishing + quotas):
         perishes = p < perishing
-        serves = (rng.random(workloads) < 0.7).astype(np.float64)
+        serves = np.asarray(rng.binomial(1, 0.7, workloads), dtype=np.float64)
         serves[rng.integers(workloads)] = 1.0
         takes = PER_TOKEN * rng.uniform(0.5, 3) if alike else rng.uniform(0.2, 3, 4)
         of_list = 0.0
@@ -97,7 +97,7 @@ def some_menu(
                 least + int(rng.integers(0, 5)),
                 covers * fee * rng.uniform(0.3, 0.9),
                 covers * unit,
-                rng.uniform(0, 0.1, count) * fee,
+                np.asarray(rng.uniform(0, 0.1, count) * fee),
                 loss,
             )
         )

@@ -141,7 +141,7 @@ async def test_the_show_for_people_and_what_it_prints_to_try() -> None:
         '"code": "budget_exceeded"',
         "verified: ",
         "0 holds open",
-        "hold:",
+        "buy now:",
     ):
         assert part in text
 

@@ -126,5 +126,5 @@ async def test_an_edit_is_named(config: Path) -> None:
     """Exit code 1, a line for each place, and the sentence."""
     await asyncio.to_thread(edit, config, "UPDATE accounts SET posted = posted + 1")
     done = await hedgerow("ledger", "verify", "-c", config)
-    assert (done.code, done.err.count("\n")) == (1, 5)
-    assert done.out.startswith("5 places do not agree: ")
+    assert (done.code, done.err.count("\n")) == (1, 7)
+    assert done.out.startswith("7 places do not agree: ")

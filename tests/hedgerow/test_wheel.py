@@ -48,7 +48,7 @@ def test_every_module_and_every_data_file(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert packed == here
-    assert {"benchmarks/data/azure_llm_2023_conv.csv", "hedge/data/sample.yaml"} <= packed
+    assert {"benchmarks/data/azure_llm_2023_conv.csv", "hedge/planning/data/sample.yaml"} <= packed
 
 
 def test_contents_are_checked(wheel: Path) -> None:

@@ -16,9 +16,11 @@ import pytest
 from hedgerow.books import books
 from hedgerow.owning import LEAST_SEEN, is_idle
 from ledger.charges import ChargeRow, charge_rows
-from ledger.commitments import Commitment, CommitmentKind
+from ledger.commitments import Commitment, CommitmentKind, Covered
 from ledger.money import Money, as_usd
+from ledger.statements import charged
 from ledger.store import Store
+from tests.hedgerow.processes import hedgerow
 from tests.ledger.owned import DAY_NS, bid_price, commitment
 from tests.serving import HELLO, PACED, UPSTREAM_MODEL, Gate, Proxy, asking, serving, wishing
 
@@ -52,7 +54,8 @@ async def own(proxy: Proxy, *commitments: Commitment, **rates: int) -> None:
     async with asyncio.timeout(10):
         while True:
             seen = {one.commitment.id: one.rate for its in routing.owned.values() for one in its}
-            if {one.id for one in commitments} <= seen.keys() and rates.keys() <= {
+            wanted = {one.id for one in commitments if one.id != "foreign"}
+            if wanted <= seen.keys() and rates.keys() <= {
                 name for name, rate in seen.items() if rate == rates.get(name, 0) * 10**9
             }:
                 return
@@ -128,6 +131,13 @@ async def test_explained(tmp_path: Path) -> None:
         told = json.loads(second.headers["x-hedgerow-explain"])["candidates"]
         of_b = next(one for one in told if "commitment" in one)
         assert of_b["why"].endswith("at its bid price, 1 USD per million capacity units")
+        done = await hedgerow("explain", "-c", tmp_path / "hedgerow.yaml", record.id)
+        assert "draws on commitment flat: nobody else is expected to need it" in done.out
+        (charge,) = await proxy.read(lambda store: list(charged(store.sql, record.id)))
+        units = charge.micro_units // MICRO
+        assert units == (charge.usage.prompt or 0) + (charge.usage.completion or 0)
+        assert f"drawn on commitment flat: {units} capacity units" in done.out
+
         await own(proxy, flat=9)
         reply = await proxy.ask()
         assert reply.headers["x-hedgerow-provider"] == "a"
@@ -257,6 +267,24 @@ async def test_an_order_of_the_requests_own(tmp_path: Path) -> None:
             reply = await proxy.ask(provider={"order": [name]}, messages=HELLO)
             assert reply.headers["x-hedgerow-provider"] == name
             assert reply.headers.get("x-hedgerow-commitment") == drawn
+
+
+async def test_of_two_the_first_to_be_applied(tmp_path: Path) -> None:
+    """What covers one model only serves that one; at the same price `apply_order` decides, and
+    when that is used up, the other is drawn."""
+    covers = (Covered("b", UPSTREAM_MODEL),)
+    units = len(json.dumps(asking())) + 8
+    async with serving(tmp_path, names=("a", "b")) as proxy:
+        await own(
+            proxy,
+            owned(id="later", apply_order=1),
+            owned(id="first", covers=covers, capacity_units=units),
+            owned(id="foreign", covers=(Covered("a", "elm"),)),
+        )
+        drawn = [(await proxy.ask()).headers["x-hedgerow-commitment"] for _ in range(12)]
+        count = drawn.count("first")
+        assert 1 <= count < 12
+        assert drawn == ["first"] * count + ["later"] * (12 - count)
 
 
 # -- batches

@@ -181,10 +181,10 @@ def test_the_cheapest_way_to_pay_one_offer(
     fitting = [(rate, f"c{at}") for at, (rate, fits) in enumerate(bids) if fits]
     cost, drawn = price, None
     if overage is not None:
-        billed = commitment(id="billed", overage_rate=Money(overage * 1_000_000))
-        its.insert(0, own(billed, units_left=0))
+        bills = commitment(id="billed", overage_rate=Money(overage * 1_000_000))
+        its.insert(0, own(bills, units_left=0))
         cost, drawn = overage, "billed"
-    if fitting and (min(fitting)[0] < cost or (drawn is None and min(fitting)[0] == cost)):
+    if fitting and min(fitting)[0] <= cost:
         cost, drawn = min(fitting)
     one = offer("owned", str(Decimal(price) / 1000))
     state = State(owned={one.offer.id: tuple(its)})
@@ -192,6 +192,15 @@ def test_the_cheapest_way_to_pay_one_offer(
     assert only.expected_cost == 1100 * cost
     assert (None if only.draw is None else only.draw.bid.commitment.id) == drawn
     assert only.is_owned is (drawn not in (None, "billed"))
+    # When nothing is left of one, the next: each at its price, and what is billed at last.
+    billed = price if overage is None else overage
+    costs = sorted(rate for rate, _ in fitting if rate <= billed)
+    while only.is_owned:
+        assert only.expected_cost == 1100 * costs.pop(0)
+        assert only.billed_cost == 1100 * billed
+        only = only.undrawn
+    assert costs == []
+    assert only.expected_cost == only.billed_cost == 1100 * billed
 
 
 def test_what_is_cached_takes_fewer_units() -> None:

@@ -80,5 +80,5 @@ def test_nothing_is_known_of_what_was_never_asked_for() -> None:
     """No requests, no forecast: nothing is expected, and that is said."""
     demand = Demand(MONDAY_S)
     demand.advance(MONDAY_S + 3 * DAY_S)
-    assert not demand.is_known
+    assert demand.requests == 0
     assert demand.expected(MONDAY_S, MONDAY_S + DAY_S).sum() == 0

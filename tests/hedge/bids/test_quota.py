@@ -29,20 +29,22 @@ def test_a_value_is_served_at_the_price_of_its_own_bin(value: float) -> None:
         assert value < PRICES[at + 1] * (1 + 1e-5)
 
 
-@given(CLASSES, st.floats(0, 1.5))
+@given(CLASSES, st.floats(0.001, 1.5))
 def test_it_is_the_value_at_the_edge_of_what_the_quota_serves(
     classes: dict[float, float], part: float
 ) -> None:
-    """What is dearer than the price uses up the quota, what is dearer by a bin does not: the price
-    is the dual of serving the dearest first, and the class at the edge is served in full."""
-    total = sum(classes.values())
-    price = quota_price(part * total, binned(classes), 0.0)
-    drawing = sum(units for value, units in classes.items() if value > price)
-    if price == 0:
-        assert part * total >= total * (1 - 1e-9)
-        return
-    dearer = sum(units for value, units in classes.items() if value > price * 1.05)
-    assert dearer * (1 - 1e-9) <= part * total <= drawing * (1 + 1e-9)
+    """Served are the dearest classes until the quota is used up, the one at the edge in full and no
+    cheaper one: the price is the dual of serving the dearest first, up to the gap between two."""
+    to_come = binned(classes)
+    left = part * float(to_come.sum())
+    price = quota_price(left, to_come, 0.0)
+    bins = sorted({bin_of(value) for value in classes}, reverse=True)
+    dearest = to_come[::-1].cumsum()[::-1]
+    lasts = dearest[bins[-1]] < left
+    edge = 0 if lasts else next(one for one in bins if dearest[one] >= left)
+    drawing = {one for one in classes if one > price}
+    small = {one for one in classes if to_come[bin_of(one)] < 0.002 * to_come.sum()}
+    assert drawing - small == {one for one in classes if bin_of(one) >= edge} - small
 
 
 @given(CLASSES, st.floats(0, 2), st.floats(0, 2), st.floats(0, 1))
@@ -57,8 +59,8 @@ def test_less_left_is_never_cheaper(
 
 
 def test_where_the_quota_may_last_the_price_lies_between() -> None:
-    """Demand that is as likely to leave some as to take all: half of the value at the edge. A mean
-    of duals is what a unit saves on average (Talluri and van Ryzin 1999)."""
+    """Demand that is as likely to leave some as to take all: half of what it is when the quota is
+    sure to be used up. A mean of duals is what a unit saves on average."""
     to_come = binned({8.0: 100.0})
     price = quota_price(99.9, to_come, 0.2)
-    assert price == pytest.approx(8 * 4 / 9, rel=1e-3)
+    assert price == pytest.approx(8 / 2 * 4 / 9, rel=1e-3)

@@ -13,7 +13,7 @@ from hedge.book.owned import held_lots, owned
 from hedge.book.settling import settle
 from hedge.contracts.offered import HeldLots
 from hedge.planning.plan import HedgePlan, PlannedPosition
-from hedgerow.printing import json_of
+from hedgerow.printing import json_bytes
 from ledger.databases.sql import Sql
 from tests.hedge.book.contracts import ALL, APPROVER, DESK, MAKER, approved, at, day, terms
 
@@ -32,7 +32,7 @@ def test_a_plan_as_planning_tells_it(sql: Sql) -> None:
         "inputs_sha256": "ab",
         "seed": 7,
     }
-    text = json_of(plan)
+    text = json_bytes(plan)
     with sql.transaction():
         book = HedgeBook(sql, at("2026-11-20"))
         kept = keep(book, text, map(terms, ALL), MAKER)
@@ -48,8 +48,8 @@ def test_a_plan_as_planning_tells_it(sql: Sql) -> None:
 
 
 def test_what_is_open_is_held(sql: Sql) -> None:
-    """Open lots by month, since the mean price that they were opened at; what was settled, or is
-    over, is held no longer, and a commitment whose term is over is owned no longer."""
+    """Open lots, each since its own entry; what was settled, or is over, is held no longer, and a
+    commitment whose term is over is owned no longer."""
     plan = approved(sql, "2026-01-01", {"GPU1": 9, "ptu": 20})
     with sql.transaction():
         book = HedgeBook(sql, at("2026-01-05"))
@@ -63,6 +63,9 @@ def test_what_is_open_is_held(sql: Sql) -> None:
     with sql.transaction():
         book = HedgeBook(sql, at("2026-02-04"))
         settle(book)
-        assert list(held_lots(book)) == [HeldLots("GPU1", day("2026-03-01"), 3, Decimal("2.54"))]
+        assert list(held_lots(book)) == [
+            HeldLots("GPU1", day("2026-03-01"), units, Decimal(since))
+            for units, since in ((1, "2.50"), (2, "2.56"))
+        ]
         assert [one.commitment.id for one in owned(book)] == ["fill:p"]
         assert list(owned(HedgeBook(sql, at("2026-02-05")))) == []

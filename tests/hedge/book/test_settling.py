@@ -300,3 +300,31 @@ def test_back_to_the_version_before(sql: Sql) -> None:
         assert FixingTable(sql).known("GPU1 2026-12", at("2027-01-01"), 0, at("2027-01-01")) == []
     bought(sql, "GPU1", 10, "2.50")
     assert verify(sql).findings == ()
+
+
+def test_a_mark_values_what_was_open_then(sql: Sql) -> None:
+    """Settled days later, a lot that was bought after the mark stays at its entry."""
+    plan = approved(sql, "2026-11-02", {"GPU1": 3})
+    with sql.transaction():
+        book = HedgeBook(sql, at("2026-11-06"))
+        for number, bought_at in enumerate(("2026-11-03", "2026-11-05")):
+            month = day("2026-12-01")
+            fact = Fill(plan, "GPU1", number + 1, Decimal("2.50"), at(bought_at), month=month)
+            enter_fill(book, f"fill:{number}", fact, DESK)
+    settle_at(sql, "2026-11-06", *mark("2026-11-04", "2.60"))
+    with sql.view():
+        (open_,) = standing(HedgeBook(sql, at("2026-11-06"))).positions
+    assert (open_.unrealised_usd, open_.mark_usd) == (Decimal(73), Decimal("2.60"))
+
+
+def test_fees_are_paid_on_the_day_that_they_are_due(sql: Sql) -> None:
+    """What is due that day is payable, whether it was settled before or not."""
+    plan = approved(sql, "2026-11-02", {"ptu": 20})
+    with sql.transaction():
+        book = HedgeBook(sql, at("2026-11-03T12:00"))
+        fact = Fill(plan, "ptu", 20, Decimal(260), at("2026-11-03"), months=1)
+        enter_fill(book, "fill:1", fact, DESK)
+        when = at("2026-11-03")
+        paid = Entry("b", EntryKind.PAYMENT, when, fill="fill:1", amount=usd("5200"))
+        assert enter(book, paid, DESK)
+        assert book.balance(GlAccount.COMMITMENT_PAYABLE) == 0

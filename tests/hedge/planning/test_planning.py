@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -9,8 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hedge.errors import ConfidenceOutOfRange, DemandInvalid
+from hedge.errors import ConfidenceOutOfRange, DemandInvalid, HedgeError
 from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
 from hedge.risk import clopper_pearson
@@ -140,6 +143,36 @@ def test_what_owes_its_place_to_certainty_says_its_price() -> None:
         and one.adds.expected_usd > 0 > one.adds.tail_usd
         for one in planned().positions
     )
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.floats(1e-7, 1e7),
+    st.floats(0.0, 50.0),
+    st.integers(1, 10**12),
+    st.sampled_from([0.5, 0.8, 0.9]),
+    st.integers(1, 2),
+)
+def test_absurd_worlds_give_a_plan_or_a_sentence(
+    level: float, dear: float, cap_cents: int, confidence: float, length: int
+) -> None:
+    """Demand from next to nothing to ten million times the usual, fees from nothing up, caps from
+    a cent: what comes back has been verified, or is an error of ours with words in it."""
+    asked = question(
+        f"{cap_cents // 100}.{cap_cents % 100:02d}",
+        confidence=confidence,
+        length=length,
+        level=level,
+        offer=dearer(dear),
+    )
+    made = None
+    with suppress(HedgeError):
+        made = plan_months(asked, is_shaken=False)
+    if made is None:
+        return
+    assert (made.status == "cap_unreachable") == (made.message is not None)
+    if made.status == "optimal":
+        assert made.cvar_usd <= made.cap_usd * (1 + Decimal("1e-5")) + Decimal("0.02")
 
 
 @pytest.mark.parametrize("confidence", [0.4, 0.999, 1.0])

@@ -73,27 +73,30 @@ def test_reverse_stress_agrees_with_a_search_by_hand() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(0.3, 3.0), st.floats(0.3, 3.0), st.integers(0, 30), st.integers(0, 30))
+@given(
+    st.floats(0.3, 3.0), st.floats(0.3, 3.0), st.integers(0, 30), st.integers(0, 30), st.booleans()
+)
 def test_times_are_those_of_months_that_are_drawn_anew(
-    demand: float, price: float, reserved: int, flat: int
+    demand: float, price: float, reserved: int, flat: int, bills: bool
 ) -> None:
     """So many times demand and price, by proportion, cost what months with so many tokens at such
     prices do: with capacity that perishes, a quota with overage, and a spend commitment."""
     drawn = months(5, 20, length=2)
-    world = World.of(_with_spend(menu(drawn)), drawn)
+    world = World.of(_with_spend(menu(drawn), bills), drawn)
     choice = Choice.nothing(world.menu, drawn).with_lot(0, reserved).with_lot(2, flat)
     scaled = replace(
         drawn, amounts=drawn.amounts * demand, list_usd=drawn.list_usd * demand * price
     )
-    anew = World.of(_with_spend(menu(scaled)), scaled).outcome(choice)
+    anew = World.of(_with_spend(menu(scaled), bills), scaled).outcome(choice)
     found = world.times(choice, demand=demand, price=price)
     np.testing.assert_allclose(found.cost_usd, anew.cost_usd, rtol=2e-3, atol=0.05)
 
 
-def _with_spend(made: Menu) -> Menu:
-    """The quota with overage, and a commitment to spend 60 USD a month that is held already."""
+def _with_spend(made: Menu, bills: bool) -> Menu:
+    """The quota with overage if it bills it, and a commitment to spend 60 USD a month that is
+    held."""
     reserved, quota = made.pools
-    quota = replace(quota, overage=(Tranche(0.0009, 0.2),))
+    quota = replace(quota, overage=(Tranche(0.0009, 0.2),) if bills else ())
     spend = Pool("spend", False, np.zeros(4), np.array([True, False]), takes_list_usd=1.0)
     held = np.vstack([made.held, np.full((1, made.held.shape[1]), 60.0)])
     return replace(made, pools=(reserved, quota, spend), held=held)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -163,3 +165,16 @@ def test_overage_is_used_where_it_is_cheaper() -> None:
     assert found.overage_units[0, 0, 0] == pytest.approx(25)
     costs = recourse_of(Cells.of(menu, months)).costs(delivered(menu.pools, menu.held, WHOLE))
     assert costs.slope_usd[0, 0, 0] == pytest.approx(-3.5, rel=2e-3)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_what_is_paid_for_being_used_stays_where_it_is(alike: bool) -> None:
+    """At a negative price nothing is served from capacity, and no cost goes below pay-as-you-go's
+    negative part."""
+    menu, months, capacity = case(3, perishing=2, quotas=1, alike=alike)
+    sign = np.where(np.arange(3) == 1, -1.0, 1.0)
+    odd = replace(months, list_usd=months.list_usd * sign)
+    found = dispatch(menu, odd, capacity)
+    assert found.served[..., 1, :].sum() == 0
+    true = recourse_usd(menu, odd, capacity)
+    np.testing.assert_allclose(found.proved_usd, true, atol=1e-3 * months.month_usd().max())
