@@ -34,7 +34,9 @@ class Offer:
 
     def sold(self, units: float, held: int) -> int:
         """The nearest size that is sold, beside what is held already."""
-        most = (self.max_units - held) // self.step * self.step
-        if units < self.min_units / 2 or most < self.min_units:
+        if units < self.min_units / 2 or self.max_units - held < self.min_units:
             return 0
-        return min(max(self.min_units, round(units / self.step) * self.step), most)
+        most = (self.max_units - held - self.min_units) // self.step
+        return self.min_units + self.step * min(
+            max(0, round((units - self.min_units) / self.step)), most
+        )

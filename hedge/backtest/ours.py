@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 
 from hedge.backtest.offer import Offer
-from hedge.backtest.path import Seen
+from hedge.backtest.path import Ints, Seen
 from hedge.backtest.walk import NOTHING, Buys
 from hedge.program.menu import Lot, Menu, Pool
 from hedge.program.program import Program
@@ -62,14 +62,13 @@ class Ours:
         bought: dict[int, int] = {}
         held = int(seen.held[0])
         for lot, starts in zip(program.menu.lots, holding.starts, strict=True):
-            most = (seen.offer.max_units - held) // seen.offer.step * seen.offer.step
-            units = min(round(float(starts[0])), most)
+            units = seen.offer.sold(float(starts[0]), held)
             bought[lot.term_months] = units
             held += units
         return bought
 
 
-def menu_of(offer: Offer, held: np.ndarray, months: Months) -> Menu:
+def menu_of(offer: Offer, held: Ints, months: Months) -> Menu:
     """The offer as it stands today, believed to stand as long as the forecast goes."""
     count = len(months.firsts)
     takes = np.zeros(len(TokenKind))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hedge.scenarios.history import DemandHistory
 
 WIDTH = 100
+PLANNED_MONTHS = 6
+"""That the program looks ahead, or as long as the longest term."""
 
 
 class _NeedsMore(click.ClickException):
@@ -97,15 +99,16 @@ def backtest(
     try:
         label, history, contracts = _inputs(path)
         chosen = _chosen(contract, contracts, history)
-        walks = [
-            Walk(one, lambda path, _: own_offer(chosen, path), Forecast(seed=seed))
-            for one in own_paths(history, chosen, paths=paths, months=length, seed=seed)
-        ]
         terms = sorted(price.months for price in chosen.prices if price.months <= length)
         if not terms:
             raise click.ClickException(
                 f"the shortest term of {chosen.name} is longer than {length} months: say --months"
             )
+        forecast = Forecast(seed=seed, months=max(PLANNED_MONTHS, *terms))
+        walks = [
+            Walk(one, lambda path, _: own_offer(chosen, path), forecast)
+            for one in own_paths(history, chosen, paths=paths, months=length, seed=seed)
+        ]
         found = contest(walks, terms, seed=seed)
     except HedgeError as error:
         raise click.ClickException(str(error)) from error
