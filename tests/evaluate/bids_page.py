@@ -50,9 +50,9 @@ _METHOD = f"""\
 - **Alternatives.** Each model has a price, which moves: AR(1), a step in five minutes, half-life
   40.
 - **Ours** learns from each request as it goes by. Prices are made anew every
-  {QUOTA_PRICES_S / 60:g} minutes for quotas, every {MINUTE_PRICES_S:g} s for minutes (a price within
-  a minute depends on its fill and the time left). Nothing is drawn by lot: the class at the edge is
-  served in full.
+  {QUOTA_PRICES_S / 60:g} minutes for quotas, every {MINUTE_PRICES_S:g} s for minutes (a price
+  within a minute depends on its fill and the time left). Nothing is drawn by lot: the class at the
+  edge is served in full.
 - **Clairvoyant** is the optimum of the linear program of the whole window, or of each minute, with
   actual sizes. Nobody who does not know the future reaches it: with few and uneven requests in a
   minute most of the gap is that.
