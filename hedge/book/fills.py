@@ -14,6 +14,7 @@ from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.contracts.derivatives import Derivative, Event, Forward, Perpetual
 from hedge.errors import EntryRefused, FillRefused
 from ledger.accounting import GlAccount, Line, lines_of
+from ledger.commitments import CommitmentKind
 from ledger.instants import instant
 from ledger.money import Money, usd
 from ledger.tables.commitments import CommitmentTable
@@ -41,7 +42,12 @@ def enter_fill(book: HedgeBook, fill_id: str, fill: Fill, who: str) -> bool:
         position = plan.position(fill.contract, fill.months, fill.month)
         utilisation = None if position is None else position.utilisation
         commitment = commitment_of(fill_id, fill, contract, utilisation)
-        CommitmentTable(book.sql).add(commitment)
+        owned = CommitmentTable(book.sql)
+        owned.add(commitment)
+        worth = plan.worth_per_million(fill.contract)
+        if worth is not None and commitment.kind is not CommitmentKind.THROUGHPUT:
+            # Until the traffic says; what a minute is worth depends on the minute.
+            owned.set_bid_prices({fill_id: worth}, book.now_ns, plan.id)
     return book.write(fill_id, fill, day, who=who, lines=lines)
 
 

@@ -13,7 +13,9 @@ import msgspec
 from hedge.book.facts import Approval, KeptPlan
 from hedge.contracts.contract import CapacityContract, DerivativeContract, contracts_of
 from hedge.errors import ApprovalRefused, PlanUnknown
+from ledger.commitments import MICRO
 from ledger.instants import instant
+from ledger.money import NANOS_PER_USD, Money
 
 NANOS_PER_DAY = 86_400_000_000_000
 VALID_DAYS = 14
@@ -41,6 +43,14 @@ class PlannedUnits:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedBid:
+    """What a plan says that a capacity unit of a contract is worth."""
+
+    contract: str
+    usd_per_unit: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Planned:
     """What the book reads of a plan; the rest of it is kept, for people."""
 
@@ -48,6 +58,7 @@ class _Planned:
     status: str
     inputs_sha256: str
     seed: int
+    bid_prices: tuple[PlannedBid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class Plan:
     at_ns: int
     positions: tuple[PlannedUnits, ...]
     contracts: dict[str, AnyContract]
+    bids: tuple[PlannedBid, ...]
     text: bytes = field(repr=False)
     approvals: tuple[Approved, ...] = ()
 
@@ -89,6 +101,12 @@ class Plan:
         """The one that a fill is of."""
         found = (one for one in self.positions if one.covers(contract, term_months, month))
         return next(found, None)
+
+    def worth_per_million(self, contract: str) -> Money | None:
+        """Of a million of its capacity units, to begin with; None where the plan says nothing."""
+        found = (one.usd_per_unit for one in self.bids if one.contract == contract)
+        worth = next(found, None)
+        return None if worth is None else Money(round(max(0.0, worth) * MICRO * NANOS_PER_USD))
 
     def with_approval(self, who: str, at_ns: int, approval: Approval) -> Plan:
         one = Approved(who, at_ns, approval.expires_at_ns)
@@ -125,6 +143,7 @@ def plan_of(plan_id: str, made_by: str, at_ns: int, kept: KeptPlan) -> Plan:
         at_ns=at_ns,
         positions=said.positions,
         contracts={one.name: one for one in contracts},
+        bids=said.bid_prices,
         text=bytes(kept.plan),
     )
 

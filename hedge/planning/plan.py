@@ -86,11 +86,13 @@ class FrontierPoint:
 
 @dataclass(frozen=True, slots=True)
 class ContractBid:
-    """What one more capacity unit of a contract is worth in the first month: the router keeps it
-    for requests that would cost more elsewhere."""
+    """What one more capacity unit of a contract is worth in the first month, bad runs counted with
+    what they take off a cap that costs something: the router keeps it for requests that would cost
+    more elsewhere. by_load_usd: the same by how busy it is, busiest first [blocks]."""
 
     contract: str
     usd_per_unit: float
+    by_load_usd: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

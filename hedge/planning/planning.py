@@ -26,9 +26,10 @@ from hedge.planning.stress import breaking, stressed
 from hedge.planning.turns import turns
 from hedge.planning.verification import Served, verify
 from hedge.program.dispatch import dispatch
+from hedge.program.duals import Duals
 from hedge.program.holding import Holding
 from hedge.program.program import Program
-from hedge.risk import Floats, clopper_pearson, scenarios_for
+from hedge.risk import clopper_pearson, scenarios_for
 from hedge.scenarios.months import Months
 from ledger.money import NANOS_PER_USD, Money, as_usd, usd_text
 
@@ -115,7 +116,7 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         min_reachable_cap_usd=as_usd(lowest_cap),
         positions=told,
         frontier=frontier,
-        bid_prices=_bids(made_on, choice),
+        bid_prices=_bids(program.duals(holding, caps_usd), made_on.world, choice),
         attempts=tuple(program.attempts),
         inputs_sha256=_hash(asked, count),
         seed=asked.seed,
@@ -246,17 +247,20 @@ def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:
     )
 
 
-def _bids(served: Served, choice: Choice) -> tuple[ContractBid, ...]:
+def _bids(duals: Duals, world: World, choice: Choice) -> tuple[ContractBid, ...]:
     """Of the pools with capacity in the first month, by the contracts that bring it."""
-    world = served.world
     capacity = capacity_of(world.menu, choice)
-    told: dict[str, float] = {}
-    minutes: Floats = world.months.minutes[0] / world.months.minutes[0].sum()
-    for lot, starts in zip(world.menu.lots, choice.starts, strict=True):
-        if starts[0] > 0 and capacity[lot.pool, 0] > 0:
-            prices = served.how.unit_usd[:, 0, :, lot.pool]
-            told[lot.contract] = float((prices @ minutes).mean())
-    return tuple(ContractBid(name, price) for name, price in told.items())
+    worth = duals.worth_usd()[0]
+    share = world.months.minutes[0] / world.months.minutes[0].sum()
+    held = {
+        lot.contract: lot.pool
+        for lot, starts in zip(world.menu.lots, choice.starts, strict=True)
+        if starts[0] > 0 and capacity[lot.pool, 0] > 0
+    }
+    return tuple(
+        ContractBid(name, float(worth[:, pool] @ share), tuple(worth[:, pool].tolist()))
+        for name, pool in held.items()
+    )
 
 
 def _unreachable(asked: Question, lowest_cap: Money, months: Sequence[MonthAhead]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -18,6 +19,8 @@ class _Parts(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in PARTS:
             return super().get_command(ctx, cmd_name)
+        # Scenarios are many small products: threads of the algebra only wait for each other.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         module = importlib.import_module(f"hedgerow.commands.hedge_{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
