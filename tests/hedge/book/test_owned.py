@@ -44,6 +44,7 @@ def test_a_plan_as_planning_tells_it(sql: Sql) -> None:
         "status": "optimal",
         "positions": positions,
         "inputs_sha256": "ab",
+        "bid_prices": (),
         "seed": 7,
     }
     text = json_bytes(plan)
