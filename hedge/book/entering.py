@@ -71,6 +71,12 @@ class Entry:
     def id(self) -> str:
         return f"{self.kind}:{self.line}"
 
+    @property
+    def record(self) -> str:
+        """The record that it becomes: a correction is called after what it corrects."""
+        is_correction = self.kind is EntryKind.CORRECTION
+        return f"{self.kind}:{self.fill}" if is_correction else self.id
+
     def needed(self, name: str, value: T | None) -> T:
         if value is None:
             raise EntryRefused(f"a {self.kind} needs {_WORDS.get(name, name)}")

@@ -13,6 +13,7 @@ from hedge.book.schedule import Schedule
 from hedge.contracts.capacity import PrepaidQuota
 from hedge.errors import EntryRefused
 from ledger.accounting import GlAccount, balances_of, lines_of, reversed_lines
+from ledger.instants import instant
 from ledger.money import Money, usd_text
 from ledger.tables.commitments import CommitmentTable
 
@@ -101,6 +102,9 @@ def enter_resale(book: HedgeBook, record_id: str, fact: Resale, day: date, who: 
             f"{fact.fill} has {holding.units} units, sold on in lots of {resale.min_lot}:"
             f" {fact.units} are none of them"
         )
+    bought = instant(book.fills[fact.fill].at_ns).date()
+    if day < bought:
+        raise EntryRefused(f"{fact.fill} was bought on {bought}: it was not sold on before, {day}")
     if day >= holding.ends:
         raise EntryRefused(f"{fact.fill} ended before {holding.ends}: nothing of it is left")
     if isinstance(holding.contract, PrepaidQuota):

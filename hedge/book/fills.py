@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from hedge.book.book import HedgeBook, position_keys
 from hedge.book.facts import Fill
 from hedge.book.lots import Position, nanos, notional
 from hedge.book.plans import AnyContract, Plan
+from hedge.book.schedule import months_later
 from hedge.book.terms import commitment_of, per_unit_usd, price_of
 from hedge.contracts.capacity import GpuBlock
 from hedge.contracts.contract import CapacityContract, DerivativeContract
-from hedge.contracts.derivatives import Derivative, Event, Forward, Perpetual
+from hedge.contracts.derivatives import Derivative, Event, Forward, Future, Perpetual
+from hedge.contracts.terms import MAX_MONTHS, MAX_UNITS
 from hedge.errors import EntryRefused, FillRefused
 from ledger.accounting import GlAccount, Line, lines_of
 from ledger.commitments import CommitmentKind
@@ -56,7 +59,8 @@ def same_again(book: HedgeBook, record_id: str, fact: object) -> None:
     if book.fact(record_id) != fact:
         raise EntryRefused(
             f"{record_id} is in the book already and says something else: records are never"
-            " changed; correct it with --correct, and enter this one under an id of its own"
+            " changed; correct it with `--kind correction`, and enter this one under an id of its"
+            " own"
         )
 
 
@@ -84,6 +88,8 @@ def _approved(book: HedgeBook, plan: Plan, fill: Fill) -> AnyContract:
         )
     if not fill.units:
         raise FillRefused("0 units are no fill: leave it out")
+    if abs(fill.units) > MAX_UNITS:
+        raise FillRefused(f"{fill.units} units are more than a fill can have, {MAX_UNITS}")
     return contract
 
 
@@ -99,7 +105,8 @@ def _check_units(book: HedgeBook, plan: Plan, fill: Fill) -> None:
         and position is plan.position(one.contract, one.months, one.month)
     )
     after = before + fill.units
-    if min(0, planned) <= after <= max(0, planned) or abs(after) < abs(before):
+    shrinks = abs(after) < abs(before) and before * after >= 0
+    if min(0, planned) <= after <= max(0, planned) or shrinks:
         return
     if fill.over is None:
         raise FillRefused(
@@ -138,6 +145,10 @@ def _check_capacity(fill: Fill, contract: CapacityContract) -> None:
     day = instant(fill.at_ns).date()
     if fill.starts is not None and fill.starts < day:
         raise FillRefused(f"the term starts on {fill.starts}, before it was bought on {day}")
+    if fill.starts is not None and fill.starts > months_later(day, MAX_MONTHS):
+        raise FillRefused(
+            f"the term starts on {fill.starts}, more than {MAX_MONTHS} months after it was bought"
+        )
     if isinstance(contract, GpuBlock) and contract.ends < day:
         raise FillRefused(f"{contract.name} ended on {contract.ends}, before the trade of {day}")
     price = price_of(fill, contract)
@@ -185,6 +196,8 @@ def _check_derivative(book: HedgeBook, fill: Fill, contract: DerivativeContract)
         raise FillRefused(f"{name} is a {contract.kind}: {what}")
     if isinstance(contract, Forward) and fill.month != contract.delivery.replace(day=1):
         raise FillRefused(f"{name} is delivered in {contract.delivery:%Y-%m}: name that --month")
+    if fill.month is not None:
+        _check_month(fill.month, instant(fill.at_ns).date(), contract)
     funded_ns = book.funded_until_ns.get(name, 0)
     if fill.month is None and fill.at_ns <= funded_ns:
         raise FillRefused(
@@ -221,6 +234,18 @@ def _check_derivative(book: HedgeBook, fill: Fill, contract: DerivativeContract)
                 f"{name} may be held in {limit} lots of a month, with this fill it would be"
                 f" {abs(after)}"
             )
+
+
+def _check_month(month: date, day: date, contract: DerivativeContract) -> None:
+    """Whether what settles in a month was there on the day of the trade."""
+    if month < day.replace(day=1):
+        raise FillRefused(f"{contract.name} of {month:%Y-%m} was over when it was traded on {day}")
+    ahead = contract.listed_months if isinstance(contract, Future) else MAX_MONTHS
+    if month > months_later(day, ahead):
+        raise FillRefused(
+            f"{contract.name} is listed for {ahead} months ahead: {month:%Y-%m} was none of them"
+            f" on {day}"
+        )
 
 
 _NOT_OF_LOTS = {

@@ -12,15 +12,22 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.derivatives import Event
+from hedge.errors import EntryRefused
 from ledger.accounting import GlAccount, Line, lines_of
-from ledger.money import NANOS_PER_USD, Money
+from ledger.money import MAX_NANOS, NANOS_PER_USD, Money
 
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def nanos(usd: Decimal) -> Money:
-    """An amount that may have more than nine decimals, to the nearest nano-USD."""
-    return Money(int(_WIDE.to_integral_value(_WIDE.multiply(usd, Decimal(NANOS_PER_USD)))))
+    """An amount that may have more than nine decimals, to the nearest nano-USD.
+
+    Raises EntryRefused for more than the books can hold.
+    """
+    whole = int(_WIDE.to_integral_value(_WIDE.multiply(usd, Decimal(NANOS_PER_USD))))
+    if abs(whole) > MAX_NANOS:
+        raise EntryRefused(f"{usd:,.2f} USD is more than the books can hold (9.2 billion USD)")
+    return Money(whole)
 
 
 def per_lot(contract: DerivativeContract) -> Decimal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -172,8 +173,14 @@ def approval_of(
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names are one: spaces and capitals make no other person."""
-    return "".join(one.split()).casefold() == "".join(other.split()).casefold()
+    """Whether two names are one: spaces, dots, accents and capitals make no other person."""
+    return _letters(one) == _letters(other)
+
+
+def _letters(name: str) -> str:
+    """What tells names apart; all of a name without any letter or digit."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(one for one in plain if one.isalnum()) or name
 
 
 def terms_json(contracts: Iterable[AnyContract]) -> bytes:

@@ -82,6 +82,8 @@ def _fixing(where: str, row: Mapping[str, str], source: str, now_ns: int) -> Fix
         raise StatementRefused(f"{where}: series: write an index, or a contract's name")
     at_ns = _moment(where, "at", row["at"])
     known_ns = _moment(where, "known_at", row["known_at"]) if row.get("known_at") else now_ns
+    if at_ns < 0:
+        raise StatementRefused(f"{where}: at: {row['at']} is before 1970, where the books begin")
     if not at_ns <= known_ns <= now_ns:
         raise StatementRefused(
             f"{where}: it is of {instant(at_ns):%Y-%m-%d %H:%M} UTC and known since"

@@ -227,7 +227,10 @@ def restated(book: HedgeBook) -> Iterator[Restated]:
         position = book.positions[name, month]
         contract = position.contract
         known = _known(fixings, contract.settlement.index, month, book.now_ns)
-        now = final_price(contract.settlement, month, last_day(month), known)
+        try:
+            now = final_price(contract.settlement, month, last_day(month), known)
+        except FixingMissing:
+            continue  # the clock was set back: what is known by now tells nothing of it
         if now.usd != was.price_usd:
             per = Decimal(1) if is_paid_upfront(contract) else contract.multiplier
             moved = paid_per_lot(contract, now.usd) - paid_per_lot(contract, was.price_usd)

@@ -14,10 +14,12 @@ from hedge.contracts.terms import Price
 from hedge.errors import FillRefused
 from ledger.commitments import MICRO, Commitment, CommitmentKind, Covered
 from ledger.instants import instant
-from ledger.money import Money, usd
+from ledger.money import MAX_NANOS, Money, usd, usd_text
 
 _CENT = Decimal("0.01")
 _DAYS_PER_YEAR = 365
+_ROUNDING = Decimal("0.001")
+"""Of what a token takes: more than this is not lost in counting it in millionths."""
 _NANOS_PER_MINUTE = 60_000_000_000
 
 
@@ -41,7 +43,8 @@ def per_unit_usd(price: Price) -> Decimal:
 
 
 def schedule_of(fill: Fill, contract: CapacityContract) -> Schedule:
-    """When its fee is due. Raises FillRefused for a term that is not on offer."""
+    """When its fee is due. Raises FillRefused for a term that is not on offer, and for a fee that
+    the books cannot hold."""
     price = price_of(fill, contract)
     starts = fill.starts or instant(fill.at_ns).date()
     if isinstance(contract, GpuBlock):
@@ -51,6 +54,10 @@ def schedule_of(fill: Fill, contract: CapacityContract) -> Schedule:
     else:
         bounds = [months_later(starts, at) for at in range(price.months + 1)]
     fee = Money(usd(fill.price_usd) * fill.units * (len(bounds) - 1))
+    if fee > MAX_NANOS:
+        raise FillRefused(
+            f"a fee of {usd_text(fee, 2)} USD is more than the books can hold (9.2 billion USD)"
+        )
     return Schedule.of(fee, price.upfront, bounds)
 
 
@@ -113,4 +120,11 @@ def _capacity(
 
 
 def _micro(units: Decimal) -> int:
-    return int((units * MICRO).to_integral_value(ROUND_HALF_UP))
+    """Millionths of a unit. Raises FillRefused where rounding to them would miscount."""
+    micro = (units * MICRO).to_integral_value(ROUND_HALF_UP)
+    if abs(micro - units * MICRO) > _ROUNDING * units * MICRO:
+        raise FillRefused(
+            f"{units} capacity units for a token cannot be counted in millionths: count the"
+            " contract's capacity in smaller units, as tokens"
+        )
+    return int(micro)

@@ -27,6 +27,10 @@ from ledger.money import NANOS_PER_USD
 
 _DAY = timedelta(days=1)
 
+MOST_TIMES = 1_000
+"""What a unit is planned to bring at the most: so many times what any scenario asks of it. Beside a
+quota of 10**15 that means "no limit", a solver takes a millionth of a unit for none."""
+
 
 def menu_of(offered: Offered, months: Months, *, today: date, seed: int) -> Menu:
     """What can be bought in these months. seed: of what counterparties deliver.
@@ -89,6 +93,7 @@ class _Making:
         delivery = self._delivery(contract.owed_by)
         for price in contract.prices:
             found = flows(contract, price, self.horizon, self.offered.limits)
+            substance = self._substance(contract, price)
             end_value_usd = found.end_value_usd
             if delivery is not None:
                 survives = float((delivery.fails_in == self.horizon.count).mean())
@@ -97,12 +102,12 @@ class _Making:
                 Lot(
                     contract=contract.name,
                     term_months=price.months,
-                    pool=self._place(self._substance(contract, price), contract.name),
+                    pool=self._place(substance, contract.name),
                     min_units=contract.size.min,
                     step=contract.size.step,
                     max_units=most,
                     fee_usd=found.fee_usd,
-                    brings=found.brings,
+                    brings=np.minimum(found.brings, self._most_useful(substance)),
                     end_value_usd=end_value_usd,
                     loss_usd=losses_usd(found, delivery)
                     if delivery is not None and delivery.can_fail
@@ -208,6 +213,18 @@ class _Making:
             quota_per_month=float(per_month[0]),
             is_at_risk=self._delivery(contract.owed_by) is not None,
         )
+
+    def _most_useful(self, substance: Substance) -> Floats:
+        """Capacity beyond which more of it serves nothing more [months]; inf without demand."""
+        months = self.months
+        asked = months.amounts @ np.array(substance.takes)
+        asked += substance.takes_list_usd * months.list_usd
+        by_block = asked[..., np.array(substance.serves, dtype=bool)].sum(axis=3)
+        if substance.perishes:
+            load = (by_block / months.minutes).max(axis=(0, 2))
+        else:
+            load = by_block.sum(axis=2).max(axis=0)
+        return np.where(load > 0, MOST_TIMES * load, np.inf)
 
     def _place(self, substance: Substance, name: str) -> int:
         """Its pool's place; a new pool is called after the first contract in it."""

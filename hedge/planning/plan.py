@@ -77,11 +77,16 @@ class PlannedPosition:
 
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
-    """The least expected cost of a month under one cap, and the worst month's CVaR then."""
+    """The least expected cost of a month under one cap, and the worst month's CVaR then.
+
+    end_value_usd: a month's part of what lasts beyond the last one. What is least is the expected
+    cost less that: a tighter cap never makes it lower.
+    """
 
     cap_usd: Decimal
     expected_usd: Decimal
     cvar_usd: Decimal
+    end_value_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)

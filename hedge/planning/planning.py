@@ -105,6 +105,10 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
     if status == "optimal" and holding.status == "time_limit":
         status = "time_limit"
     by_month = _months(asked, months, outcome, judged)
+    is_late = program.lowest().status == "time_limit"
+    message = None
+    if status == "cap_unreachable":
+        message = _unreachable(asked, lowest_cap, by_month, is_late=is_late)
     plan = HedgePlan(
         status=status,
         cap_usd=as_usd(asked.cap),
@@ -127,11 +131,11 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         fresh=on_fresh,
         months=by_month,
         gap=holding.gap,
-        message=_unreachable(asked, lowest_cap, by_month) if status == "cap_unreachable" else None,
+        message=message,
         estimates=asked.estimates,
         priors=asked.priors,
         validation=asked.validation,
-        notes=notes_left(menu, offered),
+        notes=(*notes_left(menu, offered), *_late(asked, is_late)),
     )
     if is_shaken:
         plan = _shaken(asked, program, case, plan)
@@ -244,6 +248,7 @@ def _point(cap_usd: float, holding: Holding, months: int) -> FrontierPoint:
         cents(cap_usd),
         cents((holding.expected_usd + holding.end_value_usd) / months),
         cents(float(holding.cvar_usd.max())),
+        cents(holding.end_value_usd / months),
     )
 
 
@@ -263,17 +268,36 @@ def _bids(duals: Duals, world: World, choice: Choice) -> tuple[ContractBid, ...]
     )
 
 
-def _unreachable(asked: Question, lowest_cap: Money, months: Sequence[MonthAhead]) -> str:
+def _late(asked: Question, is_late: bool) -> tuple[str, ...]:
+    if not is_late:
+        return ()
+    return (
+        f"the solver ran out of time ({asked.max_seconds:g} s) with the lowest cap that can be"
+        " promised: a lower one may be reachable",
+    )
+
+
+def _unreachable(
+    asked: Question, lowest_cap: Money, months: Sequence[MonthAhead], *, is_late: bool
+) -> str:
+    """is_late: the search for the lowest cap ran out of time, so that it proves nothing."""
     over = [f"{one.month:%Y-%m}" for one in months if one.slack_usd > 0]
     worst = max(months, key=lambda one: one.slack_usd)
     which = f" The best there is overruns it in {', '.join(over)}" if over else ""
     by = f" (most in {worst.month:%Y-%m}, by {worst.slack_usd:,.2f} USD)" if over else ""
-    return (
-        f"no holding of these contracts keeps every month under {usd_text(asked.cap, 2)} USD at "
-        f"{asked.confidence:.3g} confidence: the lowest reachable cap is "
-        f"{usd_text(lowest_cap, 2)} USD; raise the cap, or offer other contracts.{which}{by}"
-        f"{'.' if which else ''}"
-    )
+    under = f"every month under {usd_text(asked.cap, 2)} USD at {asked.confidence:.3g} confidence"
+    found = f"{usd_text(lowest_cap, 2)} USD; raise the cap, or offer"
+    if is_late:
+        said = (
+            f"in {asked.max_seconds:g} s no holding of these contracts was found that keeps {under}"
+            f": the lowest cap found is {found} fewer contracts; a lower one may be reachable."
+        )
+    else:
+        said = (
+            f"no holding of these contracts keeps {under}: the lowest reachable cap is {found}"
+            " other contracts."
+        )
+    return f"{said}{which}{by}{'.' if which else ''}"
 
 
 def _hash(asked: Question, count: int) -> str:

@@ -45,6 +45,7 @@ def check_serving(
         price = served.unit_usd[..., place]
         if price.size and price.min() < 0:
             raise PlanDoesNotVerify(f"capacity of {pool.name} has a negative price")
+        price = _below_endless(pool, capacity[place], price)
         if (shares[..., np.logical_not(pool.serves), place] > FEASIBLE).any():
             raise PlanDoesNotVerify(f"{pool.name} serves what it may not")
         used = (taken * shares[..., place]).sum(axis=3)
@@ -97,9 +98,21 @@ def _tranches_worth(pool: Pool, held: Floats, price: Floats) -> Floats:
     worth = np.zeros_like(price)
     for tranche in pool.overage:
         gain = np.maximum(price - tranche.usd_per_unit, 0.0)
-        room = _room(tranche.units, held)
-        worth += np.where(gain > 0, gain * room, 0.0)
+        room = np.broadcast_to(_room(tranche.units, held), gain.shape)
+        worth += np.multiply(gain, room, out=np.zeros_like(gain), where=gain > 0)
     return worth
+
+
+def _below_endless(pool: Pool, held: Floats, price: Floats) -> Floats:
+    """Prices of a quota, none above an overage that has no end: no unit is worth more than that.
+
+    Those that a search found may lie a little above it, and would then prove nothing at all.
+    """
+    endless = [one.usd_per_unit for one in pool.overage if np.isinf(one.units)]
+    if not endless:
+        return price
+    most = np.where(held > 0, min(endless), np.inf)
+    return np.asarray(np.minimum(price, most[None, :, None]))
 
 
 def _room(units: float, held: Floats) -> Floats:

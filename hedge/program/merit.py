@@ -107,8 +107,11 @@ class MeritOrder:
         shape = self._worth.shape
         least = np.full(self._order.shape, np.inf)
         chosen = np.zeros(self._order.shape, dtype=np.int8)
+        # Of a quota that is empty, to count it as full is never more: half the sets need no look.
+        empty = {q for q in self._cells.quotas() if not capacity[q].any()}
+        fulls = [full for full in self._fulls if full.quotas >= empty]
         found = []
-        for number, full in enumerate(self._fulls):
+        for number, full in enumerate(fulls):
             carried, which = self._carried(full, capacity)
             more = np.diff(carried, axis=2, prepend=0.0).reshape(*shape[:2], -1)
             flow = np.cumsum(np.take_along_axis(more, self._order, axis=2), axis=2)
@@ -119,7 +122,7 @@ class MeritOrder:
             np.minimum(least, flow, out=least)
         saved = np.einsum("stk,stk->st", self._month_step, least)
         unit_usd = [np.zeros((1, 1, 1)) for _ in capacity]
-        for number, full in enumerate(self._fulls):
+        for number, full in enumerate(fulls):
             step = np.where(chosen == number, self._month_step, 0.0)
             # A block's set counts from its cell's place in the month to that of the block's next.
             rest = np.cumsum(step[..., ::-1], axis=2)[..., ::-1]

@@ -76,6 +76,7 @@ def book(
     if given and statement is not None:
         raise click.UsageError("--import goes alone: what a line says stands in the file")
     config, now_ns = load_config(path, os.environ), time.time_ns()
+    done = ""
     entry = _entry(given) if given else None
     writes = entry is not None or statement is not None
     with (
@@ -85,11 +86,13 @@ def book(
         found = HedgeBook(store.sql, now_ns)
         if statement is not None:
             imported = import_statement(found, statement, who or "")
-            click.echo(f"{imported.entered} entered, {imported.known} known already", err=True)
+            done = f"{imported.entered} entered, {imported.known} known already"
         elif entry is not None:
             is_news = enter(found, entry, who or "")
-            click.echo(f"{'entered' if is_news else 'known already:'} {entry.id}", err=True)
+            done = f"{'entered' if is_news else 'known already:'} {entry.record}"
         seen = standing(found)
+    if done:
+        click.echo(done, err=True)
     if as_json:
         print_json(seen)
     elif not writes:

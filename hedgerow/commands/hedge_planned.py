@@ -10,6 +10,8 @@ from hedge.planning.plan import Breaking, HedgePlan, Judged, PlannedPosition
 from hedgerow.printing import table
 
 WIDTH = 100
+_NET = "less what is left after"
+"""The expected cost less a month's part of what lasts beyond the last one: what is least."""
 
 
 def plan_lines(plan: HedgePlan) -> list[str]:
@@ -68,6 +70,9 @@ def _sureness(plan: HedgePlan) -> list[str]:
         return name, _usd(with_it), _usd(without)
 
     rows = [row("expected", "expected_usd"), row(worst, "cvar_usd")]
+    if plan.end_value_usd:
+        net = plan.expected_usd - plan.end_value_usd / len(plan.months)
+        rows.insert(1, (_NET, _usd(net), _usd(plan.unhedged.expected_usd)))
     rows.append(("lowest cap that can be promised", _usd(plan.min_reachable_cap_usd), ""))
     return [
         *table(("USD a month", "with this plan", "buying nothing"), rows).splitlines(),
@@ -115,8 +120,17 @@ def _later(plan: HedgePlan, month: str) -> str:
 
 
 def _frontier(plan: HedgePlan) -> list[str]:
-    rows = [(_usd(at.cap_usd), _usd(at.expected_usd), _usd(at.cvar_usd)) for at in plan.frontier]
-    headers = ("cap USD", "expected USD", _worst(plan))
+    outlasts = any(at.end_value_usd for at in plan.frontier)
+    rows = [
+        (
+            _usd(at.cap_usd),
+            _usd(at.expected_usd),
+            *([_usd(at.expected_usd - at.end_value_usd)] if outlasts else []),
+            _usd(at.cvar_usd),
+        )
+        for at in plan.frontier
+    ]
+    headers = ("cap USD", "expected USD", *([_NET] if outlasts else []), _worst(plan))
     return ["What other caps would cost a month:", "", *table(headers, rows).splitlines()]
 
 

@@ -167,6 +167,7 @@ def test_prices_out_of_csv_and_json(tmp_path: Path) -> None:
         ("SD,2026-02-02,n/a,", "is no price above 0"),
         ("SD,2026-02-02,1e12,", "is no price above 0"),
         ("SD,2026-02-21,1,", "not in the future"),
+        ("SD,0001-01-01,1,", "0001-01-01 is before 1970, where the books begin"),
         ("SD,2026-02-02,1,2026-02-01", "known after it was made"),
         ("SD,2026-02-02,1,2026-02-21", "not in the future"),
         (",2026-02-02,1,", "series: write an index"),

@@ -15,7 +15,7 @@ from hedge.book.fills import enter_fill, roll_cost
 from hedge.book.plans import approval_of
 from hedge.book.settling import settle
 from hedge.book.standing import standing
-from hedge.errors import ApprovalRefused, EntryRefused, FillRefused, PlanUnknown
+from hedge.errors import ApprovalRefused, BookRefused, EntryRefused, FillRefused, PlanUnknown
 from ledger.accounting import GlAccount
 from ledger.commitments import CommitmentKind
 from ledger.databases.sql import Sql
@@ -92,6 +92,10 @@ REFUSED: list[tuple[str, int, str, dict[str, object], str]] = [
     ("fwd", 1, "2.50", {"month": day("2026-04-01")}, "delivered in 2026-03"),
     ("GPU2", 1, "2.50", {}, "cannot be bought on 2026-02-02: it is pending"),
     ("limited", 6, "2.50", {}, "5 lots of a month, with this fill it would be 6"),
+    ("GPU1", 10**16, "2.50", {"over": "x"}, "more than a fill can have, 1000000"),
+    ("GPU1", 1, "2.50", {"month": day("2026-01-01")}, "of 2026-01 was over when it was traded"),
+    ("GPU1", 1, "2.50", {"month": day("2262-01-01")}, "listed for 12 months ahead: 2262-01"),
+    ("ptu", 15, "260", {"starts": day("2262-01-01")}, "more than 60 months after"),
     ("ptu", -15, "260", {}, "not sold short"),
     ("ptu", 16, "260", {}, "in 15 and steps of 5 up to 500"),
     ("ptu", 15, "260.01", {}, "costs 260 USD per unit and month, the fill says 260.01"),
@@ -131,6 +135,8 @@ def test_fills_of_a_position_add_up(sql: Sql, plan: str) -> None:
             assert enter_fill(book, f"fill:{number}", fill(plan, "GPU1", units, "2.50"), DESK)
         with pytest.raises(FillRefused, match="100 are filled: 1 more"):
             enter_fill(book, "fill:9", fill(plan, "GPU1", 1, "2.50"), DESK)
+        with pytest.raises(FillRefused, match="100 are filled: -101 more"):
+            enter_fill(book, "fill:9", fill(plan, "GPU1", -101, "2.50"), DESK)
         over = fill(plan, "GPU1", 1, "2.50", over="the venue sold a lot too many")
         assert enter_fill(book, "fill:9", over, DESK)
         assert HedgeBook(sql, at(NOW)).fills["fill:9"].over == "the venue sold a lot too many"
@@ -231,8 +237,9 @@ def test_approvals(sql: Sql) -> None:
     with sql.transaction():
         book = HedgeBook(sql, at(NOW))
         plan = book.plan(keep(book, plan_json({"GPU1": 1})))
-        with pytest.raises(ApprovalRefused, match=f"was made by {MAKER}, who cannot approve it"):
-            approval_of(plan, MAKER.upper() + " ", book.now_ns, None)
+        for spelled in (MAKER.upper() + " ", "Ada.", "a-d-a", "@adá", "\uff41da"):
+            with pytest.raises(ApprovalRefused, match=f"made by {MAKER}, who cannot approve it"):
+                approval_of(plan, spelled, book.now_ns, None)
         assert approval_of(plan, APPROVER, book.now_ns, None).sha256 == plan.sha256
         empty = book.plan(keep(book, plan_json({"GPU1": 0})))
         with pytest.raises(ApprovalRefused, match="buys nothing"):
@@ -295,6 +302,9 @@ def test_a_resale(sql: Sql, plan: str) -> None:
             enter(
                 book, entry(EntryKind.RESALE, "2026-02-20", fill="fill:f", units=1, amount=1), DESK
             )
+        with pytest.raises(EntryRefused, match="bought on 2026-02-02: it was not sold on before"):
+            early = entry(EntryKind.RESALE, "2026-02-01", fill="fill:p", units=5, amount=usd("1"))
+            enter(book, early, DESK)
         with pytest.raises(EntryRefused, match="sold on in lots of 5: 3 are none"):
             enter(
                 book, entry(EntryKind.RESALE, "2026-05-10", fill="fill:p", units=3, amount=1), DESK
@@ -410,3 +420,32 @@ def test_notice(sql: Sql, plan: str) -> None:
         assert enter(book, entry(EntryKind.NOTICE, f"{last}", fill="fill:p"), DESK)
         seen = standing(book)
         assert (seen.warnings, seen.commitments[0].renews_on) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("contract", "price", "said"),
+    [
+        (GPU1 | {"multiplier": "1e18"}, "2.50", "more than the books can hold"),
+        (
+            FLAT | {"name": "GPU1", "size": {"max": 10**6}, "prices": [{"usd_per_month": "9e9"}]},
+            "9000000000",
+            "more than the books can hold",
+        ),
+        (
+            FLAT | {"name": "GPU1", "burndown": {"prompt": "0.0000001"}},
+            "500",
+            "cannot be counted in millionths",
+        ),
+    ],
+)
+def test_numbers_that_the_books_cannot_hold(
+    sql: Sql, contract: dict[str, object], price: str, said: str
+) -> None:
+    """Neither an amount beyond an int64, nor a token that would count as nothing: a sentence."""
+    plan = approved(sql, "2026-02-01", {"GPU1": 10**6}, contract)
+    with sql.transaction():
+        book = HedgeBook(sql, at(NOW))
+        of_kind = {} if contract["kind"] == "future" else {"month": None, "months": 1}
+        one = fill(plan, "GPU1", 10**6 if "9e9" in str(contract) else 1, price, **of_kind)
+        with pytest.raises(BookRefused, match=said):
+            enter_fill(book, "fill:1", one, DESK)

@@ -142,6 +142,8 @@ def test_what_is_settled_stays(sql: Sql) -> None:
     with sql.view():
         (found,) = standing(HedgeBook(sql, at("2027-01-07"))).restated
         assert standing(HedgeBook(sql, at("2027-01-05T12:00"))).restated == ()
+        # the clock was set back to before any fixing was known
+        assert standing(HedgeBook(sql, at("2026-01-05T12:00"))).restated == ()
     assert (found.contract, found.month, found.settled_usd) == ("GPU1", "2026-12", Decimal("2.8"))
     assert abs(found.difference_usd - Decimal("2.2") / len(december) * 7300) < Decimal("0.000001")
 

@@ -13,11 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hedge.contracts.menu import menu_of
+from hedge.contracts.offered import Offered
 from hedge.errors import ConfidenceOutOfRange, DemandInvalid, HedgeError
 from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
+from hedge.planning.question import Question
+from hedge.program.holding import Holding
+from hedge.program.program import Program
 from hedge.risk import clopper_pearson
 from hedge.scenarios.months import Months
+from ledger.money import usd
+from tests.hedge.contracts.builders import FIRSTS, TODAY, days_in, serving
 from tests.hedge.planning.worlds import dearer, empty, months, question
 
 CAP = "420"
@@ -203,3 +210,86 @@ def test_scenarios_that_cannot_be_are_a_sentence(said: str, change: object) -> N
 
     with pytest.raises(DemandInvalid, match=said):
         plan_months(replace(question(CAP), draw=draw))
+
+
+# -- one month that can be worked out by hand: 95 million tokens at a USD each million, quotas of 10
+
+
+def steady(of_unit: dict[str, object], cap: str = "200", kind: str = "flat_plan") -> Question:
+    minutes = np.array([[days_in(FIRSTS[0]) * 24 * 60.0]])
+    tokens = np.zeros((100, 1, 1, 1, 4))
+    tokens[..., 0] = 95e6
+    ahead = Months(("oak",), FIRSTS[:1], minutes, tokens, tokens[..., 0] * 1e-6)
+    offered = Offered([serving(kind, **{"quota_units": "10000000"} | of_unit)])
+    return Question(
+        draw=lambda seed, count: ahead,
+        offer=lambda of: menu_of(offered, of, today=TODAY, seed=1),
+        contracts=offered.contracts,
+        cap=usd(cap),
+        confidence=0.95,
+        seed=1,
+        inputs=("by hand",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("of_unit", "units", "cost"),
+    [
+        ({"prices": [{"usd_per_month": "8"}]}, 9, "77"),
+        ({"prices": [{"usd_per_month": "11"}]}, 0, "95"),
+        # "no limit", as people write it
+        ({"prices": [{"usd_per_month": "8"}], "quota_units": "1000000000000000"}, 1, "8"),
+        # overage without an end: cheaper than any fee, and dearer than one
+        (
+            {
+                "prices": [{"usd_per_month": "8"}],
+                "overage": {"then": "bill", "usd_per_unit": "0.0000001"},
+            },
+            1,
+            "16.50",
+        ),
+        (
+            {
+                "prices": [{"usd_per_month": "5"}],
+                "overage": {"then": "bill", "usd_per_unit": "0.0000006"},
+            },
+            9,
+            "48",
+        ),
+    ],
+)
+def test_a_month_worked_out_by_hand(of_unit: dict[str, object], units: int, cost: str) -> None:
+    """Units and cost are those of counting, whatever the sizes of the numbers."""
+    plan = plan_months(steady(of_unit), is_shaken=False)
+    assert [one.units for one in plan.positions] == [units]
+    assert plan.expected_usd == plan.cvar_usd == Decimal(cost)
+    assert abs(plan.min_reachable_cap_usd - Decimal(cost)) <= Decimal("0.01")
+
+
+def test_a_tighter_cap_is_never_cheaper_with_what_outlasts_the_plan() -> None:
+    """Of a year's term one month is planned: each unit saves 2 USD of it, and leaves 17.60 to be
+    paid that nobody uses (a fifth of 88). Tighter caps look cheaper, until that is counted."""
+    year = {"prices": [{"months": 12, "usd_per_month": "8"}]}
+    points = plan_months(steady(year), is_shaken=False).frontier
+    assert points[0].expected_usd < points[-1].expected_usd
+    nets = [at.expected_usd - at.end_value_usd for at in points]
+    assert all(one >= other for one, other in pairwise(nets))
+    assert (points[0].end_value_usd, nets[-1]) == (Decimal("-158.40"), Decimal(95))
+
+
+def test_what_time_did_not_allow_to_search_is_not_called_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lowest cap that was not proved is told as the lowest found."""
+    found = Program.lowest
+
+    def late(program: Program) -> Holding:
+        return replace(found(program), status="time_limit")
+
+    monkeypatch.setattr(Program, "lowest", late)
+    flat: dict[str, object] = {"prices": [{"usd_per_month": "8"}]}
+    plan = plan_months(steady(flat, "76"), is_shaken=False)
+    assert plan.message is not None
+    assert "the lowest cap found is 77.00 USD" in plan.message
+    assert "reachable cap is" not in plan.message
+    assert "ran out of time (60 s)" in plan_months(steady(flat), is_shaken=False).notes[-1]
