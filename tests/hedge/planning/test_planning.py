@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hedge.errors import ConfidenceOutOfRange, DemandInvalid, HedgeError
 from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
-from hedge.risk import clopper_pearson
+from hedge.program.menu import Menu
+from hedge.risk import clopper_pearson, cvar
 from hedge.scenarios.months import Months
-from tests.hedge.planning.worlds import dearer, empty, months, question
+from tests.hedge.planning.worlds import dearer, empty, lot, menu, months, question
 
 CAP = "420"
 
@@ -125,6 +126,25 @@ def test_a_cap_out_of_reach_gives_the_best_there_is_and_says_so() -> None:
     assert any(one.slack_usd > 0 for one in plan.months)
     again = plan_months(question(str(plan.min_reachable_cap_usd)), is_shaken=False)
     assert again.status == "optimal"
+
+
+def test_the_lowest_cap_is_kept_whatever_certainty_costs() -> None:
+    """A fee that takes five cents off the bad months at some thousand times that: the lowest cap
+    can be asked for all the same, and the frontier begins with a plan that keeps it."""
+    usd = months(1, 120, 1).list_usd.sum(axis=2)[:, 0]
+    fee = cvar(usd.sum(axis=1), 0.9) - cvar(usd[:, 0], 0.9) - 0.05
+
+    def barely(of: Months) -> Menu:
+        return replace(menu(of), lots=(lot("flat", 1, 1, fee=fee, units=1e9, most=1),))
+
+    lowest = plan_months(question("100", length=1, offer=barely), is_shaken=False)
+    cap_usd = lowest.min_reachable_cap_usd
+    assert lowest.unhedged.cvar_usd - cap_usd == pytest.approx(Decimal("0.05"), abs=Decimal("0.02"))
+    kept = plan_months(question(str(cap_usd), length=1, offer=barely), is_shaken=False)
+    assert (kept.status, kept.positions[1].units) == ("optimal", 1)
+    assert kept.cvar_usd <= cap_usd
+    assert kept.expected_usd - kept.unhedged.expected_usd > 20
+    assert kept.frontier[0].cvar_usd <= cap_usd
 
 
 def test_no_contracts_is_a_plan_too() -> None:
