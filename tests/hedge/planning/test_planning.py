@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hedge.errors import ConfidenceOutOfRange, DemandInvalid, HedgeError
 from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
-from hedge.program.menu import Menu
+from hedge.program.menu import Exposure, Menu
 from hedge.risk import clopper_pearson, cvar
 from hedge.scenarios.months import Months
 from tests.hedge.planning.worlds import dearer, empty, lot, menu, months, question
@@ -145,6 +145,30 @@ def test_the_lowest_cap_is_kept_whatever_certainty_costs() -> None:
     assert kept.cvar_usd <= cap_usd
     assert kept.expected_usd - kept.unhedged.expected_usd > 20
     assert kept.frontier[0].cvar_usd <= cap_usd
+
+
+@pytest.mark.parametrize(
+    ("exposed", "said"),
+    [
+        (4.0, "Not traded: one lot bought for"),
+        (2.0, "One lot is more than may be hedged: 3 units of H100 for 2026-12, where 2 are"),
+        (0.0, "Nothing of it can be executed, or nothing is exposed to its index"),
+    ],
+)
+def test_no_lots_says_why_of_a_lot_that_may_be_held(exposed: float, said: str) -> None:
+    """Sold alone is no hedge, however good it would look; a lot may be more than is exposed."""
+
+    def offer(of: Months) -> Menu:
+        most = Exposure("H100", np.full(len(of.firsts), exposed))
+        lines = tuple(
+            replace(one, gain_usd=one.gain_usd - one.side) for one in menu(of, is_traded=True).lines
+        )
+        return replace(menu(of), lines=lines, exposures=(most,))
+
+    plan = plan_months(question("5000", offer=offer, is_traded=True), is_shaken=False)
+    lots = next(one for one in plan.positions if one.contract == "gpu")
+    assert (lots.units, lots.why.startswith(said)) == (0, True), lots.why
+    assert (lots.adds is None) == (exposed < 3)
 
 
 def test_no_contracts_is_a_plan_too() -> None:
