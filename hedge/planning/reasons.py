@@ -25,6 +25,8 @@ from hedge.risk import Floats
 TRIFLE_UNITS = 0.005
 LITTLE_USD = 0.5
 """What a sentence about months calls no change."""
+MANY_TIMES = 10
+"""A fee of so many times what it spares is not told in percent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,9 +294,11 @@ def _only_luck_differs(case: Case, other: Choice) -> Outcome:
 def _effect(case: Case, mean_usd: float, tail_usd: float, it: str = "it") -> str:
     """What a position does, and the price of certainty where it has one."""
     over = "the month" if case.months == 1 else f"all {case.months} months"
+    worst = f"worst {(1 - case.confidence) * 100:.3g}%"
+    bad = f"its {worst}" if case.months == 1 else f"the sum of their {worst}"
     told = (
         f"{it} {_moved(it, f'the expected cost of {over}', mean_usd)} and "
-        f"{_moved(it, 'what they cost when they are bad', tail_usd)}."
+        f"{_moved(it, bad, tail_usd)}."
     )
     told = told if it == "it would" else told[:1].upper() + told[1:]
     if mean_usd > LITTLE_USD and tail_usd < -LITTLE_USD:
@@ -314,6 +318,8 @@ def _moved(it: str, what: str, by_usd: float) -> str:
 def _even(use: Use | None) -> str:
     if use is None:
         return "It serves nothing that costs anything;"
+    if use.break_even >= MANY_TIMES:
+        return f"Even fully used, a unit costs {use.break_even:,.0f} times what it spares;"
     if use.break_even > 1:
         return f"Even fully used, a unit costs {use.break_even:.0%} of what it spares;"
     return f"A unit breaks even at {use.break_even:.0%} use;"
