@@ -78,8 +78,9 @@ class Utilisation:
 
     @property
     def usd_per_mtok(self) -> Decimal | None:
-        """What a million tokens have cost, the stranded part in it."""
-        if not self.tokens or self.overage is None:
+        """What a million tokens have cost, the stranded part in it; None while nothing of the fee
+        is an expense."""
+        if not self.tokens or self.overage is None or not self.fee:
             return None
         usd = as_usd(Money(self.fee + self.overage)) * 1_000_000 / self.tokens
         return usd.quantize(_SIX, ROUND_HALF_UP)

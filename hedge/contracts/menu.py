@@ -276,8 +276,8 @@ def _notes(
             continue
         if derivative.settlement.index not in months.indices:
             yield (
-                f"{derivative.name}: 0 lots, as there are no scenarios of"
-                f" {derivative.settlement.index}: give the index a feed"
+                f"{derivative.name}: 0 lots, as no fixings of {derivative.settlement.index} are"
+                " kept: take them in with `hedgerow hedge settle --prices FILE`"
             )
             continue
         if derivative.name not in lined:

@@ -41,9 +41,9 @@ SLACK_USD_PER_USD = 10.0
 """What a dollar above the cap costs the program, where the cap is out of reach."""
 MOST_USD = 1e9
 KEPT_USD = 0.01
-FIRMER = 20.0
-"""Times as much, where a cap within reach is overrun at that price all the same: certainty may cost
-more than that."""
+FIRMER, FIRMEST_USD = 20.0, 1e5
+"""Times as much, again and again up to this, where a cap within reach is overrun at that price all
+the same: the last dollar of certainty may cost thousands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,12 +159,20 @@ def _shaken(asked: Question, program: Program, case: Case, plan: HedgePlan) -> H
 
 
 def _keeping(program: Program, cap_usd: float) -> Holding:
-    """The least cost under a cap that is within reach."""
+    """The least cost under a cap that is within reach; where that is not found, what reaches
+    lowest."""
     caps_usd = np.full(len(program.months.firsts), cap_usd)
-    found = program.cheapest(caps_usd, SLACK_USD_PER_USD)
-    if found.slack_usd.max() <= KEPT_USD:
-        return found
-    return program.cheapest(caps_usd, SLACK_USD_PER_USD * FIRMER)
+    usd_per_usd = SLACK_USD_PER_USD
+    while True:
+        found = program.cheapest(caps_usd, usd_per_usd)
+        if found.slack_usd.max() <= KEPT_USD:
+            return found
+        usd_per_usd *= FIRMER
+        if usd_per_usd > FIRMEST_USD or found.status == "time_limit":
+            break
+    lowest = program.lowest()
+    gap = (lowest.expected_usd - found.bound_usd) / max(abs(lowest.expected_usd), KEPT_USD)
+    return replace(lowest, bound_usd=found.bound_usd, gap=max(gap, 0.0), status="time_limit")
 
 
 def _check(months: Months) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,8 @@ from hedge.risk import Floats
 TRIFLE_UNITS = 0.005
 LITTLE_USD = 0.5
 """What a sentence about months calls no change."""
+MANY_TIMES = 10
+"""A fee of so many times what it spares is not told in percent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,22 +192,24 @@ def _traded(case: Case, name: str, month: int) -> PlannedPosition:
 
 
 def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
-    """Why none, by the lot that would take most off the bad months."""
+    """Why none, by the lot that would take most off the bad months, of those that may be held."""
     effects = []
-    for place in lines:
+    for place in (place for place in lines if _may_be_held(case, place)):
         tried = case.choice.with_line(place, 1.0)
         mean_usd, tail_usd = case.moved(_only_luck_differs(case, tried))
         effects.append((-tail_usd, -mean_usd, place))
-    tail_usd, mean_usd, place = min(effects)
-    line = case.world.menu.lines[place]
-    side = "bought" if line.side > 0 else "sold"
-    month = case.world.months.firsts[line.month]
-    if not any(line.max_lots for line in (case.world.menu.lines[k] for k in lines)):
-        why = "Nothing of it can be executed, or nothing is exposed to its index: no lots."
-    else:
+    month, adds = None, None
+    if effects:
+        tail_usd, mean_usd, place = min(effects)
+        line = case.world.menu.lines[place]
+        side = "bought" if line.side > 0 else "sold"
+        month = case.world.months.firsts[line.month]
+        adds = Adds(cents(mean_usd), cents(tail_usd))
         why = f"Not traded: one lot {side} for {month:%Y-%m} would" + _effect(
             case, mean_usd, tail_usd, it=""
         )
+    else:
+        why = _too_large(case, lines)
     noted = _noted(case.world.menu, name)
     if noted:
         why += f" It is to be known: {'; '.join(noted)}."
@@ -215,8 +219,50 @@ def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
         cents(0),
         why + _terms(case, name),
         month=month,
-        adds=Adds(cents(mean_usd), cents(tail_usd)),
+        adds=adds,
     )
+
+
+def _may_be_held(case: Case, place: int) -> bool:
+    """A lot of a line, beside what the plan trades: to be had, and no more than is exposed."""
+    return bool(case.world.menu.lines[place].max_lots) and all(
+        (room >= 0).all() for room in _rooms(case, place)
+    )
+
+
+def _rooms(case: Case, place: int) -> Iterator[Floats]:
+    """What a lot of a line leaves of the exposure [months], and of none below."""
+    menu = case.world.menu
+    index = menu.lines[place].index
+    lots = case.choice.with_line(place, 1.0).lines
+    together = np.sum(
+        [
+            n * of.exposure_units
+            for n, of in zip(lots, menu.lines, strict=True)
+            if of.index == index
+        ],
+        axis=0,
+    )
+    for exposure in menu.exposures:
+        if exposure.index == index:
+            yield together
+            yield exposure.most_units - together
+
+
+def _too_large(case: Case, lines: list[int]) -> str:
+    """Why no lot of some lines may be held."""
+    menu = case.world.menu
+    most = {one.index: one.most_units for one in menu.exposures}
+    for line in (menu.lines[place] for place in lines):
+        if line.max_lots and line.side > 0 and line.index in most:
+            exposed = float(most[line.index][line.month])
+            if exposed > 0:
+                return (
+                    f"One lot is more than may be hedged: {line.exposure_units[line.month]:,.0f}"
+                    f" units of {line.index} for {case.world.months.firsts[line.month]:%Y-%m},"
+                    f" where {exposed:,.0f} are exposed for sure enough."
+                )
+    return "Nothing of it can be executed, or nothing is exposed to its index: no lots."
 
 
 def _left_out(case: Case, name: str) -> str:
@@ -248,9 +294,11 @@ def _only_luck_differs(case: Case, other: Choice) -> Outcome:
 def _effect(case: Case, mean_usd: float, tail_usd: float, it: str = "it") -> str:
     """What a position does, and the price of certainty where it has one."""
     over = "the month" if case.months == 1 else f"all {case.months} months"
+    worst = f"worst {(1 - case.confidence) * 100:.3g}%"
+    bad = f"its {worst}" if case.months == 1 else f"the sum of their {worst}"
     told = (
         f"{it} {_moved(it, f'the expected cost of {over}', mean_usd)} and "
-        f"{_moved(it, 'what they cost when they are bad', tail_usd)}."
+        f"{_moved(it, bad, tail_usd)}."
     )
     told = told if it == "it would" else told[:1].upper() + told[1:]
     if mean_usd > LITTLE_USD and tail_usd < -LITTLE_USD:
@@ -270,6 +318,8 @@ def _moved(it: str, what: str, by_usd: float) -> str:
 def _even(use: Use | None) -> str:
     if use is None:
         return "It serves nothing that costs anything;"
+    if use.break_even >= MANY_TIMES:
+        return f"Even fully used, a unit costs {use.break_even:,.0f} times what it spares;"
     if use.break_even > 1:
         return f"Even fully used, a unit costs {use.break_even:.0%} of what it spares;"
     return f"A unit breaks even at {use.break_even:.0%} use;"

@@ -182,7 +182,7 @@ def _surges(
     seen = int((daily.sum(axis=1) > SURGES[0] * level).sum()) if level.any() else 0
     believed = (prior * PRIOR_MONTHS + seen) / (PRIOR_MONTHS + months)
     rate = max(believed - seen / months, 0.0)
-    notes.prior("surges_per_month", rate, f"beyond the {seen} days of the history that were such")
+    notes.prior("surges_per_month", rate, f"days of a multiple of the usual; {seen} were seen")
     return rate
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -93,12 +93,15 @@ def request_lines(
     """A request for people."""
     ended = f"{record.outcome} ({record.status}), {_attempts(record.attempts)}"
     lines = [f"{record.id}, {moment(record.at_ns)}: {ended}"]
+    planned: dict[str, str] = {}
     if record.decision is not None:
-        lines += ["", *decision_lines(from_text(record.decision))]
+        decision = from_text(record.decision)
+        lines += ["", *decision_lines(decision)]
+        planned = {one.offer: one.commitment for one in decision.candidates if one.commitment}
     failures = _failures(record.failures, attempts)
     failed = {one.tried.attempt_id: one.tried.number for one in failures if one.tried is not None}
     ends = [_failure_line(one) for one in failures]
-    ends += [_charge_line(one, failed.get(one.attempt_id)) for one in charges]
+    ends += [_charge_line(one, failed.get(one.attempt_id), planned) for one in charges]
     if record.would_have_cost is not None:
         ends.append(f"it would have cost about {dollars(record.would_have_cost)}")
     if record.would_block:
@@ -139,14 +142,18 @@ def _failure_line(one: _Failure) -> str:
     return f"attempt {number}, {one.why.offer}{account}, {after}: {one.why.why}"
 
 
-def _charge_line(one: Charged, failed: int | None) -> str:
-    """failed: the number of its attempt, if that failed."""
+def _charge_line(one: Charged, failed: int | None, planned: Mapping[str, str]) -> str:
+    """failed: the number of its attempt, if that failed. planned: the commitment that each offer
+    was to draw on."""
     how = "estimated" if one.estimated else "as the provider counted"
     where = f"{one.provider}/{one.upstream_model}"
     line = f"charged {dollars(one.effective)} at {where}: {_used(one)} ({how})"
     if one.commitment is not None:
         units = Decimal(one.micro_units) / MICRO
         line += f", drawn on commitment {one.commitment}: {units:,f} capacity units"
+    elif where in planned:
+        line += f", not drawn on commitment {planned[where]}: its worst case did not fit there"
+        line += ", or not into a budget at what is drawn"
     return line if failed is None else f"{line}, for attempt {failed}, which failed"
 
 

@@ -12,6 +12,8 @@ from hedgerow.printing import table
 WIDTH = 100
 _NET = "less what is left after"
 """The expected cost less a month's part of what lasts beyond the last one: what is least."""
+AT_ONCE = 1.005
+"""Times the demand or price that would be told as 1.00."""
 
 
 def plan_lines(plan: HedgePlan) -> list[str]:
@@ -48,6 +50,8 @@ def _answer(plan: HedgePlan) -> list[str]:
         said.extend(_wrapped(f"Under {cap}, over {over}: buy nothing{later}. {_nothing(plan)}"))
         return said
     rows = [(one.contract, _term(one), f"{one.units:,}", _usd(one.cost_usd)) for one in now]
+    if len(now) > 1:
+        rows.append(("together", "", "", _usd(sum((one.cost_usd for one in now), Decimal(0)))))
     return [
         *said,
         f"Under {cap}, over {over}, buy now:",
@@ -78,6 +82,7 @@ def _sureness(plan: HedgePlan) -> list[str]:
         *table(("USD a month", "with this plan", "buying nothing"), rows).splitlines(),
         "",
         *_wrapped(_chance(plan, plan.fresh)),
+        *_wrapped(_together(plan)),
     ]
 
 
@@ -87,6 +92,18 @@ def _chance(plan: HedgePlan, fresh: Judged) -> str:
     return (
         f"Each month stays within the cap in at least {plan.p_within_cap:.1%} of "
         f"{fresh.scenarios:,} fresh scenarios (95% interval {low:.1%} to {high:.1%}){all_of}."
+    )
+
+
+def _together(plan: HedgePlan) -> str:
+    """What the whole plan saves, or costs; nothing of a month, or where nothing differs."""
+    months = len(plan.months)
+    spared = months * plan.unhedged.expected_usd - plan.total_expected_usd
+    if months == 1 or abs(spared) < 1:
+        return ""
+    return (
+        f"All {months} months together are expected to cost {_usd(plan.total_expected_usd)} USD,"
+        f" {_usd(abs(spared))} {'less' if spared > 0 else 'more'} than with nothing bought."
     )
 
 
@@ -166,6 +183,8 @@ def _breaks(plan: HedgePlan, one: Breaking) -> str:
         return f"up to {one.searched_to:g} times the {one.what} {of} stays under the cap"
     if one.times <= 1:
         return f"{of} lies above the cap without any more {one.what}"
+    if one.times < AT_ONCE:
+        return f"{of} is as high as the cap: any more {one.what} breaks it"
     return f"at {one.times:.2f} times the {one.what} {of} reaches the cap"
 
 
@@ -174,7 +193,7 @@ def _turns(plan: HedgePlan) -> list[str]:
 
 
 def _priors(plan: HedgePlan) -> list[str]:
-    return [f"{one.name} {one.value:g}: {one.why}" for one in plan.priors]
+    return [f"{one.name.replace('_', ' ')} {one.value:.3g}: {one.why}" for one in plan.priors]
 
 
 def _told(title: str, said: Iterable[str]) -> list[str]:
@@ -188,7 +207,8 @@ def _named(one: PlannedPosition) -> str:
 
 
 def _band(one: PlannedPosition) -> str:
-    if one.no_trade is None:
+    """What is bought now may be fewer; that as many as it says are enough goes without saying."""
+    if one.no_trade is None or one.no_trade.low >= one.units:
         return ""
     return f" Whoever holds {one.no_trade.low:,} to {one.no_trade.high:,} already need not trade."
 

@@ -23,6 +23,7 @@ from hedgerow.plan_question import of_sample
 from ledger.instants import as_ns
 from ledger.usage import TokenUsage
 from tests.books import opened_store, written
+from tests.hedge.planning.worlds import question
 from tests.hedgerow.processes import NOWHERE, write_config
 from tests.ledger.entries import attempt, hold_of, settlement
 
@@ -82,6 +83,20 @@ def test_a_reader_sees_what_is_simulated_and_why() -> None:
     assert max(map(len, result.stdout.splitlines())) <= 100
     for chapter in ("Why:", "What other caps", "in other worlds", "would change", "held back"):
         assert chapter in result.stdout
+
+
+def test_what_it_all_comes_to_is_said() -> None:
+    """The fees of all purchases, what all months cost beside nothing bought, and a cap that is
+    reached already, instead of a multiple of 1.00."""
+    plan = plan_months(question("420"))
+    text = " ".join("\n".join(plan_lines(plan)).split())
+    bought = [one for one in plan.positions if one.units]
+    assert len(bought) > 1
+    assert f"together {sum(one.cost_usd for one in bought):,.2f}" in text
+    spared = 3 * plan.unhedged.expected_usd - plan.total_expected_usd
+    assert f"{plan.total_expected_usd:,.2f} USD, {abs(spared):,.2f} " in text
+    assert "is as high as the cap: any more demand breaks it" in text
+    assert "at 1.00 times" not in text
 
 
 def test_nothing_bought_is_said_first() -> None:

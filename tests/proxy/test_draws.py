@@ -144,6 +144,19 @@ async def test_explained(tmp_path: Path) -> None:
         assert "x-hedgerow-commitment" not in reply.headers
 
 
+async def test_a_draw_that_did_not_fit_is_told(tmp_path: Path) -> None:
+    """There is some left, so that it was to be drawn; not as much as the request might take."""
+    async with serving(tmp_path, names=("b",)) as proxy:
+        await own(proxy, owned(capacity_units=320))
+        reply = await proxy.ask(max_tokens=500)
+        assert "x-hedgerow-commitment" not in reply.headers
+        done = await hedgerow(
+            "explain", "-c", tmp_path / "hedgerow.yaml", reply.headers["x-request-id"]
+        )
+        assert "draws on commitment flat" in done.out
+        assert "not drawn on commitment flat: its worst case did not fit there" in done.out
+
+
 async def test_where_paying_is_cheaper_it_is_paid(tmp_path: Path) -> None:
     """At one offer of one provider: drawn as long as that is worth no more to others than what is
     paid for it there."""

@@ -113,6 +113,8 @@ async def test_a_month_of_draws(tmp_path: Path) -> None:
     assert (april.used_micro, april.stranded, april.utilisation) == (0, april.fee, 0)
     (so_far,) = await asyncio.to_thread(seen, path, "2026-03-20")
     assert (so_far.is_over, so_far.stranded) == (False, None)
+    (first,) = await asyncio.to_thread(seen, path, "2026-03-10T12:00")
+    assert (first.fee, first.tokens, first.usd_per_mtok) == (0, 1210, None)
     assert 0 <= so_far.fee - usd("200") * 10 // 31 <= 10  # a nano-USD a day
     await asyncio.to_thread(refuses_to_be_taken_back, path)
 

@@ -154,7 +154,7 @@ def test_what_is_held_pays_on() -> None:
     ("contracts", "index_usd", "says"),
     [
         ([], fixings(1, 1, 1), "a position of future is held, and no contract file has its terms"),
-        ([paying("future")], None, "settles on GPU, of which there are no scenarios"),
+        ([paying("future")], None, "settles on GPU, of which no fixings are kept"),
     ],
 )
 def test_a_position_that_cannot_be_valued_is_an_error(
@@ -195,7 +195,7 @@ def test_without_scenarios_of_the_index_nothing_is_hedged() -> None:
     offered = Offered([paying("future")], books=[quoted])
     found = menu_of(offered, months(), today=TODAY, seed=1)
     assert found.lines == ()
-    assert "0 lots, as there are no scenarios of GPU" in found.notes[0]
+    assert "0 lots, as no fixings of GPU" in found.notes[0]
     later = book("future", date(2028, 1, 1), asks=(("2.50", 5),))
     found = menu(paying("future"), later, fixings(1, 2, 3))
     assert found.lines == ()

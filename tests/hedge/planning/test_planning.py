@@ -20,12 +20,13 @@ from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
 from hedge.planning.question import Question
 from hedge.program.holding import Holding
+from hedge.program.menu import Exposure, Menu
 from hedge.program.program import Program
-from hedge.risk import clopper_pearson
+from hedge.risk import clopper_pearson, cvar
 from hedge.scenarios.months import Months
 from ledger.money import usd
 from tests.hedge.contracts.builders import FIRSTS, TODAY, days_in, serving
-from tests.hedge.planning.worlds import dearer, empty, months, question
+from tests.hedge.planning.worlds import dearer, empty, lot, menu, months, question
 
 CAP = "420"
 
@@ -132,6 +133,49 @@ def test_a_cap_out_of_reach_gives_the_best_there_is_and_says_so() -> None:
     assert any(one.slack_usd > 0 for one in plan.months)
     again = plan_months(question(str(plan.min_reachable_cap_usd)), is_shaken=False)
     assert again.status == "optimal"
+
+
+def test_the_lowest_cap_is_kept_whatever_certainty_costs() -> None:
+    """A fee that takes five cents off the bad months at some thousand times that: the lowest cap
+    can be asked for all the same, and the frontier begins with a plan that keeps it."""
+    usd = months(1, 120, 1).list_usd.sum(axis=2)[:, 0]
+    fee = cvar(usd.sum(axis=1), 0.9) - cvar(usd[:, 0], 0.9) - 0.05
+
+    def barely(of: Months) -> Menu:
+        return replace(menu(of), lots=(lot("flat", 1, 1, fee=fee, units=1e9, most=1),))
+
+    lowest = plan_months(question("100", length=1, offer=barely), is_shaken=False)
+    cap_usd = lowest.min_reachable_cap_usd
+    assert lowest.unhedged.cvar_usd - cap_usd == pytest.approx(Decimal("0.05"), abs=Decimal("0.02"))
+    kept = plan_months(question(str(cap_usd), length=1, offer=barely), is_shaken=False)
+    assert (kept.status, kept.positions[1].units) == ("optimal", 1)
+    assert kept.cvar_usd <= cap_usd
+    assert kept.expected_usd - kept.unhedged.expected_usd > 20
+    assert kept.frontier[0].cvar_usd <= cap_usd
+
+
+@pytest.mark.parametrize(
+    ("exposed", "said"),
+    [
+        (4.0, "Not traded: one lot bought for"),
+        (2.0, "One lot is more than may be hedged: 3 units of H100 for 2026-12, where 2 are"),
+        (0.0, "Nothing of it can be executed, or nothing is exposed to its index"),
+    ],
+)
+def test_no_lots_says_why_of_a_lot_that_may_be_held(exposed: float, said: str) -> None:
+    """Sold alone is no hedge, however good it would look; a lot may be more than is exposed."""
+
+    def offer(of: Months) -> Menu:
+        most = Exposure("H100", np.full(len(of.firsts), exposed))
+        lines = tuple(
+            replace(one, gain_usd=one.gain_usd - one.side) for one in menu(of, is_traded=True).lines
+        )
+        return replace(menu(of), lines=lines, exposures=(most,))
+
+    plan = plan_months(question("5000", offer=offer, is_traded=True), is_shaken=False)
+    lots = next(one for one in plan.positions if one.contract == "gpu")
+    assert (lots.units, lots.why.startswith(said)) == (0, True), lots.why
+    assert (lots.adds is None) == (exposed < 3)
 
 
 def test_no_contracts_is_a_plan_too() -> None:
