@@ -15,14 +15,20 @@ import pytest
 from click.testing import CliRunner, Result
 
 import hedge as room
+from benchmarks.market import Quoted
 from hedge.planning.planning import plan_months
 from hedge.planning.sample import sample
+from hedgerow.books import keep_history
 from hedgerow.cli import hedgerow
 from hedgerow.commands.hedge_planned import plan_lines
-from hedgerow.plan_question import of_sample
+from hedgerow.config import load_config
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
+from hedgerow.plan_question import of_config, of_sample
 from ledger.instants import as_ns
 from ledger.usage import TokenUsage
 from tests.books import opened_store, written
+from tests.hedge.scenarios.test_calibration import quote
 from tests.hedgerow.processes import NOWHERE, write_config
 from tests.ledger.entries import attempt, hold_of, settlement
 
@@ -195,6 +201,23 @@ def test_our_own_books_and_contracts_make_a_plan_that_can_be_approved(tmp_path: 
     assert own.exit_code == 1
     other = ["hedge", "approve", kept, "--by", "grace", "-c", str(config)]
     assert CliRunner().invoke(hedgerow, other).exit_code == 0
+
+
+def test_what_prices_did_is_in_the_plan(tmp_path: Path) -> None:
+    """Past demand is taken at today's prices: a price that was halved yesterday halves it all."""
+    path = configured(tmp_path, 20)
+    config = load_config(path, {})
+    at = datetime.now(UTC)
+    offers = quoted_offers(config, known_prices(config, at), at)["oak"]
+    asked = of_config(config, None, at, confidence=0.95, months=1, seed=1)
+    for days, usd in ((30, "4"), (1, "2")):
+        then = at - timedelta(days=days)
+        keep_history(
+            config.ledger, {"oak": [Quoted(one.offer, quote(usd, then)) for one in offers]}, then
+        )
+    halved = of_config(config, None, at, confidence=0.95, months=1, seed=1)
+    usual, now = (float(one.draw(1, 300).list_usd.mean()) for one in (asked, halved))
+    assert now == pytest.approx(usual / 2, rel=0.1)
 
 
 @pytest.mark.parametrize(
