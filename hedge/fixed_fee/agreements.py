@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from hedge.book.book import Agreement, HedgeBook
 from hedge.book.entries import SETTLE
 from hedge.book.facts import AcceptedFee, BilledFee, QuotedFee
+from hedge.book.plans import same_person
 from hedge.book.schedule import months_later
 from hedge.errors import EntryRefused
 from hedge.fixed_fee.fee import Bill
@@ -48,7 +49,7 @@ def accept(book: HedgeBook, quote_id: str, who: str, note: str | None) -> Agreem
     agreed = _found(book, quote_id)
     if agreed.accepted_by is not None:
         raise EntryRefused(f"{agreed.id} was accepted by {agreed.accepted_by} already")
-    if who == agreed.quoted_by:
+    if same_person(who, agreed.quoted_by):
         raise EntryRefused(f"{who} made {agreed.id}: somebody else has to accept it")
     if book.now_ns >= agreed.quote.expires_at_ns:
         raise EntryRefused(
