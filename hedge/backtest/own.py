@@ -12,13 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hedge.backtest.offer import Offer, after_months
+from hedge.backtest.offer import Offer
 from hedge.backtest.path import SLICES, Path
 from hedge.contracts.capacity import ThroughputReservation
 from hedge.errors import ContractInvalid, DemandTooShort
 from hedge.risk import Floats
 from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.months import TokenKind
+from ledger.calendar_months import months_later
 from ledger.money import Money, usd
 
 LEAST_DAYS = 28
@@ -43,8 +44,8 @@ def own_paths(
     level = np.log(np.maximum(weeks.mean(axis=(1, 2)), 1e-9))
     moves = np.diff(level) - np.diff(level).mean()
     today = history.until.date()
-    bought_from = today if today.day == 1 else after_months(today.replace(day=1), 1)
-    days = (after_months(bought_from, months) - today).days
+    bought_from = today if today.day == 1 else months_later(today.replace(day=1), 1)
+    days = (months_later(bought_from, months) - today).days
     for number in range(paths):
         rng = np.random.default_rng([seed, number])
         count = -(-days // 7)

@@ -9,10 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from hedge.backtest.offer import Offer, after_months
+from hedge.backtest.offer import Offer
 from hedge.backtest.path import Ints, Path, Seen, seen
 from hedge.errors import ContractInvalid
 from hedge.scenarios.months import Months
+from ledger.calendar_months import months_later
 from ledger.money import Money
 
 Buys = Mapping[int, int]
@@ -69,8 +70,8 @@ class Bill:
 def firsts(path: Path) -> list[date]:
     """Each month of the walk, by its first day; the path ends at the end of a month."""
     months = [path.bought_from]
-    while after_months(months[-1], 1) < path.until:
-        months.append(after_months(months[-1], 1))
+    while months_later(months[-1], 1) < path.until:
+        months.append(months_later(months[-1], 1))
     return months
 
 
@@ -93,7 +94,7 @@ class Walk:
 
     def offer(self, day: date) -> Offer:
         whole = self._offers(self.path, day)
-        fees = {m: fee for m, fee in whole.fees.items() if after_months(day, m) <= self.path.until}
+        fees = {m: fee for m, fee in whole.fees.items() if months_later(day, m) <= self.path.until}
         return Offer(fees, whole.slice_tokens, whole.min_units, whole.step, whole.max_units)
 
     def forecast(self, today: date) -> Months:
@@ -139,7 +140,7 @@ class Walk:
         offer: Offer,
     ) -> None:
         number = (today - self.path.bought_from).days
-        end = (after_months(today, months) - self.path.bought_from).days
+        end = (months_later(today, months) - self.path.bought_from).days
         is_size = units >= offer.min_units and (units - offer.min_units) % offer.step == 0
         if months not in offer.fees or not is_size or held[number] + units > offer.max_units:
             raise ContractInvalid(
@@ -149,7 +150,7 @@ class Walk:
             )
         held[number:end] += units
         for month in range(months):
-            due = after_months(today, month)
+            due = months_later(today, month)
             row = max(i for i, first in enumerate(self._firsts) if first <= due)
             fees[row] += offer.fees[months] * units
         purchases.append(Purchase(today, months, units, Money(offer.fees[months] * units * months)))
