@@ -12,7 +12,7 @@ from hedge.backtest.layers import Layers
 from hedge.backtest.offer import Offer
 from hedge.backtest.path import Ints, Seen
 from hedge.backtest.walk import NOTHING, Buys
-from hedge.risk import Floats, tail_weights
+from hedge.risk import Floats, cvar
 from hedge.scenarios.months import Months
 from ledger.calendar_months import months_later
 from ledger.money import NANOS_PER_USD
@@ -75,8 +75,7 @@ def newsvendor(layers: Layers, offer: Offer, term: int) -> float:
 def cvar_newsvendor(layers: Layers, offer: Offer, term: int, confidence: float = 0.95) -> float:
     """The size with the least mean of the worst 5% of costs over the term."""
     costs = _term_cost(layers, offer, term)
-    cvars = [tail_weights(costs[:, n], confidence) @ costs[:, n] for n in range(costs.shape[1])]
-    return float(np.argmin(cvars))
+    return float(np.argmin([cvar(column, confidence) for column in costs.T]))
 
 
 def _term_cost(layers: Layers, offer: Offer, term: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
@@ -48,19 +48,18 @@ class Purchase:
 class Bill:
     """What a path cost, in nano-USD: fees and pay-as-you-go by month of the walk [months].
 
-    used_tokens, bought_tokens: of what was reserved. gains: of futures [months].
+    used_tokens, bought_tokens: of what was reserved.
     """
 
     fees: Ints
     list_cost: Ints
-    gains: Ints
     used_tokens: int
     bought_tokens: int
     purchases: tuple[Purchase, ...] = field(default=())
 
     @property
     def months(self) -> Ints:
-        return np.asarray(self.fees + self.list_cost - self.gains, dtype=np.int64)
+        return np.asarray(self.fees + self.list_cost, dtype=np.int64)
 
     @property
     def total(self) -> Money:
@@ -167,17 +166,12 @@ class Walk:
             path.bought_from.toordinal() + np.arange(len(held)),
             side="right",
         )
-        list_cost = np.bincount(rows - 1, weights=None, minlength=len(fees)) * 0
+        list_cost = np.zeros_like(fees)
         np.add.at(list_cost, rows - 1, paid)
         return Bill(
             fees,
-            list_cost.astype(np.int64),
-            np.zeros_like(fees),
+            list_cost,
             int(used.sum()),
             int(room.sum()) * tokens.shape[1],
             purchases,
         )
-
-
-def totals(bills: Iterable[Bill]) -> Ints:
-    return np.array([bill.total for bill in bills], dtype=np.int64)

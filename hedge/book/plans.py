@@ -52,7 +52,7 @@ class _Planned:
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """An approval, as long as it holds. ended_ns: when it expires, or was withdrawn."""
+    """An approval, as long as it holds. ends_ns: when it expires, or was withdrawn."""
 
     who: str
     at_ns: int
@@ -76,7 +76,7 @@ class Plan:
     approvals: tuple[Approved, ...] = ()
 
     def state(self, now_ns: int) -> Literal["proposed", "approved", "expired or withdrawn"]:
-        if any(one.at_ns <= now_ns < one.ends_ns for one in self.approvals):
+        if self.approved_at(now_ns):
             return "approved"
         return "expired or withdrawn" if self.approvals else "proposed"
 
