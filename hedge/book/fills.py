@@ -41,7 +41,11 @@ def enter_fill(book: HedgeBook, fill_id: str, fill: Fill, who: str) -> bool:
         position = plan.position(fill.contract, fill.months, fill.month)
         utilisation = None if position is None else position.utilisation
         commitment = commitment_of(fill_id, fill, contract, utilisation)
-        CommitmentTable(book.sql).add(commitment)
+        table = CommitmentTable(book.sql)
+        table.add(commitment)
+        if fill.contract in plan.bids:
+            # Until the router has seen traffic, nobody knows better what the capacity is worth.
+            table.set_bid_prices({fill_id: plan.bids[fill.contract]}, book.now_ns, plan.id)
     return book.write(fill_id, fill, day, who=who, lines=lines)
 
 

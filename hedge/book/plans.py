@@ -13,7 +13,9 @@ import msgspec
 from hedge.book.facts import Approval, KeptPlan
 from hedge.contracts.contract import CapacityContract, DerivativeContract, contracts_of
 from hedge.errors import ApprovalRefused, PlanUnknown
+from ledger.commitments import MICRO
 from ledger.instants import instant
+from ledger.money import MAX_NANOS, NANOS_PER_USD, Money
 
 NANOS_PER_DAY = 86_400_000_000_000
 VALID_DAYS = 14
@@ -41,6 +43,12 @@ class PlannedUnits:
 
 
 @dataclass(frozen=True, slots=True)
+class _PlannedBid:
+    contract: str
+    usd_per_unit: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Planned:
     """What the book reads of a plan; the rest of it is kept, for people."""
 
@@ -48,6 +56,7 @@ class _Planned:
     status: str
     inputs_sha256: str
     seed: int
+    bid_prices: tuple[_PlannedBid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,8 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A kept plan. contracts: their terms as they were when it was made, by name."""
+    """A kept plan. contracts: their terms as they were when it was made, by name. bids: what a
+    million capacity units of those that it buys are worth, by contract."""
 
     id: str
     sha256: str
@@ -72,6 +82,7 @@ class Plan:
     at_ns: int
     positions: tuple[PlannedUnits, ...]
     contracts: dict[str, AnyContract]
+    bids: dict[str, Money]
     text: bytes = field(repr=False)
     approvals: tuple[Approved, ...] = ()
 
@@ -125,8 +136,14 @@ def plan_of(plan_id: str, made_by: str, at_ns: int, kept: KeptPlan) -> Plan:
         at_ns=at_ns,
         positions=said.positions,
         contracts={one.name: one for one in contracts},
+        bids={one.contract: _rate(one.usd_per_unit) for one in said.bid_prices},
         text=bytes(kept.plan),
     )
+
+
+def _rate(usd_per_unit: float) -> Money:
+    """Of a million units, to the nano-USD: it is an estimate. Below zero is nothing."""
+    return Money(min(MAX_NANOS, max(0, round(usd_per_unit * NANOS_PER_USD * MICRO))))
 
 
 def approval_of(

@@ -92,7 +92,7 @@ def held_gain_usd(offered: Offered, months: Months, horizon: Horizon) -> Floats 
         if paths is None:
             raise ContractInvalid(
                 f"a position of {held.contract} settles on {contract.settlement.index}, of which"
-                " there are no scenarios: give the index a feed"
+                " there are no scenarios: import its fixings with `hedgerow hedge settle --prices`"
             )
         payoff = _payoff(contract, held.month, float(held.since_usd), paths, horizon)
         settling = np.zeros(horizon.count)

@@ -260,7 +260,8 @@ def _notes(
         if derivative.settlement.index not in months.indices:
             yield (
                 f"{derivative.name}: 0 lots, as there are no scenarios of"
-                f" {derivative.settlement.index}: give the index a feed"
+                f" {derivative.settlement.index}: import its fixings with `hedgerow hedge settle"
+                " --prices`"
             )
             continue
         if derivative.name not in lined:
