@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hedge.book.book import HedgeBook
 from hedge.book.owned import held_lots, owned
@@ -12,11 +12,11 @@ from hedge.contracts.offered import Offered
 from hedge.planning.question import Question, question_of
 from hedge.planning.sample import Sample
 from hedge.scenarios.calibration import calibrated
+from hedge.scenarios.forecast import forecast
 from hedge.scenarios.history import DemandHistory
-from hedge.scenarios.ledger_demand import demand_of
-from hedge.scenarios.market_moves import IndexSeries, PriceRecord, price_records
+from hedge.scenarios.market_moves import IndexSeries
 from hedge.scenarios.validation import validated
-from hedgerow.books import books, market_books
+from hedgerow.books import books
 from hedgerow.config import Config
 from hedgerow.errors import NotFound
 from hedgerow.hedging import offered
@@ -29,8 +29,6 @@ from ledger.measures import Measure
 from ledger.money import Money
 from ledger.tables.fixings import FixingTable
 from ledger.windows import Window
-
-PRICES_READ = timedelta(days=730)
 
 
 def of_config(
@@ -59,19 +57,23 @@ def of_config(
         if cap is None:
             budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
             cap = monthly_cap(budgets)
-        history = demand_of(store.sql, at, what.workloads)
-        series = _series(store.sql, what, at)
-    outlook = calibrated(history, prices=_price_records(config, at), series=series)
+        found = forecast(
+            store.sql,
+            at,
+            quoted_offers(config, known_prices(config, at), at),
+            workloads=what.workloads,
+            series=_series(store.sql, what, at),
+        )
     return question_of(
-        history,
-        outlook,
+        found.history,
+        found.outlook,
         what,
         cap,
         confidence=confidence,
         months=months,
         seed=seed,
         today=at.date(),
-        validation=_validation(history, seed),
+        validation=_validation(found.history, seed),
     )
 
 
@@ -126,11 +128,3 @@ def _series(sql: Sql, what: Offered, at: datetime) -> tuple[IndexSeries, ...]:
         for name, found in known.items()
         if found
     )
-
-
-def _price_records(config: Config, at: datetime) -> tuple[PriceRecord, ...]:
-    """How the list prices of the models' offers moved, as far as the books know."""
-    quoted = quoted_offers(config, known_prices(config, at), at)
-    ids = {model: [one.offer.id for one in offers] for model, offers in quoted.items()}
-    with market_books(config.ledger, create=False) as sql:
-        return price_records(sql, ids, at - PRICES_READ, at)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from ledger.calendar_months import month_after
+
 _DAY = timedelta(days=1)
 _MONDAY, _THURSDAY, _SATURDAY, _SUNDAY = 0, 3, 5, 6
 _JUNETEENTH_SINCE = 2021
@@ -43,11 +45,6 @@ def business_days(first: date, until: date) -> tuple[date, ...]:
 
 def business_days_of_month(year: int, month: int) -> tuple[date, ...]:
     return business_days(date(year, month, 1), month_after(date(year, month, 1)))
-
-
-def month_after(day: date) -> date:
-    """The first day of the month after that of `day`."""
-    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
 def _observed(day: date) -> date:

@@ -7,8 +7,8 @@ from datetime import timedelta
 import numpy as np
 
 from hedge.backtest.layers import FREE, cover
-from hedge.backtest.offer import after_months
 from hedge.backtest.walk import Walk
+from ledger.calendar_months import months_later
 
 
 def least_nanos(walk: Walk) -> float:
@@ -28,7 +28,7 @@ def least_nanos(walk: Walk) -> float:
         term: np.array([o.fees.get(term, FREE) * first.step * term for o in offers], dtype=float)
         for term in terms
     }
-    ends = {term: [(after_months(d, term) - path.bought_from).days for d in days] for term in terms}
+    ends = {term: [(months_later(d, term) - path.bought_from).days for d in days] for term in terms}
     cost, _ = cover(saving, fees, ends)
     beyond = ((tokens.sum(axis=1) - served[:, -1]) * list_nanos).sum()
     return float(cost[0].sum() + beyond)

@@ -78,15 +78,6 @@ class Compared:
     cvar: float
     cvar_interval: tuple[float, float]
 
-    @property
-    def is_lower(self) -> bool:
-        """The whole interval of the mean, and CVaR."""
-        return self.mean_interval[1] < 0 and self.cvar < 0
-
-    @property
-    def is_equal(self) -> bool:
-        return self.mean == self.cvar == 0
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contest:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from hedge.backtest.path import SLICES, Seen
+from hedge.backtest.path import Seen
 from hedge.scenarios.calibration import calibrated
 from hedge.scenarios.draw import draw
-from hedge.scenarios.history import DemandHistory
+from hedge.scenarios.history import DAY_SLICES, DemandHistory
 from hedge.scenarios.months import Months, TokenKind
 from hedge.scenarios.workload import Workload
 
@@ -45,7 +45,7 @@ class Forecast:
 def history_of(past: Seen) -> DemandHistory:
     """Its last days, at the price of yesterday: what was cheaper once is not cheaper tomorrow."""
     tokens = past.tokens[-HISTORY_DAYS:]
-    amounts = np.zeros((len(tokens), SLICES, 1, len(TokenKind)), dtype=np.int64)
+    amounts = np.zeros((len(tokens), DAY_SLICES, 1, len(TokenKind)), dtype=np.int64)
     amounts[..., 0, TokenKind.PROMPT] = tokens
     amounts[..., 0, TokenKind.REQUEST] = tokens > 0
     today = datetime.combine(past.today, datetime.min.time(), UTC)

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 
 from ledger.money import Money
-
-
-def after_months(day: date, months: int) -> date:
-    """The same day of the month, so many months later; the last one where there is no such day."""
-    total = day.year * 12 + day.month - 1 + months
-    year, month = divmod(total, 12)
-    first = date(year, month + 1, 1)
-    length = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - first).days
-    return first.replace(day=min(day.day, length))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hedge.backtest.offer import Offer, after_months
-from hedge.backtest.path import SLICES, Path
+from hedge.backtest.offer import Offer
+from hedge.backtest.path import Path
 from hedge.contracts.capacity import ThroughputReservation
 from hedge.errors import ContractInvalid, DemandTooShort
 from hedge.risk import Floats
-from hedge.scenarios.history import DemandHistory
+from hedge.scenarios.history import DAY_SLICES, DemandHistory
 from hedge.scenarios.months import TokenKind
+from ledger.calendar_months import months_later
 from ledger.money import Money, usd
 
 LEAST_DAYS = 28
@@ -39,19 +40,19 @@ def own_paths(
     Raises DemandTooShort under four weeks, ContractInvalid for what serves none of it.
     """
     tokens, list_nanos = _burned(history, contract)
-    weeks = tokens[len(tokens) % 7 :].reshape(-1, 7, SLICES)
+    weeks = tokens[len(tokens) % 7 :].reshape(-1, 7, DAY_SLICES)
     level = np.log(np.maximum(weeks.mean(axis=(1, 2)), 1e-9))
     moves = np.diff(level) - np.diff(level).mean()
     today = history.until.date()
-    bought_from = today if today.day == 1 else after_months(today.replace(day=1), 1)
-    days = (after_months(bought_from, months) - today).days
+    bought_from = today if today.day == 1 else months_later(today.replace(day=1), 1)
+    days = (months_later(bought_from, months) - today).days
     for number in range(paths):
         rng = np.random.default_rng([seed, number])
         count = -(-days // 7)
         drawn = weeks[rng.integers(0, len(weeks), count)]
         flat = drawn / drawn.mean(axis=(1, 2), keepdims=True)
         walked = level[-1] + np.cumsum(rng.choice(moves, count))
-        coming = (flat * np.exp(walked)[:, None, None]).reshape(-1, SLICES)[:days]
+        coming = (flat * np.exp(walked)[:, None, None]).reshape(-1, DAY_SLICES)[:days]
         whole = np.rint(np.concatenate([tokens, coming])).astype(np.int64)
         yield Path(
             f"bootstrap {number + 1}",
@@ -84,7 +85,7 @@ def _served(contract: ThroughputReservation, history: DemandHistory) -> NDArray[
 
 
 def _burned(history: DemandHistory, contract: ThroughputReservation) -> tuple[Floats, Money]:
-    """Capacity units of each slice [days, SLICES], and what one costs at pay-as-you-go."""
+    """Capacity units of each slice [days, DAY_SLICES], and what one costs at pay-as-you-go."""
     if history.days < LEAST_DAYS:
         raise DemandTooShort(history.days, LEAST_DAYS)
     served = _served(contract, history)
@@ -101,4 +102,4 @@ def _burned(history: DemandHistory, contract: ThroughputReservation) -> tuple[Fl
     hours = (history.amounts @ takes)[..., served]
     slices = (hours[:, :, None] * history.slices.T[:, served] / history.slices.shape[1]).sum(axis=3)
     nanos = int(history.list_nanos[..., served].sum())
-    return slices.reshape(history.days, SLICES), Money(round(nanos / max(hours.sum(), 1.0)))
+    return slices.reshape(history.days, DAY_SLICES), Money(round(nanos / max(hours.sum(), 1.0)))

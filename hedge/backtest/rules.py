@@ -9,11 +9,12 @@ from math import e, log1p
 import numpy as np
 
 from hedge.backtest.layers import Layers
-from hedge.backtest.offer import Offer, after_months
+from hedge.backtest.offer import Offer
 from hedge.backtest.path import Ints, Seen
 from hedge.backtest.walk import NOTHING, Buys
-from hedge.risk import Floats, tail_weights
+from hedge.risk import Floats, cvar
 from hedge.scenarios.months import Months
+from ledger.calendar_months import months_later
 from ledger.money import NANOS_PER_USD
 
 SLICE_MINUTES = 5
@@ -74,8 +75,7 @@ def newsvendor(layers: Layers, offer: Offer, term: int) -> float:
 def cvar_newsvendor(layers: Layers, offer: Offer, term: int, confidence: float = 0.95) -> float:
     """The size with the least mean of the worst 5% of costs over the term."""
     costs = _term_cost(layers, offer, term)
-    cvars = [tail_weights(costs[:, n], confidence) @ costs[:, n] for n in range(costs.shape[1])]
-    return float(np.argmin(cvars))
+    return float(np.argmin([cvar(column, confidence) for column in costs.T]))
 
 
 def _term_cost(layers: Layers, offer: Offer, term: int) -> Floats:
@@ -128,7 +128,7 @@ class BreakEven:
         self._held = int(seen.held[0]) // offer.step
         if self.term not in offer.fees:
             return NOTHING
-        window = min(days, (seen.today - after_months(seen.today, -self.term)).days)
+        window = min(days, (seen.today - months_later(seen.today, -self.term)).days)
         served = np.array(self.profile.served_tokens[days - window : days])
         counted = np.array(self._counted[-window:])
         usd = seen.list_nanos[-window:].astype(float)

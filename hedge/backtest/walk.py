@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
 
 import numpy as np
 
-from hedge.backtest.offer import Offer, after_months
+from hedge.backtest.offer import Offer
 from hedge.backtest.path import Ints, Path, Seen, seen
 from hedge.errors import ContractInvalid
 from hedge.scenarios.months import Months
+from ledger.calendar_months import months_later
 from ledger.money import Money
 
 Buys = Mapping[int, int]
@@ -47,19 +48,18 @@ class Purchase:
 class Bill:
     """What a path cost, in nano-USD: fees and pay-as-you-go by month of the walk [months].
 
-    used_tokens, bought_tokens: of what was reserved. gains: of futures [months].
+    used_tokens, bought_tokens: of what was reserved.
     """
 
     fees: Ints
     list_cost: Ints
-    gains: Ints
     used_tokens: int
     bought_tokens: int
     purchases: tuple[Purchase, ...] = field(default=())
 
     @property
     def months(self) -> Ints:
-        return np.asarray(self.fees + self.list_cost - self.gains, dtype=np.int64)
+        return np.asarray(self.fees + self.list_cost, dtype=np.int64)
 
     @property
     def total(self) -> Money:
@@ -69,8 +69,8 @@ class Bill:
 def firsts(path: Path) -> list[date]:
     """Each month of the walk, by its first day; the path ends at the end of a month."""
     months = [path.bought_from]
-    while after_months(months[-1], 1) < path.until:
-        months.append(after_months(months[-1], 1))
+    while months_later(months[-1], 1) < path.until:
+        months.append(months_later(months[-1], 1))
     return months
 
 
@@ -93,7 +93,7 @@ class Walk:
 
     def offer(self, day: date) -> Offer:
         whole = self._offers(self.path, day)
-        fees = {m: fee for m, fee in whole.fees.items() if after_months(day, m) <= self.path.until}
+        fees = {m: fee for m, fee in whole.fees.items() if months_later(day, m) <= self.path.until}
         return Offer(fees, whole.slice_tokens, whole.min_units, whole.step, whole.max_units)
 
     def forecast(self, today: date) -> Months:
@@ -139,7 +139,7 @@ class Walk:
         offer: Offer,
     ) -> None:
         number = (today - self.path.bought_from).days
-        end = (after_months(today, months) - self.path.bought_from).days
+        end = (months_later(today, months) - self.path.bought_from).days
         is_size = units >= offer.min_units and (units - offer.min_units) % offer.step == 0
         if months not in offer.fees or not is_size or held[number] + units > offer.max_units:
             raise ContractInvalid(
@@ -149,7 +149,7 @@ class Walk:
             )
         held[number:end] += units
         for month in range(months):
-            due = after_months(today, month)
+            due = months_later(today, month)
             row = max(i for i, first in enumerate(self._firsts) if first <= due)
             fees[row] += offer.fees[months] * units
         purchases.append(Purchase(today, months, units, Money(offer.fees[months] * units * months)))
@@ -166,17 +166,12 @@ class Walk:
             path.bought_from.toordinal() + np.arange(len(held)),
             side="right",
         )
-        list_cost = np.bincount(rows - 1, weights=None, minlength=len(fees)) * 0
+        list_cost = np.zeros_like(fees)
         np.add.at(list_cost, rows - 1, paid)
         return Bill(
             fees,
-            list_cost.astype(np.int64),
-            np.zeros_like(fees),
+            list_cost,
             int(used.sum()),
             int(room.sum()) * tokens.shape[1],
             purchases,
         )
-
-
-def totals(bills: Iterable[Bill]) -> Ints:
-    return np.array([bill.total for bill in bills], dtype=np.int64)

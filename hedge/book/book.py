@@ -36,12 +36,13 @@ from hedge.book.facts import (
 from hedge.book.lots import Position
 from hedge.book.margin import Call, MarginAccount, after_deposit, margin_account
 from hedge.book.plans import AnyContract, Plan, plan_of
-from hedge.book.schedule import Schedule, months_later
+from hedge.book.schedule import Schedule
 from hedge.book.terms import schedule_of
 from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.contracts.derivatives import Derivative, Swap
 from hedge.errors import PlanUnknown
 from ledger.accounting import GlAccount, Line, Record
+from ledger.calendar_months import months_later
 from ledger.databases.sql import Sql
 from ledger.instants import instant
 from ledger.money import Money

@@ -9,7 +9,6 @@ from hedge.book.book import HedgeBook, position_keys
 from hedge.book.facts import Fill
 from hedge.book.lots import Position, nanos, notional
 from hedge.book.plans import AnyContract, Plan
-from hedge.book.schedule import months_later
 from hedge.book.terms import commitment_of, per_unit_usd, price_of
 from hedge.contracts.capacity import GpuBlock
 from hedge.contracts.contract import CapacityContract, DerivativeContract
@@ -17,6 +16,7 @@ from hedge.contracts.derivatives import Derivative, Event, Forward, Future, Perp
 from hedge.contracts.terms import MAX_MONTHS, MAX_UNITS
 from hedge.errors import EntryRefused, FillRefused
 from ledger.accounting import GlAccount, Line, lines_of
+from ledger.calendar_months import months_later
 from ledger.commitments import CommitmentKind
 from ledger.instants import instant
 from ledger.money import Money, usd
@@ -47,7 +47,7 @@ def enter_fill(book: HedgeBook, fill_id: str, fill: Fill, who: str) -> bool:
         commitment = commitment_of(fill_id, fill, contract, utilisation)
         owned = CommitmentTable(book.sql)
         owned.add(commitment)
-        worth = plan.worth_per_million(fill.contract)
+        worth = plan.bids.get(fill.contract)
         if worth is not None and commitment.kind is not CommitmentKind.THROUGHPUT:
             # Until the traffic says; what a minute is worth depends on the minute.
             owned.set_bid_prices({fill_id: worth}, book.now_ns, plan.id)

@@ -10,10 +10,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hedge.book.facts import Used
-from hedge.book.schedule import months_later
 from hedge.contracts.derivatives import Settlement
 from hedge.errors import FixingMissing
 from ledger.business_days import is_business_day
+from ledger.calendar_months import months_later
 from ledger.instants import as_ns, instant
 from ledger.tables.fixings import Fixing
 

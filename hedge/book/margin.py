@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Literal
 
+from hedge.book.final_price import day_ns
 from hedge.book.lots import Position
 from ledger.business_days import is_business_day
-from ledger.instants import as_ns
 from ledger.money import Money, usd
 
 _DAY = timedelta(days=1)
@@ -89,7 +89,7 @@ def due_at_ns(day: date) -> int:
     due = day + _DAY
     while not is_business_day(due):
         due += _DAY
-    return as_ns(datetime.combine(due + _DAY, time(), UTC))
+    return day_ns(due + _DAY)
 
 
 def after_deposit(call: Call, deposits: Money, day: date) -> Call:

@@ -16,7 +16,7 @@ from hedge.contracts.contract import CapacityContract, DerivativeContract, contr
 from hedge.errors import ApprovalRefused, PlanUnknown
 from ledger.commitments import MICRO
 from ledger.instants import instant
-from ledger.money import NANOS_PER_USD, Money
+from ledger.money import MAX_NANOS, NANOS_PER_USD, Money
 
 NANOS_PER_DAY = 86_400_000_000_000
 VALID_DAYS = 14
@@ -44,9 +44,7 @@ class PlannedUnits:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedBid:
-    """What a plan says that a capacity unit of a contract is worth."""
-
+class _PlannedBid:
     contract: str
     usd_per_unit: float
 
@@ -59,12 +57,12 @@ class _Planned:
     status: str
     inputs_sha256: str
     seed: int
-    bid_prices: tuple[PlannedBid, ...] = ()
+    bid_prices: tuple[_PlannedBid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """An approval, as long as it holds. ended_ns: when it expires, or was withdrawn."""
+    """An approval, as long as it holds. ends_ns: when it expires, or was withdrawn."""
 
     who: str
     at_ns: int
@@ -73,7 +71,8 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A kept plan. contracts: their terms as they were when it was made, by name."""
+    """A kept plan. contracts: their terms as they were when it was made, by name. bids: what a
+    million capacity units of those that it buys are worth, by contract."""
 
     id: str
     sha256: str
@@ -84,12 +83,12 @@ class Plan:
     at_ns: int
     positions: tuple[PlannedUnits, ...]
     contracts: dict[str, AnyContract]
-    bids: tuple[PlannedBid, ...]
+    bids: dict[str, Money]
     text: bytes = field(repr=False)
     approvals: tuple[Approved, ...] = ()
 
     def state(self, now_ns: int) -> Literal["proposed", "approved", "expired or withdrawn"]:
-        if any(one.at_ns <= now_ns < one.ends_ns for one in self.approvals):
+        if self.approved_at(now_ns):
             return "approved"
         return "expired or withdrawn" if self.approvals else "proposed"
 
@@ -102,12 +101,6 @@ class Plan:
         """The one that a fill is of."""
         found = (one for one in self.positions if one.covers(contract, term_months, month))
         return next(found, None)
-
-    def worth_per_million(self, contract: str) -> Money | None:
-        """Of a million of its capacity units, to begin with; None where the plan says nothing."""
-        found = (one.usd_per_unit for one in self.bids if one.contract == contract)
-        worth = next(found, None)
-        return None if worth is None else Money(round(max(0.0, worth) * MICRO * NANOS_PER_USD))
 
     def with_approval(self, who: str, at_ns: int, approval: Approval) -> Plan:
         one = Approved(who, at_ns, approval.expires_at_ns)
@@ -144,9 +137,14 @@ def plan_of(plan_id: str, made_by: str, at_ns: int, kept: KeptPlan) -> Plan:
         at_ns=at_ns,
         positions=said.positions,
         contracts={one.name: one for one in contracts},
-        bids=said.bid_prices,
+        bids={one.contract: _rate(one.usd_per_unit) for one in said.bid_prices},
         text=bytes(kept.plan),
     )
+
+
+def _rate(usd_per_unit: float) -> Money:
+    """Of a million units, to the nano-USD: it is an estimate. Below zero is nothing."""
+    return Money(min(MAX_NANOS, max(0, round(usd_per_unit * NANOS_PER_USD * MICRO))))
 
 
 def approval_of(

@@ -1,40 +1,21 @@
 """Schedule: when a commitment's fee is due, and which day it is the expense of.
 
-Amounts are split by the largest remainder, so that the parts of a term sum to its fee, to the
-nano-USD.
+Amounts are prorated, so that the parts of a term sum to its fee, to the nano-USD.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from ledger.money import Money
+from hedge.contracts.arithmetic import prorated
+from ledger.money import ZERO, Money
 
 _DAY = timedelta(days=1)
-
-
-def split(total: int, weights: Sequence[int]) -> list[Money]:
-    """An amount from zero on by weights, of which one at least is above zero: each part at most a
-    nano-USD from its share, the sum exact. Equal remainders: the earlier part gets more."""
-    whole = sum(weights)
-    parts = [total * weight // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda at: (-(total * weights[at] % whole), at))
-    for at in by_remainder[: total - sum(parts)]:
-        parts[at] += 1
-    return [Money(part) for part in parts]
-
-
-def months_later(day: date, months: int) -> date:
-    """The same day of a later month, or its last one."""
-    years, month = divmod(day.month - 1 + months, 12)
-    year, month = day.year + years, month + 1
-    return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +36,7 @@ class Schedule:
         numerator, denominator = upfront.as_integer_ratio()
         ahead = fee * numerator // denominator
         lengths = [(end - start).days for start, end in pairwise(bounds)]
-        monthly = split(fee - ahead, [1] * len(lengths))
+        monthly = _even(fee - ahead, len(lengths))
         daily = [
             part for due, days in zip(monthly, lengths, strict=True) for part in _even(due, days)
         ]
@@ -91,14 +72,14 @@ class Schedule:
             self.starts,
             self.bills[:due]
             + tuple((day, bill) for (day, _), bill in zip(later, bills, strict=True)),
-            self.expenses[:at] + tuple(_part(self.expenses[at:], units, of)),
+            self.expenses[:at] + _part(self.expenses[at:], units, of),
         )
 
 
-def _even(total: int, parts: int) -> list[Money]:
-    return split(total, [1] * parts)
+def _even(total: int, parts: int) -> tuple[Money, ...]:
+    return prorated(Money(total), [1] * parts)
 
 
-def _part(amounts: Sequence[int], units: int, of: int) -> list[Money]:
-    total = sum(amounts) * units // of
-    return split(total, amounts) if total else [Money(0)] * len(amounts)
+def _part(amounts: Sequence[int], units: int, of: int) -> tuple[Money, ...]:
+    total = Money(sum(amounts) * units // of)
+    return prorated(total, amounts) if total else (ZERO,) * len(amounts)

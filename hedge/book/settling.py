@@ -16,7 +16,7 @@ from hedge.book.entries import SETTLE, accrue
 from hedge.book.facts import Funding, MarginCall, Mark, Settled
 from hedge.book.final_price import FinalPrice, day_ns, final_price, fixing_days, last_day
 from hedge.book.funding import NANOS_PER_HOUR, funding_amount, rate_of
-from hedge.book.lots import Position, is_paid_upfront
+from hedge.book.lots import Position, nanos, per_lot
 from hedge.book.margin import due_at_ns
 from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.derivatives import Event, Perpetual
@@ -232,9 +232,8 @@ def restated(book: HedgeBook) -> Iterator[Restated]:
         except FixingMissing:
             continue  # the clock was set back: what is known by now tells nothing of it
         if now.usd != was.price_usd:
-            per = Decimal(1) if is_paid_upfront(contract) else contract.multiplier
             moved = paid_per_lot(contract, now.usd) - paid_per_lot(contract, was.price_usd)
-            difference = Money(int(moved * per * was.lots * 10**9))
+            difference = nanos(moved * per_lot(contract) * was.lots)
             yield Restated(name, month, was.price_usd, now.usd, difference)
 
 

@@ -12,7 +12,7 @@ from hedge.book.book import FUNDING, HedgeBook, Holding
 from hedge.book.entries import notice_by
 from hedge.book.fills import roll_cost
 from hedge.book.lots import Position
-from hedge.book.settling import restated
+from hedge.book.settling import restated, series_of
 from hedge.book.utilisation import Utilisation, utilisations
 from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.derivatives import Derivative
@@ -418,7 +418,7 @@ def _of_holding(book: HedgeBook, one: Holding) -> Iterator[str]:
 
 
 def _of_position(book: HedgeBook, key: tuple[str, date | None], one: Position) -> Iterator[str]:
-    name = key[0] if key[1] is None else f"{key[0]} {key[1]:%Y-%m}"
+    name = series_of(key)
     marked = book.marked_on.get(key)
     since = instant(one.lots[0].at_ns).date() if marked is None else marked
     missing = business_days(since + _DAY, book.today)

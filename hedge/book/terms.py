@@ -7,11 +7,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from hedge.book.facts import Fill
 from hedge.book.final_price import day_ns
-from hedge.book.schedule import Schedule, months_later
+from hedge.book.schedule import Schedule
 from hedge.contracts.capacity import FlatPlan, GpuBlock, PrepaidQuota, SpendCommitment
 from hedge.contracts.contract import CapacityContract
 from hedge.contracts.terms import Price
 from hedge.errors import FillRefused
+from ledger.calendar_months import months_later
 from ledger.commitments import MICRO, Commitment, CommitmentKind, Covered
 from ledger.instants import instant
 from ledger.money import MAX_NANOS, Money, usd, usd_text

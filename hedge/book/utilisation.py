@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from hedge.book.book import HedgeBook, Holding
 from hedge.book.final_price import day_ns
-from hedge.book.schedule import months_later
 from ledger.allowances import account_name, capacity_in, overage_name
+from ledger.calendar_months import months_later
 from ledger.commitments import Commitment, CommitmentKind
 from ledger.databases.sql import Sql
 from ledger.instants import instant

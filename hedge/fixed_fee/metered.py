@@ -9,11 +9,11 @@ import numpy as np
 
 from hedge.book.facts import QuotedFee
 from hedge.book.final_price import day_ns
-from hedge.book.schedule import months_later
 from hedge.fixed_fee.fee import Metered
 from hedge.risk import Floats
 from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.ledger_demand import of_team
+from ledger.calendar_months import months_later
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns
 from ledger.money import Money

@@ -95,10 +95,7 @@ class Outcome:
 
 def capacity_of(menu: Menu, choice: Choice) -> Floats:
     """What is owned of each pool in each month [pools, months]."""
-    capacity = menu.held.astype(np.float64)
-    for lot, starts in zip(menu.lots, choice.starts, strict=True):
-        capacity[lot.pool] += starts @ lot.brings
-    return capacity
+    return menu.capacity(choice.starts)
 
 
 def fees_of(menu: Menu, choice: Choice) -> Floats:

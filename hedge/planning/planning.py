@@ -280,8 +280,10 @@ def _late(asked: Question, is_late: bool) -> tuple[str, ...]:
     if not is_late:
         return ()
     return (
-        f"the solver ran out of time ({asked.max_seconds:g} s) with the lowest cap that can be"
-        " promised: a lower one may be reachable",
+        (
+            f"the solver ran out of time ({asked.max_seconds:g} s) with the lowest cap that can be"
+            " promised: a lower one may be reachable"
+        ),
     )
 
 

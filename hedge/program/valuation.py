@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hedge.program.master import TIE_BREAK, Question
 from hedge.program.menu import Menu
 from hedge.program.purchases import Purchases
-from hedge.risk import Floats, tail_weights
+from hedge.risk import Floats, cvar, tail_weights
 
 FEASIBLE = 1e-7
 """How far a row may be missed, which is rounding."""
@@ -65,9 +65,7 @@ class Valuation:
         expected = float(total.mean(axis=0).sum() - self._buys.end_value_usd @ point.units)
         if question.aim == "averse":
             horizon = total.sum(axis=1)
-            return expected + question.kappa * float(
-                tail_weights(horizon, self._confidence) @ horizon
-            )
+            return expected + question.kappa * cvar(horizon, self._confidence)
         if question.aim == "cheapest" and question.caps_usd is None:
             return expected
         if question.caps_usd is None:
@@ -76,7 +74,7 @@ class Valuation:
         return expected + question.slack_usd_per_usd * float(self.over(point, question).sum())
 
     def cvar(self, total: Floats) -> Floats:
-        return np.array([tail_weights(month, self._confidence) @ month for month in total.T])
+        return np.array([cvar(month, self._confidence) for month in total.T])
 
     def for_sale(self, point: Point, *, whole: bool) -> bool:
         buys, units = self._buys, point.units

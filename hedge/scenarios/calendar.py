@@ -10,7 +10,7 @@ import numpy as np
 
 from hedge.risk import Floats
 from hedge.scenarios.outlook import MONTH_DAYS
-from ledger.business_days import month_after
+from ledger.calendar_months import month_after
 
 
 @dataclass(frozen=True, slots=True)

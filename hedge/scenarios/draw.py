@@ -14,7 +14,7 @@ from hedge.scenarios.months import Months
 from hedge.scenarios.outlook import Outlook
 from hedge.scenarios.token_prices import hour_factors, price_levels
 from hedge.scenarios.trend import to_today
-from ledger.business_days import month_after
+from ledger.calendar_months import month_after
 
 COUNT, EVALUATION_COUNT = 300, 2000
 """Scenarios for the program, and to judge what it chose by."""

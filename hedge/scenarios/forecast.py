@@ -21,7 +21,7 @@ from hedge.scenarios.outlook import Basis, Outlook
 from hedge.scenarios.workload import Workload
 from ledger.databases.sql import Sql
 
-MARKET_DAYS = 365
+MARKET_DAYS = 730
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from hedge.scenarios.history import DAY_SLICES, HOURS, LOAD, SLICES, DemandHisto
 from hedge.scenarios.months import Months
 from hedge.scenarios.trend import to_today
 from hedge.scenarios.walk import Walk
-from ledger.business_days import month_after
+from ledger.calendar_months import month_after
 
 STAY = np.array([0.98, 0.95, 0.95])
 """Chance that calm, boom and bust go on for another day; from calm either follows, else calm."""

@@ -54,9 +54,9 @@ def settle(
     """
     from hedge.book.book import HedgeBook
     from hedge.book.prices_file import read_prices
-    from hedge.book.schedule import months_later
     from hedge.book.settling import settle as settled
     from hedge.fixed_fee.agreements import bill_teams
+    from ledger.calendar_months import months_later
     from ledger.tables.fixings import FixingTable
 
     config, now_ns = load_config(path, os.environ), time.time_ns()

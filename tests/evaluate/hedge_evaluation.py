@@ -13,13 +13,13 @@ from hedge.backtest.contest import KAPPAS, Contest, contest
 from hedge.backtest.forecast import Forecast, history_of
 from hedge.backtest.offer import Offer
 from hedge.backtest.ours import menu_of
-from hedge.backtest.path import SLICES, Path, Seen, seen
+from hedge.backtest.path import Path, Seen, seen
 from hedge.backtest.walk import Forecaster, Walk
 from hedge.program.program import Program
 from hedge.risk import Floats, clopper_pearson
 from hedge.scenarios.calibration import calibrated
 from hedge.scenarios.draw import draw
-from hedge.scenarios.history import DemandHistory
+from hedge.scenarios.history import DAY_SLICES, DemandHistory
 from hedge.scenarios.months import Months, TokenKind
 from hedge.scenarios.other import other
 from ledger.money import NANOS_PER_USD, Money
@@ -49,7 +49,7 @@ def offers(share: float) -> Callable[[Path, date], Offer]:
 
     def on(path: Path, day: date) -> Offer:
         list_nanos = int(path.list_nanos[path.row(day) - 1])
-        full = SLICE_TOKENS * SLICES * list_nanos * 365.25 / 12
+        full = SLICE_TOKENS * DAY_SLICES * list_nanos * 365.25 / 12
         fees = {term: Money(round(share * part * full)) for term, part in discounts.items()}
         return Offer(fees, SLICE_TOKENS, STEP, STEP, MAX_UNITS)
 

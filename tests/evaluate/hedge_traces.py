@@ -19,8 +19,9 @@ from zlib import crc32
 
 import numpy as np
 
-from hedge.backtest.path import SLICES, Path
+from hedge.backtest.path import Path
 from hedge.risk import Floats
+from hedge.scenarios.history import DAY_SLICES
 
 HISTORY_DAYS, MONTHS = 62, 6
 MEAN_TOKENS = 500_000
@@ -45,7 +46,7 @@ MISPRICED = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """shape: days of load with mean 1, given the first day and how many [days, SLICES]."""
+    """shape: days of load with mean 1, given the first day and how many [days, DAY_SLICES]."""
 
     name: str
     real: str
@@ -215,18 +216,18 @@ def _hours(first: date, days: int, clock: Floats) -> Floats:
     """The clock over the days, in five-minute slices, hours joined by straight lines."""
     weekend = np.array([(first + timedelta(days=d)).weekday() >= 5 for d in range(days)])
     hourly = clock[weekend.astype(int)].ravel()
-    slices = (np.arange(days * SLICES) + 0.5) / 12 - 0.5
+    slices = (np.arange(days * DAY_SLICES) + 0.5) / 12 - 0.5
     joined = np.interp(slices, np.arange(len(hourly)), hourly)
-    return np.asarray(joined.reshape(days, SLICES))
+    return np.asarray(joined.reshape(days, DAY_SLICES))
 
 
 def _from_bursts(
     rng: np.random.Generator, first: date, days: int, minutes: Floats, clock: Floats
 ) -> Floats:
     """Quarter hours of the trace, drawn anew, on the clock's hours."""
-    quarters = rng.integers(0, len(minutes) - 14, size=days * SLICES // 3)
+    quarters = rng.integers(0, len(minutes) - 14, size=days * DAY_SLICES // 3)
     load = minutes[quarters[:, None] + np.arange(15)].reshape(-1, 5).mean(axis=1)
-    return np.asarray(load.reshape(days, SLICES) * _hours(first, days, clock))
+    return np.asarray(load.reshape(days, DAY_SLICES) * _hours(first, days, clock))
 
 
 def _servegen(data: File, name: str) -> Floats:

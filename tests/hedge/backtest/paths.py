@@ -8,8 +8,9 @@ import numpy as np
 
 from hedge.backtest.forecast import Forecast
 from hedge.backtest.offer import Offer
-from hedge.backtest.path import SLICES, Path
+from hedge.backtest.path import Path
 from hedge.backtest.walk import Walk
+from hedge.scenarios.history import DAY_SLICES
 from ledger.money import Money
 
 FIRST = date(2025, 11, 16)
@@ -17,7 +18,7 @@ BOUGHT_FROM = date(2026, 1, 1)
 UNTIL = date(2026, 4, 1)
 SLICE_TOKENS = 100
 LIST_NANOS = 50
-FULL_MONTH = SLICE_TOKENS * SLICES * 365.25 / 12 * LIST_NANOS
+FULL_MONTH = SLICE_TOKENS * DAY_SLICES * 365.25 / 12 * LIST_NANOS
 
 
 def path(seed: int, *, history: float = 1.0, spread: float = 0.5) -> Path:
@@ -25,13 +26,13 @@ def path(seed: int, *, history: float = 1.0, spread: float = 0.5) -> Path:
     rng = np.random.default_rng(seed)
     days = (UNTIL - FIRST).days
     level = np.exp(np.cumsum(rng.normal(0, 0.05 * spread, days)))
-    hours = 1 + 0.5 * np.sin(np.arange(SLICES) / SLICES * 2 * np.pi)
+    hours = 1 + 0.5 * np.sin(np.arange(DAY_SLICES) / DAY_SLICES * 2 * np.pi)
     load = (
         10
         * SLICE_TOKENS
         * level[:, None]
         * hours
-        * rng.uniform(1 - spread, 1 + spread, (days, SLICES))
+        * rng.uniform(1 - spread, 1 + spread, (days, DAY_SLICES))
     )
     load[: (BOUGHT_FROM - FIRST).days] *= history
     nanos = LIST_NANOS + np.cumsum(rng.random(days) < 0.02)

@@ -1,13 +1,11 @@
-"""Offers: which sizes are sold, and dates months later."""
+"""Offers: which sizes are sold."""
 
 from __future__ import annotations
-
-from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.backtest.offer import Offer, after_months
+from hedge.backtest.offer import Offer
 
 
 @given(
@@ -21,11 +19,3 @@ def test_the_nearest_size(units: float, held: int, least: int, step: int, room: 
     sizes = [n for n in range(least, least + room + 1, step) if held + n <= offer.max_units]
     assert sold in (0, *sizes)
     assert abs(sold - units) <= min(abs(n - units) for n in (0, *sizes)) + 1e-9
-
-
-def test_months_later() -> None:
-    """The same day, or the month's last; back as well as on, over the year's end."""
-    assert after_months(date(2026, 1, 31), 1) == date(2026, 2, 28)
-    assert after_months(date(2025, 12, 15), 1) == date(2026, 1, 15)
-    assert after_months(date(2026, 1, 1), -3) == date(2025, 10, 1)
-    assert after_months(date(2026, 11, 30), 13) == date(2027, 12, 30)

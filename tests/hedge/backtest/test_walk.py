@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hedge.backtest.clairvoyant import least_nanos
-from hedge.backtest.offer import after_months
 from hedge.backtest.ours import Ours, Programs
 from hedge.backtest.path import Seen
 from hedge.backtest.rules import (
@@ -26,6 +25,7 @@ from hedge.backtest.rules import (
 )
 from hedge.backtest.walk import NOTHING, Buys, Rule
 from hedge.errors import ContractInvalid
+from ledger.calendar_months import months_later
 from tests.hedge.backtest.paths import BOUGHT_FROM, UNTIL, changed_from, days_of, offer, path, walk
 
 RULES: dict[str, Callable[[], Rule]] = {
@@ -107,11 +107,11 @@ def test_the_bill_is_exact(seed: int, script: dict[int, tuple[int, int]]) -> Non
     fees = 0
     for number, (months, steps) in sorted(script.items()):
         day = BOUGHT_FROM + timedelta(days=number)
-        if after_months(day, months) > UNTIL or held[day] + 2 * steps > 40:
+        if months_later(day, months) > UNTIL or held[day] + 2 * steps > 40:
             continue
         buys[day] = {months: 2 * steps}
         fees += offer().fees[months] * 2 * steps * months
-        while day < after_months(BOUGHT_FROM + timedelta(days=number), months):
+        while day < months_later(BOUGHT_FROM + timedelta(days=number), months):
             held[day] += 2 * steps
             day += timedelta(days=1)
     bill = told.bill(Scripted(buys))
@@ -165,9 +165,9 @@ def test_break_even_buys_when_it_has_paid_as_much() -> None:
     bill = walk(one, 0.7, (1,)).bill(BreakEven("break-even", 1, Profile()))
     paid = -(-0.7 * 365.25 / 12 // 1)
     first = BOUGHT_FROM + timedelta(days=int(paid))
-    again = after_months(first, 1) + timedelta(days=int(paid))
+    again = months_later(first, 1) + timedelta(days=int(paid))
     assert [(p.day, p.units) for p in bill.purchases] == [(first, 10)] + (
-        [(again, 10)] if after_months(again, 1) <= UNTIL else []
+        [(again, 10)] if months_later(again, 1) <= UNTIL else []
     )
 
 

@@ -198,6 +198,22 @@ def test_capacity_becomes_a_commitment(sql: Sql, plan: str) -> None:
     assert week.fee == usd("1200")
 
 
+def test_capacity_has_the_plans_price_until_there_is_traffic(sql: Sql) -> None:
+    """What a unit of a quota is worth by the plan's dual, in the books with the fill; none for
+    capacity by the minute: what that is worth depends on the minute."""
+    bids = [{"contract": name, "usd_per_unit": 2.5e-6} for name in ("ptu", "flat")]
+    with sql.transaction():
+        book = HedgeBook(sql, at(NOW))
+        kept = keep(book, plan_json({"ptu": 100, "flat": 2}, bid_prices=bids), *CONTRACTS)
+        approve(book, kept)
+        for name, units, price in (("ptu", 20, "260"), ("flat", 1, "500")):
+            its = fill(kept, name, units, price, at_ns=at(NOW))
+            assert enter_fill(book, f"fill:{name}", its, DESK)
+    assert CommitmentTable(sql).bid_prices() == {"fill:flat": usd("2.5")}
+    ((who,),) = sql.execute("SELECT who FROM bid_prices").fetchall()
+    assert who == kept
+
+
 def test_a_swap_is_one_of_each_of_its_months(sql: Sql, plan: str) -> None:
     """Its lots are open in every month, and it cannot be taken back once one of them is settled."""
     with sql.transaction():
@@ -302,8 +318,8 @@ def test_a_resale(sql: Sql, plan: str) -> None:
             enter(
                 book, entry(EntryKind.RESALE, "2026-02-20", fill="fill:f", units=1, amount=1), DESK
             )
+        early = entry(EntryKind.RESALE, "2026-02-01", fill="fill:p", units=5, amount=usd("1"))
         with pytest.raises(EntryRefused, match="bought on 2026-02-02: it was not sold on before"):
-            early = entry(EntryKind.RESALE, "2026-02-01", fill="fill:p", units=5, amount=usd("1"))
             enter(book, early, DESK)
         with pytest.raises(EntryRefused, match="sold on in lots of 5: 3 are none"):
             enter(

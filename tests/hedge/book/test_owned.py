@@ -15,21 +15,16 @@ from hedge.contracts.offered import HeldLots
 from hedge.planning.plan import HedgePlan, PlannedPosition
 from hedgerow.printing import json_bytes
 from ledger.databases.sql import Sql
-from ledger.tables.commitments import CommitmentTable
 from tests.hedge.book.contracts import (
     ALL,
     APPROVER,
     DESK,
     MAKER,
-    PTU,
     approved,
     at,
     day,
-    plan_json,
     terms,
 )
-from tests.hedge.book.contracts import approve as agree
-from tests.hedge.book.contracts import keep as kept
 
 
 def test_a_plan_as_planning_tells_it(sql: Sql) -> None:
@@ -84,20 +79,3 @@ def test_what_is_open_is_held(sql: Sql) -> None:
         ]
         assert [one.commitment.id for one in owned(book)] == ["fill:p"]
         assert list(owned(HedgeBook(sql, at("2026-02-05")))) == []
-
-
-def test_capacity_is_worth_what_its_plan_says_until_traffic_tells(sql: Sql) -> None:
-    """A quota's bid price begins with the plan's dual, whole nano-USD per million units; capacity
-    by the minute has none: what it is worth depends on the minute."""
-    flat = {one: PTU[one] for one in ("provider", "source", "covers", "size")}
-    flat |= {"kind": "flat_plan", "name": "flat", "quota_units": "1000000"}
-    flat |= {"prices": [{"usd_per_month": "260"}]}
-    bids = [{"contract": name, "usd_per_unit": 4.3489e-7} for name in ("flat", "ptu")]
-    with sql.transaction():
-        book = HedgeBook(sql, at("2026-01-01"))
-        plan = kept(book, plan_json({"flat": 15, "ptu": 20}, bid_prices=bids), flat, PTU)
-        agree(book, plan)
-        for name, units in (("flat", 15), ("ptu", 20)):
-            fact = Fill(plan, name, units, Decimal(260), at("2026-01-01"), months=1)
-            enter_fill(book, f"fill:{name}", fact, DESK)
-    assert CommitmentTable(sql).bid_prices() == {"fill:flat": 434_890_000}

@@ -9,23 +9,13 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.book.schedule import Schedule, months_later, split
+from hedge.book.schedule import Schedule
+from ledger.calendar_months import months_later
 from ledger.money import Money
 
 DAYS = st.dates(date(2026, 1, 1), date(2030, 12, 31))
 FEES = st.integers(0, 10**15).map(Money)
 SHARES = st.decimals(0, 1, places=3)
-
-
-@given(st.integers(0, 10**18), st.lists(st.integers(0, 10**9), min_size=1).filter(any))
-def test_split(total: int, weights: list[int]) -> None:
-    """Parts sum to the whole, each within a nano-USD of its share; more weight is never less."""
-    parts = split(total, weights)
-    assert sum(parts) == total
-    for part, weight in zip(parts, weights, strict=True):
-        assert abs(part - Fraction(total * weight, sum(weights))) < 1
-    pairs = sorted(zip(weights, parts, strict=True))
-    assert [part for _, part in pairs] == sorted(parts)
 
 
 @given(FEES, SHARES, DAYS, st.integers(1, 36))

@@ -47,7 +47,7 @@ def test_what_is_no_use_of_a_contract(fee: int, capacity: int, drawn: int) -> No
 @given(MONEY, st.lists(st.integers(0, 10**6), min_size=1, max_size=40).filter(any))
 def test_prorated_by_largest_remainder(amount: Money, weights: list[int]) -> None:
     """The parts sum to the amount; each is within a nano-USD of its exact share; no part with a
-    smaller remainder is rounded up before one with a larger."""
+    smaller remainder is rounded up before one with a larger; more weight is never less."""
     parts = prorated(amount, weights)
     exact = [Fraction(amount * weight, sum(weights)) for weight in weights]
     assert sum(parts) == amount
@@ -55,6 +55,7 @@ def test_prorated_by_largest_remainder(amount: Money, weights: list[int]) -> Non
     raised = [share % 1 for part, share in zip(parts, exact, strict=True) if part > share]
     lowered = [share % 1 for part, share in zip(parts, exact, strict=True) if part < share]
     assert max(lowered, default=Fraction(0)) <= min(raised, default=Fraction(1))
+    assert [part for _, part in sorted(zip(weights, parts, strict=True))] == sorted(parts)
 
 
 def test_nothing_is_spread_over_nothing() -> None:

@@ -102,7 +102,7 @@ def test_a_team_is_billed_its_fee_and_what_lies_beyond(books: Books) -> None:
     ("who", "now", "twice", "why"),
     [
         (QUOTER, "2026-12-02", False, "somebody else has to accept it"),
-        (QUOTER.upper(), "2026-12-02", False, "somebody else has to accept it"),
+        (" K im".upper(), "2026-12-02", False, "somebody else has to accept it"),
         (TEAM_LEAD, "2026-12-20", False, "has expired"),
         (TEAM_LEAD, "2026-12-02", True, "already"),
     ],

@@ -266,7 +266,7 @@ def steady(of_unit: dict[str, object], cap: str = "200", kind: str = "flat_plan"
     ahead = Months(("oak",), FIRSTS[:1], minutes, tokens, tokens[..., 0] * 1e-6)
     offered = Offered([serving(kind, **{"quota_units": "10000000"} | of_unit)])
     return Question(
-        draw=lambda seed, count: ahead,
+        draw=lambda *_: ahead,
         offer=lambda of: menu_of(offered, of, today=TODAY, seed=1),
         contracts=offered.contracts,
         cap=usd(cap),
@@ -313,7 +313,7 @@ def test_a_month_worked_out_by_hand(of_unit: dict[str, object], units: int, cost
 def test_a_tighter_cap_is_never_cheaper_with_what_outlasts_the_plan() -> None:
     """Of a year's term one month is planned: each unit saves 2 USD of it, and leaves 17.60 to be
     paid that nobody uses (a fifth of 88). Tighter caps look cheaper, until that is counted."""
-    year = {"prices": [{"months": 12, "usd_per_month": "8"}]}
+    year: dict[str, object] = {"prices": [{"months": 12, "usd_per_month": "8"}]}
     points = plan_months(steady(year), is_shaken=False).frontier
     assert points[0].expected_usd < points[-1].expected_usd
     nets = [at.expected_usd - at.end_value_usd for at in points]
