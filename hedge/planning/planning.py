@@ -261,10 +261,11 @@ def _bids(served: Served, choice: Choice) -> tuple[ContractBid, ...]:
 def _late(asked: Question, is_late: bool) -> tuple[str, ...]:
     if not is_late:
         return ()
-    return (
+    said = (
         f"the solver ran out of time ({asked.max_seconds:g} s) with the lowest cap that can be"
-        " promised: a lower one may be reachable",
+        " promised: a lower one may be reachable"
     )
+    return (said,)
 
 
 def _unreachable(

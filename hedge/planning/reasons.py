@@ -192,7 +192,7 @@ def _traded(case: Case, name: str, month: int) -> PlannedPosition:
 def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
     """Why none, by the lot that would take most off the bad months."""
     effects = []
-    for place in lines:
+    for place in [k for k in lines if _fits(case, k)] or lines:
         tried = case.choice.with_line(place, 1.0)
         mean_usd, tail_usd = case.moved(_only_luck_differs(case, tried))
         effects.append((-tail_usd, -mean_usd, place))
@@ -202,6 +202,8 @@ def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
     month = case.world.months.firsts[line.month]
     if not any(line.max_lots for line in (case.world.menu.lines[k] for k in lines)):
         why = "Nothing of it can be executed, or nothing is exposed to its index: no lots."
+    elif not _fits(case, place):
+        why = _no_room(case, place)
     else:
         why = f"Not traded: one lot {side} for {month:%Y-%m} would" + _effect(
             case, mean_usd, tail_usd, it=""
@@ -217,6 +219,34 @@ def _not_traded(case: Case, name: str, lines: list[int]) -> PlannedPosition:
         month=month,
         adds=Adds(cents(mean_usd), cents(tail_usd)),
     )
+
+
+def _fits(case: Case, place: int) -> bool:
+    """Whether one lot more is no more than a hedge, and there is money for its margin."""
+    menu = case.world.menu
+    lots = case.choice.lines.copy()
+    lots[place] += 1
+    held = list(zip(menu.lines, lots, strict=True))
+    for exposure in menu.exposures:
+        units = sum(n * line.exposure_units for line, n in held if line.index == exposure.index)
+        if (units < -TRIFLE_UNITS).any() or (units > exposure.most_units + TRIFLE_UNITS).any():
+            return False
+    margin_usd = sum(float(n * line.margin_usd) for line, n in held)
+    return menu.liquidity_usd is None or margin_usd <= menu.liquidity_usd
+
+
+def _no_room(case: Case, place: int) -> str:
+    menu = case.world.menu
+    line = menu.lines[place]
+    most = [one.most_units[line.month] for one in menu.exposures if one.index == line.index]
+    said = (
+        f"No lot fits: one stands for {float(abs(line.exposure_units[line.month])):,.0f} units of"
+        f" {line.index}, of which {float(min(most, default=0.0)):,.0f} may be hedged in"
+        f" {case.world.months.firsts[line.month]:%Y-%m}; none is sold short"
+    )
+    if menu.liquidity_usd is None:
+        return f"{said}."
+    return f"{said}, and margins may take {menu.liquidity_usd:,.0f} USD."
 
 
 def _left_out(case: Case, name: str) -> str:

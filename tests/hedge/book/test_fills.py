@@ -302,8 +302,8 @@ def test_a_resale(sql: Sql, plan: str) -> None:
             enter(
                 book, entry(EntryKind.RESALE, "2026-02-20", fill="fill:f", units=1, amount=1), DESK
             )
+        early = entry(EntryKind.RESALE, "2026-02-01", fill="fill:p", units=5, amount=usd("1"))
         with pytest.raises(EntryRefused, match="bought on 2026-02-02: it was not sold on before"):
-            early = entry(EntryKind.RESALE, "2026-02-01", fill="fill:p", units=5, amount=usd("1"))
             enter(book, early, DESK)
         with pytest.raises(EntryRefused, match="sold on in lots of 5: 3 are none"):
             enter(

@@ -17,12 +17,13 @@ from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
 from hedge.planning.question import Question
 from hedge.program.holding import Holding
+from hedge.program.menu import Exposure, Menu
 from hedge.program.program import Program
 from hedge.risk import clopper_pearson
 from hedge.scenarios.months import Months
 from ledger.money import usd
 from tests.hedge.contracts.builders import FIRSTS, TODAY, days_in, serving
-from tests.hedge.planning.worlds import dearer, empty, months, question
+from tests.hedge.planning.worlds import dearer, empty, menu, months, question
 
 CAP = "420"
 
@@ -179,6 +180,20 @@ def test_scenarios_that_cannot_be_are_a_sentence(said: str, change: object) -> N
         plan_months(replace(question(CAP), draw=draw))
 
 
+def test_a_lot_that_does_not_fit_says_so() -> None:
+    """Where a lot is more than may be hedged, the reason is that, not what it would save."""
+
+    def small(of: Months) -> Menu:
+        few = Exposure("H100", np.full(len(of.firsts), 2.0))
+        return replace(menu(of, is_traded=True), exposures=(few,), liquidity_usd=0.5)
+
+    plan = plan_months(question("5000", offer=small, is_traded=True), is_shaken=False)
+    (gpu,) = [one for one in plan.positions if one.contract == "gpu"]
+    assert gpu.units == 0
+    assert "No lot fits: one stands for 3 units of H100, of which 2 may be hedged" in gpu.why
+    assert "margins may take 0 USD" in gpu.why
+
+
 # -- one month that can be worked out by hand: 95 million tokens at a USD each million, quotas of 10
 
 
@@ -189,7 +204,7 @@ def steady(of_unit: dict[str, object], cap: str = "200", kind: str = "flat_plan"
     ahead = Months(("oak",), FIRSTS[:1], minutes, tokens, tokens[..., 0] * 1e-6)
     offered = Offered([serving(kind, **{"quota_units": "10000000"} | of_unit)])
     return Question(
-        draw=lambda seed, count: ahead,
+        draw=lambda _seed, _count: ahead,
         offer=lambda of: menu_of(offered, of, today=TODAY, seed=1),
         contracts=offered.contracts,
         cap=usd(cap),
@@ -236,7 +251,7 @@ def test_a_month_worked_out_by_hand(of_unit: dict[str, object], units: int, cost
 def test_a_tighter_cap_is_never_cheaper_with_what_outlasts_the_plan() -> None:
     """Of a year's term one month is planned: each unit saves 2 USD of it, and leaves 17.60 to be
     paid that nobody uses (a fifth of 88). Tighter caps look cheaper, until that is counted."""
-    year = {"prices": [{"months": 12, "usd_per_month": "8"}]}
+    year: dict[str, object] = {"prices": [{"months": 12, "usd_per_month": "8"}]}
     points = plan_months(steady(year), is_shaken=False).frontier
     assert points[0].expected_usd < points[-1].expected_usd
     nets = [at.expected_usd - at.end_value_usd for at in points]
