@@ -142,9 +142,10 @@ class Pursuit:
         return self._options
 
     def _undraw(self, option: _Option) -> None:
-        """Nothing is left of what it was to draw on: it stands where its usual cost puts it, among
-        the others of its model, unless the request itself has said who comes first."""
-        option.candidate = option.candidate.undrawn
+        """So much is not left of what it was to draw on: it draws on what else we own there, or
+        pays, and stands where its cost then puts it, among the others of its model, unless the
+        request itself has said who comes first."""
+        option.candidate = option.candidate.drawn_next
         every, cost = self._every(), option.candidate.expected_cost
         if self._request.decision.first is First.ASKED:
             return

@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks.snapshot import Listing
 from ledger.bid_prices import BidPrice
-from ledger.money import Money
+from ledger.money import ZERO, Money
 from routing.intent import RoutingIntent
 
 
@@ -41,11 +41,15 @@ class First(StrEnum):
 
 class PlannedDraw(msgspec.Struct, frozen=True):
     """What an attempt is to take of capacity that we own. otherwise: what it costs if nothing is
-    left of it. is_overage: nothing is: its provider bills what goes beyond the quota."""
+    left of it. is_overage: nothing is: its provider bills what goes beyond the quota. cost: what
+    that is worth to later requests. then: what to draw on before it is paid for, if so much is not
+    left of this one."""
 
     bid: BidPrice
     otherwise: Money
     is_overage: bool = False
+    cost: Money = ZERO
+    then: PlannedDraw | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -81,6 +85,15 @@ class Candidate(msgspec.Struct, frozen=True):
         beyond = bid.commitment.overage_rate is not None
         draw = PlannedDraw(bid, otherwise, is_overage=True) if beyond else None
         return msgspec.structs.replace(self, draw=draw, expected_cost=otherwise)
+
+    @property
+    def drawn_next(self) -> Candidate:
+        """The same when so much was not left where it was to draw: on the next commitment that
+        would serve it, and after the last one undrawn."""
+        then = None if self.draw is None else self.draw.then
+        if then is None:
+            return self.undrawn
+        return msgspec.structs.replace(self, draw=then, expected_cost=then.cost)
 
 
 class Candidates(Sequence[Candidate]):

@@ -6,6 +6,9 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+
+import msgspec
 
 from ledger.bid_prices import BidPrice
 from ledger.money import Money
@@ -108,7 +111,23 @@ def _plan_draw(found: Costed, at: int, bids: Sequence[BidPrice]) -> None:
             best = PlannedDraw(bid, Money(otherwise), is_overage=drawn is None)
             cost = nanos
     if best is not None:
-        found.owned[at], found.costs[at] = best, cost
+        found.owned[at], found.costs[at] = _with_next(best, bids, sizes, found.at_ns), cost
+
+
+def _with_next(
+    best: PlannedDraw, bids: Sequence[BidPrice], sizes: tuple[int, int, int, float], at_ns: int
+) -> PlannedDraw:
+    """With the others that would serve it, cheapest first: of the best one less may be left than
+    the request has to hold. Not where overage is billed: that is what comes next there."""
+    if len(bids) == 1 or any(one.commitment.overage_rate is not None for one in bids):
+        return best
+    others = [(one.cost_nanos(*sizes, at_ns), one) for one in bids if one is not best.bid]
+    able = [(nanos, one) for nanos, one in others if nanos is not None and nanos <= sizes[3]]
+    then: PlannedDraw | None = None
+    in_order = sorted(able, key=itemgetter(0))
+    for nanos, one in in_order[::-1]:
+        then = PlannedDraw(one, best.otherwise, cost=Money(math.ceil(nanos)), then=then)
+    return msgspec.structs.replace(best, then=then)
 
 
 def costed(
