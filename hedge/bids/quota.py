@@ -3,7 +3,9 @@
 With Q units left and D to come, the LP of the rest of the window serves the dearest Q of them; its
 dual is the value at the edge. What is to come is uncertain, so the price is the mean of the duals
 over likely amounts (the randomised linear program of Talluri and van Ryzin, 1999): where the quota
-lasts in most of them and not in all, it is between nothing and the value at the edge.
+lasts in most of them and not in all, it is between nothing and the value at the edge. The two ways
+to be wrong differ: a unit drawn too early costs the difference of two alternatives, one kept for
+demand that does not come costs all of its own. So the amounts are a little less than likely ones.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from hedge.risk import Floats
 Integers = NDArray[np.intp]
 
 AMOUNTS = 9
-_DEVIATES = np.array([NormalDist().inv_cdf((k + 0.5) / AMOUNTS) for k in range(AMOUNTS)])
+PRUDENCE = 1.0
+"""So many standard deviations less than likely is counted on."""
+_DEVIATES = np.array([NormalDist().inv_cdf((k + 0.5) / AMOUNTS) - PRUDENCE for k in range(AMOUNTS)])
 """Middles of equally likely parts of a normal distribution."""
 LEAST_CLASS = 1e-3
 """Of all units; what is less is no class."""

@@ -175,6 +175,8 @@ def _level(row: _Row, side: str) -> Level | None:
         raise row.wrong(f"{side} {price!r} is no price: write digits, as in 2.55") from None
     if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
         raise row.wrong(f"{side} {price} is no price: negative prices are not traded on")
+    if side == "ask" and not amount:
+        raise row.wrong(f"ask {price} is no price: nobody sells for nothing")
     if not re.fullmatch(r"[0-9]{1,8}", lots) or not 1 <= int(lots) <= _MOST_LOTS:
         raise row.wrong(f"{side}_lots {lots!r} are none: write whole lots, as in 40")
     return Level(amount, int(lots))

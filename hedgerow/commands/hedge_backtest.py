@@ -158,8 +158,8 @@ def _chosen(
             return one
     can = ", ".join(one.name for one in tried) or "none of the contracts"
     raise click.ClickException(
-        f"{name or 'no contract'} cannot be tried: it takes a throughput reservation that serves a"
-        f" model that was used; {can} can"
+        f"{'nothing can' if name is None else f'{name} cannot'} be tried: it takes a throughput"
+        f" reservation that serves a model that was used; {can} can"
     )
 
 

@@ -33,7 +33,7 @@ from tests.evaluate.owned_traffic import (
 
 SEEDS = 20
 DAYS, PER_MINUTE = 30.0, 0.25
-HOURS = 1.0
+HOURS = 3.0
 MIXES = (TWO, FOUR, NARROW)
 FORECAST_DAYS = 7.0
 """Of a trace: its first days are the forecast, the quota is for the days after them."""
@@ -152,7 +152,7 @@ def _arrivals(case: Case, draws: np.random.Generator) -> Arrivals:
         if case.trace is not None:
             return traced(case.trace)
         return steady(
-            draws, case.per_minute, HOURS if case.per_minute <= 60 else HOURS / 3, case.tail
+            draws, case.per_minute, HOURS, case.tail
         )
     if case.trace is not None:
         return of_windows(draws, case.trace, 2 * case.per_minute)

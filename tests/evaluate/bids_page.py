@@ -41,8 +41,8 @@ _METHOD = f"""\
 ## How it is simulated
 
 - **Traffic.** By chance: a month of {PER_MINUTE:g} requests a minute by the profile of a working
-  week (the forecast is that profile), or {HOURS:g} h of 60 a minute, whose rate goes up and
-  down by a third. Prompts and answers are lognormal (of the logarithm: standard deviation 1; 0.3
+  week (the forecast is that profile), or {HOURS:g} h of 60 a minute, in which the rate goes up
+  and down by a third. Prompts and answers are lognormal (of the logarithm: standard deviation 1; 0.3
   for "sizes alike"); what an answer will take is known as an expectation only (0.5), and must fit
   with twice that. A token of an answer takes {COMPLETION_UNITS:g} units. Azure's traces of 2023
   come as they are, ServeGen's with their rates by ten minutes; their first seven days are the
@@ -60,10 +60,10 @@ _METHOD = f"""\
 ## What the figures do not say
 
 - The constants of `hedge/bids/demand.py` (how soon a level is believed, and for how long) were
-  chosen by trying some on two or three of these seeds, on ServeGen among them: none of this was
-  held back. Those of minutes are the first ones but for sizes of tables.
-- The rate of 60 a minute goes up and down in three hours, of which a run sees a part. Where it sees
-  more of it, minutes differ more, and capacity above the mean saves more.
+  chosen by trying some on two or three of these seeds, the prudence of `hedge/bids/quota.py` on
+  other ones, and both on the same ServeGen traces: those were not held back. Of earlier forms of
+  this simulation two mixes of models were replaced, and runs of an hour, which saw a part of the
+  swing only. Those of minutes are the first ones but for sizes of tables.
 - Held requests are settled at once here; in the product a hold keeps its worst case until its
   answer is there. Several commitments over the same offers are priced each by itself.
 """

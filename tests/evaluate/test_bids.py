@@ -35,7 +35,7 @@ def test_the_clairvoyant_is_the_optimum_of_the_linear_program(
 @pytest.mark.parametrize(
     ("case", "least", "part"),
     [
-        (Case(A_MONTH, TWO, True, 0.7, per_minute=0.1), 0.15, 0.9),
+        (Case(A_MONTH, TWO, True, 0.7, per_minute=0.1), 0.15, 0.75),
         (Case(A_MONTH, FOUR, True, 0.9, per_minute=0.1), 0.04, 0.7),
         (Case("minutes", TWO, False, 0.8, per_minute=60.0), 0.05, 0.7),
     ],

@@ -191,6 +191,23 @@ async def test_nothing_left_to_draw(tmp_path: Path) -> None:
         assert {one.headers["x-hedgerow-attempts"] for one in replies} == {"1"}
 
 
+async def test_the_next_commitment_is_drawn_when_the_first_has_too_little(tmp_path: Path) -> None:
+    """What is left of one is less than a request holds, which is more than it uses: the others of
+    the same offer serve it, in their order, and then it is paid for."""
+    body = json.dumps(asking(sandbox=wishing(8))).encode()
+    once = len(body) + 8
+    async with serving(tmp_path, names=("a", "b")) as proxy:
+        ours = [
+            owned(id=name, capacity_units=once + 5, apply_order=order)
+            for order, name in enumerate(("first", "second", "third"))
+        ]
+        await own(proxy, *ours)
+        replies = [await proxy.post(body) for _ in range(5)]
+        drawn = [one.headers.get("x-hedgerow-commitment") for one in replies]
+        assert drawn == ["first", "second", "third", None, None]
+        assert [one.headers["x-hedgerow-provider"] for one in replies] == [*"bbbaa"]
+
+
 async def test_what_goes_beyond_is_billed_as_the_contract_says(tmp_path: Path) -> None:
     """Where it bills overage, its offer costs that once the quota is used up, and it is counted
     apart; the cheaper provider is asked where that is cheaper."""

@@ -30,14 +30,14 @@ def test_before_anybody_asks_it_is_the_programs_price() -> None:
 
 
 def test_a_quota_is_kept_for_the_dear_and_used_up_at_the_end() -> None:
-    """Half of demand is owned, half is dear: the price stands between the classes; with much left
-    shortly before the end it is nothing."""
+    """Less than the dear half of demand is left: the price stands between the classes; with much
+    left shortly before the end it is nothing."""
     bidder = QuotaBidder(Demand(MONDAY_S))
     for one in two_classes(2880, 60.0):
         bidder.note(one)
     now_s, end_s = MONDAY_S + 2 * DAY_S, MONDAY_S + 4 * DAY_S
     to_come = 2880 * 100.0
-    assert 1.5 < bidder.price(now_s, 0.4 * to_come, end_s) < 10.0
+    assert 1.5 < bidder.price(now_s, 0.25 * to_come, end_s) < 10.0
     assert 1.5 < bidder.price(now_s, 0.1 * to_come, end_s) < 10.0
     assert bidder.price(end_s - 3600, 0.4 * to_come, end_s) == 0.0
 

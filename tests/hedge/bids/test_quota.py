@@ -59,8 +59,8 @@ def test_less_left_is_never_cheaper(
 
 
 def test_where_the_quota_may_last_the_price_lies_between() -> None:
-    """Demand that is as likely to leave some as to take all: half of what it is when the quota is
-    sure to be used up. A mean of duals is what a unit saves on average."""
+    """Demand that is as likely to leave some as to take all: of nine amounts, each a standard
+    deviation less than likely, one takes all."""
     to_come = binned({8.0: 100.0})
     price = quota_price(99.9, to_come, 0.2)
-    assert price == pytest.approx(8 / 2 * 4 / 9, rel=1e-3)
+    assert price == pytest.approx(8 / 2 / 9, rel=1e-3)

@@ -45,7 +45,7 @@ def test_a_book_has_its_levels_best_first(tmp_path: Path) -> None:
 ROW = st.tuples(
     st.sampled_from(("a", "b")),
     st.sampled_from(("2027-01", "2027-02", "")),
-    st.decimals(0, 10, places=3),
+    st.decimals("0.001", 10, places=3),
     st.integers(1, 1000),
 )
 
@@ -73,6 +73,7 @@ def test_csv_and_json_say_the_same(
     [
         (f"gpu1,2027-01,{AT},-0.10,40,2.58,25,", "negative prices are not traded on"),
         (f"gpu1,2027-01,{AT},NaN,40,2.58,25,", "bid NaN is no price"),
+        (f"gpu1,2027-01,{AT},,,0.00,25,", "nobody sells for nothing"),
         (f"gpu1,2027-01,{AT},cheap,40,2.58,25,", "bid 'cheap' is no price: write digits"),
         (f"gpu1,2027-01,{AT},2.5,1.5,2.58,25,", "bid_lots '1.5' are none: write whole lots"),
         (f"gpu1,2027-01,{AT},2.5,,2.58,25,", "bid_lots '' are none"),
