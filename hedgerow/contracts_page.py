@@ -24,7 +24,9 @@ settings](reference/settings.md#contract-files).
 What can be bought at fixed prices stands in contract files, which hedgerow.yaml names:
 
 ```yaml
-providers: {azure: {base_url: https://RESOURCE.openai.azure.com/openai/v1}, acme: {base_url: https://api.acme.example/v1}}
+providers:
+  azure: {preset: azure, base_url: https://RESOURCE.openai.azure.com/openai/v1}
+  acme: {base_url: https://api.acme.example/v1}
 models:
   gpt-5.2: {offers: [{provider: azure, model: gpt-5.2}]}
   oak: {offers: [{provider: acme, model: oak-70b, price: {input: 0.59, output: 0.79}}]}
