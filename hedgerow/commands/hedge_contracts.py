@@ -114,8 +114,8 @@ def texts(
             f"Of a hundred tokens {mix.prompt:f} are prompt tokens in no cache, {mix.cached:f}"
             f" cached, {mix.completion:f} of completions. USD/mo: of one unit. PAYG: USD/Mtok at"
             " pay-as-you-go. sure: of the price, on the day it was read; --notes says what is"
-            " assumed beside it, as is what stands after ~. Derivatives have no price but in venues' files:"
-            " the best bid and ask are shown.",
+            " assumed beside it, as is what stands after ~. Derivatives have no price but in"
+            " venues' files: the best bid and ask are shown.",
             WIDTH,
         )
     )
