@@ -24,7 +24,9 @@ settings](reference/settings.md#contract-files).
 What can be bought at fixed prices stands in contract files, which hedgerow.yaml names:
 
 ```yaml
-providers: {azure: {base_url: https://RESOURCE.openai.azure.com/openai/v1}, acme: {base_url: https://api.acme.example/v1}}
+providers:
+  azure: {preset: azure, base_url: https://RESOURCE.openai.azure.com/openai/v1}
+  acme: {base_url: https://api.acme.example/v1}
 models:
   gpt-5.2: {offers: [{provider: azure, model: gpt-5.2}]}
   oak: {offers: [{provider: acme, model: oak-70b, price: {input: 0.59, output: 0.79}}]}
@@ -35,6 +37,7 @@ contracts: [contracts/*.yaml]
 # contracts/ours.yaml
 uses:                        # of the catalogue below, with what is different for us
   - {from: azure-ptu-gpt-5.2, covers: [{provider: azure, model: gpt-5.2}]}
+  - {from: cme-gpu1-h100, name: gpu1, status: listed, beta: 0.3}   # once it trades; beta: our own
 contracts:                   # our own
   - kind: flat_plan
     name: acme-plan
@@ -78,8 +81,9 @@ anew each time; a running proxy does not.
   contracts; what was prepaid is lost but for `recovery`. `limit_usd` is of what is prepaid in any
   month.
 - **Derivatives** pay a difference and serve nothing. They have no price in these files: a plan
-  takes what venues quote, and without a quote, or without a `beta`, it holds none. How far list
-  prices of tokens follow an index is not known; that nothing is hedged is a normal answer.
+  takes what venues quote, and without a quote, without a `beta`, or without fixings of the index
+  (`hedgerow hedge settle --prices FILE` takes them in), it holds none. How far list prices of
+  tokens follow an index is not known; that nothing is hedged is a normal answer.
 
 ## What venues quote
 

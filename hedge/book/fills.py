@@ -123,7 +123,8 @@ def _of(fill: Fill) -> str:
 
 
 def _when(at_ns: int) -> str:
-    return f"{instant(at_ns):%Y-%m-%d %H:%M} UTC"
+    """Seconds only where there are some."""
+    return f"{instant(at_ns):%Y-%m-%d %H:%M:%S}".removesuffix(":00") + " UTC"
 
 
 # -- capacity

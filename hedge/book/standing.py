@@ -394,6 +394,12 @@ def _warnings(book: HedgeBook) -> Iterator[str]:
                 f"margin call of {call.counterparty} of {call.day} is {state}:"
                 f" {as_usd(call.amount):,} USD by {instant(call.due_at_ns):%Y-%m-%d %H:%M} UTC"
             )
+    for one in utilisations(book):
+        if one.is_used_up:
+            yield (
+                f"{one.commitment} is used to {one.utilisation:.0%}, and lasts until {one.until}:"
+                " what it has no room for is paid for as it goes"
+            )
     for holding in book.holdings.values():
         yield from _of_holding(book, holding)
     for key, position in book.open_positions():

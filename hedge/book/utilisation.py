@@ -23,6 +23,8 @@ from ledger.windows import Span, Window
 _NANOS_PER_MINUTE = 60_000_000_000
 _ROLLUP_S = 86_400
 _SIX = Decimal("0.000001")
+USED_UP = 0.95
+"""Of a quota: what is left then, requests of some length no longer fit into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Utilisation:
     overage: Money | None
     tokens: int | None
     offered_tokens: int
+    is_quota: bool
 
     @property
     def unused_micro(self) -> int:
@@ -56,6 +59,11 @@ class Utilisation:
     def utilisation(self) -> float | None:
         """Used of committed; None of nothing."""
         return self.used_micro / self.committed_micro if self.committed_micro else None
+
+    @property
+    def is_used_up(self) -> bool:
+        """A quota that hardly anything is left of, before its time is over."""
+        return self.is_quota and not self.is_over and (self.utilisation or 0) >= USED_UP
 
     @property
     def used_fee(self) -> Money:
@@ -141,6 +149,7 @@ def _in_period(
         overage=None if sums is None else Money(sums[0]),
         tokens=None if sums is None else sums[1],
         offered_tokens=_offered(book.sql, commitment, since_ns, until_ns),
+        is_quota=commitment.kind is not CommitmentKind.THROUGHPUT,
     )
 
 

@@ -109,6 +109,12 @@ def team_months(book: HedgeBook) -> Iterator[TeamMonth]:
                 yield TeamMonth(agreed, month, so_far, is_final=False)
 
 
+def to_come(book: HedgeBook) -> list[Agreement]:
+    """The accepted agreements whose first month has not begun."""
+    agreed = (one for one in book.agreements.values() if one.accepted_by is not None)
+    return [one for one in agreed if _starts(one) > book.today]
+
+
 def months_of(agreed: Agreement) -> list[date]:
     """Their first days."""
     fee = agreed.quote.fee

@@ -162,7 +162,7 @@ def _held(seen: Standing) -> list[str]:
             ],
         ),
         *_table(
-            ("commitment", "contract", "units", "until", "fee", "payable", "used up"),
+            ("commitment", "contract", "units", "until", "fee", "payable", "expensed"),
             [
                 (
                     *(_short(one.fill), _short(one.contract), one.units, one.ends),
@@ -244,7 +244,7 @@ def _done(seen: Standing) -> list[str]:
             ],
         ),
         *_table(("roll", "cost USD"), [(one.roll, _usd(one.cost_usd)) for one in seen.rolls]),
-        *_table(("account", "USD"), accounts),
+        *_table(("account", "USD (credits below zero)"), accounts),
     ]
 
 

@@ -112,9 +112,10 @@ def texts(
     yield "\n".join(
         textwrap.wrap(
             f"Of a hundred tokens {mix.prompt:f} are prompt tokens in no cache, {mix.cached:f}"
-            f" cached, {mix.completion:f} of completions. PAYG: USD/Mtok at pay-as-you-go. sure: of"
-            " the price, on the day it was read; --notes says what is assumed beside it."
-            " Derivatives have no price but in venues' files: the best bid and ask are shown.",
+            f" cached, {mix.completion:f} of completions. USD/mo: of one unit. PAYG: USD/Mtok at"
+            " pay-as-you-go. sure: of the price, on the day it was read; --notes says what is"
+            " assumed beside it, as is what stands after ~. Derivatives have no price but in"
+            " venues' files: the best bid and ask are shown.",
             WIDTH,
         )
     )

@@ -20,6 +20,7 @@ from ledger.instants import instant
 from ledger.money import ZERO, Money, as_usd
 
 if TYPE_CHECKING:
+    from hedge.book.book import Agreement
     from hedge.book.facts import QuotedFee
     from hedge.fixed_fee.agreements import TeamMonth
 
@@ -86,7 +87,7 @@ def quote(
     if quote_id is not None and who is None:
         raise click.UsageError("write --by: who accepts is kept")
     from hedge.book.book import HedgeBook
-    from hedge.fixed_fee.agreements import accept, keep_quote, team_months
+    from hedge.fixed_fee.agreements import accept, keep_quote, team_months, to_come
 
     config, now_ns = load_config(path, os.environ), time.time_ns()
     writes = who is not None
@@ -103,11 +104,16 @@ def quote(
         if quote_id is not None:
             agreed = accept(book, quote_id, who or "", note)
             click.echo(f"{agreed.id} is agreed on, by {who}", err=True)
-        seen = list(team_months(book))
+        seen, coming = list(team_months(book)), to_come(book)
     if as_json:
-        print_json({"months": [_described(one) for one in seen]})
+        print_json(
+            {
+                "months": [_described(one) for one in seen],
+                "to_come": [_coming(one) for one in coming],
+            }
+        )
     elif seen or quote_id is None:
-        click.echo("\n".join(_lines(seen)))
+        click.echo("\n".join(_lines(seen, coming)))
 
 
 def _made(
@@ -217,10 +223,31 @@ def _described(one: TeamMonth) -> dict[str, object]:
     }
 
 
-def _lines(seen: list[TeamMonth]) -> Iterator[str]:
+def _coming(one: Agreement) -> dict[str, object]:
+    fee = one.quote.fee
+    return {
+        "quote": one.id,
+        "team": fee.team,
+        "first_month": f"{fee.first:%Y-%m}",
+        "months": fee.months,
+        "monthly_fee_usd": as_usd(fee.monthly),
+    }
+
+
+def _lines(seen: list[TeamMonth], coming: list[Agreement]) -> Iterator[str]:
+    for one in coming:
+        fee = one.quote.fee
+        yield (
+            f"Team {fee.team}: {dollars(fee.monthly)} a month for {fee.months} months from"
+            f" {fee.first:%Y-%m}, agreed on with {one.accepted_by}."
+        )
+    if not seen and coming:
+        return
     if not seen:
         yield "No fixed fee is agreed on: `hedgerow hedge quote --team NAME` makes a quote."
         return
+    if coming:
+        yield ""
     rows = [
         (
             one.agreement.quote.fee.team,

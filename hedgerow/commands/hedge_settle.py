@@ -127,8 +127,8 @@ def _described(done: Done, bills: list[BilledFee], prices: int) -> dict[str, obj
 
 def _told(done: Done, bills: list[BilledFee], prices: int) -> Iterator[str]:
     yield (
-        f"{prices} prices are new; wrote {done.bills_and_expenses} bills and days' expenses,"
-        f" {done.marks} marks, {len(done.funding)} fundings"
+        f"new prices: {prices}; written: bills and days' expenses {done.bills_and_expenses},"
+        f" marks {done.marks}, fundings {len(done.funding)}"
     )
     for one in done.settled:
         yield (

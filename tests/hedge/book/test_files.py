@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +30,14 @@ NOW = "2026-02-20"
 @pytest.fixture
 def plan(sql: Sql) -> str:
     return approved(sql, "2026-02-01", {"GPU1": 10, "ptu": 20})
+
+
+def test_the_page_has_every_account_and_no_other() -> None:
+    """What the book shows can be looked up."""
+    page = Path(__file__).parents[3] / "docs" / "hedge-book.md"
+    table = page.read_text(encoding="utf-8").split("| account | what |")[1].split("\n\n")[0]
+    told = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    assert sorted(told) == sorted(GlAccount)
 
 
 def statement(folder: Path, rows: list[dict[str, str]]) -> Path:

@@ -270,6 +270,17 @@ def test_approvals(sql: Sql) -> None:
             keep(book, b'{"positions": 7}')
 
 
+def test_a_fill_in_the_minute_of_its_approval(sql: Sql) -> None:
+    """Entered to the minute it lies before the approval, and is told so by the second."""
+    plan = approved(sql, "2026-02-01T12:00:22", {"GPU1": 10})
+    with sql.transaction():
+        book = HedgeBook(sql, at("2026-02-02"))
+        early = fill(plan, "GPU1", 1, "2.50", at_ns=at("2026-02-01T12:00"))
+        said = "not approved at 2026-02-01 12:00 UTC; it was from 2026-02-01 12:00:22 UTC"
+        with pytest.raises(FillRefused, match=said):
+            enter_fill(book, "fill:1", early, DESK)
+
+
 def test_an_approval_expires(sql: Sql) -> None:
     """A fill of a time when it held is taken later; one of later is not, until it is approved
     anew."""

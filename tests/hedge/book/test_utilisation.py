@@ -14,6 +14,7 @@ from hedge.book.book import HedgeBook
 from hedge.book.entering import Entry, EntryKind, enter
 from hedge.book.facts import Fill
 from hedge.book.fills import enter_fill
+from hedge.book.standing import standing
 from hedge.book.utilisation import Utilisation, utilisations
 from hedge.errors import EntryRefused
 from ledger.allowances import allowance
@@ -58,6 +59,18 @@ def seen(path: Path, when: str) -> list[Utilisation]:
     with closing(SqliteFile.open(path)) as sql, sql.view():
         assert verify(sql).findings == ()
         return list(utilisations(HedgeBook(sql, at(when))))
+
+
+def nearly_used_up(path: Path) -> tuple[float, list[str]]:
+    """What the book warns of on the 20th of March, before and after nearly all has been drawn."""
+    with closing(SqliteFile.open(path)) as sql:
+        with sql.view():
+            assert standing(HedgeBook(sql, at("2026-03-20"))).warnings == ()
+        with sql.transaction():
+            sql.execute("UPDATE accounts SET posted = 1380000000000 WHERE measure = 'units'")
+            book = HedgeBook(sql, at("2026-03-20"))
+            (one,) = utilisations(book)
+            return one.utilisation or 0.0, list(standing(book).warnings)
 
 
 async def draw(book: Book, path: Path, name: str, usage: TokenUsage) -> int:
@@ -115,6 +128,8 @@ async def test_a_month_of_draws(tmp_path: Path) -> None:
     assert (so_far.is_over, so_far.stranded) == (False, None)
     (first,) = await asyncio.to_thread(seen, path, "2026-03-10T12:00")
     assert (first.fee, first.tokens, first.usd_per_mtok) == (0, 1210, None)
+    part, (warning,) = await asyncio.to_thread(nearly_used_up, path)
+    assert warning.startswith(f"fill:flat is used to {part:.0%}, and lasts until 2026-04-01: what")
     assert 0 <= so_far.fee - usd("200") * 10 // 31 <= 10  # a nano-USD a day
     await asyncio.to_thread(refuses_to_be_taken_back, path)
 

@@ -110,7 +110,8 @@ def test_a_team_is_billed_its_fee_and_what_lies_beyond(books: Books) -> None:
 def test_who_may_agree_and_until_when(
     books: Books, who: str, now: str, twice: bool, why: str
 ) -> None:
-    """Not the one who quoted, not after it has expired, not for months that are agreed on."""
+    """Not the one who quoted, however the name is written, not after it has expired, not for months
+    that are agreed on."""
     with closing(Store(books.open())) as store, store.transaction():
         book = HedgeBook(store.sql, ns("2026-12-01"))
         kept = keep_quote(book, quoted("2027-01-01"), QUOTER)
@@ -169,7 +170,9 @@ def test_a_quote_from_the_command_line(tmp_path: Path) -> None:
     assert said(*quote, "--accept", made["quote"], "--by", QUOTER).exit_code == 1
     agreed = said(*quote, "--accept", made["quote"], "--by", TEAM_LEAD)
     assert (agreed.exit_code, "is agreed on, by lee" in agreed.stderr) == (0, True)
-    assert said(*quote).exit_code == 0
+    (coming,) = told(*quote)["to_come"]
+    assert (coming["quote"], coming["team"]) == (made["quote"], "apps")
+    assert said(*quote).stdout.startswith("Team apps: $")
     ghost = said(*quote, "--team", "ghost")
     assert (ghost.exit_code, ghost.stdout) == (1, "")
     assert "team ghost has used nothing" in ghost.stderr
