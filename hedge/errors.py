@@ -7,6 +7,8 @@ HedgeError
 ├── DemandTooShort         too few days to draw a month from
 ├── MenuInvalid            limits that not even holding nothing keeps, or numbers that are none
 ├── ConfidenceOutOfRange   a confidence that so many scenarios cannot speak about
+├── QuotesUnreadable       a file of venues' prices in which anything is wrong: none of it is used
+├── QuoteRefused           a venue's price that no plan may use: stale, expired, crossed
 ├── NothingToQuote         a fixed fee for a team without usage
 ├── SolverFailed           the solver gave no answer; carries every attempt
 ├── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
@@ -74,6 +76,14 @@ class ConfidenceOutOfRange(HedgeError, ValueError):
             f"confidence {self.confidence:g} is outside 0.5 to {self.highest:g}: "
             "beyond it the tail holds too few scenarios to average"
         )
+
+
+class QuotesUnreadable(HedgeError, ValueError):
+    pass
+
+
+class QuoteRefused(HedgeError):
+    pass
 
 
 class NothingToQuote(HedgeError, ValueError):

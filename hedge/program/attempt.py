@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class Attempt:
     """One solve of the master program.
 
-    purpose: `lowest cap`, `cheapest` or `cheapest under cap`.
+    purpose: `lowest cap`, `cheapest`, `cheapest under cap` or `cheapest, averse`.
     status: the solver's word, `optimal` when it is sure.
     objective_usd: the bound it proved on what it minimised; None without an answer.
     gap: how far the costed holding lies above that bound, relative to it; None without an answer.

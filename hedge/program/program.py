@@ -469,10 +469,3 @@ class Program:
                 asked / self._cells.minutes if pool.perishes else asked.sum(axis=2, keepdims=True)
             )
         return loads
-
-
-def duals(
-    menu: Menu, months: Months, holding: Holding, caps_usd: Floats | None, confidence: float
-) -> Duals:
-    """As `Program.duals`, for a holding that was found before."""
-    return Program(menu, months, confidence).duals(holding, caps_usd)

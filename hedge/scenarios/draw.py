@@ -17,7 +17,7 @@ from hedge.scenarios.trend import to_today
 from ledger.calendar_months import month_after
 
 COUNT, EVALUATION_COUNT = 300, 2000
-"""Scenarios for the program, and to judge what it chose by."""
+"""Scenarios where nobody says how many, and where a fee is made of them."""
 MONTHS, BLOCKS = 12, 24
 MAX_AHEAD = timedelta(days=92)
 

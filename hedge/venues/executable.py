@@ -11,11 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 
-from hedge.errors import HedgeError
-
-
-class QuoteRefused(HedgeError):
-    """A venue's price that no plan may use: stale, expired, crossed, negative."""
+from hedge.errors import QuoteRefused
 
 
 class Side(IntEnum):

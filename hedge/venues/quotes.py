@@ -25,7 +25,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from hedge.errors import HedgeError
+from hedge.errors import QuotesUnreadable
 from hedge.venues.executable import Executable, Level
 
 MAX_BYTES = 8 * 2**20
@@ -34,10 +34,6 @@ _NEEDED = ("contract", "month", "at", "bid", "bid_lots", "ask", "ask_lots")
 _KNOWN = (*_NEEDED, "valid_until")
 _MOST_LOTS = 10_000_000
 _MOST_USD = Decimal(1_000_000)
-
-
-class QuotesUnreadable(HedgeError, ValueError):
-    """A file of quotes in which anything is wrong: none of it is used."""
 
 
 @dataclass(frozen=True, slots=True)

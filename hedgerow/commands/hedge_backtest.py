@@ -129,15 +129,18 @@ def _inputs(path: Path | None) -> tuple[str, DemandHistory, Sequence[Contract]]:
 
         bundled = sample()
         return bundled.label, bundled.history, bundled.contracts
-    from hedge.scenarios.ledger_demand import demand_of
+    from hedge.scenarios.forecast import forecast
     from hedgerow.books import books
     from hedgerow.hedging import offered
+    from hedgerow.market.last_good import known_prices
+    from hedgerow.market.offers import quoted_offers
 
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
     what = offered(config, at)
     with books(config, create=False) as store:
-        history = demand_of(store.sql, at, what.workloads)
+        quoted = quoted_offers(config, known_prices(config, at), at)
+        history = forecast(store.sql, at, quoted, workloads=what.workloads).history
     label = f"Weeks of your own {history.days} days up to {history.until:%Y-%m-%d}, drawn anew."
     return label, history, what.contracts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from ledger.instants import instant
 from ledger.money import ZERO, Money, as_usd
 
 if TYPE_CHECKING:
+    from benchmarks.market import Quoted
     from hedge.book.book import Agreement
     from hedge.book.facts import QuotedFee
     from hedge.fixed_fee.agreements import TeamMonth
@@ -88,15 +89,22 @@ def quote(
         raise click.UsageError("write --by: who accepts is kept")
     from hedge.book.book import HedgeBook
     from hedge.fixed_fee.agreements import accept, keep_quote, team_months, to_come
+    from hedgerow.market.last_good import known_prices
+    from hedgerow.market.offers import quoted_offers
 
     config, now_ns = load_config(path, os.environ), time.time_ns()
+    at = instant(now_ns)
+    # Before the transaction: they are read by another connection.
+    quoted = {} if team is None else quoted_offers(config, known_prices(config, at), at)
     writes = who is not None
     with (
         books(config, create=False) as store,
         store.transaction() if writes else store.view(),
     ):
         if team is not None:
-            made, p_covered = _made(store.sql, team, confidence, months, handling, seed, now_ns)
+            made, p_covered = _made(
+                store.sql, quoted, team, confidence, months, handling, seed, now_ns
+            )
             kept = keep_quote(HedgeBook(store.sql, now_ns), made, who).id if who else None
             _print_quote(made, p_covered, kept, as_json)
             return
@@ -117,19 +125,27 @@ def quote(
 
 
 def _made(
-    sql: Sql, team: str, confidence: float, months: int, handling: Money, seed: int, now_ns: int
+    sql: Sql,
+    quoted: Mapping[str, Sequence[Quoted]],
+    team: str,
+    confidence: float,
+    months: int,
+    handling: Money,
+    seed: int,
+    now_ns: int,
 ) -> tuple[QuotedFee, float]:
     from hedge.book.facts import QuotedFee
     from hedge.book.plans import NANOS_PER_DAY
     from hedge.fixed_fee.agreements import VALID_DAYS
     from hedge.fixed_fee.metered import metered_share
     from hedge.fixed_fee.quoting import fixed_fee
-    from hedge.scenarios.calibration import calibrated
     from hedge.scenarios.draw import EVALUATION_COUNT, draw
-    from hedge.scenarios.ledger_demand import OTHERS, demand_of, of_team
+    from hedge.scenarios.forecast import forecast
+    from hedge.scenarios.ledger_demand import OTHERS, of_team
 
-    history = demand_of(sql, instant(now_ns), team=team)
-    drawn = draw(history, calibrated(history), seed=seed, count=EVALUATION_COUNT, months=months)
+    found = forecast(sql, instant(now_ns), quoted, team=team)
+    history = found.history
+    drawn = draw(history, found.outlook, seed=seed, count=EVALUATION_COUNT, months=months)
     cost_usd = drawn.list_usd.sum(axis=2) * metered_share(sql, history, team)
     marked = of_team(team, "")
     mine = [w for w, one in enumerate(history.workloads) if one.name.startswith(marked)]

@@ -8,7 +8,8 @@ from datetime import date
 from hedge.contracts.capacity import GpuBlock, Serving
 from hedge.contracts.contract import Contract
 from hedge.contracts.derivatives import Forward
-from hedge.venues.quotes import QuotesUnreadable, read_quotes
+from hedge.errors import QuotesUnreadable
+from hedge.venues.quotes import read_quotes
 from hedgerow.config import Config, Contracts
 from hedgerow.errors import ConfigError
 from hedgerow.files.config_errors import did_you_mean

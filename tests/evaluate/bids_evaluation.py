@@ -151,9 +151,7 @@ def _arrivals(case: Case, draws: np.random.Generator) -> Arrivals:
     if not case.is_quota:
         if case.trace is not None:
             return traced(case.trace)
-        return steady(
-            draws, case.per_minute, HOURS, case.tail
-        )
+        return steady(draws, case.per_minute, HOURS, case.tail)
     if case.trace is not None:
         return of_windows(draws, case.trace, 2 * case.per_minute)
     return poisson(draws, case.per_minute, DAYS, case.levels)

@@ -48,9 +48,11 @@ _METHOD = """\
   pay-as-you-go, three months {three:.0%} less, six {six:.0%} less. Terms that would end after the
   path are not offered to anybody, so that each fee that is promised is billed.
 - **The program** is the product's: scenarios calibrated on what was seen, months by cuts, asked
-  anew on the first of each month. It knows that capacity can be bought later, too
+  anew on the first of each month. Here it knows that capacity can be bought later, too
   ([hedge/program/waiting.py](../hedge/program/waiting.py)): without that it would commit to long
-  terms as if demand could not go away. κ is what a USD off the worst 5% of scenarios may cost.
+  terms as if demand could not go away. **`hedgerow hedge plan` does not know that yet**, and keeps
+  a cap instead; so these figures are the program's, not that command's. κ is what a USD off the
+  worst 5% of scenarios may cost.
 - **The rules.** Mean, p50 and p95 of the forecast load; the newsvendor's size and that with the
   least CVaR, by the forecast; Wang, Li and Liang's break-even rules, which decide every day from
   what was paid. The clairvoyant buys on any day, in steps, knowing all that comes: no rule can cost

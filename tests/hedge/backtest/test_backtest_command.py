@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from benchmarks.market import Quoted
+from hedgerow.books import keep_history
+from hedgerow.config import load_config
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
+from tests.hedge.scenarios.test_calibration import quote
+from tests.hedgerow.test_hedge_plan import configured
 
 RUN = "import sys; from hedgerow.cli import main; sys.argv[0] = 'hedgerow'; main()"
 
@@ -59,3 +68,34 @@ def test_what_cannot_be_tried_is_said(arguments: tuple[str, ...], says: str, cod
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode == code
+
+
+RESERVATION = """
+contracts:
+  - kind: throughput_reservation
+    name: lane
+    provider: a
+    models: [oak]
+    source: {url: an offer, retrieved_at: 2026-11-20, verification: primary}
+    size: {max: 20}
+    prices: [{months: 1, usd_per_month: 20}]
+    units_per_minute: 2000
+"""
+
+
+def test_our_own_books(tmp_path: Path) -> None:
+    """Weeks of the ledger's days, at today's prices: where these were halved yesterday, never
+    reserving costs half."""
+    path = configured(tmp_path, 30, contracts=RESERVATION)
+    config = load_config(path, {})
+    never = []
+    for days, usd in ((60, "4"), (1, "2")):
+        then = datetime.now(UTC) - timedelta(days=days)
+        offers = quoted_offers(config, known_prices(config, then), then)["oak"]
+        news = {"oak": [Quoted(one.offer, quote(usd, then)) for one in offers]}
+        keep_history(config.ledger, news, then)
+        done = hedgerow("-c", str(path), "--paths", "2", "--months", "1", "--json")
+        assert done.returncode == 0, done.stderr
+        rows = {row["rule"]: row for row in json.loads(done.stdout)["rules"]}
+        never.append(rows["never"]["mean_usd"])
+    assert never[1] == pytest.approx(never[0] / 2, rel=0.02)

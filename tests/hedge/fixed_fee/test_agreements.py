@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.market import Quoted
 from hedge.book.book import HedgeBook
 from hedge.book.facts import QuotedFee
 from hedge.errors import EntryRefused
@@ -17,6 +18,10 @@ from hedge.fixed_fee.agreements import accept, bill_teams, keep_quote, team_mont
 from hedge.fixed_fee.fee import FixedFee
 from hedge.fixed_fee.metered import metered_share
 from hedge.scenarios.ledger_demand import OTHERS, demand_of, of_team
+from hedgerow.books import keep_history
+from hedgerow.config import load_config
+from hedgerow.market.last_good import known_prices
+from hedgerow.market.offers import quoted_offers
 from ledger.accounting import GlAccount
 from ledger.audit import verify
 from ledger.instants import as_ns
@@ -25,6 +30,7 @@ from ledger.principals import Principal
 from ledger.store import Store
 from ledger.usage import TokenUsage
 from tests.books import opened_store, written
+from tests.hedge.scenarios.test_calibration import quote as quote_of
 from tests.hedgerow.beside import said, told
 from tests.ledger.databases import Books
 from tests.ledger.entries import attempt, hold_of, settlement
@@ -173,6 +179,14 @@ def test_a_quote_from_the_command_line(tmp_path: Path) -> None:
     (coming,) = told(*quote)["to_come"]
     assert (coming["quote"], coming["team"]) == (made["quote"], "apps")
     assert said(*quote).stdout.startswith("Team apps: $")
+    own = load_config(config, {})
+    for days, usd in ((60, "4"), (1, "2")):
+        then = datetime.now(UTC) - timedelta(days=days)
+        offers = quoted_offers(own, known_prices(own, then), then)["chat"]
+        news = {"chat": [Quoted(one.offer, quote_of(usd, then)) for one in offers]}
+        keep_history(own.ledger, news, then)
+    halved = told(*quote, "--team", "apps")
+    assert halved["expected_usd"] == pytest.approx(made["expected_usd"] / 2, rel=0.1)
     ghost = said(*quote, "--team", "ghost")
     assert (ghost.exit_code, ghost.stdout) == (1, "")
     assert "team ghost has used nothing" in ghost.stderr

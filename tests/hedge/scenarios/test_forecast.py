@@ -40,11 +40,17 @@ def test_books_and_a_market(books: Books) -> None:
             return models
 
         sold("4", -9)
-        found = forecast(store.sql, NOW, sold("2", 1))
+        now = sold("2", 1)
+        found = forecast(store.sql, NOW, now)
+        team = forecast(store.sql, NOW, now, team="research")
     before, after = usual.list_nanos[:, :, 0], found.history.list_nanos[:, :, 0]
     assert after[0].sum() == pytest.approx(before[0].sum() / 2, rel=1e-4)
     assert (after[1:] == before[1:]).all()
     assert [one.model for one in found.outlook.prices.retirements] == ["chat"]
+    assert team.history.names[0].startswith("research: ")
+    assert team.history.list_nanos.sum() == pytest.approx(found.history.list_nanos.sum(), rel=1e-6)
+    ends = {one.model for one in team.outlook.prices.retirements}
+    assert ends == {"chat", "research: chat"}
     months = draw(found.history, found.outlook, seed=1, count=50, months=3)
     per_token = months.list_usd[..., 0].sum(axis=(0, 2)) / months.amounts[..., 0, 2].sum(
         axis=(0, 2)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.venues.executable import Executable, Level, QuoteRefused, Side, usable
+from hedge.errors import QuoteRefused
+from hedge.venues.executable import Executable, Level, Side, usable
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedge.errors import QuotesUnreadable
 from hedge.venues.executable import Executable, Level
-from hedge.venues.quotes import QuotesUnreadable, read_quotes
+from hedge.venues.quotes import read_quotes
 
 HEAD = "contract,month,at,bid,bid_lots,ask,ask_lots,valid_until"
 AT = "2026-11-20T15:00:00Z"

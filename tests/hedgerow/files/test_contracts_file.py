@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from hedge.contracts.capacity import FlatPlan
-from hedge.venues.quotes import QuotesUnreadable
+from hedge.errors import QuotesUnreadable
 from hedgerow.cli import hedgerow
 from hedgerow.config import Config, load_config
 from hedgerow.errors import ConfigInvalid
