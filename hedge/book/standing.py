@@ -14,6 +14,7 @@ from hedge.book.fills import roll_cost
 from hedge.book.lots import Position
 from hedge.book.settling import restated, series_of
 from hedge.book.utilisation import Utilisation, utilisations
+from hedge.contracts.capacity import SpendCommitment
 from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.derivatives import Derivative
 from ledger.accounting import GlAccount, by_account
@@ -409,6 +410,11 @@ def _warnings(book: HedgeBook) -> Iterator[str]:
 def _of_holding(book: HedgeBook, one: Holding) -> Iterator[str]:
     if not one.contract.covers and book.today < one.ends and one.units:
         yield f"{one.fill} covers no offer: nothing draws on it, write `covers` in its contract"
+    if isinstance(one.contract, SpendCommitment) and one.contract.per == "hour" and one.units:
+        yield (
+            f"{one.fill} is lost by the hour, and drawn on by the month: what an hour spends beyond"
+            f" its part {one.contract.provider} bills, and the books take it for paid"
+        )
     if not one.contract.auto_renew or one.has_notice or not one.units:
         return
     last = notice_by(one)

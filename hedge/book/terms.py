@@ -20,7 +20,7 @@ from ledger.money import MAX_NANOS, Money, usd, usd_text
 _CENT = Decimal("0.01")
 _DAYS_PER_YEAR = 365
 _ROUNDING = Decimal("0.001")
-"""Of what a token takes: more than this is not lost in counting it in millionths."""
+"""Of what a token takes, or a unit brings: more than this is not lost in counting it whole."""
 _NANOS_PER_MINUTE = 60_000_000_000
 
 
@@ -72,10 +72,11 @@ def commitment_of(
     takes = contract.burndown
     kind, of_unit, windows = _capacity(contract, fill.months or 1, ends_ns - starts_ns)
     capacity_units = int(of_unit)
-    if not capacity_units:
+    is_cut = kind is not CommitmentKind.SPEND and of_unit - capacity_units > _ROUNDING * of_unit
+    if not capacity_units or is_cut:
         raise FillRefused(
-            f"{contract.name} brings {of_unit} capacity units, less than one: count them in smaller"
-            " ones"
+            f"{contract.name} brings {of_unit} capacity units, and they are counted whole: count"
+            " them in smaller ones"
         )
     fee = Money(sum(schedule.expenses))
     expected = capacity_units * fill.units * windows

@@ -93,26 +93,33 @@ def quote(
     from hedgerow.market.offers import quoted_offers
 
     config, now_ns = load_config(path, os.environ), time.time_ns()
-    at = instant(now_ns)
-    # Before the transaction: they are read by another connection.
-    quoted = {} if team is None else quoted_offers(config, known_prices(config, at), at)
+    if team is not None:
+        at, kept = instant(now_ns), None
+        # Before the books are opened: they are read by another connection.
+        quoted = quoted_offers(config, known_prices(config, at), at)
+        with books(config, create=False) as store:
+            # Scenarios take seconds, for which nobody else is to wait with what they write.
+            with store.view():
+                made, p_covered = _made(
+                    store.sql, quoted, team, confidence, months, handling, seed, now_ns
+                )
+            if who is not None:
+                with store.transaction():
+                    kept = keep_quote(HedgeBook(store.sql, now_ns), made, who).id
+        _print_quote(made, p_covered, kept, as_json)
+        return
+    agreed = None
     writes = who is not None
     with (
         books(config, create=False) as store,
         store.transaction() if writes else store.view(),
     ):
-        if team is not None:
-            made, p_covered = _made(
-                store.sql, quoted, team, confidence, months, handling, seed, now_ns
-            )
-            kept = keep_quote(HedgeBook(store.sql, now_ns), made, who).id if who else None
-            _print_quote(made, p_covered, kept, as_json)
-            return
         book = HedgeBook(store.sql, now_ns)
         if quote_id is not None:
             agreed = accept(book, quote_id, who or "", note)
-            click.echo(f"{agreed.id} is agreed on, by {who}", err=True)
         seen, coming = list(team_months(book)), to_come(book)
+    if agreed is not None:
+        click.echo(f"{agreed.id} is agreed on, by {who}", err=True)
     if as_json:
         print_json(
             {

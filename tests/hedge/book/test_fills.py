@@ -463,6 +463,7 @@ def test_notice(sql: Sql, plan: str) -> None:
             "500",
             "cannot be counted in millionths",
         ),
+        (FLAT | {"name": "GPU1", "quota_units": "2.9"}, "500", "are counted whole"),
     ],
 )
 def test_numbers_that_the_books_cannot_hold(
@@ -476,3 +477,16 @@ def test_numbers_that_the_books_cannot_hold(
         one = fill(plan, "GPU1", 10**6 if "9e9" in str(contract) else 1, price, **of_kind)
         with pytest.raises(BookRefused, match=said):
             enter_fill(book, "fill:1", one, DESK)
+
+
+def test_spend_that_is_lost_by_the_hour_is_warned_of(sql: Sql) -> None:
+    """The books count it by the month: nobody is to believe them in peak hours."""
+    hourly = {key: value for key, value in FLAT.items() if key not in ("quota_units", "burndown")}
+    hourly |= {"kind": "spend_commitment", "discount": "0.15", "per": "hour"}
+    del hourly["overage"]
+    plan = approved(sql, "2026-02-01", {"flat": 1}, hourly)
+    with sql.transaction():
+        book = HedgeBook(sql, at(NOW))
+        enter_fill(book, "fill:1", fill(plan, "flat", 1, "500"), DESK)
+        (said,) = standing(book).warnings
+    assert "fill:1 is lost by the hour, and drawn on by the month" in said

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.market import Quoted
 from hedge.book.book import HedgeBook
 from hedge.book.facts import QuotedFee
 from hedge.errors import EntryRefused
+from hedge.fixed_fee import quoting
 from hedge.fixed_fee.agreements import accept, bill_teams, keep_quote, team_months
 from hedge.fixed_fee.fee import FixedFee
 from hedge.fixed_fee.metered import metered_share
@@ -152,9 +154,18 @@ def test_a_team_stands_apart_in_the_demand(books: Books) -> None:
     assert np.allclose(share, 1.0)
 
 
-def test_a_quote_from_the_command_line(tmp_path: Path) -> None:
+def test_a_quote_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quote of the books' demand is kept, agreed on by somebody else and listed; a team that
-    nobody knows gets one line that says where to look."""
+    nobody knows gets one line that says where to look. While it is worked out, others write."""
+    worked_out = quoting.fixed_fee
+
+    def beside(*asked: Any) -> quoting.Priced:
+        now_ns = as_ns(datetime.now(UTC))
+        with closing(opened_store(tmp_path / "hedgerow.db", busy_timeout_s=0.1)) as store:
+            use(store, now_ns, now_ns, "apps", "chat", 1)
+        return worked_out(*asked)
+
+    monkeypatch.setattr(quoting, "fixed_fee", beside)
     config = tmp_path / "hedgerow.yaml"
     config.write_text(
         "providers: {one: {base_url: http://127.0.0.1:9/v1, api_key: x}}\n"
