@@ -10,7 +10,7 @@ from hedge.planning.plan import Breaking, HedgePlan, Judged, PlannedPosition
 from hedgerow.printing import table
 
 WIDTH = 100
-_NET = "less what is left after"
+_NET = "with what is left or owed after"
 """The expected cost less a month's part of what lasts beyond the last one: what is least."""
 AT_ONCE = 1.005
 """Times the demand or price that would be told as 1.00."""

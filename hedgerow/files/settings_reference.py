@@ -62,21 +62,26 @@ def _settings_of_kinds(kinds: Mapping[str, type[BaseModel]], prefix: str) -> Ite
             if one.path != f"{prefix}kind":
                 found.setdefault(one.path, []).append((kind, one))
     for of_kinds in found.values():
-        yield _of_all(of_kinds)
+        yield _of_all(of_kinds, len(kinds))
 
 
-def _of_all(of_kinds: Sequence[tuple[str, Setting]]) -> Setting:
-    """One row for a key that several kinds have, each with a meaning and default of its own."""
+def _of_all(of_kinds: Sequence[tuple[str, Setting]], kinds: int) -> Setting:
+    """One row for a key that several kinds have; those with the same meaning and default are told
+    together, and not by name where they are all that there are."""
     first = of_kinds[0][1]
     types = " or ".join(dict.fromkeys(one.type for _, one in of_kinds))
-    if len({one.default for _, one in of_kinds}) == 1:
-        meanings = (f"With `kind: {kind}`. {one.meaning}" for kind, one in of_kinds)
-        return Setting(first.path, types, first.default, "; ".join(meanings))
+    is_one_default = len({one.default for _, one in of_kinds}) == 1
+    alike: dict[tuple[str, str], list[str]] = {}
+    for kind, one in of_kinds:
+        default = "" if is_one_default or not one.default else f" ({one.default})"
+        alike.setdefault((default, one.meaning), []).append(kind)
     told = (
-        f"With `kind: {kind}`{f' ({one.default})' if one.default else ''}. {one.meaning}"
-        for kind, one in of_kinds
+        meaning
+        if len(named) == kinds and not default
+        else f"With `kind: {'`, `'.join(named)}`{default}. {meaning}"
+        for (default, meaning), named in alike.items()
     )
-    return Setting(first.path, types, "", "; ".join(told))
+    return Setting(first.path, types, first.default if is_one_default else "", "; ".join(told))
 
 
 def _type(annotation: Any, marks: Iterable[object] = ()) -> str:

@@ -28,3 +28,12 @@ def test_each_setting_has_a_meaning() -> None:
     assert [setting.path for setting in settings() if not setting.meaning] == []
     paths = [setting.path for setting in settings()]
     assert len(set(paths)) == len(paths)
+
+
+def test_what_several_kinds_have_alike_is_told_once() -> None:
+    """Without their names where it is all of them, else behind the names of those that have it."""
+    meanings = {setting.path: setting.meaning for setting in settings()}
+    assert meanings["contracts.yaml:contracts[].name"] == "Its name, once over all contract files"
+    covers = meanings["contracts.yaml:contracts[].covers"]
+    assert covers.startswith("With `kind: flat_plan`, `prepaid_quota`, ")
+    assert covers.count("The offers that it pays for") == 1
