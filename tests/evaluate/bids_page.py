@@ -43,8 +43,8 @@ _METHOD = f"""\
 - **Traffic.** By chance: a month of {PER_MINUTE:g} requests a minute by the profile of a working
   week (the forecast is that profile), or {HOURS:g} h of 60 a minute, in which the rate goes up
   and down by a third. Prompts and answers are lognormal (of the logarithm: standard deviation 1;
-  0.3 for "sizes alike"); what an answer will take is known as an expectation only (0.5), and must fit
-  with twice that. A token of an answer takes {COMPLETION_UNITS:g} units. Azure's traces of 2023
+  0.3 for "sizes alike"); what an answer will take is known as an expectation only (0.5), and must
+  fit with twice that. A token of an answer takes {COMPLETION_UNITS:g} units. Azure's traces of 2023
   come as they are, ServeGen's with their rates by ten minutes; their first seven days are the
   forecast.
 - **Alternatives.** Each model has a price, which moves: AR(1), a step in five minutes, half-life
