@@ -62,7 +62,8 @@ def plan_months(asked: Question, *, is_shaken: bool = True) -> HedgePlan:
 
 
 def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
-    """What to hold from the first of the months on, verified. is_shaken: with stress and turns.
+    """What to hold from the first of the months on, verified. is_shaken: with stress and turns,
+    unless the cap is out of reach.
 
     A cap that is out of reach gives a plan all the same, with status `cap_unreachable`: the one
     that overruns it least, at a price. Raises ConfidenceOutOfRange, SolverFailed, PlanDoesNotVerify
@@ -137,7 +138,7 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         validation=asked.validation,
         notes=(*notes_left(menu, offered), *_late(asked, is_late)),
     )
-    if is_shaken:
+    if is_shaken and status != "cap_unreachable":
         plan = _shaken(asked, program, case, plan)
     verify(plan, choice, made_on, fresh, whole_months=whole)
     return Planned(plan, choice, made_on, fresh)

@@ -68,6 +68,7 @@ class DemandHistory:
         hours by their load [workloads, 12]. Mean 1; all ones is an even hour.
     spend: by model, over all of it, dearest first: prices move by model.
     refused: the part of the list cost that budgets refused.
+    apart: how names of models begin whose use by one team stands apart from that of all others.
     """
 
     workloads: tuple[Workload, ...]
@@ -77,6 +78,7 @@ class DemandHistory:
     slices: Floats
     spend: tuple[ModelSpend, ...]
     refused: Money = ZERO
+    apart: str = ""
 
     @property
     def days(self) -> int:
@@ -127,7 +129,12 @@ class DemandHistory:
             self.slices,
             self.spend,
             self.refused,
+            self.apart,
         )
+
+    def sold_as(self, model: str) -> str:
+        """Its name on the market: one price for all who use it."""
+        return model.removeprefix(self.apart)
 
     @classmethod
     def of(
@@ -202,6 +209,7 @@ class DemandHistory:
         *,
         spend: Sequence[ModelSpend],
         refused: Money = ZERO,
+        apart: str = "",
     ) -> DemandHistory:
         """From hours, as it is kept. Raises DemandInvalid and DemandTooShort."""
         places(workloads)
@@ -215,6 +223,7 @@ class DemandHistory:
             slices,
             tuple(sorted(spend, key=lambda one: (-one.list_cost, one.model))),
             refused,
+            apart,
         )
 
     def sha256(self) -> str:

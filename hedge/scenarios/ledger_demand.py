@@ -100,6 +100,7 @@ def demand_of(
             for one, spent in zip(models, nanos, strict=True)
         ],
         refused=Money(sum(int(one.refused[:, 0].sum()) for one in models)),
+        apart="" if team is None else of_team(team, ""),
     )
 
 

@@ -73,20 +73,21 @@ def _model(
     falls = prices.changes_per_month - rises
     more = np.where(both.scarce, scarcity.price_rises, 1.0)
     hazard = rises * more + falls / more
-    is_change = stream(seed, "price", model).random((count, width)) < 1 - np.exp(-hazard * elapsed)
-    own = stream(seed, "price way", model).standard_normal((count, width))
+    sold = history.sold_as(model)
+    is_change = stream(seed, "price", sold).random((count, width)) < 1 - np.exp(-hazard * elapsed)
+    own = stream(seed, "price way", sold).standard_normal((count, width))
     way = scarcity.dependence * both.common + np.sqrt(1 - scarcity.dependence**2) * own
     is_rise = way > _threshold(rises * more / hazard if prices.changes_per_month else more * 0)
-    size = stream(seed, "price size", model).standard_normal((count, width))
+    size = stream(seed, "price size", sold).standard_normal((count, width))
     step = np.abs(prices.size + prices.size_sd * size) * np.where(is_rise, 1.0, -1.0) * is_change
     # When in the span the step comes; before it, the price of the spans before holds.
-    after = stream(seed, "price day", model).random((count, width))
+    after = stream(seed, "price day", sold).random((count, width))
     reached = np.exp(np.cumsum(step, axis=1))
     before = reached / np.exp(step)
     levels = before * (1 - after) + reached * after
     for gone in prices.retirements:
         if gone.model == model:
-            levels *= _migrated(gone, spans, seed, count)
+            levels *= _migrated(gone, sold, spans, seed, count)
     return np.asarray(levels)
 
 
@@ -100,12 +101,12 @@ def _threshold(rise_share: Floats) -> Floats:
     return np.asarray(np.array(found)[place].reshape(rise_share.shape))
 
 
-def _migrated(gone: Retirement, spans: Sequence[Span], seed: int, count: int) -> Floats:
+def _migrated(gone: Retirement, sold: str, spans: Sequence[Span], seed: int, count: int) -> Floats:
     """What the successor costs over the model, for the part of each span after the retirement."""
     after = np.array(
         [min(max((one.until - gone.on).days, 0), one.days) / one.days for one in spans]
     )
-    error = stream(seed, "retirement", gone.model).standard_normal(count)
+    error = stream(seed, "retirement", sold).standard_normal(count)
     ratio = np.exp(gone.log_ratio + gone.log_ratio_sd * error)
     return np.asarray(1 - after + ratio[:, None] * after)
 

@@ -19,7 +19,11 @@ from hedge.fixed_fee import quoting
 from hedge.fixed_fee.agreements import accept, bill_teams, keep_quote, team_months
 from hedge.fixed_fee.fee import FixedFee
 from hedge.fixed_fee.metered import metered_share
+from hedge.scenarios.calendar import month_spans
+from hedge.scenarios.demand import shocks
 from hedge.scenarios.ledger_demand import OTHERS, demand_of, of_team
+from hedge.scenarios.outlook import Outlook
+from hedge.scenarios.token_prices import price_levels
 from hedgerow.books import keep_history
 from hedgerow.config import load_config
 from hedgerow.market.last_good import known_prices
@@ -152,6 +156,24 @@ def test_a_team_stands_apart_in_the_demand(books: Books) -> None:
         assert np.array_equal(apart.amounts[:, :, both].sum(axis=2), whole.amounts[:, :, one])
         assert np.array_equal(apart.list_nanos[:, :, both].sum(axis=2), whole.list_nanos[:, :, one])
     assert np.allclose(share, 1.0)
+
+
+def test_a_model_has_one_price_for_all(books: Books) -> None:
+    """A team's use of a model moves with the price that everybody pays: else it would bear less of
+    the platform's risk than it brings."""
+    began, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 6, 9, tzinfo=UTC)
+    with closing(Store(books.open())) as store:
+        for hour in range(5 * 24):
+            at_ns = as_ns(began + timedelta(hours=hour, minutes=7))
+            use(store, 2 * hour, at_ns, "apps", "chat", 10**6)
+            use(store, 2 * hour + 1, at_ns, "data", "chat", 10**6)
+        history = demand_of(store.sql, now, team="apps")
+    still = Outlook()
+    spans = month_spans(date(2026, 12, 1), 6)
+    both = shocks(still.scarcity, 6, seed=1, count=50)
+    levels = price_levels(history, still, spans, both, seed=1)
+    assert np.array_equal(levels[:, :, 0], levels[:, :, 1])
+    assert levels.std() > 0
 
 
 def test_a_quote_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
