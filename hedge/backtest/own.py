@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hedge.backtest.offer import Offer
 from hedge.backtest.path import Path
 from hedge.contracts.capacity import ThroughputReservation
+from hedge.contracts.menu import MOST_TIMES
 from hedge.errors import ContractInvalid, DemandTooShort
 from hedge.risk import Floats
 from hedge.scenarios.history import DAY_SLICES, DemandHistory
@@ -37,12 +38,17 @@ def own_paths(
 ) -> Iterator[Path]:
     """So many, each the history and then `months` whole months of drawn weeks.
 
-    Raises DemandTooShort under four weeks, ContractInvalid for what serves none of it.
+    Raises DemandTooShort under four weeks or without any use in whole weeks, ContractInvalid for
+    what serves none of it.
     """
     tokens, list_nanos = _burned(history, contract)
     weeks = tokens[len(tokens) % 7 :].reshape(-1, 7, DAY_SLICES)
-    level = np.log(np.maximum(weeks.mean(axis=(1, 2)), 1e-9))
-    moves = np.diff(level) - np.diff(level).mean()
+    used = weeks.mean(axis=(1, 2))
+    level = np.log(used[used > 0])  # a week without use tells nothing of how weeks move
+    moves = np.diff(level) if len(level) > 1 else np.zeros(1)
+    moves = moves - moves.mean()
+    if not len(level):
+        raise DemandTooShort(0, LEAST_DAYS)
     today = history.until.date()
     bought_from = today if today.day == 1 else months_later(today.replace(day=1), 1)
     days = (months_later(bought_from, months) - today).days
@@ -50,7 +56,8 @@ def own_paths(
         rng = np.random.default_rng([seed, number])
         count = -(-days // 7)
         drawn = weeks[rng.integers(0, len(weeks), count)]
-        flat = drawn / drawn.mean(axis=(1, 2), keepdims=True)
+        mean = drawn.mean(axis=(1, 2), keepdims=True)
+        flat = np.divide(drawn, mean, out=np.zeros_like(drawn), where=mean > 0)
         walked = level[-1] + np.cumsum(rng.choice(moves, count))
         coming = (flat * np.exp(walked)[:, None, None]).reshape(-1, DAY_SLICES)[:days]
         whole = np.rint(np.concatenate([tokens, coming])).astype(np.int64)
@@ -64,10 +71,19 @@ def own_paths(
 
 
 def own_offer(contract: ThroughputReservation, path: Path) -> Offer:
-    """The contract's terms, for as long as the path goes."""
-    slice_tokens = int(contract.units_per_minute * 5)
+    """The contract's terms, for as long as the path goes.
+
+    Raises ContractInvalid for units too small to be counted.
+    """
+    peak = int(path.tokens[: path.row(path.bought_from)].max())
+    slice_tokens = min(int(contract.units_per_minute * 5), MOST_TIMES * max(peak, 1))
+    if not slice_tokens:
+        raise ContractInvalid(
+            f"contract {contract.name} brings {contract.units_per_minute} capacity units a minute,"
+            " less than one in five minutes: count them in smaller ones"
+        )
     size = contract.size
-    useful = int(PEAKS * path.tokens[: path.row(path.bought_from)].max() / slice_tokens) + 1
+    useful = int(PEAKS * peak / slice_tokens) + 1
     most = min(size.max, max(size.min, -(-useful // size.step) * size.step))
     return Offer(
         {price.months: usd(price.usd_per_month) for price in contract.prices},
