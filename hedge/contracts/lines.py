@@ -6,8 +6,9 @@ book is walked exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -52,6 +53,32 @@ def lines_of(
             continue
         for side in Side:
             yield from _walked(contract, book, side, paths, horizon)
+
+
+def without_view(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The same lots, with what settles moved so that their market is right on average: a lot then
+    gains what it takes off bad months, and costs its spread and fees, whatever the scenarios
+    believe of the index. A plan hedges; it does not bet on its own scenarios.
+
+    The middle is that between what a long and a short lot at the best prices gain in the mean; of a
+    book with one side, where that side gains nothing in the mean.
+    """
+    best: dict[tuple[str, int], dict[int, Floats]] = defaultdict(dict)
+    for line in lines:
+        best[line.contract, line.month].setdefault(line.side, line.gain_usd.mean(axis=0))
+    views = {
+        key: (sides[1] - sides[-1]) / 2 if len(sides) == len(Side) else _of_one(sides)
+        for key, sides in best.items()
+    }
+    return tuple(
+        replace(line, gain_usd=line.gain_usd - line.side * views[line.contract, line.month])
+        for line in lines
+    )
+
+
+def _of_one(sides: Mapping[int, Floats]) -> Floats:
+    ((side, gain),) = sides.items()
+    return np.asarray(side * np.maximum(gain, 0.0))
 
 
 def exposure_of(index: str, offered: Offered, months: Months, horizon: Horizon) -> Exposure | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from hedge.contracts.contract import CapacityContract, DerivativeContract
+from hedge.contracts.lines import without_view
 from hedge.contracts.menu import menu_of
 from hedge.contracts.offered import Offered
 from hedge.program.menu import Menu
@@ -68,9 +69,14 @@ def question_of(
 ) -> Question:
     """About the months after a history, with what is offered today to its workloads."""
     offered = replace(offered, workloads=history.workloads)
+
+    def offer(ahead: Months) -> Menu:
+        menu = menu_of(offered, ahead, today=today, seed=seed)
+        return replace(menu, lines=without_view(menu.lines))
+
     return Question(
         draw=lambda seed, count: draw(history, outlook, seed=seed, count=count, months=months),
-        offer=lambda ahead: menu_of(offered, ahead, today=today, seed=seed),
+        offer=offer,
         contracts=offered.contracts,
         cap=cap,
         confidence=confidence,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.limits import HedgeLimits
+from hedge.contracts.lines import without_view
 from hedge.contracts.menu import menu_of
 from hedge.contracts.offered import HeldLots, Offered
 from hedge.errors import ContractInvalid
@@ -207,3 +208,22 @@ def test_what_was_refused_of_venues_stands_in_the_notes() -> None:
     offered = Offered([], refused=("q.csv: gpu1 2027-01 is crossed",))
     notes = menu_of(offered, months(), today=TODAY, seed=1).notes
     assert notes == ("q.csv: gpu1 2027-01 is crossed",)
+
+
+def test_a_plan_takes_no_view() -> None:
+    """Whatever the scenarios believe of an index, a long lot and a short one at the best prices
+    lose half of the spread and their fees in the mean; what differs between scenarios stays, and
+    deeper levels are dearer by as much as they were."""
+    gpu1 = paying("future", name="gpu1", fees={"trade": "5.50", "settle": "1.35"})
+    asks = (("2.54", 5), ("2.60", 5))
+    quoted = book("gpu1", JANUARY, asks=asks, bids=(("2.50", 10),))
+    believed = np.column_stack([np.linspace(2, 4, 20)] * len(FIRSTS))
+    lines = menu(gpu1, quoted, believed).lines
+    moved = without_view(lines)
+    cost_usd = 0.02 * 730 + 5.50 + 1.35
+    means = sorted(line.gain_usd.mean(axis=0).sum() for line in moved)
+    assert means == pytest.approx([-cost_usd - 0.06 * 730, -cost_usd, -cost_usd])
+    for before, after in zip(lines, moved, strict=True):
+        assert np.ptp(before.gain_usd - after.gain_usd, axis=0) == pytest.approx(0.0)
+    (alone,) = without_view(menu(gpu1, book("gpu1", JANUARY, asks=asks[:1]), believed).lines)
+    assert alone.gain_usd.mean(axis=0)[1] == pytest.approx(0.0)
