@@ -6,11 +6,16 @@ the next window.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 
 def as_ns(at: datetime) -> int:
     return int(at.replace(microsecond=0).timestamp()) * 1_000_000_000 + at.microsecond * 1000
+
+
+def day_ns(day: date) -> int:
+    """The beginning of a day of UTC."""
+    return as_ns(datetime.combine(day, time(), UTC))
 
 
 def instant(at_ns: int) -> datetime:

@@ -8,12 +8,11 @@ from datetime import date, timedelta
 from hedge.book.book import MARGIN, HedgeBook, Holding
 from hedge.book.facts import Bill, Correction, Deposit, Expense, Fill, Notice, Payment, Resale
 from hedge.book.fills import same_again
-from hedge.book.final_price import day_ns
 from hedge.book.schedule import Schedule
 from hedge.contracts.capacity import PrepaidQuota
 from hedge.errors import EntryRefused
 from ledger.accounting import GlAccount, balances_of, lines_of, reversed_lines
-from ledger.instants import instant
+from ledger.instants import day_ns, instant
 from ledger.money import Money, usd_text
 from ledger.tables.commitments import CommitmentTable
 

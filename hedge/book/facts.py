@@ -9,9 +9,9 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from hedge.fixed_fee.fee import Bill as TeamBill
-from hedge.fixed_fee.fee import FixedFee
 from ledger.accounting import Line, Record
+from ledger.fixed_fees import Bill as TeamBill
+from ledger.fixed_fees import FixedFee
 from ledger.money import Money
 
 

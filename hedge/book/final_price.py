@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ from hedge.contracts.derivatives import Settlement
 from hedge.errors import FixingMissing
 from ledger.business_days import is_business_day
 from ledger.calendar_months import months_later
-from ledger.instants import as_ns, instant
+from ledger.instants import day_ns, instant
 from ledger.tables.fixings import Fixing
 
 _DAY = timedelta(days=1)
@@ -29,11 +29,6 @@ class FinalPrice:
     usd: Decimal
     fixings: tuple[Used, ...]
     fallbacks: tuple[str, ...] = ()
-
-
-def day_ns(day: date) -> int:
-    """The beginning of a day of UTC."""
-    return as_ns(datetime.combine(day, time(), UTC))
 
 
 def fixing_days(rule: Settlement, first: date, last: date) -> list[date]:

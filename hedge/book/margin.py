@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 
-from hedge.book.final_price import day_ns
 from hedge.book.lots import Position
 from ledger.business_days import is_business_day
+from ledger.instants import day_ns
 from ledger.money import Money, usd
 
 _DAY = timedelta(days=1)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from hedge.book.book import FUNDING, HedgeBook, PositionKey
 from hedge.book.entries import SETTLE, accrue
 from hedge.book.facts import Funding, MarginCall, Mark, Settled
-from hedge.book.final_price import FinalPrice, day_ns, final_price, fixing_days, last_day
+from hedge.book.final_price import FinalPrice, final_price, fixing_days, last_day
 from hedge.book.funding import NANOS_PER_HOUR, funding_amount, rate_of
 from hedge.book.lots import Position, nanos, per_lot
 from hedge.book.margin import due_at_ns
@@ -22,7 +22,7 @@ from hedge.contracts.contract import DerivativeContract
 from hedge.contracts.derivatives import Event, Perpetual
 from hedge.errors import FixingMissing
 from ledger.accounting import GlAccount, Line, lines_of
-from ledger.instants import instant
+from ledger.instants import day_ns, instant
 from ledger.money import Money, usd
 from ledger.tables.fixings import Fixing, FixingTable
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from hedge.book.facts import Fill
-from hedge.book.final_price import day_ns
 from hedge.book.schedule import Schedule
 from hedge.contracts.capacity import FlatPlan, GpuBlock, PrepaidQuota, SpendCommitment
 from hedge.contracts.contract import CapacityContract
@@ -14,7 +13,7 @@ from hedge.contracts.terms import Price
 from hedge.errors import FillRefused
 from ledger.calendar_months import months_later
 from ledger.commitments import MICRO, Commitment, CommitmentKind, Covered
-from ledger.instants import instant
+from ledger.instants import day_ns, instant
 from ledger.money import MAX_NANOS, Money, usd, usd_text
 
 _CENT = Decimal("0.01")

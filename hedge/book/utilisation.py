@@ -8,12 +8,11 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from hedge.book.book import HedgeBook, Holding
-from hedge.book.final_price import day_ns
 from ledger.allowances import account_name, capacity_in, overage_name
 from ledger.calendar_months import months_later
 from ledger.commitments import Commitment, CommitmentKind
 from ledger.databases.sql import Sql
-from ledger.instants import instant
+from ledger.instants import day_ns, instant
 from ledger.measures import Measure
 from ledger.money import Money, as_usd
 from ledger.tables.commitments import CommitmentTable
@@ -52,8 +51,13 @@ class Utilisation:
     is_quota: bool
 
     @property
+    def within_micro(self) -> int:
+        """Used of what is committed: a provider may count more than was held, and than is left."""
+        return min(self.used_micro, self.committed_micro)
+
+    @property
     def unused_micro(self) -> int:
-        return self.committed_micro - self.used_micro
+        return self.committed_micro - self.within_micro
 
     @property
     def utilisation(self) -> float | None:
@@ -70,7 +74,7 @@ class Utilisation:
         """The share of the fee that what was used has; with what is stranded it is the fee."""
         if not self.committed_micro:
             return Money(0)
-        return Money(self.fee * self.used_micro // self.committed_micro)
+        return Money(self.fee * self.within_micro // self.committed_micro)
 
     @property
     def stranded(self) -> Money | None:

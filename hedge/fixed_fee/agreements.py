@@ -15,10 +15,10 @@ from hedge.book.entries import SETTLE
 from hedge.book.facts import AcceptedFee, BilledFee, QuotedFee
 from hedge.book.plans import same_person
 from hedge.errors import EntryRefused
-from hedge.fixed_fee.fee import Bill
 from hedge.fixed_fee.metered import used_in
 from ledger.accounting import GlAccount, lines_of
 from ledger.calendar_months import months_later
+from ledger.fixed_fees import Bill
 
 VALID_DAYS = 14
 LATE_DAYS = 3

@@ -8,14 +8,13 @@ from datetime import date
 import numpy as np
 
 from hedge.book.facts import QuotedFee
-from hedge.book.final_price import day_ns
-from hedge.fixed_fee.fee import Metered
 from hedge.risk import Floats
 from hedge.scenarios.history import DemandHistory
 from hedge.scenarios.ledger_demand import of_team
 from ledger.calendar_months import months_later
 from ledger.databases.sql import Sql
-from ledger.instants import as_ns
+from ledger.fixed_fees import Metered
+from ledger.instants import as_ns, day_ns
 from ledger.money import Money
 from ledger.statements import spend_of
 from ledger.tables.rollups import QUARTER_S

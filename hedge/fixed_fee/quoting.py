@@ -10,9 +10,9 @@ import numpy as np
 
 from hedge.errors import ConfidenceOutOfRange, NothingToQuote
 from hedge.fixed_fee.allocation import euler_shares
-from hedge.fixed_fee.fee import FixedFee
 from hedge.risk import Floats, highest_confidence
 from hedge.scenarios.months import Months, TokenKind
+from ledger.fixed_fees import FixedFee
 from ledger.money import NANOS_PER_USD, ZERO, Money, usd
 
 INCLUDED_AT = 0.95

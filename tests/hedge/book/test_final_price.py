@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.book.final_price import day_ns, final_price, last_day
+from hedge.book.final_price import final_price, last_day
 from hedge.contracts.derivatives import Settlement
 from hedge.errors import FixingMissing
 from ledger.business_days import business_days
+from ledger.instants import day_ns
 from ledger.tables.fixings import Fixing
 
 MONTH = date(2026, 12, 1)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hedge.book.book import HedgeBook
 from hedge.book.entering import Entry, EntryKind, enter
@@ -23,7 +26,7 @@ from ledger.audit import verify
 from ledger.book import Book
 from ledger.databases.sqlite_file import SqliteFile
 from ledger.draws import Draw
-from ledger.money import usd
+from ledger.money import Money, usd
 from ledger.tables.commitments import CommitmentTable
 from ledger.usage import TokenUsage
 from tests.hedge.book.contracts import DESK, PTU, approved, at, day
@@ -140,3 +143,23 @@ def refuses_to_be_taken_back(path: Path) -> None:
         book = HedgeBook(sql, at("2026-03-20"))
         with pytest.raises(EntryRefused, match="2 requests have drawn on fill:flat"):
             enter(book, wrong, DESK)
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**18), st.integers(0, 2 * 10**18), st.booleans())
+def test_used_and_unused_are_what_was_committed(
+    fee: int, committed: int, used: int, is_over: bool
+) -> None:
+    """used + unused = committed, in millionths of a unit and, of the fee, to the nano-USD; what a
+    provider counts beyond is neither."""
+    first = date(2027, 1, 1)
+    found = Utilisation(
+        *("c", "contract", first, first, is_over, committed, used, 0, Money(fee)),
+        *(Money(0), 0, 0, True),
+    )
+    assert found.within_micro + found.unused_micro == committed
+    assert found.within_micro == min(used, committed)
+    assert 0 <= found.used_fee <= fee
+    if is_over:
+        assert found.stranded is not None
+        assert found.used_fee + found.stranded == fee
+        assert (found.stranded == 0) or used < committed or not committed

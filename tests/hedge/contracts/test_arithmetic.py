@@ -9,39 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.contracts.arithmetic import (
-    break_even,
-    dues,
-    overage_charge,
-    prorated,
-    resold,
-    term_fee,
-    utilisation,
-)
+from hedge.contracts.arithmetic import break_even, dues, prorated, term_fee
 from hedge.errors import ContractInvalid
-from ledger.money import NANOS_PER_USD, Money, usd
+from ledger.money import Money, usd
 
 MONEY = st.integers(0, 10**15).map(Money)
 SHARE = st.decimals(0, 1, places=6)
-
-
-@given(MONEY, st.integers(1, 10**12), st.integers(0, 2 * 10**12))
-def test_used_and_unused_are_what_was_committed(fee: Money, capacity: int, drawn: int) -> None:
-    """used + unused = committed; used is the exact part, less than a nano-USD below it; what is
-    drawn beyond capacity is overage, to the unit."""
-    found = utilisation(fee, capacity, drawn)
-    assert found.used + found.unused == found.committed == fee
-    exact = Fraction(fee * min(drawn, capacity), capacity)
-    assert 0 <= exact - found.used < 1
-    assert found.overage_units == max(0, drawn - capacity)
-    assert (found.unused == 0) or drawn < capacity
-
-
-@pytest.mark.parametrize(("fee", "capacity", "drawn"), [(-1, 1, 0), (1, 0, 0), (1, 1, -1)])
-def test_what_is_no_use_of_a_contract(fee: int, capacity: int, drawn: int) -> None:
-    """Negative amounts, and a fee for nothing, are refused."""
-    with pytest.raises(ContractInvalid, match="is no use of a contract"):
-        utilisation(Money(fee), capacity, drawn)
 
 
 @given(MONEY, st.lists(st.integers(0, 10**6), min_size=1, max_size=40).filter(any))
@@ -73,22 +46,6 @@ def test_dues_sum_to_the_term_fee(fee: Decimal, months: int, upfront: Decimal) -
     assert sum(found) == term_fee(fee, months, 1) == usd(fee) * months
     assert max(found[1:], default=0) - min(found[1:], default=0) <= 1
     assert found[0] >= int(upfront * usd(fee) * months)
-
-
-@given(MONEY, SHARE)
-def test_resold_is_fee_less_haircut(fee: Money, haircut: Decimal) -> None:
-    """proceeds + haircut = fee; the haircut is rounded up."""
-    found = resold(fee, haircut)
-    assert found.proceeds + found.haircut == found.fee == fee
-    assert 0 <= found.haircut - Fraction(haircut) * fee < 1
-
-
-@given(st.integers(0, 10**12), st.decimals(0, 1, places=12))
-def test_overage_is_rounded_up_once(units: int, price: Decimal) -> None:
-    """The charge is the smallest whole nano-USD that is not below the exact price."""
-    found = overage_charge(units, price)
-    exact = Fraction(price) * units * NANOS_PER_USD
-    assert 0 <= found - exact < 1
 
 
 USD = st.decimals("0.01", 10**6, places=2)

@@ -17,7 +17,6 @@ from hedge.book.facts import QuotedFee
 from hedge.errors import EntryRefused
 from hedge.fixed_fee import quoting
 from hedge.fixed_fee.agreements import accept, bill_teams, keep_quote, team_months
-from hedge.fixed_fee.fee import FixedFee
 from hedge.fixed_fee.metered import metered_share
 from hedge.scenarios.calendar import month_spans
 from hedge.scenarios.demand import shocks
@@ -30,6 +29,7 @@ from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
 from ledger.accounting import GlAccount
 from ledger.audit import verify
+from ledger.fixed_fees import FixedFee
 from ledger.instants import as_ns
 from ledger.money import ZERO, Money
 from ledger.principals import Principal

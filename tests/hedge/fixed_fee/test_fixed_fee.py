@@ -13,10 +13,10 @@ from hypothesis.extra.numpy import arrays
 
 from hedge.errors import NothingToQuote
 from hedge.fixed_fee.allocation import euler_shares
-from hedge.fixed_fee.fee import FixedFee, Metered
 from hedge.fixed_fee.quoting import fixed_fee
 from hedge.risk import Floats, cvar
 from hedge.scenarios.months import Months
+from ledger.fixed_fees import FixedFee, Metered
 from ledger.money import ZERO, Money, as_usd, usd
 
 COSTS = arrays(np.float64, (3, 40), elements=st.floats(0, 1e6, width=32))
