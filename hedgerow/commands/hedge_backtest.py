@@ -60,7 +60,13 @@ class _NeedsMore(click.ClickException):
     type=USD,
     help="The cap of each month, in the pictures. [default: what 9 of 10 months cost unhedged]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="Of paths and scenarios: equal seeds give equal tables.",
+)
 @click.option(
     "--pictures",
     type=click.Path(path_type=Path, file_okay=False),
