@@ -36,6 +36,8 @@ from ledger.money import NANOS_PER_USD, Money, as_usd, usd_text
 SCENARIOS, MOST_SCENARIOS = 300, 1000
 """As many as it takes to see the tail: above 98% confidence more than the first, up to 99.5%."""
 FRESH_SCENARIOS = 2000
+JUST_ABOVE = 0.01
+"""Of the way to where a cap no longer binds."""
 FRONTIER_POINTS = 5
 SLACK_USD_PER_USD = 10.0
 """What a dollar above the cap costs the program, where the cap is out of reach."""
@@ -235,13 +237,15 @@ def _months(
 
 
 def _frontier(program: Program, months: int) -> tuple[FrontierPoint, ...]:
-    """Caps from the lowest reachable to where a cap no longer binds, evenly apart."""
+    """Caps from just above the lowest reachable, where the last USD of certainty is dear and takes
+    long to find, to where a cap no longer binds, evenly apart."""
     lowest_usd = program.lowest_cap() / NANOS_PER_USD
     free = program.cheapest(None)
     loosest_usd = max(lowest_usd, float(free.cvar_usd.max()))
     if loosest_usd - lowest_usd < 0.01:
         return (_point(lowest_usd, free, months),)
-    caps = np.linspace(lowest_usd, loosest_usd, FRONTIER_POINTS).tolist()
+    tightest_usd = lowest_usd + JUST_ABOVE * (loosest_usd - lowest_usd)
+    caps = np.linspace(tightest_usd, loosest_usd, FRONTIER_POINTS).tolist()
     found = [*(_keeping(program, cap_usd) for cap_usd in caps[:-1]), free]
     # What keeps a tighter cap keeps a looser one: within the gap it may be the better answer there.
     best = accumulate(found, _cheaper)

@@ -78,7 +78,7 @@ class Program:
         confidence: float,
         *,
         integer_months: int = 3,
-        gap: float = 5e-4,
+        gap: float = 7e-4,
         max_seconds: float = 60.0,
         relaxed: bool = False,
         clock: Callable[[], float] = monotonic,
@@ -217,7 +217,8 @@ class Program:
                 self._points.append(best)
                 best, bound_usd, status = self._meet(purpose, question, until)
                 self._exact = False
-        if self._open(best, question, bound_usd) > self._gap and status == "optimal":
+        # To keep caps to the cent may cost as much again: `_settle`.
+        if self._open(best, question, bound_usd) > 2 * self._gap and status == "optimal":
             raise SolverFailed(
                 f"bound and cost did not meet in {MAX_ROUNDS} rounds", tuple(self.attempts)
             )
@@ -386,6 +387,8 @@ class Program:
             np.where(self._whole, best.units + FEASIBLE, self._buys.most),
         )
         tight_usd = question.caps_usd
+        value_usd = self._worth.value(best, question)
+        dearest_usd = value_usd + self._gap * abs(value_usd)
         for _ in range(SETTLE_ROUNDS):
             over = self._worth.over(best, question)
             if over.max() <= FEASIBLE * self._scale_usd:
@@ -396,9 +399,7 @@ class Program:
             found, _ = self._master(purpose, tighter, True, until, best, between)
             if found is None or self._worth.over(found, question).sum() >= over.sum():
                 break
-            if self._worth.value(found, question) > self._worth.value(best, question) * (
-                1 + self._gap
-            ):
+            if self._worth.value(found, question) > dearest_usd:
                 break
             best = found
         return best
