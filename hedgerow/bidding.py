@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from benchmarks.market import Market
@@ -168,20 +170,24 @@ async def _keep(
     they cannot, what is known stays."""
     sql: Sql | None = None
     desk: T | None = None
+    thread = ThreadPoolExecutor(1, "bid prices")
+    run = partial(asyncio.get_running_loop().run_in_executor, thread)
     try:
         while True:
             try:
                 if sql is None:
-                    sql = await asyncio.to_thread(opened_sql, ledger, create=False)
+                    sql = await run(partial(opened_sql, ledger, create=False))
                 if desk is None:
-                    desk = await asyncio.to_thread(opened, sql)
-                await asyncio.to_thread(ask, desk)
+                    desk = await run(opened, sql)
+                await run(ask, desk)
             except StoreUnavailable as error:
                 log.warning("bid prices stay as they are: %s", error)
             await asyncio.sleep(every_s)
     finally:
+        # In the same thread: whoever is cancelled leaves what is asked there under way.
         if sql is not None:
-            sql.close()
+            await run(sql.close)
+        thread.shutdown(wait=False)
 
 
 def _wanted(one: Commitment, every: Sequence[Answered], models: Models) -> Iterator[Wanted]:
