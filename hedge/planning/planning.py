@@ -82,6 +82,7 @@ def planned_months(asked: Question, *, is_shaken: bool = True) -> Planned:
         asked.confidence,
         integer_months=whole,
         max_seconds=asked.max_seconds,
+        clock=asked.clock,
     )
     caps_usd = np.full(len(months.firsts), asked.cap_usd)
     lowest_cap = program.lowest_cap()

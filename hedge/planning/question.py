@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from time import monotonic
 
 from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.contracts.lines import without_view
@@ -34,7 +35,7 @@ class Question:
     draw: scenarios of the months ahead. offer: what can be bought in them. contracts: all that were
     offered, on the menu or not. estimates, priors: what draw goes by. validation: how its scenarios
     did on history that was held back. inputs: all that draw and offer were made from, as text.
-    max_seconds: for one solve.
+    max_seconds: for one solve, by the clock (seconds).
     """
 
     draw: Draw
@@ -49,6 +50,7 @@ class Question:
     validation: tuple[str, ...] = ()
     whole_months: int = WHOLE_MONTHS
     max_seconds: float = MAX_SECONDS
+    clock: Callable[[], float] = monotonic
 
     @property
     def cap_usd(self) -> float:

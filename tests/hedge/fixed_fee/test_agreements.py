@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -15,7 +17,6 @@ from benchmarks.market import Quoted
 from hedge.book.book import HedgeBook
 from hedge.book.facts import QuotedFee
 from hedge.errors import EntryRefused
-from hedge.fixed_fee import quoting
 from hedge.fixed_fee.agreements import accept, bill_teams, keep_quote, team_months
 from hedge.fixed_fee.metered import metered_share
 from hedge.scenarios.calendar import month_spans
@@ -176,18 +177,31 @@ def test_a_model_has_one_price_for_all(books: Books) -> None:
     assert levels.std() > 0
 
 
-def test_a_quote_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def writing(path: Path) -> Iterator[list[float]]:
+    """Somebody else writes into the books all the time: the seconds that each write took."""
+    waits: list[float] = []
+    is_over = Event()
+
+    def write() -> None:
+        with closing(opened_store(path)) as store:
+            while not is_over.is_set():
+                began_s, now_ns = time.monotonic(), time.time_ns()
+                use(store, now_ns, now_ns, "data", "chat", 1)
+                waits.append(time.monotonic() - began_s)
+
+    other = Thread(target=write)
+    other.start()
+    try:
+        yield waits
+    finally:
+        is_over.set()
+        other.join()
+
+
+def test_a_quote_from_the_command_line(tmp_path: Path) -> None:
     """A quote of the books' demand is kept, agreed on by somebody else and listed; a team that
-    nobody knows gets one line that says where to look. While it is worked out, others write."""
-    worked_out = quoting.fixed_fee
-
-    def beside(*asked: Any) -> quoting.Priced:
-        now_ns = as_ns(datetime.now(UTC))
-        with closing(opened_store(tmp_path / "hedgerow.db", busy_timeout_s=0.1)) as store:
-            use(store, now_ns, now_ns, "apps", "chat", 1)
-        return worked_out(*asked)
-
-    monkeypatch.setattr(quoting, "fixed_fee", beside)
+    nobody knows gets one line that says where to look."""
     config = tmp_path / "hedgerow.yaml"
     config.write_text(
         "providers: {one: {base_url: http://127.0.0.1:9/v1, api_key: x}}\n"
@@ -202,6 +216,12 @@ def test_a_quote_from_the_command_line(tmp_path: Path, monkeypatch: pytest.Monke
             use(store, 2 * hour + 1, at_ns, "data", "chat", 3 * 10**9)
     quote = ("hedge", "quote", "-c", config)
     made = told(*quote, "--team", "apps", "--by", QUOTER)
+    with writing(tmp_path / "hedgerow.db") as others:
+        began_s = time.monotonic()
+        told(*quote, "--team", "apps", "--by", QUOTER)
+        took_s = time.monotonic() - began_s
+    # The scenarios are most of it: had they been drawn with the books locked, nobody had written.
+    assert max(others) < took_s / 2
     parts = ("expected_usd", "risk_usd", "handling_usd")
     assert made["monthly_fee_usd"] == pytest.approx(sum(made[part] for part in parts))
     assert 600 < made["expected_usd"] < 1_000

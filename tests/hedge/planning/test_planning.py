@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
@@ -19,9 +19,7 @@ from hedge.errors import ConfidenceOutOfRange, DemandInvalid, HedgeError
 from hedge.planning.plan import HedgePlan
 from hedge.planning.planning import plan_months
 from hedge.planning.question import Question
-from hedge.program.holding import Holding
 from hedge.program.menu import Exposure, Menu
-from hedge.program.program import Program
 from hedge.risk import clopper_pearson, cvar
 from hedge.scenarios.months import Months
 from ledger.money import usd
@@ -322,19 +320,17 @@ def test_a_tighter_cap_is_never_cheaper_with_what_outlasts_the_plan() -> None:
     assert (points[0].end_value_usd, nets[-1]) == (Decimal("-158.40"), Decimal(95))
 
 
-def test_what_time_did_not_allow_to_search_is_not_called_out_of_reach(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A lowest cap that was not proved is told as the lowest found."""
-    found = Program.lowest
+def test_what_time_did_not_allow_to_search_is_not_called_out_of_reach() -> None:
+    """A lowest cap that was not proved when the time was over is told as the lowest found."""
 
-    def late(program: Program) -> Holding:
-        return replace(found(program), status="time_limit")
+    def late(cap: str) -> Question:
+        """So that the time is over after the first look at the lowest cap."""
+        told_s = chain((0.0, 0.0, 0.0), repeat(100.0))
+        flat: dict[str, object] = {"prices": [{"usd_per_month": "8"}]}
+        return replace(steady(flat, cap), clock=lambda: next(told_s))
 
-    monkeypatch.setattr(Program, "lowest", late)
-    flat: dict[str, object] = {"prices": [{"usd_per_month": "8"}]}
-    plan = plan_months(steady(flat, "76"), is_shaken=False)
+    plan = plan_months(late("76"), is_shaken=False)
     assert plan.message is not None
     assert "the lowest cap found is 77.00 USD" in plan.message
     assert "reachable cap is" not in plan.message
-    assert "ran out of time (60 s)" in plan_months(steady(flat), is_shaken=False).notes[-1]
+    assert "ran out of time (60 s)" in plan_months(late("200"), is_shaken=False).notes[-1]
