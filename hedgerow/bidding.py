@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -170,13 +170,21 @@ async def _keep(
     they cannot, what is known stays."""
     sql: Sql | None = None
     desk: T | None = None
-    thread = ThreadPoolExecutor(1, "bid prices")
+    # All in one thread: whoever is cancelled leaves what is asked there under way, and what is
+    # opened there is closed after it.
+    thread, to_close = ThreadPoolExecutor(1, "bid prices"), ExitStack()
     run = partial(asyncio.get_running_loop().run_in_executor, thread)
+
+    def open_books() -> Sql:
+        books = opened_sql(ledger, create=False)
+        to_close.callback(books.close)
+        return books
+
     try:
         while True:
             try:
                 if sql is None:
-                    sql = await run(partial(opened_sql, ledger, create=False))
+                    sql = await run(open_books)
                 if desk is None:
                     desk = await run(opened, sql)
                 await run(ask, desk)
@@ -184,9 +192,7 @@ async def _keep(
                 log.warning("bid prices stay as they are: %s", error)
             await asyncio.sleep(every_s)
     finally:
-        # In the same thread: whoever is cancelled leaves what is asked there under way.
-        if sql is not None:
-            await run(sql.close)
+        await run(to_close.close)
         thread.shutdown(wait=False)
 
 
