@@ -251,14 +251,9 @@ def _lines(told: _Told) -> list[str]:
 
 
 def _draw(found: Contest, cap: Money | None, folder: Path) -> None:
-    try:
-        from hedge.backtest.pictures import draw
-    except ImportError:
-        raise click.ClickException(
-            "pictures are drawn by matplotlib, which is not installed:"
-            " pip install 'hedgerow[plots]', or leave out --pictures"
-        ) from None
     import numpy as np
+
+    from hedge.backtest.pictures import draw
 
     usual = float(np.quantile(found.never.months_usd, 0.9))
     for path in draw(found, usual if cap is None else cap / NANOS_PER_USD, folder):

@@ -1,0 +1,1 @@
+"""Reports: what finance reads after the month, as HTML, PDF, a workbook and JSON."""

@@ -1,0 +1,1 @@
+"""The dashboard: pages for platform teams, operators, finance and approvers."""
