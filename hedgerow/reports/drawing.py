@@ -77,12 +77,12 @@ def draw(chart: Chart, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN)
 
 def svg(chart: Chart, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> str:
     """A chart as an SVG element that can stand in a page under a strict policy: no style of its
-    own, no script, nothing from outside, and ids that begin with the chart's."""
+    own, no script, nothing from outside, and ids that begin with `chart-` and the chart's."""
     with _style():
         file = io.StringIO()
         figure = _draw(chart, width_in, height_in)
         figure.savefig(file, format="svg", metadata=dict.fromkeys(_NAMELESS_SVG))
-        return inlined(file.getvalue(), chart.id, f"{chart.title}. {chart.says}")
+        return inlined(file.getvalue(), f"chart-{chart.id}", f"{chart.title}. {chart.says}")
 
 
 def png(
@@ -259,7 +259,7 @@ def _label(axes: Axes, chart: Chart, axis: Axis) -> None:
     else:
         places, labels = axis.ticks()
         names.set_ticks(places, labels)
-        if not axis.is_lying:
+        if not axis.is_lying and not any("\n" in one for one in labels):
             for label in names.get_ticklabels():
                 label.set_verticalalignment("baseline")
             names.set_tick_params(pad=12)
