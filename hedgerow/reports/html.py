@@ -15,7 +15,7 @@ from markupsafe import Markup
 from hedgerow.charts import Chart
 from hedgerow.reports.document import Block, Cell, Document, Figure, Table, Text, Tone
 from hedgerow.reports.drawing import svg
-from hedgerow.reports.figures import exact, shown
+from hedgerow.reports.figures import exact, known, shown, why_not
 
 WORDS = {Tone.GOOD: "in order", Tone.WARN: "watch", Tone.BAD: "act", Tone.NONE: ""}
 _WIDE_FROM = 9
@@ -59,6 +59,8 @@ def html(document: Document) -> bytes:
             plain=_plain,
             shown=shown,
             exact=exact,
+            known=known,
+            why_not=why_not,
             draw=_draw,
         )
         .encode()
@@ -91,15 +93,13 @@ def _policy(style: str) -> str:
 
 def _look(table: Table) -> _Look:
     figures = [cell for row in table.rows for cell in row.cells if isinstance(cell, Figure)]
-    reasons = dict.fromkeys(
-        one.why_not for one in figures if one.value is None and one.why_not is not None
-    )
+    reasons = dict.fromkeys(why_not(one) for one in figures if known(one) is None)
     columns = zip(*(row.cells for row in table.rows), strict=True) if table.rows else ()
     return _Look(
         is_number=tuple(any(isinstance(cell, Figure) for cell in column) for column in columns),
         is_wide=len(table.columns) >= _WIDE_FROM,
         marks={reason: _letter(number) for number, reason in enumerate(reasons)},
-        sources=tuple(dict.fromkeys(one.source for one in figures if one.value is not None)),
+        sources=tuple(dict.fromkeys(one.source for one in figures if known(one) is not None)),
     )
 
 
