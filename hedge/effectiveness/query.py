@@ -52,5 +52,6 @@ def literal(value: Value) -> str:
 
 
 def one_of(values: Collection[str]) -> str:
-    """A list for IN, which may be empty: then nothing is in it."""
-    return "(" + ", ".join(map(literal, sorted(values))) + ")" if values else "(NULL)"
+    """A list for IN. Of none it has one empty name, which nothing has: NULL would make a NOT of it
+    say nothing."""
+    return "(" + ", ".join(map(literal, sorted(values) or [""])) + ")"

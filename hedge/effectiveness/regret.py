@@ -10,12 +10,34 @@ another router would.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from hedge.effectiveness.query import Query
+import numpy as np
+from numpy.typing import NDArray
+
+from hedge.book.book import HedgeBook, Holding
+from hedge.closed_forms import SkiRental
+from hedge.effectiveness.coverage import Coverage, fee_in
+from hedge.effectiveness.period import Period
+from hedge.effectiveness.query import Query, literal
+from hedge.effectiveness.usage import has_rows, posted_in, served_by
+from hedge.risk import Floats
+from ledger.allowances import capacity_in
+from ledger.calendar_months import months_later
+from ledger.commitments import NANOS_PER_MICRO_USD, Commitment, CommitmentKind
+from ledger.databases.sql import Sql
+from ledger.instants import day_ns, instant
 from ledger.money import Money
+from ledger.tables.commitments import CommitmentTable
+from ledger.windows import Span
 
-SEARCHED = "0 to twice what was held"
+MOST_SIZES = 500
+"""More sizes than that are thinned out evenly: the best of those is near the best of all."""
+_NANOS_PER_MINUTE = 60_000_000_000
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +101,151 @@ class NotJudged:
 class Regrets:
     judged: tuple[Regret, ...]
     not_judged: tuple[NotJudged, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the offers of a commitment served, window by window: the capacity that it takes, in
+    micro-units, and what it costs at pay-as-you-go, in nano-USD."""
+
+    micro_units: Floats
+    cost: Floats
+
+    def left(self, capacity: int) -> Money:
+        """What is left to pay as it goes with so much capacity in each window: of each that does
+        not fit, the same part of all that it asked for, to the nano-USD."""
+        if not capacity:
+            return Money(int(self.cost.sum()))
+        over = 1 - capacity / np.maximum(self.micro_units, capacity)
+        left: Ints = np.rint(self.cost * over).astype(np.int64)
+        return Money(int(left.sum()))
+
+
+def regrets(book: HedgeBook, period: Period, covered: Coverage) -> Regrets:
+    """covered: of the period. To be read within one `view`."""
+    table = CommitmentTable(book.sql)
+    judged, not_judged = list[Regret](), list[NotJudged]()
+    holdings = {
+        name: one for one in book.holdings.values() for name in (*one.earlier, one.commitment)
+    }
+    for use in covered.uses:
+        commitment = table.one(use.commitment)
+        if commitment is None:
+            continue
+        found = _regret(book, period, holdings[use.commitment], commitment)
+        if isinstance(found, Regret):
+            judged.append(found)
+        else:
+            not_judged.append(NotJudged(use.commitment, use.contract, found))
+    return Regrets(tuple(judged), tuple(not_judged))
+
+
+def _regret(
+    book: HedgeBook, period: Period, holding: Holding, commitment: Commitment
+) -> Regret | str:
+    since_ns = max(period.since_ns, commitment.starts_ns)
+    until_ns = min(period.until_ns, commitment.ends_ns)
+    fee = fee_in(holding, commitment, period)
+    is_quota = commitment.kind is not CommitmentKind.THROUGHPUT
+    if is_quota and not commitment.is_monthly:
+        if commitment.ends_ns > period.until_ns:
+            ends = instant(commitment.ends_ns).date()
+            return (
+                f"its quota is of its whole term: the month in which that ends, {ends}, judges it"
+            )
+        since_ns = commitment.starts_ns
+        days = holding.schedule.days(instant(since_ns).date(), instant(until_ns).date())
+        fee = Money(sum(amount for _, amount in days))
+    elif is_quota and not period.is_over:
+        return "its quota is of the month, which is not over"
+    if not commitment.covers:
+        return "it covers no offer: nothing can draw on it"
+    if not has_rows(book.sql, since_ns):
+        return "retention has deleted rows of its time: keep them longer with retention.entries"
+    if not fee:
+        return "no day of it is over yet" if not commitment.fee else "nothing of its fee is due yet"
+    query = _query(commitment, since_ns, until_ns)
+    asked = _asked(book.sql, query)
+    sizes = tuple(
+        SizeCost(units, Money(fee * units // commitment.units), asked.left(capacity))
+        for units, capacity in _sizes(holding, commitment, period)
+    )
+    return Regret(
+        commitment=commitment.id,
+        contract=commitment.contract,
+        sizes=sizes,
+        held=next(one for one in sizes if one.units == commitment.units),
+        best=min(sizes, key=lambda one: (one.cost, one.units)),
+        break_even=_break_even(sizes),
+        query=query,
+    )
+
+
+def _sizes(holding: Holding, commitment: Commitment, period: Period) -> Iterator[tuple[int, int]]:
+    """Units, and the micro-units that they bring in each window."""
+    sold, held = holding.contract.size, commitment.units
+    offered = range(sold.min, min(sold.max, 2 * held) + 1, sold.step)
+    thinned = offered[:: -(-len(offered) // MOST_SIZES) or 1]
+    for units in sorted({0, held, *thinned}):
+        sized = replace(commitment, units=units)
+        if commitment.kind is CommitmentKind.QUOTA or commitment.kind is CommitmentKind.SPEND:
+            yield units, _quota(sized, period)
+        else:
+            yield units, sized.micro_units
+
+
+def _quota(commitment: Commitment, period: Period) -> int:
+    if not commitment.is_monthly:
+        return commitment.micro_units
+    start, end = instant(period.since_ns), instant(day_ns(months_later(period.month, 1)))
+    return capacity_in(commitment, Span(start, end, start))
+
+
+def _break_even(sizes: tuple[SizeCost, ...]) -> Money:
+    """Lot by lot, by the ski rental's rule: what a lot would have saved is paid as it goes up to
+    the lot's fee, and then the fee."""
+    cost = sizes[-1].pay_as_you_go
+    for less, more in pairwise(sizes):
+        saved = less.pay_as_you_go - more.pay_as_you_go
+        lot = SkiRental(on_demand=1.0, upfront=float(more.fee - less.fee), discounted=0.0)
+        cost = Money(cost + round(lot.cost(float(saved), lot.break_even)))
+    return cost
+
+
+def _asked(sql: Sql, query: Query) -> Asked:
+    found = np.array([row[1:] for row in query.stream(sql)], dtype=np.float64).reshape(-1, 2)
+    return Asked(found[:, 0], found[:, 1])
+
+
+def _query(commitment: Commitment, since_ns: int, until_ns: int) -> Query:
+    """Of requests of its offers that drew on it, or on nothing: those of other commitments are
+    theirs, and batches are billed apart."""
+    is_throughput = commitment.kind is CommitmentKind.THROUGHPUT
+    window = f"at_ns / {_NANOS_PER_MINUTE}" if is_throughput else "0"
+    name = literal(commitment.id)
+    return Query(
+        f"asked_{commitment.id}",
+        "by minute (of a quota: in all) the micro-units that the requests take which it could"
+        " serve, and what they cost at pay-as-you-go",
+        f"SELECT {window} AS part, sum(CASE WHEN commitment = {name}"
+        f" THEN micro_units + overage_micro_units ELSE {_takes(commitment)} END) AS micro_units,"
+        " sum(contracted_nanos) AS contracted_nanos FROM entries"
+        f" JOIN subjects ON subjects.id = subject_id WHERE {posted_in(since_ns, until_ns)}"
+        f" AND (commitment = {name} OR commitment IS NULL) AND batch IS NULL"
+        f" AND {served_by(commitment)}"
+        " GROUP BY 1 ORDER BY 1",
+    )
+
+
+def _takes(one: Commitment) -> str:
+    """As `Commitment.takes`, of what nobody counted nothing."""
+    if one.kind is CommitmentKind.SPEND:
+        return f"(contracted_nanos + {NANOS_PER_MICRO_USD - 1}) / {NANOS_PER_MICRO_USD}"
+    prompt, cached = "coalesce(prompt_tokens, 0)", "coalesce(cached_tokens, 0)"
+    cached = f"(CASE WHEN {cached} < {prompt} THEN {cached} ELSE {prompt} END)"
+    more = one.micro_units_per_cached - one.micro_units_per_prompt
+    return (
+        f"{prompt} * {one.micro_units_per_prompt} + {cached} * ({more})"
+        f" + coalesce(completion_tokens, 0) * {one.micro_units_per_completion}"
+        f" + {one.micro_units_per_request}"
+    )
