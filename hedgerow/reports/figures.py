@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hedgerow.reports.document import Figure, Unit
+from hedgerow.reports.document import Figure, Tone, Unit
 
 UNKNOWN = "not known"
+WORDS = {Tone.GOOD: "in order", Tone.WARN: "watch", Tone.BAD: "act", Tone.NONE: ""}
 _NANO = 9
 _SIGNIFICANT = 4
 _DOLLARS = (Unit.USD, Unit.USD_PER_MTOK, Unit.USD_PER_UNIT)

@@ -13,11 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hedgerow.charts import Chart
-from hedgerow.reports.document import Block, Cell, Document, Figure, Table, Text, Tone
+from hedgerow.reports.document import Block, Cell, Document, Figure, Table, Text
 from hedgerow.reports.drawing import svg
-from hedgerow.reports.figures import exact, known, shown, why_not
+from hedgerow.reports.figures import WORDS, exact, known, shown, why_not
 
-WORDS = {Tone.GOOD: "in order", Tone.WARN: "watch", Tone.BAD: "act", Tone.NONE: ""}
 _WIDE_FROM = 9
 """Tables of so many columns are printed across."""
 
