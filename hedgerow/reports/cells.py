@@ -69,6 +69,11 @@ def columns(**titles: str) -> tuple[Column, ...]:
     return tuple(Column(key, title) for key, title in titles.items())
 
 
+def sentence(says: str) -> str:
+    """With a capital and a full stop."""
+    return says[:1].upper() + says[1:] + ("" if says.endswith(".") else ".")
+
+
 def dollars_of(amount: Money) -> float:
     """For a chart: what is drawn need not be exact."""
     return float(as_usd(amount))

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hedge.effectiveness.attribution import Attribution, Cause, IndexMove, Measure, ModelChange
 from hedge.effectiveness.report import EffectivenessReport
 from hedgerow.charts import Chart, Mark, Series
-from hedgerow.reports.cells import columns, count, dollars_of, number, rate, text, usd
+from hedgerow.reports.cells import columns, count, dollars_of, number, rate, sentence, text, usd
 from hedgerow.reports.document import Block, Figure, Row, Section, Table, Unit
 from hedgerow.reports.hedge_pages.cost import of
 from hedgerow.reports.sources import Sources
@@ -42,7 +42,7 @@ def attribution_section(report: EffectivenessReport, sources: Sources) -> Sectio
     found = report.attribution
     blocks: tuple[Block, ...]
     if found is None:
-        blocks = (text(report.attribution_why_not or "There is no month before."),)
+        blocks = (text(sentence(report.attribution_why_not or "there is no month before")),)
     else:
         blocks = (
             text(
@@ -249,5 +249,5 @@ def _index(found: Attribution, sources: Sources) -> Table:
         "The settlement index" + ("" if move is None else f": {move.index}"),
         columns(what="What", value="Value"),
         rows,
-        empty=found.index_why_not or "No index is designated.",
+        empty=sentence(found.index_why_not or "no index is known"),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hedge.effectiveness.exceedances import Exceedances
 from hedge.effectiveness.report import EffectivenessReport, PlannedMonth
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import (
@@ -25,7 +24,13 @@ NO_CAP = (
     "No budget in USD stands over everything of a month, so there is no cap: add one to a policy"
     " file, with scope {} and window month."
 )
-_NO_PLAN = "No plan that covers this month was approved."
+_NO_PLAN = (
+    "No plan was approved by the end of this month: `hedgerow hedge plan --save` keeps one, and a"
+    " second person approves it with `hedgerow hedge approve`."
+)
+
+
+_NOT_SAID = "The plan does not say."
 
 
 def cap_source(sources: Sources) -> str:
@@ -38,7 +43,7 @@ def cap_source(sources: Sources) -> str:
 
 def plan_source(sources: Sources) -> str:
     return sources.computed(
-        "The last plan that was approved before the month began, as it is kept in the hedge book;"
+        "The last plan that was approved by the end of the month, as it is kept in the hedge book;"
         " estimates from its scenarios.",
         command="hedgerow hedge book -c FILE --json",
     )
@@ -46,7 +51,6 @@ def plan_source(sources: Sources) -> str:
 
 def cap_section(
     report: EffectivenessReport,
-    exceedances: Exceedances,
     plan: ApprovedPlan | None,
     sources: Sources,
 ) -> Section:
@@ -59,13 +63,13 @@ def cap_section(
         "cap",
         "The cap, and how often it held",
         (
-            text(exceedances.sentence(), *(() if report.cap is not None else (NO_CAP,))),
+            text(NO_CAP if report.exceedances is None else report.exceedances.sentence()),
             _standing(report, sources),
             _months(report, sources),
-            _chances(exceedances, report, sources),
-            _planned(report.plan, report.plan_why_not, sources),
+            _chances(report, sources),
+            _planned(report.plan, sources),
             *charts,
-            _frontier(plan, report, sources),
+            _frontier(plan, sources),
         ),
     )
 
@@ -141,7 +145,10 @@ def _months(report: EffectivenessReport, sources: Sources) -> Table:
     )
 
 
-def _chances(found: Exceedances, report: EffectivenessReport, sources: Sources) -> Table:
+def _chances(report: EffectivenessReport, sources: Sources) -> Table:
+    found = report.exceedances
+    if found is None:
+        return Table("exceedances", "Months above the cap", columns(what="What"), (), empty=NO_CAP)
     source = sources.computed(
         "Months that are over, and how many of them cost more than the cap; exact binomial.",
         by_day_source(report, sources),
@@ -216,17 +223,21 @@ def _chances(found: Exceedances, report: EffectivenessReport, sources: Sources) 
     )
 
 
-def _planned(plan: PlannedMonth | None, why_not: str | None, sources: Sources) -> Table:
+def _planned(plan: PlannedMonth | None, sources: Sources) -> Table:
     rows: tuple[Row, ...] = ()
     if plan is not None:
         source = plan_source(sources)
         outside = "The plan does not reach as far as this month."
+        when = "before" if plan.is_ahead else "after"
         rows = (
             Row("plan", ("Plan", plan.plan)),
-            Row("approved_by", ("Approved by", ", ".join(plan.approved_by))),
-            Row("approved_at", ("Approved at", moment_text(plan.approved_at_ns))),
-            Row("confidence", ("Confidence", part(plan.confidence, source))),
-            Row("cap", ("Its cap of a month, USD", estimate(plan.cap_usd, source))),
+            Row("approved_by", ("Approved by", plan.approved_by)),
+            Row(
+                "approved_at",
+                ("Approved at", f"{moment_text(plan.approved_at_ns)}, {when} the month began"),
+            ),
+            Row("confidence", ("Confidence", part(plan.confidence, source, why_not=_NOT_SAID))),
+            Row("cap", ("Its cap of a month, USD", estimate(plan.cap_usd, source, _NOT_SAID))),
             Row(
                 "expected",
                 ("Expected cost of this month, USD", estimate(plan.expected_usd, source, outside)),
@@ -248,7 +259,7 @@ def _planned(plan: PlannedMonth | None, why_not: str | None, sources: Sources) -
         "The approved plan",
         columns(what="What", value="Value"),
         rows,
-        empty=why_not or _NO_PLAN,
+        empty=_NO_PLAN,
     )
 
 
@@ -325,7 +336,7 @@ def _plan_charts(report: EffectivenessReport, plan: ApprovedPlan) -> tuple[Chart
     return tuple(charts)
 
 
-def _frontier(plan: ApprovedPlan | None, report: EffectivenessReport, sources: Sources) -> Table:
+def _frontier(plan: ApprovedPlan | None, sources: Sources) -> Table:
     source = plan_source(sources)
     found = () if plan is None else plan.frontier
     return Table(
@@ -351,5 +362,5 @@ def _frontier(plan: ApprovedPlan | None, report: EffectivenessReport, sources: S
             )
             for place, one in enumerate(found, 1)
         ),
-        empty=report.plan_why_not or "The approved plan was kept without a frontier.",
+        empty=_NO_PLAN if plan is None else "The approved plan was kept without a frontier.",
     )

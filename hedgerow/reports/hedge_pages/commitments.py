@@ -10,7 +10,7 @@ from hedge.effectiveness.report import EffectivenessReport
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import columns, count, dollars_of, part, rate, text, usd
 from hedgerow.reports.document import Row, Section, Table
-from hedgerow.reports.hedge_pages.cost import of
+from hedgerow.reports.hedge_pages.cost import all_in_source, of
 from hedgerow.reports.sources import Sources
 from ledger.money import Money
 
@@ -38,6 +38,7 @@ def commitments_section(report: EffectivenessReport, sources: Sources) -> Sectio
             _use(found, sources),
             *charts,
             _price(found, sources),
+            _premium(report, sources),
             text(
                 "Regret is what another size would have cost by the month that really came, billed"
                 " anew minute by minute. Routing is held as it was, so hindsight bounds what a"
@@ -190,6 +191,42 @@ def _price(found: Coverage, sources: Sources) -> Table:
             per_mtok="USD per million tokens",
         ),
         tuple(rows),
+        empty=_NONE,
+    )
+
+
+def certainty_source(report: EffectivenessReport, sources: Sources) -> str:
+    read = (_drawn_source(one, sources) for one in report.coverage.uses)
+    return sources.computed(
+        "What commitments cost above their draws at the cheapest quotes, and what derivatives and"
+        " fees took.",
+        *read,
+        all_in_source(sources, report.economics),
+    )
+
+
+def _premium(report: EffectivenessReport, sources: Sources) -> Table:
+    found, source = report.premium, certainty_source(report, sources)
+    return Table(
+        "premium",
+        "What certainty cost in all",
+        columns(what="What", amount="USD"),
+        (
+            Row(
+                "commitments",
+                (
+                    "Price of certainty of commitments",
+                    usd(found.commitments, source, None, _DELETED),
+                ),
+            ),
+            Row("derivatives", ("Result of derivatives", usd(found.derivatives, source))),
+            Row("fees", ("Fees of trades", usd(found.fees, source))),
+            Row(
+                "total",
+                ("All", usd(found.total, source, "SUM({premium.amount})", _DELETED)),
+                is_total=True,
+            ),
+        ),
         empty=_NONE,
     )
 

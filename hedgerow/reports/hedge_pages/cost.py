@@ -6,7 +6,7 @@ from hedge.effectiveness.economics import CostKind, CostLine, Economics, Otherwi
 from hedge.effectiveness.query import Query
 from hedge.effectiveness.report import EffectivenessReport
 from hedgerow.charts import Chart, Mark, Series
-from hedgerow.reports.cells import columns, count, dollars_of, part, text, usd
+from hedgerow.reports.cells import columns, count, dollars_of, part, sentence, text, usd
 from hedgerow.reports.document import Row, Section, Table
 from hedgerow.reports.sources import Sources
 
@@ -34,11 +34,13 @@ _DELETED = "Retention has deleted the rows of this time, so that nobody can coun
 
 
 def of(sources: Sources, query: Query) -> str:
-    return sources.sql(query.says, query.sql)
+    return sources.sql(sentence(query.says), query.sql)
 
 
 def line_source(sources: Sources, line: CostLine) -> str:
-    return sources.computed(line.says) if line.query is None else of(sources, line.query)
+    if line.query is None:
+        return sources.computed(sentence(line.says), command="hedgerow hedge book -c FILE --json")
+    return of(sources, line.query)
 
 
 def all_in_source(sources: Sources, economics: Economics) -> str:
@@ -94,10 +96,12 @@ def _otherwise(economics: Economics, sources: Sources) -> Table:
         one = economics.otherwise(what)
         source = of(sources, one.query)
         saved = sources.computed("What it would have cost less the all-in cost.", source, all_in)
+        unmeasured = of(sources, one.unmeasured_query)
         measured = sources.computed(
             "The part of it that is measured: a row whose price otherwise is unknown counts at its"
             " own cost, and is not.",
             source,
+            unmeasured,
         )
         why = None if one.unmeasured is not None else _DELETED
         of_cost = float(one.saved / one.cost) if one.cost else None
@@ -109,8 +113,8 @@ def _otherwise(economics: Economics, sources: Sources) -> Table:
                     usd(one.cost, source),
                     usd(one.saved, saved, "{would}-{cost.amount.total}"),
                     part(of_cost, saved, "{saved}/{would}", "It would have cost nothing."),
-                    usd(one.unmeasured, measured, why_not=why),
-                    count(one.unmeasured_requests, measured, why_not=why),
+                    usd(one.unmeasured, unmeasured, why_not=why),
+                    count(one.unmeasured_requests, unmeasured, why_not=why),
                     part(
                         one.measured_share,
                         measured,
@@ -173,22 +177,26 @@ def _teams(economics: Economics, sources: Sources) -> Table:
 
 
 def _activity(economics: Economics, sources: Sources) -> Table:
-    billed = next(one for one in economics.lines if one.kind is CostKind.BILLED)
-    source = line_source(sources, billed)
-    counted = sources.computed("Counted from the charged attempts of the month.", source)
-    of_draws = of(sources, economics.teams.query)
+    usage = of(sources, economics.usage.query)
+    counted = sources.computed("The sum of all models.", usage)
+    of_draws = sources.computed(
+        "What teams were charged less what providers billed.",
+        of(sources, economics.teams.query),
+        line_source(sources, economics.lines[0]),
+    )
     overage = of(sources, economics.overage_query)
     rolls = sources.computed(
-        "Fills of one roll: what the opened month cost above what the closed one brought, by the"
-        " hedge book."
+        "What the opened months cost above what the closed ones brought, fees left out.",
+        of(sources, economics.roll_query),
     )
+    total = economics.usage.total
     return Table(
         "activity",
         "Beside the cost",
         columns(what="What", number="Number"),
         (
-            Row("requests", ("Charged requests", count(economics.requests, counted))),
-            Row("tokens", ("Tokens in and out", count(economics.tokens, counted))),
+            Row("requests", ("Charged requests", count(total.requests, counted))),
+            Row("tokens", ("Tokens in and out", count(total.tokens, counted))),
             Row(
                 "of_draws",
                 (
@@ -213,8 +221,11 @@ def _activity(economics: Economics, sources: Sources) -> Table:
 
 
 def by_day_source(report: EffectivenessReport, sources: Sources) -> str:
-    read = (of(sources, query) for query in report.history.queries)
-    return sources.computed("The all-in cost by day, out of what was billed and booked.", *read)
+    return sources.computed(
+        "The all-in cost by day, out of what was billed and booked.",
+        of(sources, report.history.billed_query),
+        of(sources, report.history.records_query),
+    )
 
 
 def _by_day(report: EffectivenessReport, sources: Sources) -> Table:

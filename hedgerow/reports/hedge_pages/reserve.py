@@ -245,14 +245,9 @@ def _trial(accounting: HedgeAccounting, sources: Sources) -> Table:
                 "total",
                 (
                     "All accounts",
-                    *(
-                        usd(
-                            Money(sum(getattr(one, name) for one in found)),
-                            sums,
-                            f"SUM({{trial.{name}}})",
-                        )
-                        for name in ("opening", "change", "closing")
-                    ),
+                    usd(_sum(one.opening for one in found), sums, "SUM({trial.opening})"),
+                    usd(_sum(one.change for one in found), sums, "SUM({trial.change})"),
+                    usd(_sum(one.closing for one in found), sums, "SUM({trial.closing})"),
                 ),
                 is_total=True,
             )
