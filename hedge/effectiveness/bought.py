@@ -50,7 +50,8 @@ def bought(
         (DAY_S, day_ns(since), day_ns(until), *names),
     )
     return tuple(
-        Bought(instant(start).date(), int(tokens), Money(int(nanos))) for start, tokens, nanos in rows
+        Bought(instant(start).date(), int(tokens), Money(int(nanos)))
+        for start, tokens, nanos in rows
     )
 
 

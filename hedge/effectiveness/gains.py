@@ -63,11 +63,11 @@ class Gains:
                 found = lots
         return found
 
-    def price(self, key: PositionKey, before: date) -> Decimal | None:
-        """The last one before a day."""
+    def price(self, key: PositionKey, since: date, before: date) -> Decimal | None:
+        """The last one of days from `since` on, and before another."""
         found = None
         for one in self.prices.get(key, ()):
-            if one.day < before:
+            if since <= one.day < before:
                 found = one.usd
         return found
 
