@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ledger.databases.sql import Row, Sql, Value
@@ -20,10 +20,6 @@ class Query:
 
     def rows(self, sql: Sql) -> list[Row]:
         return sql.execute(self.sql).fetchall()
-
-    def stream(self, sql: Sql) -> Iterator[Row]:
-        """For more rows than are kept at once. Within a `view`."""
-        return sql.stream(self.sql)
 
     def amount(self, sql: Sql) -> Money:
         """Of a query that gives one."""

@@ -10,8 +10,8 @@ another router would.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from hedge.book.book import HedgeBook, Holding
 from hedge.closed_forms import SkiRental
+from hedge.contracts.terms import Size
 from hedge.effectiveness.coverage import Coverage, fee_in
 from hedge.effectiveness.period import Period
 from hedge.effectiveness.query import Query, literal
 from hedge.effectiveness.usage import has_rows, posted_in, served_by
 from hedge.risk import Floats
 from ledger.allowances import capacity_in
-from ledger.calendar_months import months_later
 from ledger.commitments import NANOS_PER_MICRO_USD, Commitment, CommitmentKind
 from ledger.databases.sql import Sql
 from ledger.instants import day_ns, instant
@@ -109,7 +109,7 @@ class Asked:
     micro-units, and what it costs at pay-as-you-go, in nano-USD."""
 
     micro_units: Floats
-    cost: Floats
+    cost: Ints
 
     def left(self, capacity: int) -> Money:
         """What is left to pay as it goes with so much capacity in each window: of each that does
@@ -144,7 +144,7 @@ def _regret(
     book: HedgeBook, period: Period, holding: Holding, commitment: Commitment
 ) -> Regret | str:
     since_ns = max(period.since_ns, commitment.starts_ns)
-    until_ns = min(period.until_ns, commitment.ends_ns)
+    until_ns = min(day_ns(period.whole_until), commitment.ends_ns)  # as the fee
     fee = fee_in(holding, commitment, period)
     is_quota = commitment.kind is not CommitmentKind.THROUGHPUT
     if is_quota and not commitment.is_monthly:
@@ -163,45 +163,35 @@ def _regret(
     if not has_rows(book.sql, since_ns):
         return "retention has deleted rows of its time: keep them longer with retention.entries"
     if not fee:
-        return "no day of it is over yet" if not commitment.fee else "nothing of its fee is due yet"
+        return "nothing of its fee is an expense yet: no day of it is over, or it costs nothing"
     query = _query(commitment, since_ns, until_ns)
     asked = _asked(book.sql, query)
-    sizes = tuple(
-        SizeCost(units, Money(fee * units // commitment.units), asked.left(capacity))
-        for units, capacity in _sizes(holding, commitment, period)
-    )
+    held = commitment.units
+    sold = _sold(holding.contract.size, held)
+    sizes = size_costs(asked, fee, _capacity(commitment, period), held, sold)
     return Regret(
         commitment=commitment.id,
         contract=commitment.contract,
         sizes=sizes,
-        held=next(one for one in sizes if one.units == commitment.units),
+        held=next(one for one in sizes if one.units == held),
         best=min(sizes, key=lambda one: (one.cost, one.units)),
-        break_even=_break_even(sizes),
+        break_even=break_even(sizes),
         query=query,
     )
 
 
-def _sizes(holding: Holding, commitment: Commitment, period: Period) -> Iterator[tuple[int, int]]:
-    """Units, and the micro-units that they bring in each window."""
-    sold, held = holding.contract.size, commitment.units
-    offered = range(sold.min, min(sold.max, 2 * held) + 1, sold.step)
-    thinned = offered[:: -(-len(offered) // MOST_SIZES) or 1]
-    for units in sorted({0, held, *thinned}):
-        sized = replace(commitment, units=units)
-        if commitment.kind is CommitmentKind.QUOTA or commitment.kind is CommitmentKind.SPEND:
-            yield units, _quota(sized, period)
-        else:
-            yield units, sized.micro_units
+def size_costs(
+    asked: Asked, fee: Money, capacity: int, held: int, sizes: Iterable[int]
+) -> tuple[SizeCost, ...]:
+    """What each size would have cost. fee, capacity: of the units that were held, in each window;
+    that of others is in proportion."""
+    return tuple(
+        SizeCost(units, Money(fee * units // held), asked.left(capacity * units // held))
+        for units in sorted({0, held, *sizes})
+    )
 
 
-def _quota(commitment: Commitment, period: Period) -> int:
-    if not commitment.is_monthly:
-        return commitment.micro_units
-    start, end = instant(period.since_ns), instant(day_ns(months_later(period.month, 1)))
-    return capacity_in(commitment, Span(start, end, start))
-
-
-def _break_even(sizes: tuple[SizeCost, ...]) -> Money:
+def break_even(sizes: tuple[SizeCost, ...]) -> Money:
     """Lot by lot, by the ski rental's rule: what a lot would have saved is paid as it goes up to
     the lot's fee, and then the fee."""
     cost = sizes[-1].pay_as_you_go
@@ -212,9 +202,25 @@ def _break_even(sizes: tuple[SizeCost, ...]) -> Money:
     return cost
 
 
+def _sold(size: Size, held: int) -> Sequence[int]:
+    offered = range(size.min, min(size.max, 2 * held) + 1, size.step)
+    return offered[:: -(-len(offered) // MOST_SIZES) or 1]
+
+
+def _capacity(commitment: Commitment, period: Period) -> int:
+    """In each window."""
+    if commitment.kind is CommitmentKind.THROUGHPUT or not commitment.is_monthly:
+        return commitment.micro_units
+    start, end = instant(period.since_ns), instant(day_ns(period.ends))
+    return capacity_in(commitment, Span(start, end, start))
+
+
 def _asked(sql: Sql, query: Query) -> Asked:
-    found = np.array([row[1:] for row in query.stream(sql)], dtype=np.float64).reshape(-1, 2)
-    return Asked(found[:, 0], found[:, 1])
+    rows = [(float(units), int(cost)) for _, units, cost in query.rows(sql)]
+    return Asked(
+        np.array([units for units, _ in rows], dtype=np.float64),
+        np.array([cost for _, cost in rows], dtype=np.int64),
+    )
 
 
 def _query(commitment: Commitment, since_ns: int, until_ns: int) -> Query:
