@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 
 import msgspec
 
 from hedge.book.plans import Plan
 from hedge.errors import PlanUnknown
-from hedge.planning.plan import FrontierPoint, MonthAhead
+from hedge.planning.plan import FrontierPoint
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAhead:
+    """A month of the plan. cvar_usd: the mean of its worst scenarios."""
+
+    month: date
+    expected_usd: Decimal
+    cvar_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +30,13 @@ class ApprovedPlan:
     seed: int
     inputs_sha256: str
     frontier: tuple[FrontierPoint, ...]
-    months: tuple[MonthAhead, ...]
+    months: tuple[PlannedAhead, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
     frontier: tuple[FrontierPoint, ...] = ()
-    months: tuple[MonthAhead, ...] = ()
+    months: tuple[PlannedAhead, ...] = ()
 
 
 def approved_plan(plan: Plan) -> ApprovedPlan:

@@ -9,7 +9,7 @@ from hedgerow.reports.sources import Sources
 _LINES = """\
 SELECT r.seq, r.record_id, r.kind, r.day, r.who, l.account, l.about, l.amount_nanos
 FROM records r LEFT JOIN record_lines l ON l.seq = r.seq
-WHERE r.day < ? AND r.at_ns <= ?
+WHERE r.day < ?
 ORDER BY r.seq, l.place"""
 
 
@@ -17,7 +17,7 @@ def lines_source(accounting: HedgeAccounting, sources: Sources) -> str:
     """Every record of the book with its lines, as far as the report goes."""
     return sources.sql(
         "The records of the hedge's book with their lines, debits above zero.",
-        written(_LINES, (accounting.until.isoformat(), accounting.at_ns)),
+        written(_LINES, (accounting.until.isoformat(),)),
     )
 
 

@@ -294,11 +294,11 @@ def _plan_charts(report: EffectivenessReport, plan: ApprovedPlan) -> tuple[Chart
     if plan.months:
         months = tuple(f"{one.month:%Y-%m}" for one in plan.months)
         real = {f"{one.month:%Y-%m}": dollars_of(one.cost) for one in report.history.months}
+        expected = tuple(float(one.expected_usd) for one in plan.months)
+        bad = tuple(None if one.cvar_usd is None else float(one.cvar_usd) for one in plan.months)
         series = [
-            Series(
-                "expected", Mark.LINE, months, tuple(float(o.expected_usd) for o in plan.months)
-            ),
-            Series("bad months", Mark.LINE, months, tuple(float(o.cvar_usd) for o in plan.months)),
+            Series("expected", Mark.LINE, months, expected),
+            Series("bad months", Mark.LINE, months, bad),
             Series("all-in cost", Mark.POINTS, months, tuple(real.get(one) for one in months)),
         ]
         if report.cap is not None:

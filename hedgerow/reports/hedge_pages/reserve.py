@@ -215,7 +215,7 @@ SELECT l.account,
   CAST(SUM(CASE WHEN r.day >= ? THEN l.amount_nanos ELSE 0 END) AS BIGINT) AS change_nanos,
   CAST(SUM(l.amount_nanos) AS BIGINT) AS closing_nanos
 FROM records r JOIN record_lines l ON l.seq = r.seq
-WHERE r.day < ? AND r.at_ns <= ?
+WHERE r.day < ?
 GROUP BY l.account ORDER BY l.account"""
 
 
@@ -223,7 +223,7 @@ def _trial(accounting: HedgeAccounting, sources: Sources) -> Table:
     first, until = accounting.month.isoformat(), accounting.until.isoformat()
     source = sources.sql(
         "The accounts of the hedge's book: before the month, in it, and together.",
-        written(_TRIAL, (first, first, until, accounting.at_ns)),
+        written(_TRIAL, (first, first, until)),
     )
     found = accounting.journals.trial
     rows = [
