@@ -58,7 +58,8 @@ def cost_section(report: EffectivenessReport, sources: Sources) -> Section:
                 "In the cost is what was paid, or fell due, to anybody outside: usage, the fees of"
                 " commitments by the days of the month, derivatives, and fees of trades. Not in it"
                 " are margin deposits, which come back, fees of days still to come, and what teams"
-                " were charged: that is the other side, further below."
+                " were charged: that is the other side, further below.",
+                *map(sentence, report.notes),
             ),
             _lines(economics, sources),
             _by_day_chart(report),
@@ -74,7 +75,7 @@ def _lines(economics: Economics, sources: Sources) -> Table:
     rows = [
         Row(
             one.kind.value,
-            (LINES[one.kind], usd(one.amount, line_source(sources, one)), one.says),
+            (LINES[one.kind], usd(one.amount, line_source(sources, one)), sentence(one.says)),
         )
         for one in economics.lines
     ]

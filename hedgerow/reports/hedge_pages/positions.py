@@ -5,7 +5,7 @@ from __future__ import annotations
 from hedge.effectiveness.accounting import HedgeAccounting
 from hedgerow.reports.cells import columns, count, month_text, rate, usd
 from hedgerow.reports.document import Row, Section, Table, Unit
-from hedgerow.reports.hedge_pages.book_sources import lines_source, replay_source
+from hedgerow.reports.hedge_pages.book_sources import replay_source
 from hedgerow.reports.sources import Sources
 from ledger.money import Money
 
@@ -167,7 +167,6 @@ def _commitments(accounting: HedgeAccounting, sources: Sources) -> Table:
 
 
 def _carried(accounting: HedgeAccounting, sources: Sources) -> Table:
-    source = lines_source(accounting, sources)
     replayed = replay_source(accounting, sources)
     names = ("fee", "prepaid", "payable", "expensed", "in_month", "to_bill")
     rows = [
@@ -191,7 +190,7 @@ def _carried(accounting: HedgeAccounting, sources: Sources) -> Table:
                 (
                     "All",
                     *(
-                        usd(amount, source, f"SUM({{carried.{name}}})")
+                        usd(amount, replayed, f"SUM({{carried.{name}}})")
                         for name, amount in zip(names, sums, strict=True)
                     ),
                 ),

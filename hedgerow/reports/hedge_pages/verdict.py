@@ -55,15 +55,17 @@ def _tone(report: EffectivenessReport) -> Tone:
 
 
 def _sentences(report: EffectivenessReport, accounting: HedgeAccounting) -> Iterator[str]:
-    if not report.is_empty and report.period.has_begun:
-        yield _of_cap(report)
-        yield _of_savings(report)
-        yield from _of_premium(report)
-        yield from _of_plan(report)
-        if report.exceedances is not None:
-            yield report.exceedances.sentence()
-        yield from _of_hedges(accounting)
-    yield from map(sentence, report.notes)
+    if report.is_empty or not report.period.has_begun:
+        yield from map(sentence, report.notes)
+        return
+    yield _of_cap(report)
+    yield _of_savings(report)
+    yield from _of_premium(report)
+    yield _of_plan(report)
+    yield from _of_months(report)
+    yield from _of_hedges(accounting)
+    if report.notes:
+        yield "What a reader has to know of these figures stands before the first table."
 
 
 def _of_cap(report: EffectivenessReport) -> str:
@@ -75,7 +77,8 @@ def _of_cap(report: EffectivenessReport) -> str:
         return f"{begun}; no budget caps the month, so there is nothing to hold that against."
     side = "below" if report.headroom >= 0 else "above"
     by = _dollars(Money(abs(report.headroom)))
-    share = f" ({abs(report.headroom) / report.cap:.1%})" if report.cap else ""
+    part_of_cap = abs(report.headroom) / report.cap if report.cap else 0
+    share = f" ({part_of_cap:.1%})" if 0 < part_of_cap <= 1 else ""
     return f"{begun}: {by}{share} {side} its cap of {_dollars(report.cap)}."
 
 
@@ -110,15 +113,27 @@ def _hedges(report: EffectivenessReport) -> bool:
     return bool(report.coverage.uses or report.premium.derivatives or report.premium.fees)
 
 
-def _of_plan(report: EffectivenessReport) -> Iterator[str]:
+def _of_plan(report: EffectivenessReport) -> str:
     plan = report.plan
     if plan is None:
-        yield "No plan of what to buy ahead was approved for it."
-    elif plan.expected_usd is not None and plan.confidence is not None:
-        yield (
-            f"The approved plan ({plan.plan}) expected ${plan.expected_usd:,.2f}, and promised its"
-            f" cap at {plan.confidence:.0%} confidence."
-        )
+        return "No plan of what to buy ahead was approved for it."
+    if plan.expected_usd is None or plan.confidence is None:
+        return f"The approved plan ({plan.plan}) says nothing of this month."
+    return (
+        f"The approved plan ({plan.plan}) expected ${plan.expected_usd:,.2f}, and promised its cap"
+        f" at {plan.confidence:.0%} confidence."
+    )
+
+
+def _of_months(report: EffectivenessReport) -> Iterator[str]:
+    found = report.exceedances
+    if found is None or found.interval is None:
+        return
+    kept, high = found.periods - found.count, found.interval[1]
+    yield (
+        f"The cap held in {kept} of {found.periods} whole {_plural('month', found.periods)}, which"
+        f" leaves room for a true chance of up to {high:.0%} that a month goes above it."
+    )
 
 
 def _of_hedges(accounting: HedgeAccounting) -> Iterator[str]:
@@ -128,17 +143,20 @@ def _of_hedges(accounting: HedgeAccounting) -> Iterator[str]:
         return
     tested = [one for one in relations if any(test.assessment for test in one.tests)]
     passed = sum(map(_passes, tested))
-    are = "is one derivative" if len(relations) == 1 else f"are {len(relations)} derivatives"
     yield (
-        f"There {are} to be tested as hedges: {len(tested)} could be, and {passed} passed every"
-        " test. This supports the controller's decision; it does not claim that hedge accounting"
-        " applies."
+        f"Of {len(relations)} {_plural('derivative', len(relations))} held as a hedge,"
+        f" {len(tested)} could be tested, and {passed} passed every test; this supports the"
+        " controller's decision, and does not claim that hedge accounting applies."
     )
     if any(tie.difference for tie in accounting.ties):
         yield (
             "The accounting pages do not agree with the hedge's book: do not use them, and run"
             " `hedgerow ledger verify`."
         )
+
+
+def _plural(name: str, count: int) -> str:
+    return name if count == 1 else f"{name}s"
 
 
 def _passes(relation: Relation) -> bool:

@@ -23,28 +23,28 @@ from tests.hedge.effectiveness.months import FLAT, Asked, charge
 from tests.hedgerow.processes import NOWHERE, write_config
 
 CAP = """\
-  - {name: all, scope: {}, window: month, cap_usd: 24}
+  - {name: all, scope: {}, window: month, cap_usd: 24000}
 """
 PLAN: dict[str, object] = {
     "confidence": 0.95,
-    "cap_usd": "24.00",
+    "cap_usd": "24000",
     "frontier": [
         {"cap_usd": str(cap), "expected_usd": str(cost), "cvar_usd": str(cap), "end_value_usd": "0"}
-        for cap, cost in ((20, "19.40"), (22, "18.10"), (24, "17.60"), (30, "17.20"))
+        for cap, cost in ((20_000, 19_400), (22_000, 18_100), (24_000, 17_600), (30_000, 17_200))
     ],
     "months": [
         {
             "month": f"2026-{month}-01",
-            "expected_usd": "17.60",
-            "cvar_usd": "23.90",
-            "fees_usd": "8.00",
+            "expected_usd": "17600.50",
+            "cvar_usd": "23900.00",
+            "fees_usd": "8000.00",
             "p_within_cap": 0.97,
         }
         for month in ("08", "09")
     ],
 }
-CHEAP_FLAT = FLAT | {"prices": [{"usd_per_month": "4"}]}
-_CENT = 10_000_000
+CHEAP_FLAT = FLAT | {"prices": [{"usd_per_month": "400"}]}
+_CENT = 10_000_000_000
 
 
 def configured(folder: Path, budgets: str = CAP) -> Path:
@@ -71,7 +71,7 @@ def fill(sql: Sql) -> None:
         fact = Fill(plan, "GPU1", 10, Decimal("2.50"), at("2026-08-03"), day("2026-09-01"))
         enter_fill(HedgeBook(sql, at("2026-08-03")), "fill:GPU1", fact, DESK)
     with sql.transaction():
-        fact = Fill(plan, "flat", 2, Decimal(4), at("2026-08-10"), months=1)
+        fact = Fill(plan, "flat", 2, Decimal(400), at("2026-08-10"), months=1)
         enter_fill(HedgeBook(sql, at("2026-08-10")), "fill:flat", fact, DESK)
     with sql.transaction():
         entry = Entry(
