@@ -7,7 +7,8 @@ gains what they get dearer.
   of the hypothetical derivative too, and volume and time are all that can differ.
 - If another index prices them, there is no market for their forward price. What it would settle at
   is estimated from its fixings: those of the month so far, and the last one for the days to come.
-- If the ledger prices them: what a million tokens cost over the last seven days.
+- If the ledger prices them: what a million tokens cost over the last seven days on which any were
+  bought.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ledger.tables.fixings import FixingTable
 _DAY = timedelta(days=1)
 TRAILING_DAYS = 7
 _LOOK_BACK = timedelta(days=31)
-"""How old a fixing may be that stands for a day."""
+"""How old a price may be that stands for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,12 @@ def by_ledger(
 ) -> HedgedPrice:
     def before(day: date) -> Decimal | None:
         until = min(day, last_day(month) + _DAY)
-        days = bought(sql, models, providers, until - TRAILING_DAYS * _DAY, until)
+        days = bought(sql, models, providers, until - _LOOK_BACK, until)
         with localcontext(prec=28):
-            return usd_per_mtok(days)
+            return usd_per_mtok(days[-TRAILING_DAYS:])
 
     return HedgedPrice(
         before,
         "the purchases are priced by the ledger: what a million of their tokens cost, at the prices"
-        f" agreed with providers, over the last {TRAILING_DAYS} days",
+        f" agreed with providers, over the last {TRAILING_DAYS} days of use",
     )

@@ -45,15 +45,15 @@ class MonthEnd:
 def month_end(sql: Sql, month: date, at_ns: int) -> MonthEnd:
     """month: its first day. at_ns: later than it is over counts as its end."""
     end = months_later(month, 1)
-    today = instant(at_ns).date()
-    until = max(month, min(end, today + _DAY))
+    last = instant(at_ns - 1).date()
+    until = max(month, min(end, last + _DAY))
     book = HedgeBook(sql, at_ns, until)
     records = tuple(one for one in RecordTable(sql).read() if one.day < until)
     return MonthEnd(
         sql=sql,
         month=month,
         until=until,
-        whole_until=max(month, min(end, today)),
+        whole_until=max(month, min(end, instant(at_ns).date())),
         at_ns=at_ns,
         known_ns=day_ns(until + _DAY * LATE_DAYS),
         book=book,

@@ -70,7 +70,10 @@ class _Path:
     def __init__(self, end: MonthEnd, trade: Trade, of: Designated) -> None:
         self._trade, self._of, self._fact = trade, of, of.fact
         gains = list(end.gains.of(trade.id, trade.key))
-        is_from_trade = of.day == trade.traded_on
+        # On the day of its trade all of it counts; not twice, if another ended on that day.
+        others = (one.ended for one in trade.designated(end) if one.id != of.id)
+        ended = {one.day for one in others if one is not None}
+        is_from_trade = of.day == trade.traded_on and of.day not in ended
         self.starts = of.day if is_from_trade else of.day + _DAY
         self.ends = of.ended.day + _DAY if of.ended is not None else None
         self._gains = [one for one in gains if one.day >= self.starts]
