@@ -20,6 +20,7 @@ from enum import StrEnum
 from fractions import Fraction
 from types import MappingProxyType
 
+from hedge.effectiveness.economics import CostLine
 from hedge.effectiveness.query import Query
 from ledger.money import ZERO, Money, as_usd
 
@@ -127,7 +128,8 @@ class Attributed:
 class Attribution:
     """parts: of every cause that there is here; they sum to `total`, which is now less before, to
     the nano-USD: what a nano-USD cannot be cut into goes to the largest remainders. models:
-    dearest change first. index: what the price's change is held against; None: index_why_not."""
+    dearest change first. index: what the price's change is held against; None: index_why_not.
+    lines_before: of which `before` is the sum."""
 
     before: Money
     now: Money
@@ -137,6 +139,7 @@ class Attribution:
     index_why_not: str | None
     query_before: Query
     query_now: Query
+    lines_before: tuple[CostLine, ...]
 
     @property
     def total(self) -> Money:

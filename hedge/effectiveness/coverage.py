@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from hedge.book.book import HedgeBook, Holding
 from hedge.book.utilisation import Utilisation, utilisations
 from hedge.effectiveness.period import Period
-from hedge.effectiveness.query import Query
+from hedge.effectiveness.query import Query, literal
 from hedge.effectiveness.usage import Drawn, Rows, Usage, offered_query
+from ledger.accounting import GlAccount
+from ledger.allowances import account_name
 from ledger.commitments import Commitment
 from ledger.instants import instant
 from ledger.money import Money, as_usd
@@ -22,7 +25,9 @@ _SIX = Decimal("0.000001")
 class CommitmentUse:
     """A commitment in a month. fee: the expense of its days so far. drawn: its draws; None where
     retention has deleted the rows. offered_tokens: all that the offers served that it covers.
-    period: how it stands by the book in this month, or (a quota of the whole term) its term."""
+    period: how it stands by the book in this month, or (a quota of the whole term) its term.
+    query: of its draws, beside those of others. fee_query: what is booked of its fee.
+    used_query: what its period counts as used."""
 
     commitment: str
     contract: str
@@ -34,6 +39,8 @@ class CommitmentUse:
     period: Utilisation
     query: Query
     offered_query: Query
+    fee_query: Query
+    used_query: Query
 
     @property
     def coverage(self) -> float | None:
@@ -162,11 +169,35 @@ def _use(
         period=standing,
         query=drew.query,
         offered_query=offered,
+        fee_query=_fee_query(period, holding, commitment),
+        used_query=Query(
+            f"used_{commitment.id}",
+            f"micro-units that were drawn on {commitment.id}, by window",
+            "SELECT time_window, window_start_ns, posted FROM accounts WHERE measure = 'units'"
+            f" AND budget = {literal(account_name(commitment.id))} AND time_window <> 'minute'"
+            " ORDER BY window_start_ns",
+        ),
+    )
+
+
+def _fee_query(period: Period, holding: Holding, commitment: Commitment) -> Query:
+    since, until = _days(commitment, period)
+    return Query(
+        f"fee_{commitment.id}",
+        f"booked expense of {holding.fill}, of the days of {commitment.id} in the month",
+        "SELECT coalesce(sum(amount_nanos), 0) FROM record_lines"
+        " JOIN records ON records.seq = record_lines.seq"
+        f" WHERE account = '{GlAccount.COMMITMENT_EXPENSE}' AND about = {literal(holding.fill)}"
+        f" AND day >= '{since}' AND day < '{until}'",
     )
 
 
 def fee_in(holding: Holding, commitment: Commitment, period: Period) -> Money:
     """The expense of a commitment's days in a period, of those that are over."""
-    since = max(period.month, instant(commitment.starts_ns).date())
-    until = min(period.whole_until, instant(commitment.ends_ns).date())
+    since, until = _days(commitment, period)
     return Money(sum(amount for _, amount in holding.schedule.days(since, until)))
+
+
+def _days(commitment: Commitment, period: Period) -> tuple[date, date]:
+    since = max(period.month, instant(commitment.starts_ns).date())
+    return since, min(period.whole_until, instant(commitment.ends_ns).date())

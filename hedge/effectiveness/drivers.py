@@ -72,6 +72,7 @@ def attribution(book: HedgeBook, period: Period, cost: Economics) -> Attribution
         index_why_not=None if isinstance(index, IndexMove) else index,
         query_before=used.query,
         query_now=cost.usage.query,
+        lines_before=was.lines,
     )
 
 

@@ -19,7 +19,7 @@ from hedge.effectiveness.history import History, history
 from hedge.effectiveness.period import Period
 from hedge.effectiveness.regret import Regrets, regrets
 from hedge.effectiveness.usage import drawn, usage
-from ledger.money import Money, usd_text
+from ledger.money import Money, usd, usd_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,22 @@ class PlannedMonth:
     expected_usd: Decimal | None
     fees_usd: Decimal | None
     p_within_cap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstPlan:
+    """A month that is over, held against what the plan expected of it. fees: what commitments cost
+    above (below 0: below) their planned fees. rest: all else, usage and derivatives: a plan keeps
+    what a month is expected to cost, not its volumes and prices by model."""
+
+    expected: Money
+    fees: Money
+    rest: Money
+
+    @property
+    def total(self) -> Money:
+        """What the month cost above what was expected."""
+        return Money(self.fees + self.rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +76,18 @@ class Premium:
 @dataclass(frozen=True, slots=True)
 class EffectivenessReport:
     """cap: the lowest USD budget of a month on everything, as it is now; None without one. plan:
-    None without an approved one. attribution: None, and attribution_why_not, without a month
-    before. exceedances: None without a cap. is_empty: neither usage nor cost: `notes` say so, and
-    what to do. notes: what a reader has to know of all of it."""
+    None without an approved one. against_plan: None, and why, where no plan says what the month
+    was expected to cost. attribution: against the month before; None, and why, without one.
+    exceedances: None without a cap. is_empty: neither usage nor cost: `notes` say so, and what to
+    do. notes: what a reader has to know of all of it."""
 
     period: Period
     cap: Money | None
     plan: PlannedMonth | None
     economics: Economics
     premium: Premium
+    against_plan: AgainstPlan | None
+    against_plan_why_not: str | None
     attribution: Attribution | None
     attribution_why_not: str | None
     coverage: Coverage
@@ -124,6 +143,7 @@ def effectiveness_report(book: HedgeBook, month: date, cap: Money | None) -> Eff
     why = attribution(book, period, cost)
     past = history(book, period, cost)
     plan = _plan(book, period)
+    against = _against(period, plan, cost)
     promised = None if plan is None else plan.confidence
     is_empty = not used.models and not any(one.amount for one in cost.lines)
     is_empty = is_empty and not covered.uses
@@ -133,6 +153,8 @@ def effectiveness_report(book: HedgeBook, month: date, cap: Money | None) -> Eff
         plan=plan,
         economics=cost,
         premium=_premium(cost, covered),
+        against_plan=against if isinstance(against, AgainstPlan) else None,
+        against_plan_why_not=None if isinstance(against, AgainstPlan) else against,
         attribution=why if isinstance(why, Attribution) else None,
         attribution_why_not=None if isinstance(why, Attribution) else why.why,
         coverage=covered,
@@ -177,6 +199,21 @@ def _plan(book: HedgeBook, period: Period) -> PlannedMonth | None:
         fees_usd=None if its is None else its.fees_usd,
         p_within_cap=None if its is None else its.p_within_cap,
     )
+
+
+def _against(period: Period, plan: PlannedMonth | None, cost: Economics) -> AgainstPlan | str:
+    if plan is None:
+        return "no plan was approved by the end of the month"
+    if not plan.is_ahead:
+        return f"{plan.plan} was approved when the month had begun"
+    if plan.expected_usd is None or plan.fees_usd is None:
+        return f"{plan.plan} does not say what it expects of {period.month:%Y-%m}"
+    if not period.is_over:
+        return "the month is not over, and the plan speaks of all of it"
+    expected, fees = usd(plan.expected_usd), usd(plan.fees_usd)
+    paid = Money(cost.line(CostKind.EXPENSE) + cost.line(CostKind.EXPENSE_TO_BOOK))
+    more = Money(paid - fees)
+    return AgainstPlan(expected, more, Money(cost.all_in - expected - more))
 
 
 def _notes(

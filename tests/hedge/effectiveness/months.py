@@ -54,6 +54,7 @@ class Asked:
     listed: int | None = None
     commitment: str | None = None
     is_overage: bool = False
+    batch: str | None = None
 
 
 _numbers = count(1)
@@ -69,8 +70,11 @@ def charge(sql: Sql, *asked: Asked) -> None:
 
 def _ended(sql: Sql, one: Asked) -> tuple[Held, Ended]:
     at_ns, usage = at(one.when), TokenUsage(one.prompt, one.completion)
-    its = attempt(
-        f"a{next(_numbers):09}", one.paid, at_ns=at_ns, model=one.model, provider=one.provider
+    its = replace(
+        attempt(f"a{next(_numbers):09}", one.paid, at_ns=at_ns, batch=one.batch),
+        model=one.model,
+        provider=one.provider,
+        upstream_model=f"{one.provider}-{one.model}",
     )
     paid = billed = effective = Money(one.paid)
     accounts: tuple[Account, ...] = ()

@@ -78,7 +78,8 @@ def test_a_reservation_by_the_minute(sql: Sql) -> None:
         replace(its, commitment="fill:ptu"),
         replace(its, when="2026-03-05T10:00:59", paid=200),
         replace(its, when="2026-03-05T10:01:00", paid=70, prompt=10),
-        replace(its, paid=5000, provider="acme", commitment=other),
+        replace(its, paid=5000, commitment=other),
+        replace(its, paid=9000, batch="batch_1"),
         replace(its, paid=3000, model="gpt-6"),
     )
     found = report(sql, "2026-03", "2026-04-01")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
+from random import Random
 
 import msgspec
 
@@ -56,7 +57,15 @@ def check(sql: Sql, found: EffectivenessReport) -> None:
         assert found.history.days[-1].sum == cost.all_in
     if found.history.months:
         assert found.history.months[-1].cost == cost.all_in
+    for use in found.coverage.uses:
+        booked = use.fee_query.amount(sql)
+        assert booked <= use.fee
+        assert use.offered_query.amount(sql) == use.offered_tokens
+        posted = [int(row[2]) for row in use.used_query.rows(sql)]
+        assert use.period.used_micro in (0, *posted)
     if found.attribution is not None:
+        before = found.attribution.lines_before
+        assert sum(one.amount for one in before) == found.attribution.before
         assert sum(one.amount for one in found.attribution.parts) == found.attribution.total
         assert found.attribution.now == cost.all_in
     for query in queries(found):
@@ -268,10 +277,76 @@ def test_months_against_the_cap_and_the_plan(sql: Sql) -> None:
     assert (found.confidence, found.plan.is_ahead) == (0.9, True)
     assert found.plan.expected_usd == Decimal("90.50")
     assert found.headroom == 99 - 500
+    assert (found.against_plan, found.against_plan_why_not) == (
+        None,
+        "the month is not over, and the plan speaks of all of it",
+    )
+    over = report(sql, "2026-03", "2026-04-02").against_plan
+    assert over is not None
+    assert (over.expected, over.fees) == (usd("90.50"), -usd("10"))
+    assert over.total == 500 - usd("90.50")
     assert "nothing of 2026-02" in (found.attribution_why_not or "")
     early = report(sql, "2026-01", "2026-02-01")
     assert early.plan is not None
     assert (early.plan.is_ahead, early.plan.expected_usd) == (False, None)
+    assert early.against_plan is None
+
+
+def test_a_month_of_chance_against_plain_sums(sql: Sql) -> None:
+    """Of months with hundreds of requests, drawn, beyond the quota and paid as they went."""
+    name = buy_flat(sql, "2026-03-10")
+    draw = Random(11)
+
+    def asked() -> Asked:
+        day = draw.randrange(1, 29)
+        month = draw.choice(("02", "03", "04"))
+        is_held = (month, day) >= ("03", 10) and (month, day) < ("04", 10)
+        kind = draw.choice(("paid", "drawn", "overage")) if is_held else "paid"
+        maybe = [None, draw.randrange(10**6)]
+        return Asked(
+            f"2026-{month}-{day:02}T{draw.randrange(24):02}:{draw.randrange(60):02}",
+            draw.randrange(10**6),
+            model=draw.choice("abc"),
+            provider="acme" if kind != "paid" else draw.choice(("acme", "b")),
+            prompt=draw.randrange(100),
+            completion=draw.randrange(20),
+            first_offer=draw.choice(maybe),
+            cheapest=draw.choice(maybe),
+            commitment=None if kind == "paid" else name,
+            is_overage=kind == "overage",
+        )
+
+    made = [asked() for _ in range(400)]
+    charge(sql, *made)
+    march = [one for one in made if one.when < "2026-03-20T12:30" and one.when >= "2026-03"]
+    found = report(sql, "2026-03", "2026-03-20T12:30")
+    check(sql, found)
+    paid = [one for one in march if one.commitment is None]
+    overage = [one for one in march if one.is_overage]
+    drew = [one for one in march if one.commitment]
+    units = sum(one.prompt + 4 * one.completion for one in overage)
+    assert found.economics.overage == units * 20_000_000
+    assert found.economics.line(CostKind.BILLED) == units * 20_000_000 + sum(
+        one.paid for one in paid
+    )
+    first = found.economics.otherwise(Otherwise.FIRST_OFFER)
+    unknown = [one for one in march if one.first_offer is None]
+    assert first.unmeasured is not None
+    assert first.unmeasured_requests == len(unknown)
+    assert first.cost - first.unmeasured == sum(one.first_offer or 0 for one in march)
+    (use,) = found.coverage.uses
+    assert use.drawn is not None
+    assert use.drawn.requests == len(drew)
+    assert use.drawn.cheapest == sum(
+        one.paid if one.cheapest is None else one.cheapest for one in drew
+    )
+    assert found.coverage.tokens == sum(one.prompt + one.completion for one in march)
+    assert found.attribution is not None
+    before = [one for one in made if one.when < "2026-02-20T12:30"]
+    assert found.attribution.before == sum(one.paid for one in before)
+    for one in found.attribution.models:
+        its = [each for each in march if each.model == one.model]
+        assert one.volume_now == sum(each.prompt + each.completion for each in its)
 
 
 def test_the_same_books_give_the_same_report(sql: Sql) -> None:
