@@ -71,14 +71,14 @@ _styled = threading.RLock()
 
 def draw(chart: Chart, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> Figure:
     """A chart as a figure of matplotlib, for `svg` and `png`; rows of bars may make it higher."""
-    with _style():
+    with styled():
         return _draw(chart, width_in, height_in)
 
 
 def svg(chart: Chart, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> str:
     """A chart as an SVG element that can stand in a page under a strict policy: no style of its
     own, no script, nothing from outside, and ids that begin with `chart-` and the chart's."""
-    with _style():
+    with styled():
         file = io.StringIO()
         figure = _draw(chart, width_in, height_in)
         figure.savefig(file, format="svg", metadata=dict.fromkeys(_NAMELESS_SVG))
@@ -89,7 +89,7 @@ def png(
     chart: Chart, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN, dpi: int = 200
 ) -> bytes:
     """A chart as PNG, on white."""
-    with _style():
+    with styled():
         file = io.BytesIO()
         figure = _draw(chart, width_in, height_in)
         figure.savefig(file, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
@@ -100,7 +100,7 @@ _NAMELESS_SVG = ("Date", "Creator", "Format", "Type")
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
     with _styled, style.context(STYLE):
         yield
 
