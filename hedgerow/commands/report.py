@@ -102,7 +102,7 @@ def _write(
     with books(config, create=False) as store:
         content = rendered(made(config, store, first, at_ns), chosen)
     if file is None:
-        click.get_binary_stream("stdout").write(content)
+        click.echo(content, nl=False)
         return
     _keep(file, content)
     click.echo(f"{file}: {first:%Y-%m}, {len(content):,} bytes", err=True)
