@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from ledger.retention import Limits, retire
 from ledger.tables.fixings import FixingTable
 from tests.hedge.book.contracts import GPU1, approve, at, day, keep, plan_json
 from tests.hedge.book.test_settling import fixings
+from tests.hedge.effectiveness.hedged import bought, designated, priced
 from tests.hedge.effectiveness.months import Asked, buy_flat, charge, report, trade
 
 
@@ -223,6 +225,29 @@ def test_futures_rolls_and_what_they_cost(sql: Sql) -> None:
         Cause.ROLL: usd("110"),
         Cause.FEES: usd("55"),
     }
+
+
+def test_an_index_is_held_against_the_designated_models(sql: Sql) -> None:
+    """By the beta of the memo; what nobody designated has a price of its own."""
+    bought(sql)
+    memo: dict[str, Any] = {"models": ("llama",), "index": "SD-H100", "beta": Decimal("0.5")}
+    assert designated(sql, **memo)
+    priced(sql, "SD-H100", {"2026-11-05": "2.00", "2026-12-01": "2.20", "2026-12-30": "2.20"})
+    for when, llama, oak in (("2026-11-10", 1000, 1000), ("2026-12-10", 1300, 1400)):
+        charge(
+            sql,
+            Asked(when, llama, prompt=1000, first_offer=llama),
+            Asked(when, oak, "oak", prompt=1000, first_offer=oak),
+        )
+    found = report(sql, "2026-12", "2027-01-01")
+    check(sql, found)
+    why = found.attribution
+    assert why is not None
+    assert why.index is not None
+    assert (why.index.contract, why.index.designation) == ("GPU1", "designation:memo")
+    assert (why.part(Cause.INDEX), why.part(Cause.BASIS)) == (50, 250)
+    assert why.part(Cause.PRICE) == 400
+    assert found.accounting.month == found.period.month
 
 
 def test_what_retention_has_deleted_is_not_known(sql: Sql) -> None:
