@@ -121,7 +121,8 @@ def _anchor(section: Section) -> str:
 
 
 def _section(section: Section, number: int) -> Iterator[Block]:
-    yield heading(f"{number}. {section.title}", _anchor(section))
+    title = f"{number}. {section.title}"
+    yield heading(title, _anchor(section), begins_page=number == 1)
     if not section.blocks:
         yield paragraph("There is nothing to tell here.")
     for block in section.blocks:
@@ -138,7 +139,7 @@ def _section(section: Section, number: int) -> Iterator[Block]:
 
 
 def _sources(sources: Iterable[Source]) -> Iterator[Block]:
-    yield heading(*_SOURCES)
+    yield heading(*_SOURCES, begins_page=True)
     yield paragraph(
         "Each number above has the sign of one of these. A query can be run against the books as"
         " it stands here, in SQLite and in PostgreSQL, and gives the figures in nano-USD, a"
@@ -157,7 +158,7 @@ def _sources(sources: Iterable[Source]) -> Iterator[Block]:
 
 def _reproduction(document: Document) -> Iterator[Block]:
     made = document.reproduction
-    yield heading(*_REPRODUCTION)
+    yield heading(*_REPRODUCTION, begins_page=True)
     yield paragraph("The same books and the same command give the same values.")
     yield _code(made.command)
     seeds = tuple((name, str(seed)) for name, seed in made.seeds)

@@ -114,8 +114,9 @@ class Heading(Block):
         canvas.addOutlineEntry(self.text, self.anchor, self.level, closed=self.level > 0)
 
 
-def heading(text: str, anchor: str, level: int = 0) -> Heading:
+def heading(text: str, anchor: str, level: int = 0, *, begins_page: bool = False) -> Heading:
     return Heading(
+        begins_page=begins_page,
         text=text,
         level=level,
         lines=tuple(wrap(text, HEADINGS[level], WIDTH_PT)),
@@ -185,12 +186,14 @@ class HeadlineRow(Block):
         Lines(lines=self.label, style=_LABEL).draw(canvas, x, top, pages)
         right = x + _LABEL_PT + _NUMBER_PT - 14
         text = shown(one.figure)
-        style = _LARGE if known(one.figure) is not None else plain
+        style, base = _LARGE, top - 14
+        if known(one.figure) is None:
+            style, base = plain, top - _BASE * plain.leading_pt
         while line_width_pt(line_of(text, style.font), style.size_pt) > _NUMBER_PT - 20:
             style = replace(style, size_pt=style.size_pt - 0.5)
-        draw_text_to(canvas, right, top - 14, text, style)
+        draw_text_to(canvas, right, base, text, style)
         source = one.figure.source
-        draw_mark(canvas, right + 1.5, top - 6, source, source_anchor(source))
+        draw_mark(canvas, right + 1.5, base + style.size_pt / 2, source, source_anchor(source))
         Chip(tone=one.tone).draw(canvas, x + _LABEL_PT + _NUMBER_PT + 8, top - 1, pages)
         at = x + _LABEL_PT + _NUMBER_PT + _CHIP_PT + 16
         Lines(lines=self.note, style=plain).draw(canvas, at, top, pages)
@@ -199,7 +202,7 @@ class HeadlineRow(Block):
 def headline_row(headline: Headline) -> HeadlineRow:
     note = headline.note
     if known(headline.figure) is None and why_not(headline.figure) != note:
-        note = f"{note} {why_not(headline.figure)}".strip()
+        note = f"{note}: {why_not(headline.figure)}" if note else why_not(headline.figure)
     plain = replace(_LABEL, font=BODY.font)
     return HeadlineRow(
         headline=headline,

@@ -138,7 +138,9 @@ def _fits(measures: Sequence[_Measure]) -> list[_Fit]:
         liked = [one.liked_pt(size) for one in measures]
         if sum(least) <= LYING_WIDTH_PT:
             return [_Fit(everything, _between(least, liked, LYING_WIDTH_PT), size, is_lying)]
-    widths = [min(one.liked_pt(_SIZE_PT), LYING_WIDTH_PT / 2) for one in measures]
+    # The first column names the rows, and so begins each part.
+    widths = [min(one.least_pt(_SIZE_PT), LYING_WIDTH_PT / 2) for one in measures]
+    widths[0] = min(measures[0].liked_pt(_SIZE_PT), LYING_WIDTH_PT / 2)
     parts: list[list[int]] = []
     for number in everything[1:]:
         if not parts or sum(widths[one] for one in (*parts[-1], number)) > LYING_WIDTH_PT:

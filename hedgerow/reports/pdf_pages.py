@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from reportlab.lib.pagesizes import A4
 
@@ -25,10 +26,12 @@ class Block(ABC):
     """Something that stands on pages.
 
     gap_pt: free space above it, but not at the head of a page. is_lying: on pages that lie.
-    goes_with_next: never the last on its page. anchor: what contents and links name it.
+    goes_with_next: never the last on its page. begins_page: always the first on its page. anchor:
+    what contents and links name it.
     """
 
     gap_pt: float = 5.0
+    begins_page: bool = False
     is_lying: bool = False
     goes_with_next: bool = False
     anchor: str = ""
@@ -82,7 +85,7 @@ def paginate(blocks: Sequence[Block]) -> Pages:
         if not pages or pages[-1].is_lying is not is_lying:
             pages.append(Page(is_lying))
         page = pages[-1]
-        if page.placed and page.room_pt < gap + needed:
+        if page.placed and (block.begins_page or page.room_pt < gap + needed):
             page = Page(is_lying)
             pages.append(page)
         if page.placed:
@@ -101,7 +104,7 @@ def _ahead(block: Block, waiting: deque[Block]) -> tuple[bool, float]:
     """Whether a block stands on a page that lies, and the room that it needs to begin: what it
     goes with decides."""
     needed = 0.0
-    for following in (block, *waiting):
+    for following in chain((block,), waiting):
         if not following.goes_with_next:
             return following.is_lying, needed + following.least_pt()
         needed += following.height_pt() + following.gap_pt
