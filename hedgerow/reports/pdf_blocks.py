@@ -250,7 +250,7 @@ class SignRow(Block):
     role: tuple[Line, ...]
 
     def height_pt(self) -> float:
-        return max(34.0, len(self.role) * _LABEL.leading_pt + 20.0)
+        return max(46.0, len(self.role) * _LABEL.leading_pt + 20.0)
 
     def draw(self, canvas: Canvas, x: float, y: float, pages: Pages) -> None:
         Lines(lines=self.role, style=_LABEL).draw(canvas, x, y - 6, pages)
