@@ -13,14 +13,16 @@ model that is new has no price before, and one that is gone none now: nothing of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from types import MappingProxyType
 
+from hedge.effectiveness.economics import CostLine
 from hedge.effectiveness.query import Query
-from ledger.money import Money
+from ledger.money import ZERO, Money, as_usd
 
 
 class Cause(StrEnum):
@@ -126,7 +128,8 @@ class Attributed:
 class Attribution:
     """parts: of every cause that there is here; they sum to `total`, which is now less before, to
     the nano-USD: what a nano-USD cannot be cut into goes to the largest remainders. models:
-    dearest change first. index: what the price's change is held against; None: index_why_not."""
+    dearest change first. index: what the price's change is held against; None: index_why_not.
+    lines_before: of which `before` is the sum."""
 
     before: Money
     now: Money
@@ -136,6 +139,7 @@ class Attribution:
     index_why_not: str | None
     query_before: Query
     query_now: Query
+    lines_before: tuple[CostLine, ...]
 
     @property
     def total(self) -> Money:
@@ -157,3 +161,103 @@ def whole(parts: Sequence[Fraction]) -> tuple[Money, ...]:
     for at in first[: int(left)]:
         floors[at] += 1
     return tuple(map(Money, floors))
+
+
+def attributed(
+    before: Level, now: Level, change: Fraction | None
+) -> tuple[tuple[Attributed, ...], tuple[ModelChange, ...]]:
+    """change: what an index explains of the price of usage, as a part of it; None without one.
+
+    Parts that are no cause here are left out: `index` and `basis` without an index, else `price`.
+    """
+    models = _models(before.works, now.works, change)
+    sums = dict.fromkeys(_causes(has_index=change is not None), Fraction(0))
+    for one in models:
+        for cause, part in one.parts.items():
+            sums[cause] += part
+    sums[Cause.ROUTING] += now.routing - before.routing
+    sums[Cause.COMMITMENTS] += now.commitments - before.commitments
+    sums[Cause.DERIVATIVES] += now.derivatives - before.derivatives
+    sums[Cause.ROLL] += now.roll - before.roll
+    sums[Cause.FEES] += now.fees - before.fees
+    amounts = whole(list(sums.values()))
+    dearest = sorted(models, key=lambda one: (-abs(one.cost_now - one.cost_before), one.model))
+    return tuple(map(Attributed, sums, amounts)), tuple(dearest)
+
+
+def _causes(*, has_index: bool) -> Iterator[Cause]:
+    without = {Cause.PRICE} if has_index else {Cause.INDEX, Cause.BASIS}
+    return (one for one in Cause if one not in without)
+
+
+def _models(
+    before: Mapping[str, Work], now: Mapping[str, Work], change: Fraction | None
+) -> list[ModelChange]:
+    """Volumes can be summed over models that are counted alike."""
+    pairs = {
+        name: (before.get(name, _NO_WORK), now.get(name, _NO_WORK))
+        for name in sorted({*before, *now})
+    }
+    found = []
+    for measure in Measure:
+        alike = {name: pair for name, pair in pairs.items() if _measure(*pair) is measure}
+        was = sum(_volume(one, measure) for one, _ in alike.values())
+        more = sum(_volume(one, measure) for _, one in alike.values()) - was
+        for name, (old, new) in alike.items():
+            found.append(_changed(name, measure, old, new, Fraction(more, was or 1), was, change))
+    return found
+
+
+def _changed(
+    model: str,
+    measure: Measure,
+    old: Work,
+    new: Work,
+    growth: Fraction,
+    volume_of_all: int,
+    change: Fraction | None,
+) -> ModelChange:
+    """growth: of the volume of all models, as a part of what it was; where that was nothing, all
+    that there is now is volume."""
+    was, is_now = _volume(old, measure), _volume(new, measure)
+    price_before = Fraction(old.cost, was) if was else Fraction(new.cost, is_now or 1)
+    price_now = Fraction(new.cost, is_now) if is_now else price_before
+    moved = price_now - price_before
+    more = (is_now - was) * price_before
+    volume = old.cost * growth if volume_of_all else more
+    parts = {Cause.VOLUME: volume, Cause.MIX: more - volume, Cause.CROSS: (is_now - was) * moved}
+    if change is None:
+        parts[Cause.PRICE] = was * moved
+    else:
+        explained = was * price_before * change if is_now else Fraction(0)
+        parts[Cause.INDEX] = explained
+        parts[Cause.BASIS] = was * moved - explained
+    return ModelChange(
+        model=model,
+        measure=measure,
+        volume_before=was,
+        volume_now=is_now,
+        cost_before=old.cost,
+        cost_now=new.cost,
+        usd_per_m_before=_usd_per_m(old.cost, was),
+        usd_per_m_now=_usd_per_m(new.cost, is_now),
+        parts=MappingProxyType(parts),
+    )
+
+
+def _measure(old: Work, new: Work) -> Measure:
+    """A cost without tokens is one of requests."""
+    has_none = any(one.cost and not one.tokens for one in (old, new))
+    return Measure.REQUESTS if has_none else Measure.TOKENS
+
+
+def _volume(work: Work, measure: Measure) -> int:
+    return work.tokens if measure is Measure.TOKENS else work.requests
+
+
+def _usd_per_m(cost: Money, volume: int) -> Decimal | None:
+    return None if not volume else (as_usd(cost) * 1_000_000 / volume).quantize(_SIX)
+
+
+_NO_WORK = Work(0, 0, ZERO)
+_SIX = Decimal("0.000001")

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from hedge.book.utilisation import Utilisation
-from hedge.effectiveness.query import Query
+from hedge.book.book import HedgeBook, Holding
+from hedge.book.utilisation import Utilisation, utilisations
+from hedge.effectiveness.period import Period
+from hedge.effectiveness.query import Query, literal
+from hedge.effectiveness.usage import Drawn, Rows, Usage, offered_query
+from ledger.accounting import GlAccount
+from ledger.allowances import account_name
+from ledger.commitments import Commitment
+from ledger.instants import instant
 from ledger.money import Money, as_usd
+from ledger.tables.commitments import CommitmentTable
 
 _SIX = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The draws of a commitment in a month, of charged attempts. billed: overage. cheapest: at the
-    cheapest eligible quote of their moments; a draw for which that is unknown (`unmeasured` of
-    them) counts at pay-as-you-go of the offer that served it, as in `contracted`. charged: to
-    teams."""
-
-    requests: int
-    tokens: int
-    micro_units: int
-    overage_micro: int
-    billed: Money
-    contracted: Money
-    cheapest: Money
-    charged: Money
-    unmeasured: int
-
-
-@dataclass(frozen=True, slots=True)
 class CommitmentUse:
-    """A commitment in a month. fee: the expense of its days so far. drawn: None where retention has
-    deleted the rows. offered_tokens: all that the offers served that it covers. period: how it
-    stands by the book, in its month, or (a quota of the whole term) in all of its term."""
+    """A commitment in a month. fee: the expense of its days so far. drawn: its draws; None where
+    retention has deleted the rows. offered_tokens: all that the offers served that it covers.
+    period: how it stands by the book in this month, or (a quota of the whole term) its term.
+    query: of its draws, beside those of others. fee_query: what is booked of its fee.
+    used_query: what its period counts as used."""
 
     commitment: str
     contract: str
     provider: str
     units: int
     fee: Money
-    drawn: Drawn | None
+    drawn: Rows | None
     offered_tokens: int
     period: Utilisation
     query: Query
     offered_query: Query
+    fee_query: Query
+    used_query: Query
 
     @property
     def coverage(self) -> float | None:
@@ -120,3 +115,89 @@ def per_mtok(cost: Money, tokens: int) -> Decimal | None:
     if not tokens:
         return None
     return (as_usd(cost) * 1_000_000 / tokens).quantize(_SIX, ROUND_HALF_UP)
+
+
+def coverage(book: HedgeBook, period: Period, used: Usage, drew: Drawn) -> Coverage:
+    """used, drew: of the period. To be read within one `view`."""
+    table = CommitmentTable(book.sql)
+    owned = {
+        name: (holding, table.one(name))
+        for holding in book.holdings.values()
+        for name in (*holding.earlier, holding.commitment)
+    }
+    uses = []
+    for standing in utilisations(book, (period.month, period.ends)):
+        holding, commitment = owned[standing.commitment]
+        if commitment is not None:
+            uses.append(_use(book, period, holding, commitment, standing, drew))
+    rows = [one.drawn for one in uses]
+    known = [one for one in rows if one is not None]
+    is_known = len(known) == len(rows)
+    fee = Money(sum(one.fee for one in uses))
+    cost = fee + sum(one.billed for one in known)
+    drawn_tokens = sum(one.tokens for one in known)
+    return Coverage(
+        uses=tuple(uses),
+        tokens=used.total.tokens,
+        fee=fee,
+        drawn_tokens=drawn_tokens if is_known else None,
+        cost=Money(cost) if is_known else None,
+        stranded=Money(sum(one.stranded or 0 for one in uses)),
+        certainty=Money(cost - sum(one.cheapest for one in known)) if is_known else None,
+    )
+
+
+def _use(
+    book: HedgeBook,
+    period: Period,
+    holding: Holding,
+    commitment: Commitment,
+    standing: Utilisation,
+    drew: Drawn,
+) -> CommitmentUse:
+    since_ns = max(period.since_ns, commitment.starts_ns)
+    until_ns = min(period.until_ns, commitment.ends_ns)
+    offered = offered_query(book.sql, commitment, since_ns, until_ns)
+    return CommitmentUse(
+        commitment=commitment.id,
+        contract=commitment.contract,
+        provider=commitment.provider,
+        units=commitment.units,
+        fee=fee_in(holding, commitment, period),
+        drawn=drew.of(commitment.id),
+        offered_tokens=int(offered.amount(book.sql)),
+        period=standing,
+        query=drew.query,
+        offered_query=offered,
+        fee_query=_fee_query(period, holding, commitment),
+        used_query=Query(
+            f"used_{commitment.id}",
+            f"micro-units that were drawn on {commitment.id}, by window",
+            "SELECT time_window, window_start_ns, posted FROM accounts WHERE measure = 'units'"
+            f" AND budget = {literal(account_name(commitment.id))} AND time_window <> 'minute'"
+            " ORDER BY window_start_ns",
+        ),
+    )
+
+
+def _fee_query(period: Period, holding: Holding, commitment: Commitment) -> Query:
+    since, until = _days(commitment, period)
+    return Query(
+        f"fee_{commitment.id}",
+        f"booked expense of {holding.fill}, of the days of {commitment.id} in the month",
+        "SELECT coalesce(sum(amount_nanos), 0) FROM record_lines"
+        " JOIN records ON records.seq = record_lines.seq"
+        f" WHERE account = '{GlAccount.COMMITMENT_EXPENSE}' AND about = {literal(holding.fill)}"
+        f" AND day >= '{since}' AND day < '{until}'",
+    )
+
+
+def fee_in(holding: Holding, commitment: Commitment, period: Period) -> Money:
+    """The expense of a commitment's days in a period, of those that are over."""
+    since, until = _days(commitment, period)
+    return Money(sum(amount for _, amount in holding.schedule.days(since, until)))
+
+
+def _days(commitment: Commitment, period: Period) -> tuple[date, date]:
+    since = max(period.month, instant(commitment.starts_ns).date())
+    return since, min(period.whole_until, instant(commitment.ends_ns).date())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ledger.databases.sql import Row, Sql, Value
@@ -20,10 +20,6 @@ class Query:
 
     def rows(self, sql: Sql) -> list[Row]:
         return sql.execute(self.sql).fetchall()
-
-    def stream(self, sql: Sql) -> Iterator[Row]:
-        """For more rows than are kept at once. Within a `view`."""
-        return sql.stream(self.sql)
 
     def amount(self, sql: Sql) -> Money:
         """Of a query that gives one."""
@@ -52,5 +48,6 @@ def literal(value: Value) -> str:
 
 
 def one_of(values: Collection[str]) -> str:
-    """A list for IN, which may be empty: then nothing is in it."""
-    return "(" + ", ".join(map(literal, sorted(values))) + ")" if values else "(NULL)"
+    """A list for IN. Of none it has one empty name, which nothing has: NULL would make a NOT of it
+    say nothing."""
+    return "(" + ", ".join(map(literal, sorted(values) or [""])) + ")"

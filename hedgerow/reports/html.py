@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import string
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hedgerow.charts import Chart
 from hedgerow.reports.document import Block, Cell, Document, Figure, Table, Text
 from hedgerow.reports.drawing import svg
 from hedgerow.reports.figures import WORDS, exact, known, shown, why_not
 
+_DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
 _WIDE_FROM = 9
-"""Tables of so many columns are printed across."""
+"""Tables of so many columns are printed smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def html(document: Document) -> bytes:
             says=said.__getitem__,
             kind_of=_kind_of,
             is_figure=_is_figure,
-            plain=_plain,
+            prose=_prose,
+            is_date=_is_date,
             shown=shown,
             exact=exact,
             known=known,
@@ -124,10 +127,23 @@ def _is_figure(cell: Cell) -> bool:
     return isinstance(cell, Figure)
 
 
-def _plain(cell: str | date | None) -> str:
+def _is_date(cell: Cell) -> bool:
+    """Days and months, which are not broken over lines."""
+    return isinstance(cell, date) or (isinstance(cell, str) and _DATE.fullmatch(cell) is not None)
+
+
+def _prose(cell: str | date | None) -> Markup:
+    """Text, in which what stands between backticks is code."""
     if cell is None:
-        return ""
-    return cell.isoformat() if isinstance(cell, date) else cell
+        return Markup()
+    parts = (cell.isoformat() if isinstance(cell, date) else cell).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    told = [
+        Markup("<code>{}</code>").format(one) if at % 2 else escape(one)
+        for at, one in enumerate(parts)
+    ]
+    return Markup().join(told)
 
 
 def _draw(chart: Chart) -> Markup:

@@ -188,7 +188,11 @@ class BatchPrices:
 
     def _charge(self, effective: Money, usage: TokenUsage, at_ns: int) -> Charge:
         listings = self._house.market.snapshot.models.get(self._job.model, ())
-        costs = [one.quote.would_cost(usage, at_ns) if one.quote else None for one in listings]
+        quotes = [one.quote for one in listings]
+        costs = [
+            None if one is None or one.has_lapsed(at_ns) else one.would_cost(usage, at_ns)
+            for one in quotes
+        ]
         return Charge(
             billed=effective,
             effective=effective,
