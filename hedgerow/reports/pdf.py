@@ -102,18 +102,18 @@ def _first_page(document: Document) -> Iterator[Block]:
     yield paragraph(document.subtitle, SUBTITLE)
     for label in document.labels:
         yield paragraph(label, BODY, gap_pt=9.0, indent_pt=5.0, shade=_LABEL_GREY)
-    yield Chip(tone=verdict.tone, before="Verdict: ", gap_pt=20.0, goes_with_next=True)
-    large = Style(size_pt=11.0, leading_pt=16.0)
+    yield Chip(tone=verdict.tone, before="Verdict: ", gap_pt=16.0, goes_with_next=True)
+    large = Style(size_pt=10.0, leading_pt=14.5)
     for sentence in verdict.sentences:
-        yield paragraph(sentence, large, gap_pt=7.0)
+        yield paragraph(sentence, large, gap_pt=5.0)
     yield paragraph(" ", SMALL)
     for headline in verdict.headlines:
         yield headline_row(headline)
     yield paragraph("Contents", HEADINGS[1], gap_pt=18.0, goes_with_next=True)
     for number, section in enumerate(document.sections, 1):
-        yield contents_row(f"{number}. {section.title}", _anchor(section))
-    for title, anchor in (_SOURCES, _REPRODUCTION):
-        yield contents_row(title, anchor)
+        yield contents_row(f"{number}. {section.title}", _anchor(section), goes_with_next=True)
+    yield contents_row(*_SOURCES, goes_with_next=True)
+    yield contents_row(*_REPRODUCTION, goes_with_next=False)
 
 
 def _anchor(section: Section) -> str:
