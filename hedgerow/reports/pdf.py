@@ -102,18 +102,18 @@ def _first_page(document: Document) -> Iterator[Block]:
     yield paragraph(document.subtitle, SUBTITLE)
     for label in document.labels:
         yield paragraph(label, BODY, gap_pt=9.0, indent_pt=5.0, shade=_LABEL_GREY)
-    yield Chip(tone=verdict.tone, before="Verdict: ", gap_pt=20.0, goes_with_next=True)
-    large = Style(size_pt=11.0, leading_pt=16.0)
+    yield Chip(tone=verdict.tone, before="Verdict: ", gap_pt=16.0, goes_with_next=True)
+    large = Style(size_pt=10.0, leading_pt=14.5)
     for sentence in verdict.sentences:
-        yield paragraph(sentence, large, gap_pt=7.0)
+        yield paragraph(sentence, large, gap_pt=5.0)
     yield paragraph(" ", SMALL)
     for headline in verdict.headlines:
         yield headline_row(headline)
     yield paragraph("Contents", HEADINGS[1], gap_pt=18.0, goes_with_next=True)
     for number, section in enumerate(document.sections, 1):
-        yield contents_row(f"{number}. {section.title}", _anchor(section))
-    for title, anchor in (_SOURCES, _REPRODUCTION):
-        yield contents_row(title, anchor)
+        yield contents_row(f"{number}. {section.title}", _anchor(section), goes_with_next=True)
+    yield contents_row(*_SOURCES, goes_with_next=True)
+    yield contents_row(*_REPRODUCTION, goes_with_next=False)
 
 
 def _anchor(section: Section) -> str:
@@ -121,7 +121,8 @@ def _anchor(section: Section) -> str:
 
 
 def _section(section: Section, number: int) -> Iterator[Block]:
-    yield heading(f"{number}. {section.title}", _anchor(section))
+    title = f"{number}. {section.title}"
+    yield heading(title, _anchor(section), begins_page=number == 1)
     if not section.blocks:
         yield paragraph("There is nothing to tell here.")
     for block in section.blocks:
@@ -138,7 +139,7 @@ def _section(section: Section, number: int) -> Iterator[Block]:
 
 
 def _sources(sources: Iterable[Source]) -> Iterator[Block]:
-    yield heading(*_SOURCES)
+    yield heading(*_SOURCES, begins_page=True)
     yield paragraph(
         "Each number above has the sign of one of these. A query can be run against the books as"
         " it stands here, in SQLite and in PostgreSQL, and gives the figures in nano-USD, a"
@@ -157,7 +158,7 @@ def _sources(sources: Iterable[Source]) -> Iterator[Block]:
 
 def _reproduction(document: Document) -> Iterator[Block]:
     made = document.reproduction
-    yield heading(*_REPRODUCTION)
+    yield heading(*_REPRODUCTION, begins_page=True)
     yield paragraph("The same books and the same command give the same values.")
     yield _code(made.command)
     seeds = tuple((name, str(seed)) for name, seed in made.seeds)

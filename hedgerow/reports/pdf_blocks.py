@@ -30,6 +30,7 @@ HEADINGS = (Style(BOLD, 15.0, 19.0), Style(BOLD, 10.5, 14.0))
 _MARK = Style(size_pt=5.5, leading_pt=6.5, ink=0.3)
 _LABEL = Style(BOLD, 9.0, 12.0)
 _LARGE = Style(BOLD, 16.0, 20.0)
+_ENTRY = Style(size_pt=8.5, leading_pt=12.0)
 _CHIP = Style(BOLD, 8.0, 11.0)
 _FILLS = {Tone.GOOD: "#DDEBD9", Tone.WARN: "#FBECC4", Tone.BAD: "#F3CFCB"}
 _SIGNS = {Tone.GOOD: "✓", Tone.WARN: "!", Tone.BAD: "✗"}
@@ -114,8 +115,9 @@ class Heading(Block):
         canvas.addOutlineEntry(self.text, self.anchor, self.level, closed=self.level > 0)
 
 
-def heading(text: str, anchor: str, level: int = 0) -> Heading:
+def heading(text: str, anchor: str, level: int = 0, *, begins_page: bool = False) -> Heading:
     return Heading(
+        begins_page=begins_page,
         text=text,
         level=level,
         lines=tuple(wrap(text, HEADINGS[level], WIDTH_PT)),
@@ -161,7 +163,7 @@ class Chip(Block):
         draw_text(canvas, x + 5, y - 10, text, _CHIP)
 
 
-_LABEL_PT, _NUMBER_PT, _CHIP_PT = 130.0, 130.0, 76.0
+_LABEL_PT, _NUMBER_PT, _CHIP_PT = 116.0, 122.0, 62.0
 _NOTE_PT = WIDTH_PT - _LABEL_PT - _NUMBER_PT - _CHIP_PT - 16
 
 
@@ -175,22 +177,24 @@ class HeadlineRow(Block):
 
     def height_pt(self) -> float:
         words = max(len(self.label), len(self.note)) * _LABEL.leading_pt
-        return max(words, _LARGE.leading_pt) + 14
+        return max(words, _LARGE.leading_pt) + 12
 
     def draw(self, canvas: Canvas, x: float, y: float, pages: Pages) -> None:
         one = self.headline
         _rule(canvas, x, y, WIDTH_PT)
-        top = y - 7
+        top = y - 6
         plain = replace(_LABEL, font=BODY.font)
         Lines(lines=self.label, style=_LABEL).draw(canvas, x, top, pages)
         right = x + _LABEL_PT + _NUMBER_PT - 14
         text = shown(one.figure)
-        style = _LARGE if known(one.figure) is not None else plain
+        style, base = _LARGE, top - 14
+        if known(one.figure) is None:
+            style, base = plain, top - _BASE * plain.leading_pt
         while line_width_pt(line_of(text, style.font), style.size_pt) > _NUMBER_PT - 20:
             style = replace(style, size_pt=style.size_pt - 0.5)
-        draw_text_to(canvas, right, top - 14, text, style)
+        draw_text_to(canvas, right, base, text, style)
         source = one.figure.source
-        draw_mark(canvas, right + 1.5, top - 6, source, source_anchor(source))
+        draw_mark(canvas, right + 1.5, base + style.size_pt / 2, source, source_anchor(source))
         Chip(tone=one.tone).draw(canvas, x + _LABEL_PT + _NUMBER_PT + 8, top - 1, pages)
         at = x + _LABEL_PT + _NUMBER_PT + _CHIP_PT + 16
         Lines(lines=self.note, style=plain).draw(canvas, at, top, pages)
@@ -199,7 +203,7 @@ class HeadlineRow(Block):
 def headline_row(headline: Headline) -> HeadlineRow:
     note = headline.note
     if known(headline.figure) is None and why_not(headline.figure) != note:
-        note = f"{note} {why_not(headline.figure)}".strip()
+        note = f"{note}: {why_not(headline.figure)}" if note else why_not(headline.figure)
     plain = replace(_LABEL, font=BODY.font)
     return HeadlineRow(
         headline=headline,
@@ -217,13 +221,13 @@ class ContentsRow(Block):
     target: str
 
     def height_pt(self) -> float:
-        return len(self.lines) * BODY.leading_pt
+        return len(self.lines) * _ENTRY.leading_pt
 
     def draw(self, canvas: Canvas, x: float, y: float, pages: Pages) -> None:
-        Lines(lines=self.lines).draw(canvas, x, y, pages)
-        base = y - _BASE * BODY.leading_pt - (len(self.lines) - 1) * BODY.leading_pt
-        draw_text_to(canvas, x + WIDTH_PT, base, str(pages.numbers[self.target]), BODY)
-        begin = x + line_width_pt(self.lines[-1], BODY.size_pt) + 5
+        Lines(lines=self.lines, style=_ENTRY).draw(canvas, x, y, pages)
+        base = y - _BASE * _ENTRY.leading_pt - (len(self.lines) - 1) * _ENTRY.leading_pt
+        draw_text_to(canvas, x + WIDTH_PT, base, str(pages.numbers[self.target]), _ENTRY)
+        begin = x + line_width_pt(self.lines[-1], _ENTRY.size_pt) + 5
         canvas.setStrokeGray(_RULE_GREY)
         canvas.setLineWidth(0.6)
         canvas.setDash(0.6, 2.4)
@@ -233,8 +237,9 @@ class ContentsRow(Block):
         canvas.linkRect("", self.target, box, Border="[0 0 0]")
 
 
-def contents_row(title: str, target: str) -> ContentsRow:
-    return ContentsRow(lines=tuple(wrap(title, BODY, WIDTH_PT - 40)), target=target, gap_pt=0.0)
+def contents_row(title: str, target: str, *, goes_with_next: bool) -> ContentsRow:
+    lines = tuple(wrap(title, _ENTRY, WIDTH_PT - 40))
+    return ContentsRow(lines=lines, target=target, gap_pt=0.0, goes_with_next=goes_with_next)
 
 
 _ROLE_PT, _NAME_PT, _SIGNATURE_PT = 0.26, 0.26, 0.30
@@ -247,7 +252,7 @@ class SignRow(Block):
     role: tuple[Line, ...]
 
     def height_pt(self) -> float:
-        return max(34.0, len(self.role) * _LABEL.leading_pt + 20.0)
+        return max(46.0, len(self.role) * _LABEL.leading_pt + 20.0)
 
     def draw(self, canvas: Canvas, x: float, y: float, pages: Pages) -> None:
         Lines(lines=self.role, style=_LABEL).draw(canvas, x, y - 6, pages)

@@ -21,6 +21,7 @@ _WORD_PT, _HEAD_PT = 96.0, 84.0
 """Words are broken only if they are longer."""
 _TEXT_PT = 170.0
 """So wide a column of text would like to be, if it has much to say."""
+_FEW_LINES, _MORE_LINES, _OF_HEAD = 3.0, 1.6, 0.8
 _TALLEST = 30
 """Lines of a row on one page: what has more goes on in a row of its own."""
 _MARK_GAP_PT = 1.5
@@ -125,20 +126,23 @@ def _measure(
 
 
 def _fits(measures: Sequence[_Measure]) -> list[_Fit]:
+    """Upright if rows get not much higher by that; else across, in smaller type, or in parts."""
     everything = tuple(range(len(measures)))
-    tries = ((_SIZE_PT, False), (_SIZE_PT, True), (_SMALLER_PT, True))
-    for size, is_lying in tries:
-        room = LYING_WIDTH_PT if is_lying else WIDTH_PT
-        liked = [one.liked_pt(size) for one in measures]
-        if sum(liked) <= room:
-            full = [one.full_pt(size) for one in measures]
-            return [_Fit(everything, _between(liked, full, room), size, is_lying)]
-    for size, is_lying in tries[1:]:
-        least = [one.least_pt(size) for one in measures]
-        liked = [one.liked_pt(size) for one in measures]
-        if sum(least) <= LYING_WIDTH_PT:
-            return [_Fit(everything, _between(least, liked, LYING_WIDTH_PT), size, is_lying)]
-    widths = [min(one.liked_pt(_SIZE_PT), LYING_WIDTH_PT / 2) for one in measures]
+    lying = _widths_pt(measures, _SIZE_PT, LYING_WIDTH_PT)
+    most = _FEW_LINES
+    if lying is not None:
+        most = max(most, _MORE_LINES * _tallest(measures, lying, _SIZE_PT))
+    for size in (_SIZE_PT, _SMALLER_PT):
+        upright = _widths_pt(measures, size, WIDTH_PT)
+        if upright is not None and _tallest(measures, upright, size) <= most:
+            return [_Fit(everything, upright, size, is_lying=False)]
+    if lying is not None:
+        return [_Fit(everything, lying, _SIZE_PT, is_lying=True)]
+    if smaller := _widths_pt(measures, _SMALLER_PT, LYING_WIDTH_PT):
+        return [_Fit(everything, smaller, _SMALLER_PT, is_lying=True)]
+    # The first column names the rows, and so begins each part.
+    widths = [min(one.least_pt(_SIZE_PT), LYING_WIDTH_PT / 2) for one in measures]
+    widths[0] = min(measures[0].liked_pt(_SIZE_PT), LYING_WIDTH_PT / 2)
     parts: list[list[int]] = []
     for number in everything[1:]:
         if not parts or sum(widths[one] for one in (*parts[-1], number)) > LYING_WIDTH_PT:
@@ -150,11 +154,33 @@ def _fits(measures: Sequence[_Measure]) -> list[_Fit]:
     ]
 
 
-def _between(low: Sequence[float], high: Sequence[float], room: float) -> tuple[float, ...]:
-    """Widths from low towards high, as far as there is room."""
-    missing = sum(high) - sum(low)
-    part = min(1.0, (room - sum(low)) / missing) if missing > 0 else 0.0
-    return tuple(least + part * (most - least) for least, most in zip(low, high, strict=True))
+def _widths_pt(
+    measures: Sequence[_Measure], size_pt: float, room_pt: float
+) -> tuple[float, ...] | None:
+    """The least that columns need, and what room is left first to what is read as text; None if
+    there is less room than they need."""
+    widths = [one.least_pt(size_pt) for one in measures]
+    if sum(widths) > room_pt:
+        return None
+    liked = [one.liked_pt(size_pt) for one in measures]
+    full = [one.full_pt(size_pt) for one in measures]
+    for wanted, is_number in ((liked, False), (liked, True), (full, False)):
+        more = [
+            max(0.0, most - width) if one.is_number is is_number else 0.0
+            for one, most, width in zip(measures, wanted, widths, strict=True)
+        ]
+        if sum(more) > 0:
+            part = min(1.0, (room_pt - sum(widths)) / sum(more))
+            widths = [width + part * one for width, one in zip(widths, more, strict=True)]
+    return tuple(widths)
+
+
+def _tallest(measures: Sequence[_Measure], widths: Sequence[float], size_pt: float) -> float:
+    """Lines of the cell that needs most of them, about; a head may have a few more."""
+    return max(
+        max(one.natural, _OF_HEAD * one.title) * size_pt / (width - 2 * PAD_PT - one.mark_pt)
+        for one, width in zip(measures, widths, strict=True)
+    )
 
 
 def _grid(

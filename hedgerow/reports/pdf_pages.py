@@ -24,11 +24,13 @@ LYING_HEIGHT_PT = LYING_PT[1] - TOP - BOTTOM
 class Block(ABC):
     """Something that stands on pages.
 
-    gap_pt: free space above it, but not at the head of a page. is_lying: on pages that lie.
-    goes_with_next: never the last on its page. anchor: what contents and links name it.
+    gap_pt: free space above it, but not at the head of a page. begins_page: always the first on its
+    page. is_lying: only on pages that lie; others stand on either. goes_with_next: never the last
+    on its page. anchor: what contents and links name it.
     """
 
     gap_pt: float = 5.0
+    begins_page: bool = False
     is_lying: bool = False
     goes_with_next: bool = False
     anchor: str = ""
@@ -76,17 +78,13 @@ def paginate(blocks: Sequence[Block]) -> Pages:
     numbers: dict[str, int] = {}
     waiting = deque(blocks)
     while waiting:
-        block = waiting.popleft()
-        is_lying, needed = _ahead(block, waiting)
-        gap = block.gap_pt
-        if not pages or pages[-1].is_lying is not is_lying:
-            pages.append(Page(is_lying))
-        page = pages[-1]
-        if page.placed and page.room_pt < gap + needed:
-            page = Page(is_lying)
+        page = pages[-1] if pages else None
+        if page is None or not _begins_on(page, waiting):
+            page = Page(_lies(waiting))
             pages.append(page)
+        block = waiting.popleft()
         if page.placed:
-            page.used_pt += gap
+            page.used_pt += block.gap_pt
         if block.height_pt() > page.room_pt and (parts := block.cut(page.room_pt)):
             block, rest = parts
             waiting.appendleft(rest)
@@ -97,12 +95,31 @@ def paginate(blocks: Sequence[Block]) -> Pages:
     return Pages(tuple(pages), numbers)
 
 
-def _ahead(block: Block, waiting: deque[Block]) -> tuple[bool, float]:
-    """Whether a block stands on a page that lies, and the room that it needs to begin: what it
-    goes with decides."""
-    needed = 0.0
-    for following in (block, *waiting):
-        if not following.goes_with_next:
-            return following.is_lying, needed + following.least_pt()
-        needed += following.height_pt() + following.gap_pt
-    return block.is_lying, needed
+def _begins_on(page: Page, waiting: deque[Block]) -> bool:
+    """Whether the next block begins on a page that something stands on: with what it goes with."""
+    room = page.room_pt
+    for number, block in enumerate(waiting):
+        if (block.begins_page and number == 0) or (block.is_lying and not page.is_lying):
+            return False
+        room -= block.gap_pt
+        if not block.goes_with_next:
+            # On a page that lies for another's sake, what need not lie begins only to end there.
+            is_guest = page.is_lying and not block.is_lying
+            return room >= (block.height_pt() if is_guest else block.least_pt())
+        room -= block.height_pt()
+    return room >= 0
+
+
+def _lies(waiting: deque[Block]) -> bool:
+    """Whether a page lies that begins with the next block: if it must, or stands before one that
+    must and that has room to begin there."""
+    room = LYING_HEIGHT_PT
+    for number, block in enumerate(waiting):
+        if number and block.begins_page:
+            return False
+        if block.is_lying:
+            return room >= block.least_pt() or number == 0
+        room -= block.height_pt() + block.gap_pt
+        if room < 0:
+            return False
+    return False

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hedgerow.reports.pdf_blocks import HEADINGS, SMALL, draw_mark, mark_width_pt, source_anchor
-from hedgerow.reports.pdf_pages import Block, Pages
+from hedgerow.reports.pdf_pages import HEIGHT_PT, Block, Pages
 from hedgerow.reports.pdf_text import (
     BOLD,
     PLAIN,
@@ -23,6 +23,8 @@ LEADING = 1.3
 _MARK_GAP_PT = 1.5
 _HEAD_GAP_PT = 3.0
 _LINKED_ROWS = 200
+_WHOLE, _BEGIN_PT = 0.4, 40.0
+"""Tables up to this part of a page stand on one; others begin with so much of their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,21 @@ class Grid(Block):
         return self._title_pt + self._head_pt + self._rows_pt(self.past)
 
     def least_pt(self) -> float:
-        return self._title_pt + self._head_pt + self._rows_pt(min(self.past, self.first + 2))
+        """A short table is not cut, a long one begins with a few rows."""
+        if self.height_pt() <= _WHOLE * HEIGHT_PT:
+            return self.height_pt()
+        past = self.first
+        while past < self.past and self._rows_pt(past) < _BEGIN_PT:
+            past += 1
+        return self._title_pt + self._head_pt + self._rows_pt(past)
 
     def cut(self, room_pt: float) -> tuple[Grid, Grid]:
         room = room_pt - self._title_pt - self._head_pt
         past = self.first + 1
         while past < self.past and self._rows_pt(past + 1) <= room:
             past += 1
-        # A total is not torn from all that it sums up.
-        if past > self.first + 1 and past == self.past - 1 and self.rows[past].is_total:
+        # The last row, as a total, is not torn from all others.
+        if past > self.first + 1 and past == self.past - 1:
             past -= 1
         going_on = tuple(
             wrap(f"{self.name}, continued", replace(HEADINGS[1], font=SMALL.font), 400)

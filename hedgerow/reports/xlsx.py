@@ -220,7 +220,8 @@ def _measured(headline: Headline) -> str:
     """What a headline is measured against, and why it is not known if it is not."""
     if known(headline.figure) is not None:
         return headline.note
-    return f"{headline.note} Not known: {why_not(headline.figure)}".strip()
+    why = why_not(headline.figure)
+    return f"{headline.note}: {why}" if headline.note else why
 
 
 def _pairs(
