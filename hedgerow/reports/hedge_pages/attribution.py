@@ -223,10 +223,12 @@ def _index(found: Attribution, sources: Sources) -> Table:
     move: IndexMove | None = found.index
     rows: tuple[Row, ...] = ()
     if move is not None:
+        stated = (
+            f"designation {move.designation}" if move.designation else f"terms of {move.contract}"
+        )
         source = sources.computed(
-            "Means of the index's fixings in both months, as known now; the beta is the"
-            " contract's.",
-            command=f"hedgerow hedge contracts {move.contract} -c FILE",
+            f"Means of the index's fixings in both months, as known now; the beta is by the {stated}.",
+            command="hedgerow hedge book -c FILE --json",
         )
         rows = (
             Row("before", ("Mean in the month before", number(move.before, source))),
