@@ -223,11 +223,9 @@ def _index(found: Attribution, sources: Sources) -> Table:
     move: IndexMove | None = found.index
     rows: tuple[Row, ...] = ()
     if move is not None:
-        stated = (
-            f"designation {move.designation}" if move.designation else f"terms of {move.contract}"
-        )
+        by = move.designation or f"the terms of {move.contract}"
         source = sources.computed(
-            f"Means of the index's fixings in both months, as known now; the beta is by the {stated}.",
+            f"Means of the index's fixings in both months, as known now; the beta is by {by}.",
             command="hedgerow hedge book -c FILE --json",
         )
         rows = (

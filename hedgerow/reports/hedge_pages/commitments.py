@@ -11,6 +11,7 @@ from hedge.effectiveness.report import EffectivenessReport
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import columns, count, dollars_of, part, rate, text, usd
 from hedgerow.reports.document import Row, Section, Table
+from hedgerow.reports.figures import shown
 from hedgerow.reports.hedge_pages.cost import all_in_source, of
 from hedgerow.reports.sources import Sources
 from ledger.money import Money
@@ -137,7 +138,9 @@ def _use(found: Coverage, sources: Sources) -> Table:
 def _shared(found: Coverage) -> tuple[str, ...]:
     if found.share is None:
         return ()
-    said = f"Of all {found.tokens:,} tokens of the month, {found.share:.1%} drew on a commitment."
+    said = (
+        f"Of all {found.tokens:,} tokens of the month, {shown(part(found.share, ''))} drew on one."
+    )
     return (said,)
 
 
