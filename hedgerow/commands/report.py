@@ -31,7 +31,7 @@ _MINUTE_NS = 60_000_000_000
 
 @click.group()
 def report() -> None:
-    """Reports of a month for finance, of which every number names its source (docs/reports.md)."""
+    """What finance reads after a month; every number names its source."""
 
 
 def _options(command: F) -> F:
