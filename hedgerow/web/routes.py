@@ -13,6 +13,8 @@ from hedgerow.web.assets import read_assets
 from hedgerow.web.desk import NavItem, WebDesk, see_other
 from hedgerow.web.login_page import LoginPage
 from hedgerow.web.pages.keys import KeysPage
+from hedgerow.web.pages.reports import ReportsPage
+from hedgerow.web.report_maker import ReportMaker
 from hedgerow.web.templating import templates
 from hedgerow.web.tries import Tries
 from hedgerow.web.views import SeeOther, View
@@ -36,15 +38,18 @@ class Entry:
     page: Callable[[WebDesk], PageRoutes]
 
 
-PAGES: tuple[Entry, ...] = (Entry(NavItem("Keys", "/ui/keys"), KeysPage),)
+PAGES: tuple[Entry, ...] = (
+    Entry(NavItem("Keys", "/ui/keys"), KeysPage),
+    Entry(NavItem("Reports", "/ui/reports"), ReportsPage),
+)
 """In the order of the bar; `/` leads to the first."""
 
 
-def web_desk(admin: AdminDesk, house: House, config: Config) -> WebDesk:
+def web_desk(admin: AdminDesk, house: House, config: Config, reports: ReportMaker) -> WebDesk:
     """Reads the styles and scripts from disk: not on the event loop."""
     assets = read_assets()
     nav = tuple(one.nav for one in PAGES)
-    return WebDesk(admin, house, config, assets, templates(assets), nav)
+    return WebDesk(admin, house, config, assets, templates(assets), reports, nav)
 
 
 def web_routes(desk: WebDesk) -> list[web.RouteDef]:
