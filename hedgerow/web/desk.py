@@ -89,7 +89,7 @@ class WebDesk:
         async def handler(request: web.Request) -> web.StreamResponse:
             login = await self._login(request)
             if login is None:
-                return _log_in_first(request)
+                return await self._log_in_first(request)
             login.person.check(needs)
             visit = Visit(Asked(request, b""), login, self.now_ns())
             return await self._answer(visit, await story(visit))
@@ -173,6 +173,18 @@ class WebDesk:
             response.del_cookie(SAID_COOKIE, path="/", httponly=True, samesite="Strict")
         return response
 
+    async def _log_in_first(self, request: web.Request) -> web.StreamResponse:
+        """To the login page, and from there back here; a script is told.
+
+        Who follows a link of another site comes without a cookie, logged in or not: the page comes
+        back to itself, and then it is there.
+        """
+        if LIVE in request.headers:
+            raise _session_over()
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return await self.shown(request, Page("arriving.html", "Hedgerow"), None)
+        return see_other(SeeOther(f"/ui/login?next={quote(request.path_qs, safe='')}"))
+
     async def _problem(self, request: web.Request, error: Exception) -> web.StreamResponse:
         """What went wrong, as a page; to a script, as a sentence."""
         request_id = self.admin.new_id("req")
@@ -205,13 +217,4 @@ def see_other(view: SeeOther) -> web.Response:
             httponly=True,
             samesite="Strict",
         )
-    return response
-
-
-def _log_in_first(request: web.Request) -> web.Response:
-    """To the login page, and from there back here; a script is told."""
-    if LIVE in request.headers:
-        raise _session_over()
-    response = web.Response(status=303)
-    response.headers["Location"] = f"/ui/login?next={quote(request.path_qs, safe='')}"
     return response

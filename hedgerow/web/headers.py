@@ -35,8 +35,7 @@ HEADERS = {
 
 async def guarded(request: web.Request, response: web.StreamResponse) -> None:
     """Put them on what goes out, if it is of these pages."""
-    path = request.path
-    if path == "/" or path.startswith(("/ui/", "/admin/")):
+    if request.path == "/" or request.path.startswith(("/ui", "/admin")):
         await always_guarded(request, response)
 
 

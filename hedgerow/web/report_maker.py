@@ -131,7 +131,7 @@ class ReportMaker:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
         lines = tail.decode(errors="replace").strip().splitlines()
-        return lines[-1][:500] if lines else ""
+        return lines[-1].removeprefix("Error: ")[:500] if lines else ""
 
     async def _telling(self, report: MadeReport) -> None:
         while True:
