@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from tests.serving import Proxy, serving
 
@@ -68,7 +75,8 @@ class Watched:
         left = [
             one for one in self.faults if not any(re.search(known, one) for known in self.expected)
         ]
-        assert left == []
+        if left:
+            pytest.fail("in the page: " + "; ".join(left))
 
 
 @dataclass
@@ -124,9 +132,8 @@ class Desk:
 
     async def settled(self) -> None:
         """Every chart is drawn."""
-        await self.page.wait_for_function(
-            "document.querySelectorAll('figure.chart:not([data-drawn])').length === 0"
-        )
+        waiting = self.page.locator("figure.chart:not([data-drawn])")
+        await expect(waiting).to_have_count(0, timeout=PATIENCE_MS)
 
 
 @asynccontextmanager
