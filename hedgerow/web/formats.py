@@ -46,6 +46,13 @@ def part(value: Decimal | float | None, places: int = 1) -> Markup:
     return Markup('<data value="{}">{}</data>').format(value, f"{float(value):.{places}%}")
 
 
+def number(value: str | float | None) -> Markup | str:
+    """A point of a chart: a label as it is, a number with its digits and no others."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, str) else f"{value:.12g}"
+
+
 def moment(at_ns: int | None) -> Markup:
     """A time to the minute, in UTC."""
     if at_ns is None:

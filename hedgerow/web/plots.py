@@ -134,5 +134,11 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "var(--surface)", "font": {"color": "var(--ink)"}},
         "showlegend": len(chart.series) + len(chart.bands) > 1,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {
+            "traceorder": "normal",
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+        },
     }

@@ -46,6 +46,7 @@ def templates(assets: Assets) -> Templates:
         "day_of": formats.day_of,
         "usd": formats.usd,
         "size": formats.size,
+        "number": formats.number,
         "plot": plot_of,
     }
     environment.globals |= {"asset": assets.url, "UNKNOWN": formats.UNKNOWN}
