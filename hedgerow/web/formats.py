@@ -53,6 +53,11 @@ def number(value: str | float | None) -> Markup | str:
     return value if isinstance(value, str) else f"{value:.12g}"
 
 
+def sentence(message: str) -> str:
+    """What an error says, as a sentence of a page."""
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "?")) else ".")
+
+
 def moment(at_ns: int | None) -> Markup:
     """A time to the minute, in UTC."""
     if at_ns is None:

@@ -47,6 +47,7 @@ def templates(assets: Assets) -> Templates:
         "usd": formats.usd,
         "size": formats.size,
         "number": formats.number,
+        "sentence": formats.sentence,
         "plot": plot_of,
     }
     environment.globals |= {"asset": assets.url, "UNKNOWN": formats.UNKNOWN}

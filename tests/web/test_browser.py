@@ -19,7 +19,7 @@ async def test_in_and_out(tmp_path: Path) -> None:
         page = desk.page
         desk.expect("401")
         await desk.log_in("sk-wrong", "/ui/reports")
-        await expect(page.get_by_role("alert").first).to_contain_text("this key opens nothing here")
+        await expect(page.get_by_role("alert").first).to_contain_text("This key opens nothing here")
         await desk.pictures("login")
         await desk.log_in(path="/ui/reports")
         assert page.url == f"{desk.origin}/ui/reports"

@@ -48,7 +48,7 @@ async def test_a_login(proxy: Proxy) -> None:
         for wrong in ("", "nonsense", proxy.key):
             answer = await somebody.log_in(wrong)
             assert answer.status == 401
-            assert "this key opens nothing here" in answer.text
+            assert "This key opens nothing here" in answer.text
         answer = await somebody.log_in(await person(proxy, Role.READER), "/ui/reports")
         assert (answer.status, answer.location) == (303, "/ui/reports")
         cookie = answer.headers["Set-Cookie"]
