@@ -30,10 +30,11 @@ async def test_in_and_out(tmp_path: Path) -> None:
 
 
 async def focused(page: Page) -> str:
-    return await page.evaluate(
+    found: str = await page.evaluate(
         "(document.activeElement.innerText || document.activeElement.getAttribute('aria-label') ||"
         " document.activeElement.name || '').trim()"
     )
+    return found
 
 
 async def test_the_keyboard(desk: Desk) -> None:

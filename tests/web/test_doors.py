@@ -206,10 +206,10 @@ async def test_a_login_ends_by_time(tmp_path: Path) -> None:
         clock.advance(all_s - spent_s)
         assert (await somebody.get("/ui/keys")).status == 303
         await somebody.log_in(ADMIN)
-        for _ in range(2):
+        for status in (200, 401):
             clock.advance(idle_s / 2)
             live = await somebody.get("/ui/reports/made", **{"X-Hedgerow-Live": "1"})
-        assert live.status == 401
+            assert live.status == status
         assert (await somebody.get("/ui/keys")).status == 303
 
 
