@@ -12,6 +12,7 @@ from hedgerow.config import Config
 from hedgerow.web.assets import read_assets
 from hedgerow.web.desk import NavItem, WebDesk, see_other
 from hedgerow.web.login_page import LoginPage
+from hedgerow.web.pages.hedge import HedgePage
 from hedgerow.web.pages.keys import KeysPage
 from hedgerow.web.templating import templates
 from hedgerow.web.tries import Tries
@@ -36,7 +37,10 @@ class Entry:
     page: Callable[[WebDesk], PageRoutes]
 
 
-PAGES: tuple[Entry, ...] = (Entry(NavItem("Keys", "/ui/keys"), KeysPage),)
+PAGES: tuple[Entry, ...] = (
+    Entry(NavItem("Hedge", "/ui/hedge"), HedgePage),
+    Entry(NavItem("Keys", "/ui/keys"), KeysPage),
+)
 """In the order of the bar; `/` leads to the first."""
 
 

@@ -39,6 +39,8 @@ def templates(assets: Assets) -> Templates:
     )
     environment.filters |= {
         "money": formats.money,
+        "usd": formats.usd,
+        "usd_text": formats.usd_said,
         "count": formats.count,
         "part": formats.part,
         "moment": formats.moment,
