@@ -32,7 +32,7 @@ def money(value: Money | None) -> Markup:
     )
 
 
-def usd(value: Decimal | None) -> Markup:
+def dollars(value: Decimal | None) -> Markup:
     """The same of an amount that is in USD already: an estimate, a sum of the hedge's book."""
     if value is None:
         return UNKNOWN
@@ -42,7 +42,7 @@ def usd(value: Decimal | None) -> Markup:
     )
 
 
-def usd_said(value: Decimal) -> str:
+def dollars_text(value: Decimal) -> str:
     """As text alone."""
     return money_text(Money(int((value * NANOS_PER_USD).to_integral_value())))
 
@@ -74,6 +74,16 @@ def day(value: date | None) -> Markup:
     if value is None:
         return UNKNOWN
     return Markup('<time datetime="{0}">{0}</time>').format(value.isoformat())
+
+
+def day_of(at_ns: int | None) -> Markup:
+    """The day of a moment, in UTC."""
+    return day(None if at_ns is None else instant(at_ns).date())
+
+
+def usd(value: Money | None) -> str:
+    """An exact amount for a field of a form; empty for none."""
+    return "" if value is None else format(as_usd(value), "f")
 
 
 def size(number_of_bytes: int) -> Markup:

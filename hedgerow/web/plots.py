@@ -6,6 +6,7 @@ are in the light and in the dark. Series differ by dash and marker, too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from hedgerow.charts import Band, Chart, Mark, Place, Series
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 _HATCHES = ("", "/", "x", ".", "\\", "+")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FONT = "system-ui, sans-serif"
 
 
@@ -128,7 +130,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "height": 280,
-        "xaxis": axis | {"title": {"text": chart.x_label}, "showgrid": False},
+        "xaxis": axis | _x_type(chart) | {"title": {"text": chart.x_label}, "showgrid": False},
         "yaxis": axis | {"title": {"text": chart.y_label}, "rangemode": "tozero"},
         "barmode": "stack" if chart.stacked else "group",
         "hovermode": "x unified",
@@ -136,3 +138,10 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "showlegend": len(chart.series) + len(chart.bands) > 1,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     }
+
+
+def _x_type(chart: Chart) -> dict[str, str]:
+    """Of labels that are no days: plotly would take months for their first days."""
+    places = [x for one in (*chart.series, *chart.bands) for x in one.x]
+    is_category = any(isinstance(x, str) and not _DAY.match(x) for x in places)
+    return {"type": "category"} if is_category else {}

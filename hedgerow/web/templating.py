@@ -39,12 +39,14 @@ def templates(assets: Assets) -> Templates:
     )
     environment.filters |= {
         "money": formats.money,
-        "usd": formats.usd,
-        "usd_text": formats.usd_said,
+        "dollars": formats.dollars,
+        "dollars_text": formats.dollars_text,
         "count": formats.count,
         "part": formats.part,
         "moment": formats.moment,
         "day": formats.day,
+        "day_of": formats.day_of,
+        "usd": formats.usd,
         "size": formats.size,
         "plot": plot_of,
     }

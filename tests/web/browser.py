@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from tests.serving import Proxy, serving
 
@@ -124,9 +131,7 @@ class Desk:
 
     async def settled(self) -> None:
         """Every chart is drawn."""
-        await self.page.wait_for_function(
-            "document.querySelectorAll('figure.chart:not([data-drawn])').length === 0"
-        )
+        await expect(self.page.locator("figure.chart:not([data-drawn])")).to_have_count(0)
 
 
 @asynccontextmanager
@@ -139,7 +144,9 @@ async def browsing(folder: Path, **settings: Any) -> AsyncIterator[Desk]:
         serving(folder, **settings) as proxy,
         async_playwright() as playwright,
         await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS) as browser,
-        await browser.new_context(viewport={"width": 1280, "height": 860}) as context,
+        await browser.new_context(
+            viewport={"width": 1280, "height": 860}, reduced_motion="reduce"
+        ) as context,
     ):
         context.set_default_timeout(PATIENCE_MS)
         watched = Watched(await context.new_page(), proxy.server.admin_url.rstrip("/"))

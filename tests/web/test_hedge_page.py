@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
 from hedge.book.approving import keep
 from hedge.book.book import HedgeBook
@@ -153,10 +154,8 @@ async def test_from_a_plan_to_a_draw(tmp_path: Path) -> None:
             while (await desk.proxy.ask()).headers.get("x-hedgerow-commitment") != "fill:inv-7":
                 pass
         # Seen without loading the page anew: less than all of it is left.
-        await page.wait_for_function(
-            "[...document.querySelectorAll('#capacity ~ .scroll td[data-key]')]"
-            ".some((cell) => Number(cell.dataset.key) > 0 && Number(cell.dataset.key) < 2000000)"
-        )
+        left = page.get_by_role("table", name="Capacity that requests draw on").locator("td.number")
+        await expect(left.first).not_to_have_attribute("data-key", "2000000")
         await desk.pictures("hedge")
 
 

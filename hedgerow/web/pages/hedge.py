@@ -118,23 +118,23 @@ class HedgePage:
     async def _plan(self, visit: Visit) -> Page:
         def look(book: HedgeBook) -> dict[str, Any]:
             plan = book.plan(visit.asked.part("plan"))
-            said = said_by(plan)
+            told = said_by(plan)
             return {
                 "plan": plan,
-                "said": said,
+                "told": told,
                 "state": plan.state(visit.now_ns),
                 "is_own": same_person(visit.person.name, plan.made_by),
-                "to_buy": to_buy(book, plan, said) if said else (),
+                "to_buy": to_buy(book, plan, told) if told else (),
                 "today": book.today,
                 "valid_days": VALID_DAYS,
                 "most_days": MOST_DAYS,
             }
 
         found = await self._read(visit, look)
-        said = found["said"]
+        told = found["told"]
         found |= {
-            "frontier": frontier_chart(said) if said else None,
-            "months": months_chart(said) if said else None,
+            "frontier": frontier_chart(told) if told else None,
+            "months": months_chart(told) if told else None,
         }
         return Page("hedge_plan.html", found["plan"].id, found)
 
