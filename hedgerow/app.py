@@ -162,8 +162,9 @@ async def running(
             doors=Doors(_share(config.server.parallel_per_key, worker)),
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
+            called=called,
         )
-        stands = partial(standing, house, called)
+        stands = partial(standing, house)
         await stack.enter_async_context(
             sharing(config.ledger, called, market, learned, clock, stands)
         )

@@ -28,7 +28,7 @@ from hedgerow.router.standing import told as told_standings
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns
 
-_WEEK_NS = 7 * 86_400_000_000_000
+WEEK_NS = 7 * 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def past(sql: Sql, at: datetime) -> Past:
     """From books that have the market's tables. Raises StoreError."""
     now_ns = as_ns(at)
     return Past(
-        OurText.read(sql, now_ns - _WEEK_NS, now_ns),
+        OurText.read(sql, now_ns - WEEK_NS, now_ns),
         MarketHistory(sql).quotes.all_as_of(at),
         observed(sql, now_ns),
         EvalHistory(sql).qualities(at),

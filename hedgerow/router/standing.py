@@ -88,7 +88,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Standing).decode
 
 
-def standing(house: House, worker: str) -> Standing:
+def standing(house: House) -> Standing:
     """A worker's, now."""
     now_ns, now_s = house.clock.now_ns(), house.clock.monotonic_s()
     breakers = house.breakers
@@ -115,7 +115,7 @@ def standing(house: House, worker: str) -> Standing:
             )
         )
     return Standing(
-        worker,
+        house.called,
         now_ns,
         tuple(rests[:MOST_OFFERS]),
         tuple(rooms),
