@@ -42,8 +42,8 @@ class Manners:
 
 @dataclass(slots=True)
 class House:
-    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970. called: its name
-    among all that share the books.
+    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970. called: its
+    name among all that share the books.
 
     manners: of all models but those in `own_manners`. classes: names that stand for several models.
     """
