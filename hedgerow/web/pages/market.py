@@ -12,9 +12,10 @@ from hedgerow.market.board_view import BoardView, Column, Wish, best_quality, vi
 from hedgerow.market.live_board import LiveBoard
 from hedgerow.web.desk import WebDesk
 from hedgerow.web.pages.market_formats import FORMATS
+from hedgerow.web.pages.market_past import MarketPastPages
 from hedgerow.web.views import Fragment, Page
 from hedgerow.web.visits import Visit
-from routing.breaker import Health
+from ledger.instants import as_ns
 
 PATH = "/ui/market"
 BOARD = f"{PATH}/board"
@@ -61,6 +62,7 @@ class MarketPage:
         return [
             web.get(PATH, self._desk.page(self._page), allow_head=False),
             web.get(BOARD, self._desk.page(self._board), allow_head=False),
+            *MarketPastPages(self._desk, self._live).routes(),
         ]
 
     async def _page(self, visit: Visit) -> Page:
@@ -79,13 +81,13 @@ class MarketPage:
         return {
             **FORMATS,
             "board": board,
+            "board_ns": as_ns(board.at),
             "view": shown,
             "wish": wish,
             "heads": [(one, *_sorting(one, wish)) for one in HEADS],
             "live_url": f"{BOARD}?{query_of(wish)}",
             "page_url": lambda page: f"{PATH}?{query_of(replace(wish, page=page))}",
             "quality": best_quality,
-            "Health": Health,
             "mix_words": _mix_words(board),
             "groups": _groups(shown, wish),
         }
