@@ -7,7 +7,7 @@ A newsvendor buys n units at `fee` each before demand is known, and what is aske
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import e, exp, inf, lgamma, log, log1p, sqrt
+from math import e, inf, log1p
 from statistics import NormalDist
 
 import numpy as np
@@ -102,74 +102,6 @@ class SkiRental:
         the least, on average."""
         z = log1p(chance * (e - 1 + self.alpha))
         return self.break_even * z if z <= 1 else inf
-
-
-@dataclass(frozen=True, slots=True)
-class HedgeRatio:
-    """Of changes of what is hedged on changes of the futures price, an intercept in it.
-
-    ratio: futures per unit that leave the least variance. r2: the part of it that is gone. t, f, p:
-    of the slope, two-sided.
-    """
-
-    sd_spot: float
-    sd_futures: float
-    correlation: float
-    ratio: float
-    r2: float
-    t: float
-    f: float
-    p: float
-
-    def contracts(self, exposure: float, size: float) -> float:
-        """How many of `size` units hedge `exposure` units."""
-        return self.ratio * exposure / size
-
-
-def hedge_ratio(spot: Floats, futures: Floats) -> HedgeRatio:
-    """Minimum variance, by regression (Ederington 1979). Raises ValueError for fewer than three
-    pairs, or a price that never moved."""
-    count = len(spot)
-    if count < 3 or count != len(futures):
-        raise ValueError(f"{count} and {len(futures)} changes: give three pairs or more")
-    sd_spot, sd_futures = float(np.std(spot, ddof=1)), float(np.std(futures, ddof=1))
-    if not sd_futures or not sd_spot:
-        raise ValueError("one of the prices never moved: there is nothing to regress")
-    correlation = float(np.corrcoef(spot, futures)[0, 1])
-    r2 = correlation**2
-    freedom = count - 2
-    t = correlation * sqrt(freedom / (1 - r2)) if r2 < 1 else np.inf
-    return HedgeRatio(
-        sd_spot,
-        sd_futures,
-        correlation,
-        correlation * sd_spot / sd_futures,
-        r2,
-        t,
-        t * t,
-        _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) if r2 < 1 else 0.0,
-    )
-
-
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised, by its continued fraction (Lentz): Student's tails are of this form."""
-    if x in (0.0, 1.0):
-        return x
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(b, a, 1 - x)
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    found = d
-    for m in range(1, 300):
-        for top in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d, c = 1 / (1 + top * d), 1 + top / c
-            found *= c * d
-        if abs(c * d - 1) < 1e-14:
-            break
-    return front * found
 
 
 def least_variance_weights(mean: Floats, covariance: Floats, target: float) -> Floats:

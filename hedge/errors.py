@@ -10,6 +10,8 @@ HedgeError
 ├── QuotesUnreadable       a file of venues' prices in which anything is wrong: none of it is used
 ├── QuoteRefused           a venue's price that no plan may use: stale, expired, crossed
 ├── NothingToQuote         a fixed fee for a team without usage
+├── NothingToRegress       too few changes, or some that are all alike
+├── SeriesUnreadable       a file of changes or values in which anything is wrong
 ├── SolverFailed           the solver gave no answer; carries every attempt
 ├── PlanDoesNotVerify      plain arithmetic does not arrive at the plan's numbers
 └── BookRefused            what the hedge's book does not take
@@ -35,6 +37,14 @@ class HedgeError(Exception):
 
 
 class AttributionOpen(HedgeError, ValueError):
+    pass
+
+
+class NothingToRegress(HedgeError, ValueError):
+    pass
+
+
+class SeriesUnreadable(HedgeError):
     pass
 
 

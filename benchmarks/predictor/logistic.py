@@ -35,7 +35,7 @@ def fit_logistics(vectors: Sequence[tuple[Ints, Floats]], scores: Floats, size: 
     scikit-learn is not installed.
     """
     try:
-        from scipy.sparse import csr_matrix, vstack  # type: ignore[import-untyped]
+        from scipy.sparse import csr_matrix, vstack
         from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
     except ImportError:
         raise TrainingUnavailable(

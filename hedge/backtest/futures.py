@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hedge.closed_forms import hedge_ratio
+from hedge.effectiveness.regression import regressed
 from hedge.risk import Floats
 
 LEAST_MONTHS = 12
@@ -48,8 +48,8 @@ def walk_forward(
 
 
 def _ratio(spot: Floats, index: Floats, always: bool) -> float:
-    if not spot.any() or not index.any():
+    if np.ptp(spot) == 0 or np.ptp(index) == 0:
         return 0.0
-    found = hedge_ratio(spot, index)
-    believed = found.p < SIGNIFICANT and found.ratio > 0
-    return found.ratio if always or believed else 0.0
+    found = regressed(spot, index)
+    believed = found.plain.p < SIGNIFICANT and found.slope > 0
+    return found.slope if always or believed else 0.0

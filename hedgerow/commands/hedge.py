@@ -7,7 +7,7 @@ import os
 
 import click
 
-PARTS = ("contracts", "plan", "backtest", "approve", "book", "settle", "quote")
+PARTS = ("contracts", "plan", "backtest", "approve", "book", "settle", "quote", "effectiveness")
 
 
 class _Parts(click.Group):

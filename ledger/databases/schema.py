@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
+from ledger.databases.lean_sqlite import Database, Migrations
 
 APPLICATION_ID = 0x48454447
 """`HEDG`, in the header of every database of ours: what has another is not opened."""

@@ -11,8 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal, Self
 
-from sqlite_utils import Database
-
+from ledger.databases.lean_sqlite import Database
 from ledger.databases.migrations.history import NEWEST, refuse_later, steps, version
 from ledger.databases.schema import APPLICATION_ID, migrations
 from ledger.databases.sql import Dialect, Row, Value, marks

@@ -194,7 +194,7 @@ class PolicyTable:
         columns = KEY.replace("label", "hash, label", 1)
         row = key_row(key)
         self.sql.execute(
-            f"INSERT INTO keys ({columns}) VALUES ({marks(15)})", (row[0], key_hash, *row[1:])
+            f"INSERT INTO keys ({columns}) VALUES ({marks(16)})", (row[0], key_hash, *row[1:])
         )
 
     def change_key(self, key: KeyRecord) -> bool:

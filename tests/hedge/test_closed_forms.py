@@ -11,7 +11,6 @@ from hedge.closed_forms import (
     SkiRental,
     cvar_newsvendor,
     cvar_newsvendor_units,
-    hedge_ratio,
     least_variance_weights,
     newsvendor,
     newsvendor_units,
@@ -19,42 +18,7 @@ from hedge.closed_forms import (
 )
 from hedge.risk import cvar
 
-FUTURES = np.array(
-    [21, 35, -46, 1, 44, -29, -26, -29, 48, -6, -36, -11, 19, -27, 29], dtype=np.float64
-) / 1000  # fmt: skip
-SPOT = np.array(
-    [29, 20, -44, 8, 26, -19, -10, -7, 43, 11, -36, -18, 9, -32, 23], dtype=np.float64
-) / 1000  # fmt: skip
 demands = st.lists(st.integers(0, 60), min_size=1, max_size=40)
-
-
-def test_hulls_jet_fuel() -> None:
-    """Hull, Options, Futures and Other Derivatives, example 3.5, and its regression."""
-    found = hedge_ratio(SPOT, FUTURES)
-    assert (round(found.sd_futures, 4), round(found.sd_spot, 4)) == (0.0313, 0.0263)
-    assert (round(found.correlation, 3), round(found.ratio, 4)) == (0.928, 0.7777)
-    assert (round(found.r2, 3), round(found.t, 3), round(found.f, 2)) == (0.862, 9.007, 81.12)
-    assert found.p == pytest.approx(5.97e-7, rel=1e-3)
-    assert round(found.contracts(2e6, 42_000), 2) == 37.03
-
-
-@given(st.floats(-5, 5), st.integers(1, 60))
-def test_students_tails(t: float, freedom: int) -> None:
-    """p is the area beyond |t| under Student's density, by quadrature."""
-    count = freedom + 2
-    x = np.arange(count, dtype=float)
-    noise = np.cos(3 * x)
-    noise -= np.polyval(np.polyfit(x, noise, 1), x)
-    if freedom < 3 or not noise.any():
-        return
-    error = noise @ noise / freedom / ((x - x.mean()) @ (x - x.mean()))
-    found = hedge_ratio(t * np.sqrt(error) * x + noise, x)
-    # t = sqrt(freedom) tan(angle) makes the tails a finite integral.
-    angle = np.linspace(0, np.pi / 2, 20_001)
-    density = np.cos(angle) ** (freedom - 1)
-    inside = angle <= np.arctan(abs(t) / np.sqrt(freedom))
-    share = np.trapezoid(density[inside], angle[inside]) / np.trapezoid(density, angle)
-    assert found.p == pytest.approx(1 - share, abs=1e-3)
 
 
 def test_newsvendors() -> None:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import msgspec
-from sqlite_utils import Database
 
+from ledger.databases.lean_sqlite import Database
 from ledger.databases.migrations.triggers import never_edited
 from ledger.databases.schema import migrations as of_version_6
 from ledger.databases.sql import Row, Sql, Value, marks
