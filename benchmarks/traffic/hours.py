@@ -46,25 +46,30 @@ _decode = msgspec.msgpack.Decoder(Published).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What was seen of an offer in `[since_ns, until_ns)`, in nanoseconds since 1970.
+class Counts:
+    """Attempts by how they ended, as in `observations.Outcome`."""
 
-    Attempts by how they ended, as in `observations.Outcome`. seen: their percentiles and rates.
-    """
-
-    since_ns: int
-    until_ns: int
     answered: int
     failed: int
     rate_limited: int
     truncated: int
     overtaken: int
-    seen: Seen
 
     @property
     def attempts(self) -> int:
         known = self.answered + self.failed + self.rate_limited + self.truncated
         return known + self.overtaken
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was seen of an offer in `[since_ns, until_ns)`, in nanoseconds since 1970. seen:
+    percentiles and rates."""
+
+    since_ns: int
+    until_ns: int
+    counts: Counts
+    seen: Seen
 
 
 def add_up(sql: Sql, now_ns: int) -> int:
@@ -105,14 +110,15 @@ def history(sql: Sql, offer_id: str, since_ns: int, until_ns: int) -> list[Step]
     ]
 
 
-def totals(sql: Sql, since_ns: int, until_ns: int) -> Mapping[str, Step]:
-    """The same of every offer that was asked, by its id: the whole span as one step."""
+def totals(sql: Sql, since_ns: int, until_ns: int) -> Mapping[str, Counts]:
+    """How attempts ended in the whole hours that begin in a span, of every offer that was asked, by
+    its id."""
     first, last = -(-since_ns // _HOUR_NS), -(-until_ns // _HOUR_NS)
-    offers: dict[str, list[Minute]] = defaultdict(list)
+    offers: dict[str, list[Published]] = defaultdict(list)
     for one in _read(Latest(sql, _KIND).all(first * _HOUR_NS)):
         if first <= one.minute // _MINUTES < last:
-            offers[one.offer_id].append(minute_of(one))
-    return {name: _step((first, last), found) for name, found in sorted(offers.items())}
+            offers[one.offer_id].append(one)
+    return {name: _counts(found) for name, found in sorted(offers.items())}
 
 
 def _merged(latest: Latest, offer_id: str, hour: int, more: Sequence[Published]) -> Word:
@@ -138,13 +144,14 @@ def _read(words: Iterable[Word]) -> list[Published]:
 
 def _step(hours: tuple[int, int], found: Sequence[Minute]) -> Step:
     first, last = hours
-    return Step(
-        first * _HOUR_NS,
-        last * _HOUR_NS,
+    return Step(first * _HOUR_NS, last * _HOUR_NS, _counts(found), summed(found))
+
+
+def _counts(found: Sequence[Minute | Published]) -> Counts:
+    return Counts(
         sum(one.answered for one in found),
         sum(one.failed for one in found),
         sum(one.rate_limited for one in found),
         sum(one.truncated for one in found),
         sum(one.overtaken for one in found),
-        summed(found),
     )

@@ -13,6 +13,8 @@ from hedgerow.web.assets import read_assets
 from hedgerow.web.desk import NavItem, WebDesk, see_other
 from hedgerow.web.login_page import LoginPage
 from hedgerow.web.pages.keys import KeysPage
+from hedgerow.web.pages.market import MarketPage
+from hedgerow.web.pages.routing import RoutingPage
 from hedgerow.web.templating import templates
 from hedgerow.web.tries import Tries
 from hedgerow.web.views import SeeOther, View
@@ -36,7 +38,11 @@ class Entry:
     page: Callable[[WebDesk], PageRoutes]
 
 
-PAGES: tuple[Entry, ...] = (Entry(NavItem("Keys", "/ui/keys"), KeysPage),)
+PAGES: tuple[Entry, ...] = (
+    Entry(NavItem("Market", "/ui/market"), MarketPage),
+    Entry(NavItem("Routing", "/ui/routing"), RoutingPage),
+    Entry(NavItem("Keys", "/ui/keys"), KeysPage),
+)
 """In the order of the bar; `/` leads to the first."""
 
 

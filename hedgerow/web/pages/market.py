@@ -160,5 +160,7 @@ def _groups(shown: BoardView, wish: Wish) -> list[tuple[str | None, list[object]
 def _mix_words(board: Board) -> str:
     mix = board.mix
     part = mix.prompt_chars / mix.chars if mix.chars else 0
-    whose = f"our {mix.requests:,} requests of the last week" if mix.is_measured else "an assumption"
+    whose = (
+        f"our {mix.requests:,} requests of the last week" if mix.is_measured else "an assumption"
+    )
     return f"text of which {part:.0%} are prompts, by {whose}"

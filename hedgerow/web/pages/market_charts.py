@@ -9,7 +9,7 @@ from decimal import Decimal
 from benchmarks.capacity.grades import Grade
 from benchmarks.capacity.prices import CapacityIndex
 from benchmarks.tables.history import PastQuote
-from benchmarks.traffic.hours import Step
+from benchmarks.traffic.hours import Counts, Step
 from hedgerow.charts import Band, Chart, Mark, Place, Series
 from hedgerow.market.offer_past import MOST_POINTS, OfferPast
 from hedgerow.router.shares import Shares
@@ -64,7 +64,7 @@ def latency(past: OfferPast) -> Chart:
         x = tuple(place(one.value_time) for one in feeds)
         y = tuple(one.said.ttft_ms.p50 if one.said else None for one in feeds)
         series.append(Series("everybody's p50, says a feed", Mark.LINE, x, y))
-    attempts = sum(one.attempts for one in hours)
+    attempts = sum(one.counts.attempts for one in hours)
     return Chart(
         "latency",
         "Time to the first token",
@@ -92,7 +92,7 @@ def gaps(past: OfferPast) -> Chart:
 
 def attempts(past: OfferPast) -> Chart:
     """How they ended, stacked."""
-    kinds: tuple[tuple[str, Callable[[Step], int]], ...] = (
+    kinds: tuple[tuple[str, Callable[[Counts], int]], ...] = (
         ("answered", lambda one: one.answered),
         ("failed", lambda one: one.failed),
         ("refused for rate (429)", lambda one: one.rate_limited),
@@ -100,9 +100,9 @@ def attempts(past: OfferPast) -> Chart:
         ("overtaken", lambda one: one.overtaken),
     )
     x = tuple(place_ns(one.since_ns) for one in past.steps)
-    known = [(name, [pick(one) for one in past.steps]) for name, pick in kinds]
-    failed = sum(one.failed + one.truncated for one in past.steps)
-    every = sum(one.attempts for one in past.steps)
+    known = [(name, [pick(one.counts) for one in past.steps]) for name, pick in kinds]
+    failed = sum(one.counts.failed + one.counts.truncated for one in past.steps)
+    every = sum(one.counts.attempts for one in past.steps)
     return Chart(
         "attempts",
         "Attempts",
@@ -301,4 +301,3 @@ def _left_out(count: int) -> tuple[str, ...]:
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-

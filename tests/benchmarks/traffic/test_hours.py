@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.tables.database import open_market
-from benchmarks.traffic.hours import HOUR_S, HOURS_KEPT, MOST_STEPS, add_up, history, totals
+from benchmarks.traffic.hours import (
+    HOUR_S,
+    HOURS_KEPT,
+    MOST_STEPS,
+    Counts,
+    add_up,
+    history,
+    totals,
+)
 from benchmarks.traffic.observations import MINUTE_S, Observation, Observations, Outcome
 from benchmarks.traffic.observed import tell
 from ledger.databases.sql import Sql
@@ -74,13 +82,12 @@ def test_every_attempt_counts_once_in_its_hour(happened: list[Event], every_s: i
     }
     assert found.keys() == counts.keys()
     for key, step in found.items():
-        told = (step.answered, step.failed, step.rate_limited, step.truncated, step.overtaken)
-        assert told == tuple(counts[key][one] for one in IN_ORDER)
+        assert step.counts == Counts(*(counts[key][one] for one in IN_ORDER))
         p50 = step.seen.ttft_ms_p50
         assert p50 is not None
         assert sum(one <= p50 for one in times[key]) * 2 >= len(times[key])
-    for offer, step in totals(sql, first_ns, first_ns + 5 * HOUR_NS).items():
-        assert step.attempts == sum(one[2] == offer for one in happened)
+    for offer, total in totals(sql, first_ns, first_ns + 5 * HOUR_NS).items():
+        assert total.attempts == sum(one[2] == offer for one in happened)
     sql.close()
 
 
@@ -114,7 +121,7 @@ def test_long_spans_in_few_steps(sql: Sql) -> None:
         saw(sql, hour, [random.uniform(1, 100) for _ in range(3)])
     steps = history(sql, "a/m", hours[0] * HOUR_NS, (hours[-1] + 1) * HOUR_NS)
     assert len(steps) <= MOST_STEPS
-    assert sum(one.attempts for one in steps) == 3 * len(hours[::7])
+    assert sum(one.counts.attempts for one in steps) == 3 * len(hours[::7])
     assert all(one.until_ns - one.since_ns == 2 * HOUR_NS for one in steps)
 
 
