@@ -14,6 +14,13 @@ from ledger.principals import Principal
 PREFIX = "sk-hedge-"
 
 
+class KeyState(StrEnum):
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class Role(StrEnum):
     """What a person may with a key of the admin API and the dashboard. Each reads all that is
     there; such a key asks no model for anything."""
@@ -65,6 +72,14 @@ class KeyRecord:
                 "is blocked" if self.blocked else f"cannot be used: {self.barred_by} is blocked"
             )
             raise KeyRefused(f"key {self.label} {barred}; ask your platform team to unblock it")
+
+    def state(self, now_ns: int) -> KeyState:
+        """Whether it can be used, as far as that is said of the key itself."""
+        if self.revoked_at_ns is not None and self.revoked_at_ns <= now_ns:
+            return KeyState.REVOKED
+        if self.expires_at_ns is not None and self.expires_at_ns <= now_ns:
+            return KeyState.EXPIRED
+        return KeyState.BLOCKED if self.blocked else KeyState.ACTIVE
 
     def check_application(self, now_ns: int) -> None:
         """The same for asking a model. Raises KeyRefused."""

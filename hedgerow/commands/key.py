@@ -162,7 +162,7 @@ def list_keys(
                     else ",".join(sorted(one.principal.models)),
                     _limits_text(limits_in(Whose(KEY, one.id), limits[one.id])),
                     moment(one.created_at_ns),
-                    _state(one, now_ns),
+                    one.state(now_ns),
                 )
                 for one in records
             ],
@@ -350,11 +350,3 @@ def _limits_text(limits: Limits) -> str:
     counts = (("rpm", limits.rpm), ("tpm", limits.tpm), ("at once", limits.parallel))
     said += [f"{count:,} {name}" for name, count in counts if count is not None]
     return ", ".join(said)
-
-
-def _state(one: KeyRecord, now_ns: int) -> str:
-    if one.revoked_at_ns is not None:
-        return "revoked"
-    if one.expires_at_ns is not None and one.expires_at_ns <= now_ns:
-        return "expired"
-    return "blocked" if one.blocked else "active"

@@ -62,6 +62,16 @@ def day(value: date | None) -> Markup:
     return Markup('<time datetime="{0}">{0}</time>').format(value.isoformat())
 
 
+def day_of(at_ns: int | None) -> Markup:
+    """The day of a moment, in UTC."""
+    return day(None if at_ns is None else instant(at_ns).date())
+
+
+def usd(value: Money | None) -> str:
+    """An exact amount for a field of a form; empty for none."""
+    return "" if value is None else format(as_usd(value), "f")
+
+
 def size(number_of_bytes: int) -> Markup:
     shown, unit = float(number_of_bytes), "B"
     for larger in ("KiB", "MiB", "GiB"):

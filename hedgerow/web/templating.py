@@ -43,6 +43,8 @@ def templates(assets: Assets) -> Templates:
         "part": formats.part,
         "moment": formats.moment,
         "day": formats.day,
+        "day_of": formats.day_of,
+        "usd": formats.usd,
         "size": formats.size,
         "plot": plot_of,
     }

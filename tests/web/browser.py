@@ -139,7 +139,9 @@ async def browsing(folder: Path, **settings: Any) -> AsyncIterator[Desk]:
         serving(folder, **settings) as proxy,
         async_playwright() as playwright,
         await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS) as browser,
-        await browser.new_context(viewport={"width": 1280, "height": 860}) as context,
+        await browser.new_context(
+            viewport={"width": 1280, "height": 860}, reduced_motion="reduce"
+        ) as context,
     ):
         context.set_default_timeout(PATIENCE_MS)
         watched = Watched(await context.new_page(), proxy.server.admin_url.rstrip("/"))
