@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from tests.serving import Proxy, serving
 
@@ -124,9 +131,7 @@ class Desk:
 
     async def settled(self) -> None:
         """Every chart is drawn."""
-        await self.page.wait_for_function(
-            "document.querySelectorAll('figure.chart:not([data-drawn])').length === 0"
-        )
+        await expect(self.page.locator("figure.chart:not([data-drawn])")).to_have_count(0)
 
 
 @asynccontextmanager

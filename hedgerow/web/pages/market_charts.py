@@ -269,7 +269,7 @@ def _steps(
     for one in found:
         x.append(place(max(one.value_time, since)))
         y.append(None if one.said is None else float(pick(one.said.rates)))
-    if found:
+    if found and x[-1] != place(until):
         x.append(place(until))
         y.append(y[-1])
     return Series(name, Mark.STEP, tuple(x), tuple(y))

@@ -30,10 +30,12 @@ def effective(value: Decimal | None) -> Markup:
 
 
 def ms(value: float | None) -> Markup:
-    """Milliseconds, or seconds where they are many."""
+    """Milliseconds, or seconds and minutes where they are many."""
     if value is None:
         return UNKNOWN
     shown = f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
+    if value >= 600_000:
+        shown = f"{value / 60_000:,.0f} min"
     if 0 < value < 10:
         shown = f"{value:.1f} ms"
     return Markup('<data value="{}">{}</data>').format(f"{value:.3f}", shown)
