@@ -13,6 +13,7 @@ from benchmarks.traffic.hours import Counts, Step
 from hedgerow.charts import Band, Chart, Mark, Place, Series
 from hedgerow.market.offer_past import MOST_POINTS, OfferPast
 from hedgerow.router.shares import Shares
+from hedgerow.web.formats import money_text
 from ledger.instants import instant
 from ledger.money import Money, as_usd
 from ledger.rates import RateCard
@@ -183,6 +184,8 @@ def model_latency(steps: Mapping[str, Sequence[Step]]) -> Chart:
 
 
 def capacity(grade: Grade, days: Sequence[tuple[datetime, CapacityIndex | None]]) -> Chart:
+    known = [at for at, one in days if one is not None]
+    days = [one for one in days if known and one[0] >= known[0]]
     x = tuple(place(at) for at, _ in days)
     told = [(at, one) for at, one in days if one is not None]
     return Chart(
@@ -239,8 +242,9 @@ def costs(found: Shares) -> Chart:
         ("at the first-listed offer", [one.first_offer for one in found.steps]),
         ("at the cheapest of the moment", [one.cheapest for one in found.steps]),
     )
-    saved = as_usd(found.total.saved)
-    says = f"Routing {'saved' if saved >= 0 else 'cost'} {abs(saved):,.2f} USD in this time."
+    saved = found.total.saved
+    size = money_text(Money(abs(saved)))
+    says = f"Routing {'saved' if saved >= 0 else 'cost'} {size} in this time."
     return Chart(
         "costs",
         "What it cost, and would have",
