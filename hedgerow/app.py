@@ -36,6 +36,7 @@ from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
 from hedgerow.router.standing import standing
 from hedgerow.web.headers import always_guarded, guarded
+from hedgerow.web.report_maker import making, own_command
 from hedgerow.web.routes import web_desk, web_routes
 from ledger.book import Book
 from ledger.desk import Times
@@ -187,7 +188,11 @@ async def running(
         admin = _admin_desk(config, house, policy)
         own = [route for prefix in PREFIXES for route in own_routes(admin, prefix)]
         apart = config.server.admin
-        pages = await asyncio.to_thread(web_desk, admin, house, config)
+        command = own_command(config.path)
+        reports = await stack.enter_async_context(
+            making(config.files.path / "reports", command, clock)
+        )
+        pages = await asyncio.to_thread(web_desk, admin, house, config, reports)
         if apart is None:
             own += admin_routes(admin) if admin.admin_key is not None else []
             own += web_routes(pages)

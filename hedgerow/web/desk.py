@@ -17,6 +17,7 @@ from hedgerow.web.assets import Assets
 from hedgerow.web.forms import form_of
 from hedgerow.web.logins import CSRF_FIELD, LIVE, Login, Logins, check_csrf
 from hedgerow.web.plots import plot_json
+from hedgerow.web.report_maker import ReportMaker
 from hedgerow.web.templating import Templates
 from hedgerow.web.views import Download, Fragment, Page, SeeOther, View
 from hedgerow.web.visits import Visit
@@ -53,13 +54,15 @@ class NavItem:
 class WebDesk:
     """admin: the books as the admin API has them, and what changes keys and limits. house: the
     worker's parts: market, breakers, what was learned, what is owned. config: as it was read at
-    the start; budgets of files as they are now are in `admin.books`. nav: the pages."""
+    the start; budgets of files as they are now are in `admin.books`. reports: makes them beside
+    the proxy. nav: the pages."""
 
     admin: AdminDesk
     house: House
     config: Config
     assets: Assets
     templates: Templates
+    reports: ReportMaker
     nav: tuple[NavItem, ...]
 
     @property

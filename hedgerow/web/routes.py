@@ -15,6 +15,8 @@ from hedgerow.web.login_page import LoginPage
 from hedgerow.web.pages.keys import KeysPage
 from hedgerow.web.pages.market import MarketPage
 from hedgerow.web.pages.routing import RoutingPage
+from hedgerow.web.pages.reports import ReportsPage
+from hedgerow.web.report_maker import ReportMaker
 from hedgerow.web.templating import templates
 from hedgerow.web.tries import Tries
 from hedgerow.web.views import SeeOther, View
@@ -42,15 +44,16 @@ PAGES: tuple[Entry, ...] = (
     Entry(NavItem("Market", "/ui/market"), MarketPage),
     Entry(NavItem("Routing", "/ui/routing"), RoutingPage),
     Entry(NavItem("Keys", "/ui/keys"), KeysPage),
+    Entry(NavItem("Reports", "/ui/reports"), ReportsPage),
 )
 """In the order of the bar; `/` leads to the first."""
 
 
-def web_desk(admin: AdminDesk, house: House, config: Config) -> WebDesk:
+def web_desk(admin: AdminDesk, house: House, config: Config, reports: ReportMaker) -> WebDesk:
     """Reads the styles and scripts from disk: not on the event loop."""
     assets = read_assets()
     nav = tuple(one.nav for one in PAGES)
-    return WebDesk(admin, house, config, assets, templates(assets), nav)
+    return WebDesk(admin, house, config, assets, templates(assets), reports, nav)
 
 
 def web_routes(desk: WebDesk) -> list[web.RouteDef]:
