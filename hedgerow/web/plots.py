@@ -82,7 +82,13 @@ def _trace(series: Series, number: int) -> dict[str, Any]:
     common = {"name": series.name, "x": list(series.x), "y": list(series.y)}
     match series.mark:
         case Mark.BAR:
-            pattern = {"shape": _HATCHES[at], "solidity": 0.25, "fgcolor": "var(--surface)"}
+            # Hatched over the colour: without `overlay` the colour goes where there is a hatch.
+            pattern = {
+                "shape": _HATCHES[at],
+                "fillmode": "overlay",
+                "solidity": 0.25,
+                "fgcolor": "var(--surface)",
+            }
             return common | {"type": "bar", "marker": {"color": colour, "pattern": pattern}}
         case Mark.POINTS:
             marker = {"color": colour, "symbol": _MARKERS[at], "size": 7}
