@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ from hedgerow.web.visits import Visit
 from ledger.bid_prices import BidPrice
 from ledger.commitments import MICRO, CommitmentKind
 from ledger.databases.sql import Sql
-from ledger.instants import as_ns, instant
+from ledger.instants import day_ns, instant
 from ledger.keys import Role
 from ledger.money import Money, as_usd
 from proxy.admin.asked import invalid
@@ -163,7 +163,7 @@ class HedgePage:
 
     async def _fill(self, visit: Visit) -> SeeOther:
         plan_id = visit.asked.part("plan")
-        entry, who = fill_of(visit.form, plan_id), visit.person.name
+        entry, who = fill_of(visit.form, plan_id, visit.now_ns), visit.person.name
         is_news = await self._change(visit, lambda book: enter(book, entry, who))
         done = "is entered" if is_news else "was entered before: nothing has changed"
         return SeeOther(f"{PATH}/plans/{plan_id}", f"{entry.id} {done}.")
@@ -251,8 +251,9 @@ def running(seen: Standing, today: date) -> dict[str, UtilisationStanding]:
     return {one.commitment: one for one in seen.utilisation if one.since <= today < one.until}
 
 
-def fill_of(form: Form, plan_id: str) -> Entry:
-    """Raises Invalid, naming the field."""
+def fill_of(form: Form, plan_id: str, now_ns: int) -> Entry:
+    """What was bought today was bought now: a day says no hour, and its approval may be of today,
+    too. Raises Invalid, naming the field."""
     at = _date(form.wanted("at"), "at")
     price = form.wanted("price")
     try:
@@ -263,7 +264,7 @@ def fill_of(form: Form, plan_id: str) -> Entry:
     return Entry(
         line=_labelled(form, "line"),
         kind=EntryKind.FILL,
-        at_ns=as_ns(datetime(at.year, at.month, at.day, tzinfo=UTC)),
+        at_ns=now_ns if at == instant(now_ns).date() else day_ns(at),
         plan=plan_id,
         contract=_labelled(form, "contract"),
         units=_units(form.wanted("units")),
