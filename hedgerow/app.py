@@ -27,12 +27,17 @@ from hedgerow.market.feeding import asking_feeds, first_prices, following_feeds
 from hedgerow.market.grading import following_evals
 from hedgerow.market.offers import quoted_offers
 from hedgerow.market.probing import probing
+from hedgerow.market.remembering import remembering
 from hedgerow.market.sharing import sharing
 from hedgerow.owning import lies_idle, owning
 from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
+from hedgerow.router.standing import standing
+from hedgerow.web.headers import always_guarded, guarded
+from hedgerow.web.report_maker import making, own_command
+from hedgerow.web.routes import web_desk, web_routes
 from ledger.book import Book
 from ledger.desk import Times
 from ledger.instants import instant
@@ -128,11 +133,11 @@ async def running(
         await stack.enter_async_context(following_evals(config.ledger, market, clock))
         called = f"{node_of(config.ledger.journals)}/{worker.index if worker else 0}"
         learned = Learned()
-        await stack.enter_async_context(sharing(config.ledger, called, market, learned, clock))
         draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
         duties: list[Duty] = [
             partial(leading_the_books, config, book, clock, draw),
             partial(asking_feeds, config, clock),
+            partial(remembering, config.ledger, clock),
             partial(bidding_for_quotas, config.ledger, market, clock),
         ]
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -160,6 +165,11 @@ async def running(
             doors=Doors(_share(config.server.parallel_per_key, worker)),
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
+            called=called,
+        )
+        stands = partial(standing, house)
+        await stack.enter_async_context(
+            sharing(config.ledger, called, market, learned, clock, stands)
         )
         minutes = await stack.enter_async_context(bidding_for_minutes(config.ledger, market, clock))
         await stack.enter_async_context(owning(house, minutes))
@@ -178,15 +188,23 @@ async def running(
         admin = _admin_desk(config, house, policy)
         own = [route for prefix in PREFIXES for route in own_routes(admin, prefix)]
         apart = config.server.admin
-        if apart is None and admin.admin_key is not None:
-            own += admin_routes(admin)
+        command = own_command(config.path)
+        reports = await stack.enter_async_context(
+            making(config.files.path / "reports", command, clock)
+        )
+        pages = await asyncio.to_thread(web_desk, admin, house, config, reports)
+        if apart is None:
+            own += admin_routes(admin) if admin.admin_key is not None else []
+            own += web_routes(pages)
         app = application(house, limits, desk, own)
+        app.on_response_prepare.append(guarded)
         await stack.enter_async_context(_listening(app, house, limits, sockets))
         address.set_result(near_url(host, sockets[0].getsockname()[1]))
         admin_url = base_url(host, sockets).removesuffix("/v1")
         if apart is not None and (worker is None or worker.index == 0):
             its = await bound(apart.host, apart.port)
-            app = admin_application(house, limits, admin_routes(admin))
+            app = admin_application(house, limits, [*admin_routes(admin), *web_routes(pages)])
+            app.on_response_prepare.append(always_guarded)
             await stack.enter_async_context(_listening(app, house, limits, its))
             admin_url = base_url(apart.host, its).removesuffix("/v1")
         yield Running(base_url(host, sockets), house, admin_url)
