@@ -29,8 +29,8 @@ def fees_of(book: HedgeBook, holding: Holding) -> dict[str, Fees]:
     dues = _dues(schedule)
     found: dict[str, Fees] = {}
     since: date | None = None
-    later = (*holding.earlier[1:], holding.commitment)
-    for name, day, resale in zip(holding.earlier, holding.resold, later, strict=True):
+    chain = (*holding.earlier, holding.commitment)
+    for name, day, resale in zip(holding.earlier, holding.resold, chain[1:], strict=True):
         is_last = resale == holding.commitment and not holding.units
         found[name] = Fees(
             tuple(due for due in dues if _is_after(due, since) and due.day <= day),
