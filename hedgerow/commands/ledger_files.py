@@ -19,12 +19,20 @@ from hedgerow.files.invoice_mapping import MappingFile, load_mapping
 from hedgerow.printing import config_option, json_option, print_json
 from ledger.charges import charge_rows
 from ledger.exports.commitments import commitment_rows
-from ledger.exports.export import Format, export_csv, export_focus, export_parquet
+from ledger.exports.contract_commitments import contract_commitments
+from ledger.exports.export import (
+    Dataset,
+    Format,
+    export_contract_commitments,
+    export_csv,
+    export_focus,
+    export_parquet,
+)
 from ledger.exports.focus_row import FocusVersion
 from ledger.invoices.invoice_csv import read_invoice
 from ledger.invoices.reconcile import Reading, span_ns
 from ledger.invoices.reconcile import reconcile as compare
-from ledger.money import Money, as_usd
+from ledger.money import MAX_NANOS, Money, as_usd
 
 
 @click.command()
@@ -40,7 +48,13 @@ from ledger.money import Money, as_usd
     "--focus-version",
     "version",
     type=click.Choice([one.value for one in FocusVersion]),
-    help="Of FOCUS.  [default: 1.2]",
+    help="Of FOCUS Cost and Usage.  [default: 1.2]",
+)
+@click.option(
+    "--dataset",
+    type=click.Choice([one.value for one in Dataset]),
+    help="Of FOCUS: what was charged, or (of FOCUS 1.4) what was committed to, by contract."
+    "  [default: cost-and-usage]",
 )
 @click.option(
     "--from", "since", type=LOCAL_MOMENT, help="From this day on, as in 2027-01-31 or 2027-01."
@@ -68,6 +82,7 @@ def export(
     path: Path,
     form: str,
     version: str | None,
+    dataset: str | None,
     since: datetime | None,
     until: datetime | None,
     zone: ZoneInfo,
@@ -87,9 +102,20 @@ def export(
         )
     if version is not None and form != Format.FOCUS:
         raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
+    if dataset is not None and form != Format.FOCUS:
+        raise click.BadParameter("it goes with --format focus", param_hint="--dataset")
+    is_of_commitments = dataset == Dataset.CONTRACT_COMMITMENTS
+    if version is not None and is_of_commitments:
+        raise click.BadParameter(
+            "contract commitments are of FOCUS 1.4: leave it out", param_hint="--focus-version"
+        )
     with books(load_config(path, os.environ), create=False) as store, store.sql.view():
         charges = watched(charge_rows(store.sql, first_ns, last_ns))
-        if form == Format.FOCUS:
+        if is_of_commitments:
+            end_ns = MAX_NANOS if last_ns is None else last_ns
+            owned = contract_commitments(store.sql, first_ns or 0, end_ns, time.time_ns())
+            count = export_contract_commitments(file, owned)
+        elif form == Format.FOCUS:
             now_ns = time.time_ns()
             until_ns = now_ns if last_ns is None else min(last_ns, now_ns)
             committed = commitment_rows(store.sql, first_ns or 0, until_ns)

@@ -273,3 +273,12 @@ def test_what_is_kept_when_it_is_bought(sql: Sql) -> None:
     ]
     assert [cost.month for cost in fees.costs][:2] == [date(2027, 11, 1), date(2027, 12, 1)]
     assert len(fees.costs) == 13
+
+
+def test_the_audit_sees_a_month_that_is_missing(sql: Sql) -> None:
+    """A commitment whose months do not cost its fee is named."""
+    play(sql, EXAMPLES[0])
+    assert verify(sql).findings == ()
+    with sql.transaction():
+        sql.execute("DELETE FROM commitment_fees WHERE commitment = 'resale:1' AND kind = 'cost'")
+    assert [one.where for one in verify(sql).findings] == ["commitment resale:1"]
