@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from datetime import datetime
@@ -30,9 +31,11 @@ from ledger.exports.export import (
 )
 from ledger.exports.focus_row import FocusVersion
 from ledger.invoices.invoice_csv import read_invoice
+from ledger.invoices.kept import kept_of
 from ledger.invoices.reconcile import Reading, span_ns
 from ledger.invoices.reconcile import reconcile as compare
 from ledger.money import MAX_NANOS, Money, as_usd
+from ledger.tables.reconciliations import ReconciliationTable
 
 
 @click.command()
@@ -164,6 +167,7 @@ def export(
     type=ZONE,
     help="In which the invoice's days begin.  [default: UTC, unless its counts fit another]",
 )
+@click.option("--by", "who", help="Who compares: it is kept with the result.")
 @click.option(
     "--tolerance-usd",
     "tolerance",
@@ -184,10 +188,14 @@ def reconcile(
     rates: tuple[tuple[str, Decimal], ...],
     discount: Decimal,
     zone: ZoneInfo | None,
+    who: str | None,
     tolerance: Money,
     as_json: bool,
 ) -> None:
     """Compare a provider's invoice with the books, and name the causes of every difference.
+
+    The result is kept in the books: `hedgerow report spend` says of each provider whether its
+    invoice was reconciled.
 
     Exit code 0: what is open (counts, prices, missing lines) is within the tolerance. 1: it is not.
     docs/finance.md says which files are understood and what each cause means.
@@ -195,11 +203,24 @@ def reconcile(
     config = load_config(path, os.environ)
     mapping = load_mapping(mapping_path, os.environ) if mapping_path else MappingFile()
     read = read_invoice(invoice, mapping.mapping)
+    sha256 = hashlib.sha256(invoice.read_bytes()).hexdigest()
     told = zone or (ZoneInfo(mapping.timezone) if mapping.timezone else None)
     whose = _provider(config, provider or mapping.provider)
     reading = Reading(dict(rates), discount, mapping.models, told, account)
-    with books(config, create=False) as store, store.sql.view():
-        found = compare(whose, watched(charge_rows(store.sql, *span_ns(read))), read, reading)
+    with books(config, create=False) as store:
+        with store.sql.view():
+            found = compare(whose, watched(charge_rows(store.sql, *span_ns(read))), read, reading)
+        kept = kept_of(
+            found,
+            read,
+            invoice_sha256=sha256,
+            account=account,
+            tolerance=as_usd(tolerance),
+            who=who,
+            at_ns=time.time_ns(),
+        )
+        with store.transaction():
+            ReconciliationTable(store.sql).add(kept)
     if as_json:
         print_json(reconciled_json(found, read.form, as_usd(tolerance)))
     else:
