@@ -42,6 +42,24 @@ Draws: TypeAlias = dict[str, dict[str | None, Drawn]]
 """By commitment and team."""
 
 
+DRAWN = (
+    "SELECT commitment, team, sum(micro_units), sum(effective_nanos) FROM entries"
+    " JOIN subjects ON subjects.id = subject_id WHERE commitment IS NOT NULL"
+    " AND kind = 'posted' AND overage_micro_units = 0 AND at_ns >= ? AND at_ns < ?"
+    " GROUP BY commitment, team"
+)
+ESTIMATED = (
+    "SELECT team, sum(effective_nanos) FROM entries"
+    " JOIN subjects ON subjects.id = subject_id WHERE estimated = 1 AND kind = 'posted'"
+    " AND at_ns >= ? AND at_ns < ? GROUP BY team"
+)
+REFUSED = (
+    "SELECT team, count(*), sum(would_have_cost_nanos) FROM requests"
+    " WHERE would_have_cost_nanos IS NOT NULL AND at_ns >= ? AND at_ns < ? GROUP BY team"
+)
+"""What these sums are asked by: a span, from a moment on and before another."""
+
+
 def metered_by_team(sql: Sql, since_ns: int, until_ns: int) -> dict[str | None, Metered]:
     parts, values = source(plan(since_ns, until_ns, kept(sql)).parts, "requests, effective_nanos")
     rows = sql.execute(
@@ -55,13 +73,7 @@ def metered_by_team(sql: Sql, since_ns: int, until_ns: int) -> dict[str | None, 
 def draws_by_team(sql: Sql, since_ns: int, until_ns: int) -> Draws:
     """As far as charges still have rows of their own."""
     found: defaultdict[str, dict[str | None, Drawn]] = defaultdict(dict)
-    for name, team, micro_units, effective in sql.execute(
-        "SELECT commitment, team, sum(micro_units), sum(effective_nanos) FROM entries"
-        " JOIN subjects ON subjects.id = subject_id WHERE commitment IS NOT NULL"
-        " AND kind = 'posted' AND overage_micro_units = 0 AND at_ns >= ? AND at_ns < ?"
-        " GROUP BY commitment, team",
-        (since_ns, until_ns),
-    ):
+    for name, team, micro_units, effective in sql.execute(DRAWN, (since_ns, until_ns)):
         found[name][team] = Drawn(int(micro_units), Money(int(effective)))
     return dict(found)
 
@@ -73,19 +85,10 @@ def estimated_by_team(sql: Sql, since_ns: int, until_ns: int) -> dict[str | None
     row = sql.execute(f"SELECT coalesce(sum(estimated), 0) FROM {parts}", values).fetchone()
     if row is None or not row[0]:
         return {}
-    rows = sql.execute(
-        "SELECT team, sum(effective_nanos) FROM entries"
-        " JOIN subjects ON subjects.id = subject_id WHERE estimated = 1 AND kind = 'posted'"
-        " AND at_ns >= ? AND at_ns < ? GROUP BY team",
-        (since_ns, until_ns),
-    )
+    rows = sql.execute(ESTIMATED, (since_ns, until_ns))
     return {team: Money(int(cost)) for team, cost in rows}
 
 
 def refused_by_team(sql: Sql, since_ns: int, until_ns: int) -> dict[str | None, Refused]:
-    rows = sql.execute(
-        "SELECT team, count(*), sum(would_have_cost_nanos) FROM requests"
-        " WHERE would_have_cost_nanos IS NOT NULL AND at_ns >= ? AND at_ns < ? GROUP BY team",
-        (since_ns, until_ns),
-    )
+    rows = sql.execute(REFUSED, (since_ns, until_ns))
     return {team: Refused(int(count), Money(int(cost))) for team, count, cost in rows}

@@ -12,6 +12,7 @@ import msgspec
 
 from hedgerow.arguments import MOMENT
 from hedgerow.books import books, resting
+from hedgerow.commands.ledger_close import chargeback_, close
 from hedgerow.commands.ledger_files import export, reconcile
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
@@ -39,6 +40,8 @@ def ledger() -> None:
 
 ledger.add_command(export)
 ledger.add_command(reconcile)
+ledger.add_command(chargeback_)
+ledger.add_command(close)
 
 
 @ledger.command()
