@@ -13,7 +13,6 @@ from ledger.money import ZERO, Money, as_usd
 from ledger.tables.closes import Payer
 
 MOST_BARS = 12
-_NOT_FIXED = "The team has no fixed fee."
 
 
 def teams_table(sources: SpendSources) -> Table:
@@ -69,7 +68,7 @@ def _team_row(number: int, one: TeamCharge, sources: SpendSources) -> Row:
         usd(one.drawn, teams),
         usd(one.unused, shares, why_not=why),
         usd(one.variance, shares, why_not=why),
-        usd(one.fixed, sources.fixed(), why_not=_NOT_FIXED),
+        None if one.fixed is None else usd(one.fixed, sources.fixed()),
         None,
         usd(one.total, sources.borne(), _BEARS),
         usd(one.estimated, sources.estimated()),
@@ -103,25 +102,29 @@ def _platform_row(sources: SpendSources) -> Row:
 
 def _total_of_teams(sources: SpendSources, sums: Sequence[str]) -> tuple[Cell, ...]:
     bears = sources.report.bears
-    teams, source, why = bears.teams, sources.borne(), bears.why_not
+    teams, why = bears.teams, bears.why_not
+    used, shares = sources.teams(), sources.shares()
     is_known = why is None
     unused = sum(one.unused or 0 for one in teams) + (bears.platform.unused or 0)
     variance = sum(one.variance or 0 for one in teams) + (bears.platform.variance or 0)
-    went = Money(sum(one.as_it_went for one in teams))
-    drawn = Money(sum(one.drawn for one in teams))
+    refused = sources.refused()
     return (
         "All",
-        count(bears.requests, sources.teams(), "SUM({teams.requests})"),
-        usd(went, source, sums[0]),
-        usd(drawn, source, sums[1]),
-        usd(Money(unused) if is_known else None, source, sums[2] if is_known else None, why),
-        usd(Money(variance) if is_known else None, source, sums[3] if is_known else None, why),
-        usd(ZERO, source, sums[4]),
-        usd(bears.platform.sold, source, sums[5]),
-        usd(bears.total, source, "SUM({teams.bears})"),
-        usd(Money(sum(one.estimated for one in teams)), source, "SUM({teams.estimated})"),
-        count(sum(one.refused for one in teams), source, "SUM({teams.refused})"),
-        usd(Money(sum(one.refused_cost for one in teams)), source, "SUM({teams.would})"),
+        count(bears.requests, used, "SUM({teams.requests})"),
+        usd(Money(sum(one.as_it_went for one in teams)), used, sums[0]),
+        usd(Money(sum(one.drawn for one in teams)), used, sums[1]),
+        usd(Money(unused) if is_known else None, shares, sums[2] if is_known else None, why),
+        usd(Money(variance) if is_known else None, shares, sums[3] if is_known else None, why),
+        usd(ZERO, sources.fixed(), sums[4]),
+        usd(bears.platform.sold, sources.fees(), sums[5]),
+        usd(bears.total, sources.borne(), "SUM({teams.bears})"),
+        usd(
+            Money(sum(one.estimated for one in teams)),
+            sources.estimated(),
+            "SUM({teams.estimated})",
+        ),
+        count(sum(one.refused for one in teams), refused, "SUM({teams.refused})"),
+        usd(Money(sum(one.refused_cost for one in teams)), refused, "SUM({teams.would})"),
     )
 
 
