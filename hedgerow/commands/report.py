@@ -82,6 +82,20 @@ def hedge_(
     _write(hedge_report, path, month, at, form, file)
 
 
+@report.command("spend")
+@_options
+def spend_(
+    path: Path, month: datetime | None, at: datetime | None, form: str | None, file: Path | None
+) -> None:
+    """What the month cost: chargeback by team, commitments, FOCUS, invoices, how far it is closed.
+
+    The same books and the same --at give the same report; its last page says how to make it again.
+    """
+    from hedgerow.reports.spend_report import spend_report
+
+    _write(spend_report, path, month, at, form, file)
+
+
 def _write(
     made: Made,
     path: Path,
