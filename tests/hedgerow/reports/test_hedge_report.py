@@ -291,9 +291,6 @@ def test_derivatives_of_every_kind_without_a_memo(tmp_path: Path, sql: Sql) -> N
     shown by trade and month, as not designated, and still tested where they can be."""
     config = load_config(months.configured(tmp_path), {})
     months.fill(sql)
-    plan = approved(
-        sql, "2026-08-04", {"GPU1": 90, "H100-PERP": 90, "H100-SWAP": 90, "H100-ABOVE-3": 90}
-    )
     bought = (
         ("GPU1", -4, "2.60", "2026-10-01"),
         ("H100-PERP", 3, "2.55", None),
