@@ -405,7 +405,7 @@ def heads_until(sql: Sql, until_ns: int) -> list[Head]:
                 (writer_id, until_ns),
             ).fetchone()
             or sql.execute(
-                "SELECT seq, hash FROM checkpoints WHERE writer_id = ? AND at_ns < ?"
+                "SELECT seq, hash FROM checkpoints WHERE writer_id = ? AND at_ns <= ?"
                 " ORDER BY seq DESC LIMIT 1",
                 (writer_id, until_ns),
             ).fetchone()

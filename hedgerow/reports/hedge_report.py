@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 from hedge.book.book import HedgeBook
+from hedge.effectiveness.period import Period
 from hedge.effectiveness.report import effectiveness_report
 from hedgerow.config import Config
 from hedgerow.plan_question import lowest_cap
@@ -35,5 +37,19 @@ def hedge_report(config: Config, store: Store, month: date, at_ns: int) -> Docum
             seeds=() if plan is None else ((f"scenarios of {plan.id}", plan.seed),),
             inputs=() if plan is None else ((f"inputs of {plan.id}", plan.inputs_sha256),),
         )
-    is_running = found.period.has_begun and not found.period.is_over
-    return hedge_document(found, plan, made, (RUNNING,) if is_running else ())
+        labels = tuple(_labels(found.period, book))
+    return hedge_document(found, plan, made, labels)
+
+
+def _labels(period: Period, book: HedgeBook) -> Iterator[str]:
+    if period.has_begun and not period.is_over:
+        yield RUNNING
+    contracts = (book.contract(one) for one in book.fills.values() if one.at_ns < period.at_ns)
+    unread = {
+        one.name: one.source.verification
+        for one in contracts
+        if one.source.verification in ("secondary", "assumed")
+    }
+    if unread:
+        told = ", ".join(f"{name} ({how})" for name, how in sorted(unread.items()))
+        yield f"Terms that nobody has read at their source: {told}."

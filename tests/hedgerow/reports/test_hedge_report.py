@@ -36,6 +36,7 @@ from tests.hedge.effectiveness.months import Asked, charge
 from tests.hedgerow.reports import months
 from tests.hedgerow.reports.test_xlsx import cells_of, read
 
+UNREAD = "Terms that nobody has read at their source: GPU1 (assumed), flat (assumed)."
 SEPTEMBER, AFTER = date(2026, 9, 1), "2026-10-07"
 
 
@@ -158,7 +159,8 @@ def test_a_running_month_and_months_of_nothing_say_so(config_path: Path, tmp_pat
     """A month that runs is to date; one that has not begun, one before the books and books without
     anything are reports, too, that say what to do."""
     running = made(config_path, when="2026-09-20T12:00")
-    assert running.labels == (RUNNING,)
+    assert running.labels == (RUNNING, UNREAD)
+    assert made(config_path).labels == (UNREAD,)
     assert running.verdict.sentences[0].startswith("So far September 2026 has cost $")
     assert "running" in running.subtitle
     ahead = made(config_path, month=date(2026, 12, 1))
@@ -277,6 +279,7 @@ def test_what_retention_has_deleted_is_said_to_be_unknown(tmp_path: Path) -> Non
     with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
         retire(sql, Limits(entries_ns=at("2026-10-01")))
     left = made(path)
+    assert left.reproduction.inputs == whole.reproduction.inputs
     premium = next(one for one in left.verdict.headlines if one.label == "Paid for certainty")
     assert premium.figure.value is None
     assert "Retention" in (premium.figure.why_not or "")
