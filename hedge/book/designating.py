@@ -161,7 +161,10 @@ def _lots(book: HedgeBook, fill_id: str, key: PositionKey, wanted: int | None) -
     taken = sum(
         one.fact.lots
         for one in book.designations.values()
-        if one.is_live and one.fact.fill == fill_id and one.fact.month == key[1]
+        if one.is_live
+        and one.fact.fill == fill_id
+        and one.fact.month == key[1]
+        and one.fact.item_month >= book.today.replace(day=1)
     )
     free = is_open - taken if abs(is_open) > abs(taken) else 0
     lots = free if wanted is None else wanted

@@ -11,6 +11,7 @@ from hedge.book.entering import EntryKind
 from hedge.effectiveness.positions import Holds
 from hedge.effectiveness.relation import State
 from hedge.effectiveness.volume import Forecast
+from hedge.errors import EntryRefused
 from ledger.databases.sql import Sql
 from ledger.money import usd
 from ledger.tables.records import RecordTable
@@ -338,7 +339,7 @@ def test_nothing_to_account_for(sql: Sql) -> None:
 
 
 def test_the_same_books_give_the_same_values(sql: Sql) -> None:
-    """Records that are of later days change nothing of a month that is over."""
+    """A later moment, and records of later days, change nothing of a month that is over."""
     bought(sql)
     designated(sql)
     priced(sql, "GPU1 2026-12", {"2026-11-30": "2.80"})
@@ -346,6 +347,23 @@ def test_the_same_books_give_the_same_values(sql: Sql) -> None:
     before = accounted(sql, "2026-11")
     priced(sql, "GPU1 2026-12", {"2026-12-10": "2.20"})
     settled(sql, "2026-12-11")
-    after = accounted(sql, "2026-11")
+    after = accounted(sql, "2026-11", at("2026-12-20"))
     for name in ("ifrs9", "asc815", "positions", "journals", "liquidity", "disclosures", "changes"):
         assert getattr(before, name) == getattr(after, name)
+
+
+def test_a_perpetual_hedges_until_its_purchases_are_made(sql: Sql) -> None:
+    """What it gains after their month is a result, and its lots can be designated anew."""
+    bought(sql, "H100-PERP", 10, "2.50", month=None)
+    said: dict[str, Any] = {"fill": "fill:H100-PERP"}
+    with pytest.raises(EntryRefused, match="never expires: write the --month"):
+        designated(sql, **said)
+    designated(sql, month=day("2026-11-01"), **said)
+    for series in ("H100-PERP", "OCPI-H100"):
+        priced(sql, series, {"2026-11-30": "2.60", "2026-12-10": "2.90"})
+    settled(sql, "2026-12-11")
+    (one,) = accounted(sql, "2026-11").relations
+    assert one.ifrs9.reserve.effective == one.ifrs9.reserve.expensed == usd(100)
+    (rest,) = accounted(sql, "2026-12", at("2026-12-11")).relations
+    assert (rest.state, rest.ifrs9.undesignated) == (State.NOT_DESIGNATED, usd(300))
+    assert designated(sql, "2026-12-11", line="next", month=day("2027-01-01"), **said)
