@@ -18,7 +18,7 @@ from hedge.effectiveness.accounting import HedgeAccounting
 from hedge.errors import BookRefused
 from ledger.business_days import business_days
 from ledger.databases.sql import Sql
-from ledger.money import usd
+from ledger.money import Money, usd
 from tests.hedge.book.contracts import approved, at, day
 from tests.hedge.effectiveness.hedged import (
     accounted,
@@ -49,7 +49,10 @@ class Did:
 DOINGS = st.builds(
     Did,
     st.sampled_from(
-        ["mark", "mark", "mark", "mark", "fill", "fill", "swap", "memo", "memo", "other", "end"]
+        [
+            *("mark", "mark", "mark", "mark", "fill", "fill", "swap", "memo", "memo", "other"),
+            *("end", "ptu", "resale", "payment", "deposit", "correction"),
+        ]
     ),
     CENTS,
     st.integers(-5, 5).filter(bool),
@@ -76,6 +79,7 @@ class Model:
     """fills: day and price of those of GPU1."""
 
     fills: dict[str, tuple[date, Decimal]] = field(default_factory=dict)
+    capacity: list[str] = field(default_factory=list)
     memos: dict[str, Memo] = field(default_factory=dict)
 
     def item(self, name: str, prices: list[tuple[date, Decimal]], until: date) -> Decimal:
@@ -98,7 +102,7 @@ class Model:
 
 def run(sql: Sql, doings: list[tuple[int, Did]]) -> Model:
     """Day by day; what the book refuses is left out."""
-    plan = approved(sql, "2026-11-02", {"GPU1": 1000, "H100-SWAP": 1000})
+    plan = approved(sql, "2026-11-02", {"GPU1": 1000, "H100-SWAP": 1000, "ptu": 500})
     model = Model()
     for number, (place, one) in enumerate(sorted(doings, key=lambda two: two[0])):
         on = DAYS[place]
@@ -124,6 +128,21 @@ def done(sql: Sql, model: Model, plan: str, on: date, number: int, one: Did) -> 
         entered(sql, when, EntryKind.FILL, str(number), **said)
         if one.what == "fill":
             model.fills[f"fill:{number}"] = (on, one.price)
+    elif one.what == "ptu":
+        said = {"plan": plan, "contract": "ptu", "units": 10 + 5 * abs(one.units), "months": 1}
+        entered(sql, when, EntryKind.FILL, str(number), price_usd=Decimal(260), **said)
+        model.capacity.append(f"fill:{number}")
+    elif one.what in ("resale", "payment") and model.capacity:
+        fill = model.capacity[one.of % len(model.capacity)]
+        said = {"fill": fill, "amount": Money(one.volume * 10**9 + one.of)}
+        said |= {"units": 5} if one.what == "resale" else {}
+        entered(sql, when, EntryKind(one.what), str(number), **said)
+    elif one.what == "deposit":
+        amount = Money(one.units * 10**12 + one.of)
+        entered(sql, when, EntryKind.DEPOSIT, str(number), counterparty="cme", amount=amount)
+    elif one.what == "correction" and [*fills, *model.capacity]:
+        wrong = [*fills, *model.capacity][one.of % len([*fills, *model.capacity])]
+        entered(sql, when, EntryKind.CORRECTION, str(number), fill=wrong, reason="as drawn")
     elif one.what == "memo" and fills:
         fill, line = fills[one.of % len(fills)], f"designation:{number}"
         designated(sql, when, str(number), fill=fill, volume=Decimal(one.volume))
