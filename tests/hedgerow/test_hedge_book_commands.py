@@ -127,13 +127,14 @@ def test_designating(shell: Shell) -> None:
     by = ("--by", "cleo")
     fill = (*GPU1_FILL[:-1], month, "--plan", shell.plan, "--at", bought.isoformat())
     shell.done("book", *fill, "--line", "1", *by)
-    memo = ("--kind", "designation", "--line", "memo", "--of", "fill:1", "--models", "a; b", *by)
-    memo = (*memo, "--objective", "keep the price", "--at", f"{now:%Y-%m-%d}")
-    assert "needs a probability" in shell.refused("book", *memo)
-    memo = (*memo, "--probability", "0.95")
-    assert "entered designation:memo" in shell.done("book", *memo).stderr
-    assert "known already" in shell.done("book", *memo).stderr
-    yesterday = (*memo[:-3], f"{bought:%Y-%m-%d}", "--probability", "1", "--line", "late")
+    memo = ["--kind", "designation", "--of", "fill:1", "--models", "a; b", *by]
+    memo += ["--objective", "keep the price"]
+    today = [*memo, "--line", "memo", "--at", f"{now:%Y-%m-%d}"]
+    assert "needs a probability" in shell.refused("book", *today)
+    today += ["--probability", "0.95"]
+    assert "entered designation:memo" in shell.done("book", *today).stderr
+    assert "known already" in shell.done("book", *today).stderr
+    yesterday = [*memo, "--line", "late", "--at", f"{bought:%Y-%m-%d}", "--probability", "1"]
     assert "never for a day before or after" in shell.refused("book", *yesterday)
     later = ("--of", "designation:memo", "--reason", "fewer", *by, "--at", f"{now:%Y-%m-%d}")
     shell.done("book", "--kind", "rebalancing", "--volume", "7000.5", *later)
