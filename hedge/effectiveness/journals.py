@@ -207,7 +207,7 @@ def _gained(end: MonthEnd, relation: Relation) -> Iterator[str]:
     if relation.hypothetical is not None:
         yield relation.hypothetical
     key = (relation.contract, relation.month)
-    for one in end.gains.of(relation.trade, key):
+    for one in end.gains.of(relation.fill, key):
         if one.day >= end.month:
             yield one.record
 

@@ -13,7 +13,7 @@ from hedge.book.lots import nanos, per_lot
 from hedge.book.settling import series_of
 from hedge.effectiveness.gains import total
 from hedge.effectiveness.hedged_price import HedgedPrice, by_contract, by_index, by_ledger
-from hedge.effectiveness.memos import memo_of
+from hedge.effectiveness.memos import RATIO_DIGITS, memo_of
 from hedge.effectiveness.month_end import MonthEnd
 from hedge.effectiveness.relation import Relation, State
 from hedge.effectiveness.requirements import asc815_requirements, ifrs9_requirements
@@ -157,7 +157,7 @@ def _designated(
     end: MonthEnd, trade: Trade, of: Designated, path: _Path, first: Moment, last: Moment
 ) -> Relation:
     item, memo = of.fact, memo_of(end.book, of, trade.fill, trade.contract)
-    with localcontext(prec=28):
+    with localcontext(prec=RATIO_DIGITS):
         ratio = abs(item.lots) * per_lot(trade.contract) / of.volume
     measured = Measured(
         trade.contract, trade.key, item.lots, item.index, of.volume, item.models, item.providers
@@ -166,7 +166,8 @@ def _designated(
     volume = volume_test(of.volume, item.item_month, path.volumes, end.whole_until)
     held = end.gains.lots(trade.id, trade.key, end.until)
     return Relation(
-        trade=trade.id,
+        trade=trade.name,
+        fill=trade.id,
         hypothetical=of.id,
         contract=trade.contract.name,
         month=trade.key[1],
@@ -204,7 +205,8 @@ def _undesignated(end: MonthEnd, trade: Trade, left: int, before: Money, after: 
     measured = Measured(contract, trade.key, lots, index, volume, (), ())
     treatment = not_designated(before, after)
     return Relation(
-        trade=trade.id,
+        trade=trade.name,
+        fill=trade.id,
         hypothetical=None,
         contract=contract.name,
         month=trade.key[1],

@@ -117,6 +117,8 @@ def _probable(memo: InceptionMemo, volume: VolumeTest | None) -> Requirement:
     if volume is not None and volume.forecast in (Forecast.PROBABLE, Forecast.NOT_PROBABLE):
         met = volume.forecast is Forecast.PROBABLE
     says = "not tested" if volume is None else volume.why_not or volume.says
+    if volume is not None and volume.expected is not None:
+        says = f"{volume.expected:,.0f} of {volume.designated:,.0f} {volume.unit} expected: {says}"
     return Requirement(
         "purchases highly probable", met, f"the memo says {memo.probability:.0%}; {says}"
     )

@@ -329,7 +329,7 @@ def test_changes(sql: Sql) -> None:
         ("restatement", "2.80", "2.90")
     ]
     assert [one.what for one in found] == [
-        *("approval", "plan", "designation", "override", "restatement")
+        *("plan", "approval", "designation", "override", "restatement")
     ]
     assert found[3].why == "the venue filled one more"
 

@@ -161,10 +161,10 @@ def test_a_swap_is_designated_by_the_month(sql: Sql) -> None:
         designated(sql, fill="fill:H100-SWAP")
     assert designated(sql, fill="fill:H100-SWAP", month=day("2027-01-01"))
     found = accounted(sql, "2026-11").relations
-    assert [(one.month, one.hypothetical) for one in found] == [
-        (day("2027-01-01"), MEMO),
-        (day("2026-12-01"), None),
-        (day("2027-02-01"), None),
+    assert [(one.trade, one.hypothetical) for one in found] == [
+        ("fill:H100-SWAP 2027-01", MEMO),
+        ("fill:H100-SWAP 2026-12", None),
+        ("fill:H100-SWAP 2027-02", None),
     ]
 
 
