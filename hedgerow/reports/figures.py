@@ -46,7 +46,7 @@ def exact(figure: Figure) -> str:
 
 
 def shown(figure: Figure) -> str:
-    """The value for people: `$12.35`, `-$0.0040`, `83.4%`, `1,234`, `0.9281`, `5.970E-07`."""
+    """The value for people: `$12.35`, `-$0.0040`, `83.4%`, `1,234`, `0.9281`, `5.970E-7`."""
     value = known(figure)
     if value is None:
         return UNKNOWN

@@ -91,6 +91,7 @@ class _Book:
             self._section(sheet, layout, charts)
         self._sources(sources)
         self._reproduction(reproduction)
+        verdict.sheet.fit_to_pages(1, 1)
         verdict.sheet.activate()
 
     def _sheet(self, name: str, widths: Sequence[int]) -> Sheet:
@@ -190,7 +191,7 @@ class _Book:
     def _sources(self, sheet: Sheet) -> None:
         formats = self._formats
         sheet.words(0, _SOURCES_TITLE, formats.title)
-        heads = ("Source", "What it is", "Query of the books", "Command", "Computed of")
+        heads = ("Source", "What it is", "Query of the books", "Command", "Computed from")
         for column, head in enumerate(heads):
             sheet.text(1, column, head, formats.head)
         for source in self._document.sources:

@@ -277,6 +277,7 @@ def test_pages_hold_everything_once_in_order(given_blocks: list[Given]) -> None:
         for at, placed in page.placed:
             assert isinstance(placed, Lines)
             assert at >= bottom
+            assert page.is_lying or not placed.is_lying
             bottom = at + placed.height_pt()
             found += [line[0][1] for line in placed.lines]
         assert bottom <= (LYING_HEIGHT_PT if page.is_lying else HEIGHT_PT) + 1e-6
