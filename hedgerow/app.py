@@ -33,6 +33,9 @@ from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
+from hedgerow.web.headers import always_guarded, guarded
+from hedgerow.web.report_maker import making, own_command
+from hedgerow.web.routes import web_desk, web_routes
 from ledger.book import Book
 from ledger.desk import Times
 from ledger.instants import instant
@@ -178,15 +181,23 @@ async def running(
         admin = _admin_desk(config, house, policy)
         own = [route for prefix in PREFIXES for route in own_routes(admin, prefix)]
         apart = config.server.admin
-        if apart is None and admin.admin_key is not None:
-            own += admin_routes(admin)
+        command = own_command(config.path)
+        reports = await stack.enter_async_context(
+            making(config.files.path / "reports", command, clock)
+        )
+        pages = await asyncio.to_thread(web_desk, admin, house, config, reports)
+        if apart is None:
+            own += admin_routes(admin) if admin.admin_key is not None else []
+            own += web_routes(pages)
         app = application(house, limits, desk, own)
+        app.on_response_prepare.append(guarded)
         await stack.enter_async_context(_listening(app, house, limits, sockets))
         address.set_result(near_url(host, sockets[0].getsockname()[1]))
         admin_url = base_url(host, sockets).removesuffix("/v1")
         if apart is not None and (worker is None or worker.index == 0):
             its = await bound(apart.host, apart.port)
-            app = admin_application(house, limits, admin_routes(admin))
+            app = admin_application(house, limits, [*admin_routes(admin), *web_routes(pages)])
+            app.on_response_prepare.append(always_guarded)
             await stack.enter_async_context(_listening(app, house, limits, its))
             admin_url = base_url(apart.host, its).removesuffix("/v1")
         yield Running(base_url(host, sockets), house, admin_url)

@@ -114,7 +114,7 @@ class Book:
         record = self._policy.keys.get(hash_of(key))
         if record is None:
             raise KeyRefused(UNKNOWN_KEY)
-        record.check(self._times.now_ns())
+        record.check_application(self._times.now_ns())
         return record.principal
 
     def principal_of(self, key_id: str) -> Principal:
@@ -123,7 +123,7 @@ class Book:
         record = self._policy.key(key_id)
         if record is None:
             raise KeyRefused(UNKNOWN_KEY)
-        record.check(self._times.now_ns())
+        record.check_application(self._times.now_ns())
         return record.principal
 
     async def directives(self, subject: Subject, at_ns: int) -> Directives:

@@ -8,6 +8,7 @@ ProxyError                       status  type                     code
 ├── OverBudget                   402     insufficient_quota       budget_exceeded
 ├── ModelForbidden               403     permission_error         model_not_allowed
 ├── ModelRestricted              403     permission_error         model_restricted
+├── RoleForbidden                403     permission_error         role_not_allowed
 ├── NotFound                     404     invalid_request_error    model_not_found, unknown_url
 ├── MethodNotAllowed             405     invalid_request_error    method_not_allowed
 ├── TooSlow                      408     invalid_request_error    request_timeout
@@ -159,6 +160,12 @@ class ModelRestricted(ProxyError):
     """A budget is nearly spent, and lets only other models through."""
 
     status, type, default_code = 403, "permission_error", "model_restricted"
+
+
+class RoleForbidden(ProxyError):
+    """Somebody is known, and may not do this."""
+
+    status, type, default_code = 403, "permission_error", "role_not_allowed"
 
 
 class NotFound(ProxyError):

@@ -33,9 +33,9 @@ class Cause(StrEnum):
     INDEX = "index"
     """Of the price's change, what the settlement index explains by the designated beta."""
     PRICE = "price"
-    """All of the price's change, where no index is designated."""
+    """All of the price's change, of models that no index is designated for."""
     BASIS = "basis"
-    """The rest of the price's change, where an index is."""
+    """The rest of the price's change, of models that one is."""
     CROSS = "cross"
     ROUTING = "routing"
     """Usage at the prices of the offers that served it, less at the first-listed ones."""
@@ -83,18 +83,24 @@ class ModelChange:
 @dataclass(frozen=True, slots=True)
 class IndexMove:
     """The mean of a settlement index in both periods. beta: by how many percent the price of usage
-    moves when the index moves by one, as the derivative's contract states it."""
+    moves when the index moves by one, as a designation of the contract says it, or (designation
+    None) its terms. models: whose prices it is held against; empty: all."""
 
     contract: str
     index: str
     beta: Fraction
     before: Decimal
     now: Decimal
+    models: frozenset[str] = frozenset()
+    designation: str | None = None
 
     @property
     def change(self) -> Fraction:
         """Of the price of usage, as a part of it."""
         return self.beta * (Fraction(self.now) / Fraction(self.before) - 1)
+
+    def is_of(self, model: str) -> bool:
+        return not self.models or model in self.models
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +170,12 @@ def whole(parts: Sequence[Fraction]) -> tuple[Money, ...]:
 
 
 def attributed(
-    before: Level, now: Level, change: Fraction | None
+    before: Level, now: Level, index: IndexMove | None
 ) -> tuple[tuple[Attributed, ...], tuple[ModelChange, ...]]:
-    """change: what an index explains of the price of usage, as a part of it; None without one.
-
-    Parts that are no cause here are left out: `index` and `basis` without an index, else `price`.
-    """
-    models = _models(before.works, now.works, change)
-    sums = dict.fromkeys(_causes(has_index=change is not None), Fraction(0))
+    """Parts that can be none here are left out: `index` and `basis` without an index, `price` with
+    one of all models."""
+    models = _models(before.works, now.works, index)
+    sums = dict.fromkeys(_causes(index), Fraction(0))
     for one in models:
         for cause, part in one.parts.items():
             sums[cause] += part
@@ -185,13 +189,17 @@ def attributed(
     return tuple(map(Attributed, sums, amounts)), tuple(dearest)
 
 
-def _causes(*, has_index: bool) -> Iterator[Cause]:
-    without = {Cause.PRICE} if has_index else {Cause.INDEX, Cause.BASIS}
+def _causes(index: IndexMove | None) -> Iterator[Cause]:
+    without = set[Cause]()
+    if index is None:
+        without = {Cause.INDEX, Cause.BASIS}
+    elif not index.models:
+        without = {Cause.PRICE}
     return (one for one in Cause if one not in without)
 
 
 def _models(
-    before: Mapping[str, Work], now: Mapping[str, Work], change: Fraction | None
+    before: Mapping[str, Work], now: Mapping[str, Work], index: IndexMove | None
 ) -> list[ModelChange]:
     """Volumes can be summed over models that are counted alike."""
     pairs = {
@@ -203,8 +211,10 @@ def _models(
         alike = {name: pair for name, pair in pairs.items() if _measure(*pair) is measure}
         was = sum(_volume(one, measure) for one, _ in alike.values())
         more = sum(_volume(one, measure) for _, one in alike.values()) - was
+        growth = Fraction(more, was) if was else None
         for name, (old, new) in alike.items():
-            found.append(_changed(name, measure, old, new, Fraction(more, was or 1), was, change))
+            change = index.change if index is not None and index.is_of(name) else None
+            found.append(_changed(name, measure, old, new, growth, change))
     return found
 
 
@@ -213,18 +223,17 @@ def _changed(
     measure: Measure,
     old: Work,
     new: Work,
-    growth: Fraction,
-    volume_of_all: int,
+    growth: Fraction | None,
     change: Fraction | None,
 ) -> ModelChange:
-    """growth: of the volume of all models, as a part of what it was; where that was nothing, all
-    that there is now is volume."""
+    """growth: of the volume of all models, as a part of what it was; None where that was nothing:
+    then all that there is now is volume. change: of its price, what an index explains."""
     was, is_now = _volume(old, measure), _volume(new, measure)
     price_before = Fraction(old.cost, was) if was else Fraction(new.cost, is_now or 1)
     price_now = Fraction(new.cost, is_now) if is_now else price_before
     moved = price_now - price_before
     more = (is_now - was) * price_before
-    volume = old.cost * growth if volume_of_all else more
+    volume = more if growth is None else old.cost * growth
     parts = {Cause.VOLUME: volume, Cause.MIX: more - volume, Cause.CROSS: (is_now - was) * moved}
     if change is None:
         parts[Cause.PRICE] = was * moved

@@ -26,8 +26,9 @@ class CommitmentUse:
     """A commitment in a month. fee: the expense of its days so far. drawn: its draws; None where
     retention has deleted the rows. offered_tokens: all that the offers served that it covers.
     period: how it stands by the book in this month, or (a quota of the whole term) its term.
-    query: of its draws, beside those of others. fee_query: what is booked of its fee.
-    used_query: what its period counts as used."""
+    stranded: the fee of what nobody used in its period, in the month in which that ends; None
+    before: somebody still may. query: of its draws, beside those of others. fee_query: what is
+    booked of its fee. used_query: what its period counts as used."""
 
     commitment: str
     contract: str
@@ -37,6 +38,7 @@ class CommitmentUse:
     drawn: Rows | None
     offered_tokens: int
     period: Utilisation
+    stranded: Money | None
     query: Query
     offered_query: Query
     fee_query: Query
@@ -53,11 +55,6 @@ class CommitmentUse:
     def utilisation(self) -> float | None:
         """Used of committed, of what is over of its period; None of nothing."""
         return self.period.utilisation
-
-    @property
-    def stranded(self) -> Money | None:
-        """The fee of what nobody used in its period; None while somebody still may."""
-        return self.period.stranded
 
     @property
     def cost(self) -> Money | None:
@@ -167,6 +164,7 @@ def _use(
         drawn=drew.of(commitment.id),
         offered_tokens=int(offered.amount(book.sql)),
         period=standing,
+        stranded=standing.stranded if standing.until <= period.ends else None,
         query=drew.query,
         offered_query=offered,
         fee_query=_fee_query(period, holding, commitment),

@@ -6,9 +6,10 @@ still runs, as much of the month before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias
 
 from hedge.book.book import HedgeBook
 from hedge.contracts.derivatives import Derivative
@@ -62,7 +63,7 @@ def attribution(book: HedgeBook, period: Period, cost: Economics) -> Attribution
         )
     index = _index(book, before, period)
     move = index if isinstance(index, IndexMove) else None
-    parts, models = attributed(level(was), level(cost), None if move is None else move.change)
+    parts, models = attributed(level(was), level(cost), move)
     return Attribution(
         before=was.all_in,
         now=cost.all_in,
@@ -77,28 +78,73 @@ def attribution(book: HedgeBook, period: Period, cost: Economics) -> Attribution
 
 
 def _index(book: HedgeBook, before: Period, now: Period) -> IndexMove | str:
-    """The index that the derivatives of the book settle on, by the beta that they state; or why
-    there is none."""
-    found: dict[tuple[str, Fraction], str] = {}
-    for fill in book.fills.values():
-        contract = book.contract(fill)
-        if isinstance(contract, Derivative) and contract.beta and fill.at_ns < now.until_ns:
-            key = (contract.settlement.index, Fraction(contract.beta))
-            found.setdefault(key, contract.name)
+    """The index of the month's designations, or of the derivatives that were traded, by the beta
+    that they state; or why there is none."""
+    found = _designated(book, now) or _traded(book, now)
     if not found:
-        return "no derivative that was traded states a beta to a settlement index"
+        return "no designation, and no derivative that was traded, states a beta to an index"
     if len(found) > 1:
-        told = ", ".join(f"{name} {float(beta):g} to {at}" for (at, beta), name in found.items())
-        return f"the derivatives that were traded state several betas ({told}): no one index fits"
-    (((index, beta), contract_name),) = found.items()
-    means = [_mean(book, index, one) for one in (before, now)]
-    if means[0] is None or means[1] is None:
-        missing = before if means[0] is None else now
+        told = ", ".join(
+            f"{one.contract} {float(beta):g} to {index}" for (index, beta), one in found.items()
+        )
+        return f"several betas are stated ({told}): no one index fits"
+    (((index, beta), stated),) = found.items()
+    was, is_now = (_mean(book, index, one) for one in (before, now))
+    if was is None or is_now is None:
+        missing = before if was is None else now
         return (
             f"no fixing of {index} is known for {missing.month:%Y-%m}: import them with"
             " `hedgerow hedge settle --prices`"
         )
-    return IndexMove(contract_name, index, beta, means[0], means[1])
+    return IndexMove(
+        stated.contract,
+        index,
+        beta,
+        was,
+        is_now,
+        models=stated.models,
+        designation=stated.designation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """designation: None where the terms of the contract alone say it. models: none is all."""
+
+    contract: str
+    models: frozenset[str] = frozenset()
+    designation: str | None = None
+
+
+_Betas: TypeAlias = dict[tuple[str, Fraction], _Stated]
+"""By index and beta."""
+
+
+def _designated(book: HedgeBook, period: Period) -> _Betas:
+    """Of the purchases of the month."""
+    found: _Betas = {}
+    for name, one in book.designations.items():
+        fact = one.fact
+        fill = book.fills.get(fact.fill)
+        if fill is None or fact.item_month != period.month or not fact.index or not fact.beta:
+            continue
+        if one.ended is not None and one.ended.day < period.month:
+            continue
+        key, models = (fact.index, Fraction(fact.beta)), frozenset(fact.models)
+        first = found.setdefault(key, _Stated(fill.contract, models, name))
+        every = first.models | models if first.models and models else frozenset[str]()
+        found[key] = replace(first, models=every)
+    return found
+
+
+def _traded(book: HedgeBook, period: Period) -> _Betas:
+    found: _Betas = {}
+    for fill in book.fills.values():
+        contract = book.contract(fill)
+        if isinstance(contract, Derivative) and contract.beta and fill.at_ns < period.until_ns:
+            key = (contract.settlement.index, Fraction(contract.beta))
+            found.setdefault(key, _Stated(contract.name))
+    return found
 
 
 def _mean(book: HedgeBook, index: str, period: Period) -> Decimal | None:

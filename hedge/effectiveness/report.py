@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from hedge.book.book import HedgeBook
+from hedge.effectiveness.accounting import HedgeAccounting, hedge_accounting
 from hedge.effectiveness.attribution import Attribution
 from hedge.effectiveness.coverage import Coverage, coverage
 from hedge.effectiveness.drivers import attribution
@@ -78,8 +79,9 @@ class EffectivenessReport:
     """cap: the lowest USD budget of a month on everything, as it is now; None without one. plan:
     None without an approved one. against_plan: None, and why, where no plan says what the month
     was expected to cost. attribution: against the month before; None, and why, without one.
-    exceedances: None without a cap. is_empty: neither usage nor cost: `notes` say so, and what to
-    do. notes: what a reader has to know of all of it."""
+    exceedances: None without a cap. accounting: tests by relation, reserve, journals, disclosures,
+    changes. is_empty: neither usage nor cost: `notes` say so, and what to do. notes: what a reader
+    has to know of all of it."""
 
     period: Period
     cap: Money | None
@@ -94,6 +96,7 @@ class EffectivenessReport:
     regrets: Regrets
     history: History
     exceedances: Exceedances | None
+    accounting: HedgeAccounting
     is_empty: bool
     notes: tuple[str, ...]
 
@@ -160,6 +163,7 @@ def effectiveness_report(book: HedgeBook, month: date, cap: Money | None) -> Eff
         coverage=covered,
         regrets=regrets(book, period, covered),
         history=past,
+        accounting=hedge_accounting(book.sql, period.month, book.now_ns),
         exceedances=None if cap is None else past.exceedances(cap, promised),
         is_empty=is_empty,
         notes=tuple(_notes(period, cap, cost, past, is_empty=is_empty)),

@@ -30,7 +30,7 @@ from hedgerow.config import Config, load_config
 from hedgerow.errors import NotFound
 from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json, table
 from ledger.budgets import Budget
-from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
+from ledger.keys import KeyRecord, Role, hash_of, label_of, mint, new_key
 from ledger.limits import KEY, Limits, Whose, budgets_for, limits_in, with_limits
 from ledger.money import Money, as_usd
 from ledger.tables.policy import KeyFilter, PolicyTable
@@ -62,6 +62,11 @@ def key() -> None:
 @click.option("--rpm", type=COUNT, help="The most requests in a minute.")
 @click.option("--tpm", type=COUNT, help="The most tokens in a minute.")
 @click.option("--parallel", type=COUNT, help="The most requests under way at once.")
+@click.option(
+    "--role",
+    type=click.Choice([str(one) for one in Role]),
+    help="For a person at the dashboard and the admin API; it asks no model. Needs --name.",
+)
 @json_option
 def create(
     path: Path,
@@ -78,10 +83,20 @@ def create(
     rpm: int | None,
     tpm: int | None,
     parallel: int | None,
+    role: str | None,
     as_json: bool,
 ) -> None:
     """Make a key. It is shown once: the books keep only its hash."""
     config = load_config(path, os.environ)
+    if role is not None:
+        spends = (org, team, project, user, tags, models, budget, window, rpm, tpm, parallel)
+        if name is None:
+            raise click.BadParameter("say whose it is: --name anna", param_hint="--role")
+        if any(one not in (None, ()) for one in spends):
+            raise click.BadParameter(
+                "such a key asks no model and spends nothing: it takes --name and --expires alone",
+                param_hint="--role",
+            )
     if window is not None and budget is None:
         raise click.BadParameter("there is no --budget for it to count", param_hint="--window")
     refuse_models(models, config)
@@ -98,6 +113,7 @@ def create(
         tags=tags,
         models=None if models is None else frozenset(models),
         expires_at_ns=expires,
+        role=None if role is None else Role(role),
     )
     over = Limits().window if window is None else window
     limits = Limits(usd=budget, window=over, rpm=rpm, tpm=tpm, parallel=parallel)
@@ -132,12 +148,13 @@ def list_keys(
     now_ns = time.time_ns()
     click.echo(
         table(
-            ("id", "key", "name", "team", "user", "models", "limits", "made", "state"),
+            ("id", "key", "name", "role", "team", "user", "models", "limits", "made", "state"),
             [
                 (
                     one.id,
                     one.label,
                     one.name or "",
+                    one.role or "",
                     one.principal.team or "",
                     one.principal.user or "",
                     "all"
@@ -145,7 +162,7 @@ def list_keys(
                     else ",".join(sorted(one.principal.models)),
                     _limits_text(limits_in(Whose(KEY, one.id), limits[one.id])),
                     moment(one.created_at_ns),
-                    _state(one, now_ns),
+                    one.state(now_ns),
                 )
                 for one in records
             ],
@@ -313,6 +330,7 @@ def _described(one: KeyRecord, budgets: tuple[Budget, ...]) -> dict[str, object]
         "tags": list(who.tags),
         "models": None if who.models is None else sorted(who.models),
         "blocked": one.blocked,
+        "role": one.role,
         "created_at": iso(one.created_at_ns),
         "expires_at": None if one.expires_at_ns is None else iso(one.expires_at_ns),
         "revoked_at": None if one.revoked_at_ns is None else iso(one.revoked_at_ns),
@@ -332,11 +350,3 @@ def _limits_text(limits: Limits) -> str:
     counts = (("rpm", limits.rpm), ("tpm", limits.tpm), ("at once", limits.parallel))
     said += [f"{count:,} {name}" for name, count in counts if count is not None]
     return ", ".join(said)
-
-
-def _state(one: KeyRecord, now_ns: int) -> str:
-    if one.revoked_at_ns is not None:
-        return "revoked"
-    if one.expires_at_ns is not None and one.expires_at_ns <= now_ns:
-        return "expired"
-    return "blocked" if one.blocked else "active"

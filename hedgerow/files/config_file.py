@@ -64,14 +64,14 @@ class Server(Part):
     )
     admin_key: Secret | None = Field(
         None,
-        description="Who has it may all that the admin API can: keys, teams, budgets; without it"
-        " there is none",
+        description="Who has it may all that the admin API and the dashboard can, but approve;"
+        " without it there is no admin API, and the dashboard is for keys with a role",
         examples=["${HEDGEROW_ADMIN_KEY}"],
     )
     admin: AdminAddress | None = Field(
         None,
-        description="An address of its own for the admin API: then it is there alone; one worker"
-        " listens on it",
+        description="An address of its own for the admin API and the dashboard: then they are"
+        " there alone; one worker listens on it",
         examples=["{port: 8401}"],
     )
     max_body_bytes: Bytes = Field(

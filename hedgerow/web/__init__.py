@@ -1,1 +1,1 @@
-"""The dashboard: pages for platform teams, operators, finance and approvers."""
+"""The dashboard: pages at `/` and under `/ui/`, for people who have a key with a role."""

@@ -103,13 +103,16 @@ OWN = ("owners", "raises")
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys are looked for; None is any. unrevoked_at_ns: not revoked by then."""
+    """Which keys are looked for; None is any. unrevoked_at_ns: not revoked by then. text: stands
+    somewhere in what a key is called or whose it is. has_role: whether it is a person's."""
 
     org: str | None = None
     team: str | None = None
     user: str | None = None
     name: str | None = None
     unrevoked_at_ns: int | None = None
+    text: str | None = None
+    has_role: bool | None = None
 
 
 class PolicyTable:
@@ -185,6 +188,15 @@ class PolicyTable:
         )
         return [key_of(row) for row in rows]
 
+    def newest_keys(self, wanted: KeyFilter, *, before: str, limit: int) -> list[KeyRecord]:
+        """Keys by id, the last one first, beneath the one `before`; from the top if that is ""."""
+        where, values = _where(wanted)
+        rows = self.sql.execute(
+            f"SELECT {KEY} FROM keys WHERE (id < ? OR ? = ''){where} ORDER BY id DESC LIMIT ?",
+            (before, before, *values, limit),
+        )
+        return [key_of(row) for row in rows]
+
     def count_keys(self, wanted: KeyFilter) -> int:
         where, values = _where(wanted)
         row = self.sql.execute(f"SELECT count(*) FROM keys WHERE 1 = 1{where}", values).fetchone()
@@ -194,7 +206,7 @@ class PolicyTable:
         columns = KEY.replace("label", "hash, label", 1)
         row = key_row(key)
         self.sql.execute(
-            f"INSERT INTO keys ({columns}) VALUES ({marks(15)})", (row[0], key_hash, *row[1:])
+            f"INSERT INTO keys ({columns}) VALUES ({marks(16)})", (row[0], key_hash, *row[1:])
         )
 
     def change_key(self, key: KeyRecord) -> bool:
@@ -367,15 +379,32 @@ class PolicyTable:
 
 
 def _where(wanted: KeyFilter) -> tuple[str, tuple[Value, ...]]:
+    text = None if wanted.text is None else f"%{_literal(wanted.text.lower())}%"
     named = (
         (" AND org = ?", wanted.org),
         (" AND team = ?", wanted.team),
         (" AND user_id = ?", wanted.user),
         (" AND name = ?", wanted.name),
         (" AND (revoked_at_ns IS NULL OR revoked_at_ns > ?)", wanted.unrevoked_at_ns),
+        (f" AND lower({_TEXT}) LIKE ? ESCAPE '!'", text),
+        (
+            " AND (role IS NOT NULL) = (? = 1)",
+            None if wanted.has_role is None else int(wanted.has_role),
+        ),
     )
     given = [(text, value) for text, value in named if value is not None]
     return "".join(text for text, _ in given), tuple(value for _, value in given)
+
+
+_NAMES = ("id", "label", "name", "org", "team", "project", "user_id")
+_TEXT = " || ' ' || ".join(f"coalesce({one}, '')" for one in _NAMES)
+
+
+def _literal(text: str) -> str:
+    """As LIKE finds it as it stands."""
+    for one in "!%_":
+        text = text.replace(one, f"!{one}")
+    return text
 
 
 def name_told(whose: str, id_: str | None, names: Mapping[str, str]) -> dict[str, str | None]:

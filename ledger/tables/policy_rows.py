@@ -10,7 +10,7 @@ import msgspec
 
 from ledger.budgets import Budget, Mode, Scope, Threshold
 from ledger.databases.sql import Row, Value
-from ledger.keys import KeyRecord
+from ledger.keys import KeyRecord, Role
 from ledger.measures import Measure
 from ledger.owners import Owner, OwnerKind
 from ledger.principals import Principal
@@ -18,7 +18,7 @@ from ledger.windows import window_of
 
 KEY = (
     "id, label, name, org, team, project, user_id, tags, models, created_at_ns, expires_at_ns,"
-    " revoked_at_ns, metadata, blocked"
+    " revoked_at_ns, metadata, blocked, role"
 )
 BUDGET = (
     "name, scope, time_window, timezone, cap, measure, thresholds, mode, on_ledger_error,"
@@ -51,13 +51,14 @@ def key_row(key: KeyRecord) -> tuple[Value, ...]:
         key.revoked_at_ns,
         key.metadata,
         int(key.blocked),
+        key.role,
     )
 
 
 @lru_cache(ROWS_REMEMBERED)
 def key_of(row: Row) -> KeyRecord:
     key_id, label, name, org, team, project, user, tags, models = row[:9]
-    created_at_ns, expires_at_ns, revoked_at_ns, metadata, blocked = row[9:]
+    created_at_ns, expires_at_ns, revoked_at_ns, metadata, blocked, role = row[9:]
     allowed = _names_of_text(models)
     own = tuple(json.loads(tags))
     who = Principal(key_id, org, team, project, user, own, allowed, name or label)
@@ -68,6 +69,7 @@ def key_of(row: Row) -> KeyRecord:
         revoked_at_ns=revoked_at_ns,
         metadata=metadata,
         blocked=bool(blocked),
+        role=None if role is None else Role(role),
     )
 
 

@@ -215,7 +215,14 @@ class KeyRoutes:
 def rotated(
     table: PolicyTable, key_id: str, until_ns: int, desk: AdminDesk, secret: str | None = None
 ) -> str:
-    """Give a key a new secret; returns it."""
+    """Give a key a new secret; returns it. Raises Conflict for a person's: whoever could do that
+    here would have its role."""
+    key = table.key(key_id)
+    if key is not None and key.role is not None:
+        raise Conflict(
+            f"key {key_id} has the role {key.role}: it gets a new secret by"
+            f" `hedgerow key rotate {key_id}`, or from whoever has the admin key, in the dashboard"
+        )
     secret = secret or new_key(desk.random_bytes)
     table.rotate_key(key_id, hash_of(secret), label_of(secret), until_ns)
     return secret
@@ -270,6 +277,7 @@ def told_key(key: KeyRecord, limits: tuple[Budget, ...]) -> dict[str, Any]:
         "models": None if who.models is None else sorted(who.models),
         "metadata": msgspec.Raw(key.metadata.encode()),
         "blocked": key.blocked,
+        "role": key.role,
         "created_at": time_text(key.created_at_ns),
         "expires_at": time_text(key.expires_at_ns),
         "revoked_at": time_text(key.revoked_at_ns),

@@ -89,7 +89,7 @@ class OwnKey:
             "include_byok_in_limit": True,
             **self._usage(sql, key),
             "is_free_tier": False,
-            "is_management_key": False,
+            "is_management_key": key.role is not None,
             "is_provisioning_key": False,
             "expires_at": time_text(key.expires_at_ns),
             "creator_user_id": key.principal.user,

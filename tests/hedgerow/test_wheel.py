@@ -49,6 +49,7 @@ def test_every_module_and_every_data_file(wheel: Path) -> None:
     }
     assert packed == here
     assert {"benchmarks/data/azure_llm_2023_conv.csv", "hedge/planning/data/sample.yaml"} <= packed
+    assert {"hedgerow/web/templates/base.html", "hedgerow/web/static/app.css"} <= packed
 
 
 def test_contents_are_checked(wheel: Path) -> None:

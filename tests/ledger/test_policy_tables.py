@@ -11,10 +11,10 @@ from decimal import Decimal
 import pytest
 
 from ledger.budgets import Budget, Mode, Raise, Scope, Threshold, Throttle
-from ledger.databases.migrations.history import steps
+from ledger.databases.migrations.history import NEWEST, steps
 from ledger.databases.sql import Sql
 from ledger.errors import KeyRefused, NameTaken
-from ledger.keys import KeyRecord, hash_of, label_of, mint, new_key
+from ledger.keys import KeyRecord, Role, hash_of, label_of, mint, new_key
 from ledger.limits import Limits, Whose, budgets_for, limits_in
 from ledger.measures import Measure
 from ledger.money import Money, usd
@@ -235,10 +235,11 @@ def test_every_change_is_tried() -> None:
 
 def test_back_and_forth(table: PolicyTable, sql: Sql) -> None:
     """Back to the older tables and forth again: what those can hold is still there, what goes is
-    said, and nothing gets looser: a blocked key is revoked."""
+    said, and nothing gets looser: a blocked key is revoked, and so is a person's."""
     secret, key = make_key(table, name="ci", team="research")
     _, barred = make_key(table, at_ns=2)
     table.change_key(replace(barred, blocked=True))
+    _, person = make_key(table, at_ns=3, name="anna", role=Role.APPROVER)
     table.add_budget(FULL, 1)
     table.add_budget(BUDGET, 2)
     table.add_owner(TEAM)
@@ -246,14 +247,16 @@ def test_back_and_forth(table: PolicyTable, sql: Sql) -> None:
     table.set_limits("key", key.id, own, at_ns=3)
     dropped = steps(sql, 7)
     assert [one.split(" goes")[0] for one in dropped] == [
+        f"key {person.label} had the role approver and is revoked",
         "budget full",
         f"budget key {key.id} rpm",
         "what was known of team t",
         f"key {barred.label} was blocked and is revoked",
     ]
-    steps(sql, 8)
+    steps(sql, NEWEST)
     assert table.keys()[hash_of(secret)] == key
     assert table.key(barred.id) == replace(barred, revoked_at_ns=2)
+    assert table.key(person.id) == replace(person, role=None, revoked_at_ns=3)
     assert {one.name for one in table.budgets()} == {"b", f"key {key.id} usd"}
     assert [one.name for one in table.limits_of("key", key.id)] == [f"key {key.id} usd"]
 

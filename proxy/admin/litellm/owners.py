@@ -91,7 +91,12 @@ def delete_owner(table: PolicyTable, owner: Owner, now_ns: int) -> dict[str, Any
     """Forget an owner, and end its keys, as LiteLLM does. What it was, is told."""
     told = Look(table.sql, now_ns).owner(owner)
     if owner.kind in (OwnerKind.TEAM, OwnerKind.USER):
-        its = KeyFilter(**{str(owner.kind): owner.id}, unrevoked_at_ns=now_ns)
+        is_team = owner.kind is OwnerKind.TEAM
+        its = KeyFilter(
+            team=owner.id if is_team else None,
+            user=None if is_team else owner.id,
+            unrevoked_at_ns=now_ns,
+        )
         while keys := table.key_page(its, limit=1000):
             for key in keys:
                 table.revoke_key(key.id, now_ns)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedge.effectiveness.attribution import Cause, Level, Work, attributed, whole
+from hedge.effectiveness.attribution import Cause, IndexMove, Level, Work, attributed, whole
 from ledger.money import ZERO, Money, usd
 
 MTOK = 1_000_000
@@ -21,8 +22,13 @@ def dollars(amount: int) -> Money:
     return usd(amount)
 
 
-def parts(before: Level, now: Level, change: Fraction | None = None) -> dict[Cause, int]:
-    return {one.cause: one.amount for one in attributed(before, now, change)[0]}
+def moved(change: Fraction, *models: str) -> IndexMove:
+    """An index that has doubled, at a beta that makes this of it."""
+    return IndexMove("a test", "index", change, Decimal(1), Decimal(2), frozenset(models))
+
+
+def parts(before: Level, now: Level, index: IndexMove | None = None) -> dict[Cause, int]:
+    return {one.cause: one.amount for one in attributed(before, now, index)[0]}
 
 
 def test_a_worked_example() -> None:
@@ -30,7 +36,7 @@ def test_a_worked_example() -> None:
     a beta of one) and 0.10 the basis: volume 400, index 200, basis 100, cross 60, in all 760."""
     before = level({"m": Work(1, 1000 * MTOK, dollars(2000))})
     now = level({"m": Work(1, 1200 * MTOK, dollars(2760))})
-    found = parts(before, now, Fraction(1, 10))
+    found = parts(before, now, moved(Fraction(1, 10)))
     assert {one: amount // 10**9 for one, amount in found.items() if amount} == {
         Cause.VOLUME: 400,
         Cause.INDEX: 200,
@@ -42,6 +48,18 @@ def test_a_worked_example() -> None:
     assert without[Cause.PRICE] == dollars(300)
     assert Cause.INDEX not in without
     assert Cause.BASIS not in without
+
+
+def test_an_index_of_some_models() -> None:
+    """What it is designated for has index and basis, what it is not a price."""
+    before = level({"a": Work(1, 100, Money(1000)), "b": Work(1, 100, Money(1000))})
+    now = level({"a": Work(1, 100, Money(1200)), "b": Work(1, 100, Money(1500))})
+    found = parts(before, now, moved(Fraction(1, 20), "a"))
+    assert {one: amount for one, amount in found.items() if amount} == {
+        Cause.INDEX: 50,
+        Cause.BASIS: 150,
+        Cause.PRICE: 500,
+    }
 
 
 def test_mix_is_what_total_volume_does_not_explain() -> None:
@@ -86,12 +104,16 @@ SIGNED = st.integers(-(10**15), 10**15).map(Money)
 LEVELS = st.builds(Level, WORKS, SIGNED, SIGNED, SIGNED, SIGNED, SIGNED)
 
 
-@given(LEVELS, LEVELS, st.none() | st.fractions(-1, 5, max_denominator=10**6))
+CHANGES = st.fractions(-1, 5, max_denominator=10**6)
+INDICES = st.none() | st.builds(moved, CHANGES) | st.builds(moved, CHANGES, NAMES)
+
+
+@given(LEVELS, LEVELS, INDICES)
 def test_the_parts_sum_to_the_difference(
-    before: Level, now: Level, change: Fraction | None
+    before: Level, now: Level, index: IndexMove | None
 ) -> None:
     """To the nano-USD, whatever the months; and each model's parts to its own change, exactly."""
-    found, models = attributed(before, now, change)
+    found, models = attributed(before, now, index)
     assert sum(one.amount for one in found) == now.total - before.total
     for one in models:
         assert sum(one.parts.values(), Fraction(0)) == one.cost_now - one.cost_before

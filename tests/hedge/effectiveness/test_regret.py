@@ -19,7 +19,7 @@ from ledger.databases.sql import Sql
 from ledger.money import Money, usd
 from tests.hedge.book.contracts import DESK, PTU, approved, at
 from tests.hedge.effectiveness import months
-from tests.hedge.effectiveness.months import buy_flat, charge, report
+from tests.hedge.effectiveness.months import FLAT, buy_flat, charge, report
 
 MICRO = 1_000_000
 WINDOWS = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), max_size=30)
@@ -115,6 +115,32 @@ def test_a_quota_by_the_month(sql: Sql) -> None:
     assert regret.against_never == -usd("100")
     assert regret.break_even == 3 * usd("200")
     assert regret.against_break_even == usd("350") - usd("600")
+
+
+def test_a_quota_of_a_whole_term(sql: Sql) -> None:
+    """It is judged, and stranded, in the month in which its term ends: not before, and once."""
+    prepaid = FLAT | {
+        "kind": "prepaid_quota",
+        "overage": {"then": "spill"},
+        "prices": [{"months": 2, "usd_per_month": "100"}],
+    }
+    plan = approved(sql, "2026-03-01", {"flat": 1}, prepaid)
+    with sql.transaction():
+        fact = Fill(plan, "flat", 1, Decimal(100), at("2026-03-01"), months=2)
+        enter_fill(HedgeBook(sql, at("2026-03-01")), "fill:flat", fact, DESK)
+    its = months.Asked("2026-03-05T10:00", int(usd("90")), prompt=250, commitment="fill:flat")
+    charge(sql, its, replace(its, when="2026-04-05T10:00"))
+    early = report(sql, "2026-03", "2026-05-01")
+    assert early.regrets.judged == ()
+    assert "2026-05-01" in early.regrets.not_judged[0].why
+    assert (early.coverage.uses[0].stranded, early.coverage.stranded) == (None, 0)
+    late = report(sql, "2026-04", "2026-05-01")
+    (regret,) = late.regrets.judged
+    costs = {one.units: one.cost for one in regret.sizes}
+    assert costs == {0: usd("180"), 1: usd("200"), 2: usd("400")}
+    assert regret.against_hindsight == usd("20")
+    assert late.coverage.uses[0].stranded == late.coverage.stranded == usd("100")
+    assert early.coverage.fee + late.coverage.fee == usd("200")
 
 
 def test_against_a_request_by_request_judge(sql: Sql) -> None:

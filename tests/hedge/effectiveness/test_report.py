@@ -7,10 +7,14 @@ from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import msgspec
 
 from hedge.book.book import HedgeBook
+from hedge.book.entering import Entry, EntryKind, enter
+from hedge.book.facts import Fill
+from hedge.book.fills import enter_fill
 from hedge.book.settling import settle
 from hedge.effectiveness.attribution import Cause
 from hedge.effectiveness.economics import CostKind, Otherwise
@@ -20,8 +24,9 @@ from ledger.databases.sql import Sql
 from ledger.money import Money, usd
 from ledger.retention import Limits, retire
 from ledger.tables.fixings import FixingTable
-from tests.hedge.book.contracts import GPU1, approve, at, day, keep, plan_json
+from tests.hedge.book.contracts import DESK, GPU1, PTU, approve, approved, at, day, keep, plan_json
 from tests.hedge.book.test_settling import fixings
+from tests.hedge.effectiveness.hedged import bought, designated, priced
 from tests.hedge.effectiveness.months import Asked, buy_flat, charge, report, trade
 
 
@@ -223,6 +228,55 @@ def test_futures_rolls_and_what_they_cost(sql: Sql) -> None:
         Cause.ROLL: usd("110"),
         Cause.FEES: usd("55"),
     }
+
+
+def test_capacity_that_was_sold_on(sql: Sql) -> None:
+    """Over its term it costs its fee less what the resale brought, to the nano-USD, whether its
+    days are booked or not; each part that was held is a use of its own."""
+    plan = approved(sql, "2026-03-01", {"ptu": 20}, PTU)
+    with sql.transaction():
+        fact = Fill(plan, "ptu", 20, Decimal(260), at("2026-03-10"), months=1)
+        enter_fill(HedgeBook(sql, at("2026-03-10")), "fill:ptu", fact, DESK)
+    sold = Entry(
+        *("x", EntryKind.RESALE, at("2026-03-21")), fill="fill:ptu", units=5, amount=usd("100.01")
+    )
+    with sql.transaction():
+        enter(HedgeBook(sql, at("2026-03-21")), sold, DESK)
+    for is_booked in (False, True):
+        months = [report(sql, month, "2026-05-01") for month in ("2026-03", "2026-04")]
+        for found in months:
+            check(sql, found)
+        assert sum(one.realised for one in months) == usd("5200") - usd("100.01")
+        march, april = months
+        assert march.economics.line(CostKind.RESALE) > 0
+        assert [one.units for one in march.coverage.uses] == [20, 15]
+        assert [one.units for one in april.coverage.uses] == [15]
+        assert bool(april.economics.line(CostKind.EXPENSE)) == is_booked
+        with sql.transaction():
+            settle(HedgeBook(sql, at("2026-05-01")))
+
+
+def test_an_index_is_held_against_the_designated_models(sql: Sql) -> None:
+    """By the beta of the memo; what nobody designated has a price of its own."""
+    bought(sql)
+    memo: dict[str, Any] = {"models": ("llama",), "index": "SD-H100", "beta": Decimal("0.5")}
+    assert designated(sql, **memo)
+    priced(sql, "SD-H100", {"2026-11-05": "2.00", "2026-12-01": "2.20", "2026-12-30": "2.20"})
+    for when, llama, oak in (("2026-11-10", 1000, 1000), ("2026-12-10", 1300, 1400)):
+        charge(
+            sql,
+            Asked(when, llama, prompt=1000, first_offer=llama),
+            Asked(when, oak, "oak", prompt=1000, first_offer=oak),
+        )
+    found = report(sql, "2026-12", "2027-01-01")
+    check(sql, found)
+    why = found.attribution
+    assert why is not None
+    assert why.index is not None
+    assert (why.index.contract, why.index.designation) == ("GPU1", "designation:memo")
+    assert (why.part(Cause.INDEX), why.part(Cause.BASIS)) == (50, 250)
+    assert why.part(Cause.PRICE) == 400
+    assert found.accounting.month == found.period.month
 
 
 def test_what_retention_has_deleted_is_not_known(sql: Sql) -> None:

@@ -1,0 +1,409 @@
+"""Who gets into the dashboard, how far, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedgerow.books import books
+from hedgerow.web.headers import HEADERS
+from hedgerow.web.login_page import next_of
+from hedgerow.web.tries import IN_ALL, OF_ADDRESS, WITHIN_S, Tries
+from ledger.keys import KeyRecord, Role, hash_of, label_of, new_key
+from ledger.tables.sessions import IDLE_NS, LASTS_NS, MOST_OF_A_KEY
+from tests.serving import ManualClock, Proxy, asking, make_key, serving
+from tests.web.browser import ADMIN
+from tests.web.visitor import SAME_SITE, Visitor, visiting
+
+SERVER = f"{{port: 0, admin_key: {ADMIN}}}"
+
+
+@pytest.fixture
+async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
+    async with serving(tmp_path, server=SERVER) as proxy:
+        yield proxy
+
+
+async def person(proxy: Proxy, role: Role, name: str = "anna") -> str:
+    return await asyncio.to_thread(make_key, proxy.config, name=name, role=role)
+
+
+# -- in
+
+
+async def test_a_login(proxy: Proxy) -> None:
+    """Who has a key with a role comes in, where they wanted to; the cookie is out of the reach of
+    scripts and of other sites. An application's key opens nothing."""
+    async with visiting(proxy) as somebody:
+        first = await somebody.get("/ui/keys?q=oak&all=1")
+        asked = "%2Fui%2Fkeys%3Fq%3Doak%26all%3D1"
+        assert (first.status, first.location) == (303, f"/ui/login?next={asked}")
+        for wrong in ("", "nonsense", proxy.key):
+            answer = await somebody.log_in(wrong)
+            assert answer.status == 401
+            assert "This key opens nothing here" in answer.text
+        answer = await somebody.log_in(await person(proxy, Role.READER), "/ui/reports")
+        assert (answer.status, answer.location) == (303, "/ui/reports")
+        cookie = answer.headers["Set-Cookie"]
+        assert cookie.startswith("hedgerow=")
+        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+        assert (await somebody.get("/ui/reports")).status == 200
+
+
+async def test_over_https(proxy: Proxy) -> None:
+    """Behind a proxy that speaks https the cookie is one that no plain connection ever carries."""
+    async with visiting(proxy) as somebody:
+        https = {"X-Forwarded-Proto": "https"}
+        page = await somebody.get("/ui/login", **https)
+        token = re.search(r'name="form_token" value="(\w+)"', page.text)
+        assert token is not None
+        answer = await somebody.ask(
+            "POST",
+            "/ui/login",
+            data={"key": ADMIN, "form_token": token[1]},
+            headers=SAME_SITE | https | {"Cookie": f"hedgerow-form={token[1]}"},
+        )
+        cookie = answer.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-hedgerow=")
+        assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+        token_sent = cookie.split(";")[0]
+        plain = await somebody.ask("GET", "/ui/keys", headers={"Cookie": token_sent})
+        assert plain.status == 303  # over http that cookie counts for nothing
+        secure = await somebody.ask("GET", "/ui/keys", headers={"Cookie": token_sent} | https)
+        assert secure.status == 200
+
+
+async def test_another_sites_page_logs_nobody_in(proxy: Proxy) -> None:
+    """A login needs the page's own cookie, and must not come from elsewhere."""
+    async with visiting(proxy) as somebody:
+        form = {"key": ADMIN, "form_token": "a"}
+        for headers in ({}, SAME_SITE, {"Cookie": "hedgerow-form=b"}):
+            answer = await somebody.ask("POST", "/ui/login", data=form, headers=headers)
+            assert answer.status == 403
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
+            cookie = {"Cookie": "hedgerow-form=a"}
+            answer = await somebody.ask("POST", "/ui/login", data=form, headers=headers | cookie)
+            assert answer.status == 403
+            assert "another site" in answer.text
+
+
+@given(st.text(max_size=40) | st.sampled_from(["//elsewhere", "/\\elsewhere", "https://elsewhere"]))
+def test_after_a_login_nobody_is_sent_elsewhere(path: str) -> None:
+    """Whatever stands in the address: on to a page of ours."""
+    assert next_of(path) == "/" or re.fullmatch(r"/ui/[!-~]*", next_of(path))
+    assert next_of("/ui/" + path) in ("/", "/ui/" + path)
+    assert "\\" not in next_of("/ui/" + path)
+
+
+async def test_whoever_tries_keys_has_to_wait(proxy: Proxy) -> None:
+    """After so many failures none is looked at, not even the right one."""
+    async with visiting(proxy) as somebody:
+        for _ in range(OF_ADDRESS):
+            assert (await somebody.log_in("wrong")).status == 401
+        refused = await somebody.log_in(ADMIN)
+        assert refused.status == 429
+        assert 0 < int(refused.headers["retry-after"]) <= WITHIN_S
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefghijklmno"), st.floats(0, 60), st.booleans()),
+        max_size=300,
+    )
+)
+def test_tries(moves: list[tuple[str, float, bool]]) -> None:
+    """As a naive list counts: so many of an address, so many in all, within the time; and whoever
+    has waited as long as they were told may try."""
+    now_s, failed = 0.0, list[tuple[float, str]]()
+    tries = Tries(lambda: now_s)
+    for address, pause_s, waits in moves:
+        now_s += pause_s
+        recent = [one for one in failed if one[0] > now_s - WITHIN_S]
+        its = [one for one in recent if one[1] == address]
+        wait_s = tries.wait_s(address)
+        assert (wait_s > 0) == (len(its) >= OF_ADDRESS or len(recent) >= IN_ALL)
+        if wait_s and waits:
+            now_s += wait_s + 1e-6
+            assert tries.wait_s(address) == 0
+        if not tries.wait_s(address):
+            tries.failed(address)
+            failed.append((now_s, address))
+
+
+# -- how long
+
+
+def revoke(key: KeyRecord) -> Callable[[Proxy], None]:
+    def change(proxy: Proxy) -> None:
+        with books(proxy.config) as store, store.transaction():
+            store.policy.revoke_key(key.id, time.time_ns())
+
+    return change
+
+
+def block(key: KeyRecord) -> Callable[[Proxy], None]:
+    def change(proxy: Proxy) -> None:
+        with books(proxy.config) as store, store.transaction():
+            store.sql.execute("UPDATE keys SET blocked = 1 WHERE id = ?", (key.id,))
+
+    return change
+
+
+def rotate(key: KeyRecord) -> Callable[[Proxy], None]:
+    def change(proxy: Proxy) -> None:
+        secret = new_key(bytes)
+        with books(proxy.config) as store, store.transaction():
+            store.policy.rotate_key(key.id, hash_of(secret), label_of(secret), time.time_ns())
+
+    return change
+
+
+def take_its_role(key: KeyRecord) -> Callable[[Proxy], None]:
+    def change(proxy: Proxy) -> None:
+        with books(proxy.config) as store, store.transaction():
+            store.sql.execute("UPDATE keys SET role = NULL WHERE id = ?", (key.id,))
+
+    return change
+
+
+@pytest.mark.parametrize("end", [revoke, block, rotate, take_its_role])
+async def test_a_login_ends_with_its_key(
+    proxy: Proxy, end: Callable[[KeyRecord], Callable[[Proxy], None]]
+) -> None:
+    """Revoked, blocked, renewed or without its role: the next look is none."""
+    secret = await person(proxy, Role.ADMIN)
+    async with visiting(proxy) as somebody, visiting(proxy) as root:
+        await somebody.log_in(secret)
+        await root.log_in(ADMIN)
+        assert (await somebody.get("/ui/keys")).status == 200
+        key = (await proxy.read(lambda store: store.policy.keys()))[hash_of(secret)]
+        await asyncio.to_thread(end(key), proxy)
+        assert (await somebody.get("/ui/keys")).status == 303
+        assert (await somebody.get("/ui/keys", **{"X-Hedgerow-Live": "1"})).status == 401
+        assert (await somebody.post(f"/ui/keys/{key.id}/revoke")).status == 401
+        assert (await root.get("/ui/keys")).status == 200
+
+
+async def test_a_login_ends_by_time(tmp_path: Path) -> None:
+    """After twelve hours, and after two in which nobody asked: what a page fetches by itself keeps
+    nobody logged in."""
+    clock = ManualClock()
+    idle_s, all_s = IDLE_NS / 1e9, LASTS_NS / 1e9
+    async with serving(tmp_path, server=SERVER, clock=clock) as proxy, visiting(proxy) as somebody:
+        await somebody.log_in(ADMIN)
+        spent_s = 0.0
+        while spent_s + idle_s - 120 < all_s:
+            clock.advance(idle_s - 120)
+            spent_s += idle_s - 120
+            assert (await somebody.get("/ui/keys")).status == 200
+        clock.advance(all_s - spent_s)
+        assert (await somebody.get("/ui/keys")).status == 303
+        await somebody.log_in(ADMIN)
+        for status in (200, 401):
+            clock.advance(idle_s / 2)
+            live = await somebody.get("/ui/reports/made", **{"X-Hedgerow-Live": "1"})
+            assert live.status == status
+        assert (await somebody.get("/ui/keys")).status == 303
+
+
+async def test_a_logout_ends_one_login(proxy: Proxy) -> None:
+    """Its token opens nothing any more, the other login of the same key goes on; a new login ends
+    the one before it in the same browser."""
+    async with visiting(proxy) as one, visiting(proxy) as other:
+        await one.log_in(ADMIN)
+        await other.log_in(ADMIN)
+        token = _token(one)
+        assert (await one.post("/ui/logout")).location == "/ui/login"
+        assert _token(one) == ""
+        again = await one.ask("GET", "/ui/keys", headers={"Cookie": f"hedgerow={token}"})
+        assert again.status == 303
+        assert (await other.get("/ui/keys")).status == 200
+        before = _token(other)
+        kept = await proxy.read(
+            lambda store: store.sql.execute("SELECT hash FROM sessions").fetchall()
+        )
+        assert [bytes(row[0]) for row in kept] == [hash_of(before)]  # and never the token itself
+
+
+def _token(somebody: Visitor) -> str:
+    return next((one.value for one in somebody.http.cookie_jar if one.key == "hedgerow"), "")
+
+
+async def test_a_key_has_so_many_logins(proxy: Proxy) -> None:
+    """One more ends the oldest."""
+    async with visiting(proxy) as first:
+        await first.log_in(ADMIN)
+        for _ in range(MOST_OF_A_KEY):
+            assert (await first.get("/ui/keys")).status == 200
+            async with visiting(proxy) as another:
+                await another.log_in(ADMIN)
+        assert (await first.get("/ui/keys")).status == 303
+
+
+# -- how far
+
+
+async def test_forms_of_others_are_refused(proxy: Proxy) -> None:
+    """No token, somebody else's, or another site's page: refused, and nothing is changed."""
+    secret = await person(proxy, Role.ADMIN)
+    async with visiting(proxy) as somebody, visiting(proxy) as other:
+        await somebody.log_in(secret)
+        await other.log_in(ADMIN)
+        form = {"name": "stolen"}
+        for csrf, headers in (
+            ("", SAME_SITE),
+            (other.csrf, SAME_SITE),
+            (somebody.csrf[:-1], SAME_SITE),
+            (somebody.csrf, {"Sec-Fetch-Site": "cross-site"}),
+            (somebody.csrf, {"Sec-Fetch-Site": "same-site"}),
+            (somebody.csrf, {"Origin": "https://elsewhere.example"}),
+        ):
+            answer = await somebody.post("/ui/keys", form | {"csrf": csrf}, headers)
+            assert answer.status == 403
+        names = [one.name for one in (await proxy.read(lambda s: s.policy.keys())).values()]
+        assert "stolen" not in names
+        by_header = SAME_SITE | {"X-CSRF-Token": somebody.csrf}
+        answer = await somebody.post("/ui/keys", form | {"csrf": ""}, by_header)
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_roles(proxy: Proxy, role: Role) -> None:
+    """Everybody reads, admins change, in the pages as in the API; none of these keys asks a model,
+    and none renews a person's key."""
+    secret, other = await person(proxy, role), await person(proxy, Role.APPROVER, "bert")
+    bert = (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)]
+    expected = 200 if role is Role.ADMIN else 403
+    async with visiting(proxy) as somebody:
+        await somebody.log_in(secret)
+        assert (await somebody.get("/ui/keys")).status == 200
+        assert (await somebody.get("/ui/keys/new")).status == expected
+        assert (await somebody.post("/ui/keys", {"name": "ci"})).status == expected
+        assert (await somebody.post(f"/ui/keys/{bert.id}/rotate")).status == 403
+        api = {"authorization": f"Bearer {secret}"}
+        assert (await somebody.get("/admin/api/keys", **api)).status == 200
+        for path in ("/admin/api/keys", "/key/generate"):
+            answer = await somebody.ask("POST", path, json={}, headers=api)
+            assert answer.status == expected
+        for path in (f"/admin/api/keys/{bert.id}/rotate", "/key/regenerate"):
+            body = {"key": other} if path.startswith("/key") else {}
+            answer = await somebody.ask("POST", path, json=body, headers=api)
+            assert answer.status == (409 if role is Role.ADMIN else 403)
+    async with asyncio.timeout(10):
+        while "unknown API key" in (reply := await proxy.post(asking(), **api)).body.decode():
+            pass
+    assert reply.status == 401
+    assert "asks no model" in reply.error["message"]
+
+
+def test_the_admin_key_approves_nothing() -> None:
+    """An approval has somebody's name."""
+    assert not Role.ADMIN.may(Role.APPROVER)
+    assert Role.APPROVER.may(Role.READER)
+    assert not Role.APPROVER.may(Role.ADMIN)
+    assert Role.APPROVER.may(Role.APPROVER)
+
+
+# -- every answer
+
+
+async def every_answer(somebody: Visitor, see: Callable[[str, str], Awaitable[None]]) -> None:
+    """Look at every address that the dashboard and the admin API have, and some they have not."""
+    for path in (
+        "/", "/ui", "/ui/", "/ui/login", "/ui/keys", "/ui/keys/new", "/ui/keys/key_none",
+        "/ui/reports", "/ui/reports/made", "/ui/reports/rep_none", "/ui/nothing",
+        "/ui/static/nothing.js", "/admin/api/keys", "/admin/nothing",
+    ):  # fmt: skip
+        for method in ("GET", "POST", "DELETE"):
+            await see(method, path)
+    page = (await somebody.get("/ui/login")).text
+    for path in re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page):
+        await see("GET", path)
+
+
+async def test_every_answer_is_guarded(proxy: Proxy) -> None:
+    """Whatever comes back, whoever asks, even when the books do not answer: the same policy, and
+    no page is kept by anybody on the way."""
+    async with visiting(proxy) as somebody:
+        seen: set[int] = set()
+
+        async def see(method: str, path: str) -> None:
+            got = await somebody.ask(method, path)
+            seen.add(got.status)
+            for name, value in HEADERS.items():
+                assert got.headers[name] == value, f"{method} {path}: {got.status}"
+            is_file = path.startswith("/ui/static/") and got.status == 200
+            kept = "immutable" if is_file else "no-store"
+            assert kept in got.headers["Cache-Control"]
+            assert "Set-Cookie" not in got.headers or kept == "no-store"
+
+        await every_answer(somebody, see)
+        await somebody.log_in(ADMIN)
+        await every_answer(somebody, see)
+        await asyncio.to_thread(_break, proxy)
+        await every_answer(somebody, see)
+        assert {200, 303, 401, 403, 404, 405, 503} <= seen
+
+
+def _break(proxy: Proxy) -> None:
+    with books(proxy.config) as store, store.transaction():
+        store.sql.execute("DROP TABLE sessions")
+
+
+async def test_nothing_is_open_without_a_login(proxy: Proxy) -> None:
+    """Of all addresses under /ui only the login page and what it looks like."""
+    async with visiting(proxy) as somebody:
+
+        async def see(method: str, path: str) -> None:
+            got = await somebody.ask(method, path)
+            if path.startswith(("/ui/static/", "/ui/login", "/admin")) or path in ("/", "/ui"):
+                return
+            if method == "GET":
+                assert got.status == 303
+                assert got.location.startswith("/ui/login?next=")
+            else:
+                assert got.status in (303, 401)
+
+        await every_answer(somebody, see)
+
+
+def test_pages_have_nothing_inline() -> None:
+    """No style, no handler, no code within a template: the policy would refuse it, unseen by
+    whoever does not look at the console."""
+    root = Path(__file__).parents[2] / "hedgerow" / "web" / "templates"
+    for path in root.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"<[^>]*\s(style|on[a-z]+)=", text), path.name
+        assert "<style" not in text, path.name
+        assert not re.search(r"<script(?![^>]*\ssrc=)", text), path.name
+        assert not re.search(r"(href|src|action)=\"(https?:)?//", text), path.name
+        assert "| safe" not in text, path.name
+
+
+async def test_from_another_site(proxy: Proxy) -> None:
+    """Whoever follows a link from elsewhere comes without the cookie, to a page that comes back to
+    itself: from there with it, or to the login."""
+    async with visiting(proxy) as somebody:
+        first = await somebody.get("/ui/keys", **{"Sec-Fetch-Site": "cross-site"})
+        assert first.status == 200
+        assert 'http-equiv="refresh" content="0"' in first.text
+        assert (await somebody.get("/ui/keys", **SAME_SITE)).status == 303
+
+
+async def test_an_address_of_its_own(tmp_path: Path) -> None:
+    """With server.admin the pages are there alone, and all that it has is guarded."""
+    server = f"{{port: 0, admin_key: {ADMIN}, admin: {{port: 0}}}}"
+    async with serving(tmp_path, server=server) as proxy, visiting(proxy) as somebody:
+        assert (await somebody.log_in(ADMIN)).status == 303
+        assert (await somebody.get("/key/info")).headers["X-Content-Type-Options"] == "nosniff"
+        for path in ("", "/ui/keys", "/ui/login"):
+            url = proxy.base_url.removesuffix("/v1") + path
+            async with proxy.http.get(url) as response:
+                assert response.status == 404
