@@ -21,6 +21,7 @@ LONG = 20
 _LINE_PT = 13.5
 _HIGHEST_PT = 409.0
 _LINKED_ROWS = 1_000
+_LONGEST = 32_000
 _DIGITS = 15
 """What a cell keeps of a number: more digits stand in the cell's note."""
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -56,6 +57,8 @@ class Sheet:
         """Text as text, whatever it begins with."""
         if look is None:
             look = self.formats.text(is_quoted=text.startswith(_BEGINS_FORMULA))
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}… (cut here: a cell holds no more, other formats do)"
         self.sheet.write_string(row, column, text, look)
 
     def words(self, row: int, text: str, look: Format | None = None) -> int:

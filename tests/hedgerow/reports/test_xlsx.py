@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -293,10 +294,21 @@ def test_a_formula_that_names_nothing_is_refused(formula: str, says: str) -> Non
         Cells(placed).formula(formula, "Verdict")
 
 
-def test_tables_of_the_same_name_are_refused() -> None:
-    table = documents.empty_table()
-    with pytest.raises(DocumentUnsound, match="two tables"):
-        workbook(documents.document(Section("a", "A", (table, table))))
+def test_what_is_printed_above_each_sheet_is_what_was_said() -> None:
+    """Whatever signs a title has, and however long it is: figures at its begin are no size, and
+    what is too long for Excel says so."""
+    base = documents.document()
+    book = read(workbook(replace(base, title="2027 R&D", labels=("A & B " * 60,))))
+    header = book["Verdict"].oddHeader
+    assert header.left.text.startswith("2027 R&&D, 2027-01")
+    assert header.left.text.endswith("…")
+    assert header.left.size == 8
+
+
+def test_a_text_that_no_cell_holds_says_that_it_was_cut() -> None:
+    table = Table("t", "T", (Column("a", "A"),), (Row("r", ("long " * 8_000,)),), "none")
+    sheet = read(workbook(documents.document(Section("s", "S", (table,)))))["S"]
+    assert sheet["A5"].value.endswith("(cut here: a cell holds no more, other formats do)")
 
 
 @settings(max_examples=50)
