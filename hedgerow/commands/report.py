@@ -31,7 +31,7 @@ _MINUTE_NS = 60_000_000_000
 
 @click.group()
 def report() -> None:
-    """Reports of a month for finance, of which every number names its source (docs/reports.md)."""
+    """What finance reads after a month; every number names its source."""
 
 
 def _options(command: F) -> F:
@@ -82,6 +82,20 @@ def hedge_(
     _write(hedge_report, path, month, at, form, file)
 
 
+@report.command("spend")
+@_options
+def spend_(
+    path: Path, month: datetime | None, at: datetime | None, form: str | None, file: Path | None
+) -> None:
+    """What the month cost: chargeback by team, commitments, FOCUS, invoices, how far it is closed.
+
+    The same books and the same --at give the same report; its last page says how to make it again.
+    """
+    from hedgerow.reports.spend_report import spend_report
+
+    _write(spend_report, path, month, at, form, file)
+
+
 def _write(
     made: Made,
     path: Path,
@@ -102,7 +116,7 @@ def _write(
     with books(config, create=False) as store:
         content = rendered(made(config, store, first, at_ns), chosen)
     if file is None:
-        click.get_binary_stream("stdout").write(content)
+        click.echo(content, nl=False)
         return
     _keep(file, content)
     click.echo(f"{file}: {first:%Y-%m}, {len(content):,} bytes", err=True)

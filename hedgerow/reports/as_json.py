@@ -17,6 +17,7 @@ from hedgerow.reports.document import (
     Table,
     Text,
 )
+from hedgerow.reports.figures import known, why_not
 
 
 def as_json(document: Document) -> bytes:
@@ -96,13 +97,14 @@ def _cell(cell: Cell) -> object:
     if not isinstance(cell, Figure):
         return cell
     told: dict[str, object] = {
-        "value": cell.value,
+        "value": known(cell),
         "unit": cell.unit.value,
         "source": cell.source,
     }
-    for name in ("formula", "why_not"):
-        if (more := getattr(cell, name)) is not None:
-            told[name] = more
+    if cell.formula is not None:
+        told["formula"] = cell.formula
+    if known(cell) is None:
+        told["why_not"] = why_not(cell)
     return told
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -129,7 +130,9 @@ def _drawable(chart: Chart) -> Chart:
 
     def drawn(text: str) -> str:
         if text not in known:
-            plain = "".join(sign if has(ord(sign)) else "□" for sign in text)
+            plain = "".join(sign if has(ord(sign)) else "□" for sign in text) or "(no name)"
+            if plain.startswith("_"):  # such names matplotlib keeps out of legends
+                plain = f" {plain}"
             name, number = plain, 1
             while name in taken:
                 number += 1
@@ -171,17 +174,18 @@ def _bars(axes: Axes, chart: Chart, axis: Axis) -> None:
     bars = [one for one in chart.series if one.mark is Mark.BAR]
     if not bars:
         return
-    width = 0.78 / (1 if chart.stacked else len(bars))
-    above, below = np.zeros(len(axis.labels)), np.zeros(len(axis.labels))
+    width = 0.78 * axis.gap / (1 if chart.stacked else len(bars))
+    above: defaultdict[float, float] = defaultdict(float)
+    below: defaultdict[float, float] = defaultdict(float)
     for number, one in enumerate(bars):
         places = axis.at(one.x)
         heights = np.array([0.0 if y is None else y for y in one.y])
         base = np.zeros(len(heights))
         if chart.stacked:
-            of = axis.index(one.x)
-            base = np.where(heights >= 0, above[of], below[of])
-            above[of] += np.maximum(heights, 0)
-            below[of] += np.minimum(heights, 0)
+            for at, (place, height) in enumerate(zip(places, heights, strict=True)):
+                sums = above if height >= 0 else below
+                base[at] = sums[place]
+                sums[place] += height
         else:
             places = places + width * (number - (len(bars) - 1) / 2)
         look: dict[str, Any] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 
 from hedge.book.book import HedgeBook
-from hedge.effectiveness.accounting import hedge_accounting
 from hedge.effectiveness.report import effectiveness_report
 from hedgerow.config import Config
 from hedgerow.plan_question import lowest_cap
@@ -25,7 +24,6 @@ def hedge_report(config: Config, store: Store, month: date, at_ns: int) -> Docum
         book = HedgeBook(store.sql, at_ns)
         budgets = (*(one.budget() for one in config.budgets), *store.policy.named_budgets())
         found = effectiveness_report(book, month, lowest_cap(budgets))
-        accounting = hedge_accounting(store.sql, month, at_ns)
         plan = None if found.plan is None else approved_plan(book.plan(found.plan.plan))
         made = reproduction(
             store.sql,
@@ -38,4 +36,4 @@ def hedge_report(config: Config, store: Store, month: date, at_ns: int) -> Docum
             inputs=() if plan is None else ((f"inputs of {plan.id}", plan.inputs_sha256),),
         )
     is_running = found.period.has_begun and not found.period.is_over
-    return hedge_document(found, accounting, plan, made, (RUNNING,) if is_running else ())
+    return hedge_document(found, plan, made, (RUNNING,) if is_running else ())

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -19,16 +20,18 @@ from hedgerow.reports.drawing import svg
 from hedgerow.reports.figures import WORDS, exact, known, shown, why_not
 
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
+_SENTENCE = 48
 _WIDE_FROM = 9
 """Tables of so many columns are printed smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """is_number: columns that stand at the right. marks: a letter for each reason of not knowing.
-    sources: of all figures, in the order in which they stand first."""
+    """marks: a letter for each reason of not knowing.
+    sources: of all figures, in the order in which they stand first. kinds: a class for each column:
+    n numbers, t sentences, which take room."""
 
-    is_number: tuple[bool, ...]
+    kinds: tuple[str, ...]
     is_wide: bool
     marks: dict[str, str]
     sources: tuple[str, ...]
@@ -98,11 +101,18 @@ def _look(table: Table) -> _Look:
     reasons = dict.fromkeys(why_not(one) for one in figures if known(one) is None)
     columns = zip(*(row.cells for row in table.rows), strict=True) if table.rows else ()
     return _Look(
-        is_number=tuple(any(isinstance(cell, Figure) for cell in column) for column in columns),
+        kinds=tuple(map(_kind_of_column, columns)),
         is_wide=len(table.columns) >= _WIDE_FROM,
         marks={reason: _letter(number) for number, reason in enumerate(reasons)},
         sources=tuple(dict.fromkeys(one.source for one in figures if known(one) is not None)),
     )
+
+
+def _kind_of_column(column: Iterable[Cell]) -> str:
+    cells = list(column)
+    if any(isinstance(cell, Figure) for cell in cells):
+        return "n"
+    return "t" if any(isinstance(cell, str) and len(cell) >= _SENTENCE for cell in cells) else ""
 
 
 def _letter(number: int) -> str:

@@ -33,13 +33,15 @@ class _Kind(Enum):
 @dataclass(frozen=True, slots=True)
 class Axis:
     """labels: what stands along it, in its order; none for numbers. is_lying: bars lie, since their
-    names are long or many. said: what all its labels share, for the axis' name."""
+    names are long or many. said: what all its labels share, for the axis' name. gap: the least
+    between two places."""
 
     kind: _Kind
     labels: tuple[str, ...]
     places: dict[str, float]
     is_lying: bool
     said: str
+    gap: float = 1.0
 
     @property
     def is_number(self) -> bool:
@@ -49,10 +51,6 @@ class Axis:
         if self.is_number:
             return np.array(points, dtype=np.float64)
         return np.array([self.places[str(one)] for one in points], dtype=np.float64)
-
-    def index(self, points: Sequence[Place]) -> npt.NDArray[np.intp]:
-        of = {label: number for number, label in enumerate(self.labels)}
-        return np.array([of[str(one)] for one in points], dtype=np.intp)
 
     def ticks(self) -> tuple[list[float], list[str]]:
         """Where something is written, and what: not more than there is room for."""
@@ -88,7 +86,9 @@ def axis_of(chart: Chart) -> Axis:
     drawn = [one for one in chart.series if one.mark is not Mark.LIMIT]
     points = [x for xs in (*(a.x for a in drawn), *(b.x for b in chart.bands)) for x in xs]
     if points and all(isinstance(one, int | float) for one in points):
-        return Axis(_Kind.NUMBERS, (), {}, is_lying=False, said="")
+        numbers = np.unique(np.array(points, dtype=np.float64))
+        gap = float(np.diff(numbers).min()) if len(numbers) > 1 else 1.0
+        return Axis(_Kind.NUMBERS, (), {}, is_lying=False, said="", gap=gap)
     labels = tuple(dict.fromkeys(str(one) for one in points))
     if labels and all(_DAY.fullmatch(one) for one in labels):
         labels = tuple(sorted(labels))

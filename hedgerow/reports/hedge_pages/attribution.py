@@ -123,6 +123,12 @@ def _chart(found: Attribution) -> Chart:
 
 def _models(found: Attribution, sources: Sources) -> Table:
     before, now = of(sources, found.query_before), of(sources, found.query_now)
+    volume_before, volume_now = (
+        sources.computed(
+            "Tokens in and out (of work without tokens: requests), and cost by volume.", one
+        )
+        for one in (before, now)
+    )
     change = _source(found, sources)
     rows = [
         Row(
@@ -130,10 +136,10 @@ def _models(found: Attribution, sources: Sources) -> Table:
             (
                 one.model,
                 one.measure.value,
-                count(one.volume_before, before),
-                count(one.volume_now, now),
-                _price(one, one.usd_per_m_before, before, "before"),
-                _price(one, one.usd_per_m_now, now, "now"),
+                count(one.volume_before, volume_before),
+                count(one.volume_now, volume_now),
+                _price(one, one.usd_per_m_before, volume_before, "before"),
+                _price(one, one.usd_per_m_now, volume_now, "now"),
                 usd(one.cost_before, before),
                 usd(one.cost_now, now),
                 usd(Money(one.cost_now - one.cost_before), change, "{cost_now}-{cost_before}"),
@@ -151,8 +157,8 @@ def _models(found: Attribution, sources: Sources) -> Table:
                 "total",
                 (
                     *("All models", "", None, None, None, None),
-                    usd(sums[0], before, "SUM({models.cost_before})"),
-                    usd(sums[1], now, "SUM({models.cost_now})"),
+                    usd(sums[0], change, "SUM({models.cost_before})"),
+                    usd(sums[1], change, "SUM({models.cost_now})"),
                     usd(Money(sums[1] - sums[0]), change, "SUM({models.change})"),
                 ),
                 is_total=True,
@@ -217,10 +223,10 @@ def _index(found: Attribution, sources: Sources) -> Table:
     move: IndexMove | None = found.index
     rows: tuple[Row, ...] = ()
     if move is not None:
+        by = move.designation or f"the terms of {move.contract}"
         source = sources.computed(
-            "Means of the index's fixings in both months, as known now; the beta is the"
-            " contract's.",
-            command=f"hedgerow hedge contracts {move.contract} -c FILE",
+            f"Means of the index's fixings in both months, as known now; the beta is by {by}.",
+            command="hedgerow hedge book -c FILE --json",
         )
         rows = (
             Row("before", ("Mean in the month before", number(move.before, source))),

@@ -11,6 +11,7 @@ from hedgerow.reports.cells import (
     estimate,
     moment_text,
     part,
+    sentence,
     text,
     usd,
 )
@@ -68,6 +69,7 @@ def cap_section(
             _months(report, sources),
             _chances(report, sources),
             _planned(report.plan, sources),
+            _against(report, sources),
             *charts,
             _frontier(plan, sources),
         ),
@@ -260,6 +262,31 @@ def _planned(plan: PlannedMonth | None, sources: Sources) -> Table:
         columns(what="What", value="Value"),
         rows,
         empty=_NO_PLAN,
+    )
+
+
+def _against(report: EffectivenessReport, sources: Sources) -> Table:
+    found = report.against_plan
+    rows: tuple[Row, ...] = ()
+    if found is not None:
+        source = sources.computed(
+            "The all-in cost and the fees of commitments, less what the plan expected.",
+            all_in_source(sources, report.economics),
+            plan_source(sources),
+        )
+        so = "{against_plan.amount.expected}+{against_plan.amount.fees}+{against_plan.amount.rest}"
+        rows = (
+            Row("expected", ("Expected by the plan", usd(found.expected, plan_source(sources)))),
+            Row("fees", ("Fees of commitments above the planned ones", usd(found.fees, source))),
+            Row("rest", ("All else: usage and derivatives", usd(found.rest, source))),
+            Row("now", ("All-in cost", usd(report.realised, source, so)), is_total=True),
+        )
+    return Table(
+        "against_plan",
+        "The month against its plan",
+        columns(what="What", amount="USD"),
+        rows,
+        empty=sentence(report.against_plan_why_not or "there is no plan to hold it against"),
     )
 
 

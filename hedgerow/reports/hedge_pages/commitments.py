@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from hedge.effectiveness.coverage import CommitmentUse, Coverage
@@ -10,6 +11,7 @@ from hedge.effectiveness.report import EffectivenessReport
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import columns, count, dollars_of, part, rate, text, usd
 from hedgerow.reports.document import Row, Section, Table
+from hedgerow.reports.figures import shown
 from hedgerow.reports.hedge_pages.cost import all_in_source, of
 from hedgerow.reports.sources import Sources
 from ledger.money import Money
@@ -55,18 +57,26 @@ def _drawn_source(use: CommitmentUse, sources: Sources) -> str:
     return of(sources, use.query)
 
 
-def _book_source(sources: Sources) -> str:
+def _book_source(use: CommitmentUse, sources: Sources) -> str:
     return sources.computed(
-        "The commitment's period by the hedge book: units, fee by its days, and what the ledger"
-        " counted of it as used.",
+        "The commitment by the hedge book: its units, its fee by the days of its schedule (booked,"
+        " or over and not booked yet), and what its period has of use.",
+        of(sources, use.fee_query),
+        of(sources, use.used_query),
         command="hedgerow hedge book -c FILE --json",
     )
 
 
+def _together(uses: Iterable[CommitmentUse], sources: Sources) -> str:
+    return sources.computed(
+        "Of all commitments together.", *(_book_source(one, sources) for one in uses)
+    )
+
+
 def _use(found: Coverage, sources: Sources) -> Table:
-    book = _book_source(sources)
     rows = []
     for one in found.uses:
+        book = _book_source(one, sources)
         drawn, offered = _drawn_source(one, sources), of(sources, one.offered_query)
         ratio = sources.computed("Drawn tokens of all of its offers' tokens.", drawn, offered)
         rows.append(
@@ -91,7 +101,7 @@ def _use(found: Coverage, sources: Sources) -> Table:
             )
         )
     if rows:
-        every = sources.computed("Of all commitments together.", book)
+        every = _together(found.uses, sources)
         rows.append(
             Row(
                 "total",
@@ -128,14 +138,16 @@ def _use(found: Coverage, sources: Sources) -> Table:
 def _shared(found: Coverage) -> tuple[str, ...]:
     if found.share is None:
         return ()
-    said = f"Of all {found.tokens:,} tokens of the month, {found.share:.1%} drew on a commitment."
+    said = (
+        f"Of all {found.tokens:,} tokens of the month, {shown(part(found.share, ''))} drew on one."
+    )
     return (said,)
 
 
 def _price(found: Coverage, sources: Sources) -> Table:
-    book = _book_source(sources)
     rows = []
     for one in found.uses:
+        book = _book_source(one, sources)
         source = _drawn_source(one, sources)
         sums = sources.computed("Fee and overage, by the draws of the month.", book, source)
         drawn = one.drawn
@@ -159,7 +171,7 @@ def _price(found: Coverage, sources: Sources) -> Table:
             )
         )
     if rows:
-        every = sources.computed("Of all commitments together.", book)
+        every = _together(found.uses, sources)
         fee = Money(sum(one.fee for one in found.uses))
         rows.append(
             Row(

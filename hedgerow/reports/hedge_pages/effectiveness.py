@@ -10,7 +10,7 @@ from hedge.effectiveness.accounting import HedgeAccounting
 from hedge.effectiveness.assessment import Assessment
 from hedge.effectiveness.relation import Relation, Tested
 from hedgerow.charts import Band, Chart, Mark, Series
-from hedgerow.reports.cells import columns, count, month_text, number, part, text, usd
+from hedgerow.reports.cells import columns, count, month_text, number, part, sentence, text, usd
 from hedgerow.reports.document import Block, Cell, Row, Section, Table
 from hedgerow.reports.hedge_pages.book_sources import replay_source
 from hedgerow.reports.sources import Sources
@@ -107,7 +107,7 @@ def _series(test: _Test, source: str) -> Table:
         f"{test.name}: item and hedge",
         columns(day="Until", item="Item, USD", hedge="Hedge, USD"),
         tuple(rows),
-        empty=test.tested.why_not or _NO_INDEX,
+        empty=sentence(test.tested.why_not or _NO_INDEX),
         notes=(f"In no pair, and not filled: {', '.join(map(str, missing))}.",) if missing else (),
     )
 
@@ -138,9 +138,9 @@ def _tests(accounting: HedgeAccounting, tests: list[_Test], sources: Sources) ->
 
 
 _READ_TESTS = (
-    "Regression: of the item's changes on the hedge's, over all pairs that are known, looks ahead;"
-    " the offset, of the sums so far, looks back. OCI and ineffectiveness are by IFRS 9's"
-    " lower-of, as they would be if hedge accounting applied."
+    "Prospective: over all changes that are known, to judge what is to come. Retrospective: since"
+    " the designation alone. Slope, R² and F are of the item's changes on the hedge's, the offset"
+    " is of their sums. OCI and ineffectiveness are by IFRS 9's lower-of, as if it applied."
 )
 
 
@@ -155,8 +155,9 @@ def _regression_source(accounting: HedgeAccounting, sources: Sources) -> str:
 
 def _test_row(test: _Test, source: str, replayed: str) -> Row:
     relation, found = test.relation, test.tested.assessment
-    why = test.tested.why_not or _NO_INDEX
+    why = sentence(test.tested.why_not or _NO_INDEX)
     x, y = f"{{{test.series}.hedge}}", f"{{{test.series}.item}}"
+    look = "retrospective" if test.tested.is_since_designation else "prospective"
     method = "regression" if relation.memo is None else relation.memo.method
     return Row(
         f"t{test.place}",
@@ -165,7 +166,7 @@ def _test_row(test: _Test, source: str, replayed: str) -> Row:
             relation.hypothetical or "none",
             relation.state.value,
             method,
-            f"by {test.tested.every.value}, both ways",
+            f"{look}, by {test.tested.every.value}",
             number(
                 None if found is None else found.regression.slope, source, f"SLOPE({y},{x})", why
             ),
@@ -355,7 +356,7 @@ def _volumes(accounting: HedgeAccounting, sources: Sources) -> Table:
         if one.volume is None:
             continue
         found = one.volume
-        why = found.why_not or "It cannot be told."
+        why = sentence(found.why_not or "it cannot be told")
 
         rows.append(
             Row(

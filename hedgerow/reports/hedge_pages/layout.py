@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hedge.effectiveness.accounting import HedgeAccounting
 from hedge.effectiveness.report import EffectivenessReport
 from hedgerow.reports.cells import moment_text
 from hedgerow.reports.document import Document, Reproduction, Section, SignOff
@@ -29,14 +28,13 @@ SIGNED = SignOff(
 
 def hedge_document(
     report: EffectivenessReport,
-    accounting: HedgeAccounting,
     plan: ApprovedPlan | None,
     reproduction: Reproduction,
     labels: tuple[str, ...] = (),
 ) -> Document:
     """plan: that `report.plan` names. labels: what a reader must know of all of it."""
-    sources = Sources()
-    first = verdict(report, accounting, sources)
+    sources, accounting = Sources(), report.accounting
+    first = verdict(report, sources)
     sections = (
         cost_section(report, sources),
         attribution_section(report, sources),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hedge.effectiveness.accounting import HedgeAccounting
 from hedge.effectiveness.journals import JournalEntry
@@ -37,6 +37,15 @@ def reserve_section(accounting: HedgeAccounting, sources: Sources) -> Section:
 
 def journals_section(accounting: HedgeAccounting, sources: Sources) -> Section:
     found = accounting.journals
+
+    def moved(entry: JournalEntry, sources: Sources) -> str:
+        return sources.computed(
+            f"What {entry.id} moves of the gains of its records: see the gains by derivative.",
+            _records_source(entry, sources)
+            if entry.records
+            else replay_source(accounting, sources),
+        )
+
     return Section(
         "journals",
         "Proposals of entries",
@@ -47,12 +56,10 @@ def journals_section(accounting: HedgeAccounting, sources: Sources) -> Section:
                 " addition, under one standard or the other, if the controller applies hedge"
                 " accounting.",
             ),
-            _entries("journal", "Of the book", found.book, sources, accounting),
+            _entries("journal", "Of the book", found.book, sources, _records_source),
+            _entries("journal_ifrs9", "Of the reserve, under IFRS 9", found.ifrs9, sources, moved),
             _entries(
-                "journal_ifrs9", "Of the reserve, under IFRS 9", found.ifrs9, sources, accounting
-            ),
-            _entries(
-                "journal_asc815", "Of the reserve, under ASC 815", found.asc815, sources, accounting
+                "journal_asc815", "Of the reserve, under ASC 815", found.asc815, sources, moved
             ),
             _trial(accounting, sources),
             _ties(accounting, sources),
@@ -141,14 +148,15 @@ def _entries(
     title: str,
     entries: Iterable[JournalEntry],
     sources: Sources,
-    accounting: HedgeAccounting,
+    source_of: Callable[[JournalEntry, Sources], str],
 ) -> Table:
     rows: list[Row] = []
+    read: list[str] = []
     debits: list[Money] = []
     credits_: list[Money] = []
-    source = replay_source(accounting, sources)
     for entry in entries:
-        of = _records_source(entry, sources) if entry.records else source
+        of = source_of(entry, sources)
+        read.append(of)
         for place, line in enumerate(entry.lines):
             rows.append(
                 Row(
@@ -166,7 +174,7 @@ def _entries(
             debits.append(line.debit)
             credits_.append(line.credit)
     if rows:
-        sums = sources.computed("The sum of the lines.", source)
+        sums = sources.computed("The sum of the lines.", *read)
         rows.append(
             Row(
                 "total",

@@ -31,10 +31,10 @@ def month_name(report: EffectivenessReport) -> str:
     return f"{_MONTHS[month.month - 1]} {month.year}"
 
 
-def verdict(report: EffectivenessReport, accounting: HedgeAccounting, sources: Sources) -> Verdict:
+def verdict(report: EffectivenessReport, sources: Sources) -> Verdict:
     tone = _tone(report)
     return Verdict(
-        sentences=tuple(_sentences(report, accounting)),
+        sentences=tuple(_sentences(report)),
         headlines=(
             _cost(report, sources),
             _headroom(report, sources, tone),
@@ -54,7 +54,7 @@ def _tone(report: EffectivenessReport) -> Tone:
     return Tone.WARN if report.headroom < NARROW * report.cap else Tone.GOOD
 
 
-def _sentences(report: EffectivenessReport, accounting: HedgeAccounting) -> Iterator[str]:
+def _sentences(report: EffectivenessReport) -> Iterator[str]:
     if report.is_empty or not report.period.has_begun:
         yield from map(sentence, report.notes)
         return
@@ -63,7 +63,7 @@ def _sentences(report: EffectivenessReport, accounting: HedgeAccounting) -> Iter
     yield from _of_premium(report)
     yield _of_plan(report)
     yield from _of_months(report)
-    yield from _of_hedges(accounting)
+    yield from _of_hedges(report.accounting)
     if report.notes:
         yield "What a reader has to know of these figures stands before the first table."
 
