@@ -153,12 +153,12 @@ def _sources(sources: Iterable[Source]) -> Iterator[Block]:
     for source in sources:
         anchor = source_anchor(source.id)
         yield paragraph(source.id, HEADINGS[1], gap_pt=10.0, goes_with_next=True, anchor=anchor)
-        yield paragraph(source.says, gap_pt=1.0)
+        codes = [code for code in (source.command, source.sql) if code]
+        yield paragraph(source.says, gap_pt=1.0, goes_with_next=bool(codes))
         if source.of:
-            yield paragraph(f"Computed from {', '.join(source.of)}.", gap_pt=2.0)
-        for code in (source.command, source.sql):
-            if code:
-                yield _code(code)
+            said = f"Computed from {', '.join(source.of)}."
+            yield paragraph(said, gap_pt=2.0, goes_with_next=bool(codes))
+        yield from (_code(code) for code in codes)
 
 
 def _reproduction(document: Document) -> Iterator[Block]:
