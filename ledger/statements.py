@@ -388,5 +388,33 @@ def heads(sql: Sql) -> list[Head]:
     """Of each writer, and of the hedge's book. Kept elsewhere, they show later that what they cover
     was not rewritten."""
     rows = sql.execute("SELECT name, seq, head FROM writers ORDER BY name").fetchall()
-    records = sql.execute("SELECT seq, hash FROM record_head").fetchall()
-    return [Head(*row) for row in (*rows, *((RECORDS_CHAIN, *row) for row in records))]
+    return [*(Head(*row) for row in rows), *_head_of_records(sql)]
+
+
+def heads_until(sql: Sql, until_ns: int) -> list[Head]:
+    """The same of what had ended by then, which what is written later leaves as it is: of each
+    writer that had an entry, or of which retention has left the end of a chain. The hedge's book
+    as it is now: what is written into it later may be of earlier days."""
+    writers = sql.execute("SELECT id, name FROM writers ORDER BY name").fetchall()
+    found = []
+    for writer_id, name in writers:
+        last = (
+            sql.execute(
+                "SELECT seq, hash FROM entries WHERE writer_id = ? AND ended_at_ns < ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (writer_id, until_ns),
+            ).fetchone()
+            or sql.execute(
+                "SELECT seq, hash FROM checkpoints WHERE writer_id = ? AND at_ns < ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (writer_id, until_ns),
+            ).fetchone()
+        )
+        if last is not None:
+            found.append(Head(name, last[0], bytes(last[1])))
+    return [*found, *_head_of_records(sql)]
+
+
+def _head_of_records(sql: Sql) -> list[Head]:
+    rows = sql.execute("SELECT seq, hash FROM record_head").fetchall()
+    return [Head(RECORDS_CHAIN, *row) for row in rows]

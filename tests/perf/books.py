@@ -19,7 +19,7 @@ from ledger.databases.sqlite_file import SqliteFile
 from ledger.rates import RateCard
 from ledger.retention import Limits, retire
 from ledger.statements import Dimension, spend
-from ledger.tables.ddl import ROLLUP_STEPS_S
+from ledger.tables.ddl import ENTRY_7, ROLLUP_STEPS_S
 from tests.perf.meter import Meter
 
 TEAMS, KEYS, MODELS, PROVIDERS, WRITERS, DAYS = 50, 500, 20, 5, 4, 90
@@ -105,7 +105,7 @@ def make(path: Path, count: int) -> None:
             conn.execute("INSERT INTO accounts VALUES (?,?,?,?,?,?,0,0,0)", (number, *account))
             conn.execute("INSERT INTO draws VALUES (?, ?)", (number, f"[{number}]"))
         rows = _entries(count, [_text(one) for one in keys], accounts, cards)
-        conn.executemany(f"INSERT INTO entries VALUES ({', '.join('?' * 34)}, NULL)", rows)
+        conn.executemany(f"INSERT INTO entries ({ENTRY_7}) VALUES ({', '.join('?' * 34)})", rows)
         for number in range(1, WRITERS + 1):
             conn.execute(
                 "INSERT INTO writers SELECT ?, ?, 0, 0, count(*), (SELECT hash FROM entries"
