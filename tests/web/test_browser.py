@@ -8,6 +8,7 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from hedgerow.web.routes import PAGES
+from ledger.keys import Role
 from tests.serving import make_key
 from tests.web.browser import NARROW, Desk, browsing
 
@@ -27,6 +28,19 @@ async def test_in_and_out(tmp_path: Path) -> None:
         await page.get_by_label("Your key").wait_for()
         await page.go_back()
         await page.get_by_label("Your key").wait_for()
+
+
+async def test_every_page_opens(tmp_path: Path) -> None:
+    """With books that have nothing in them, for somebody who may only read: each says what to do,
+    at any width, in the light and the dark, without a word on the console."""
+    async with browsing(tmp_path) as desk:
+        secret = await asyncio.to_thread(make_key, desk.proxy.config, name="anna", role=Role.READER)
+        await desk.log_in(secret)
+        for entry in PAGES:
+            await desk.open(entry.nav.path)
+            await expect(desk.page.locator("nav [aria-current=page]")).to_have_text(entry.nav.title)
+            await expect(desk.page.locator("h1")).to_be_visible()
+            await desk.pictures(f"empty-{entry.nav.title.lower()}")
 
 
 async def focused(page: Page) -> str:
