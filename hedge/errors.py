@@ -1,7 +1,6 @@
 """What can go wrong on the way to a plan.
 
 HedgeError
-├── AttributionOpen        causes that do not explain the whole change of a price
 ├── ContractInvalid        terms that contradict each other, or are no terms
 ├── DemandInvalid          usage that is no history: outside its window, without time zone, empty
 ├── DemandTooShort         too few days to draw a month from
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 
 class HedgeError(Exception):
     """Anything that stands between the books and a plan."""
-
-
-class AttributionOpen(HedgeError, ValueError):
-    pass
 
 
 class NothingToRegress(HedgeError, ValueError):

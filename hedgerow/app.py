@@ -27,12 +27,14 @@ from hedgerow.market.feeding import asking_feeds, first_prices, following_feeds
 from hedgerow.market.grading import following_evals
 from hedgerow.market.offers import quoted_offers
 from hedgerow.market.probing import probing
+from hedgerow.market.remembering import remembering
 from hedgerow.market.sharing import sharing
 from hedgerow.owning import lies_idle, owning
 from hedgerow.policy_books import BookPolicy
 from hedgerow.providers import providers
 from hedgerow.randomness import DrawnAhead
 from hedgerow.reloading import Reloading, reloading
+from hedgerow.router.standing import standing
 from hedgerow.web.headers import always_guarded, guarded
 from hedgerow.web.report_maker import making, own_command
 from hedgerow.web.routes import web_desk, web_routes
@@ -131,11 +133,11 @@ async def running(
         await stack.enter_async_context(following_evals(config.ledger, market, clock))
         called = f"{node_of(config.ledger.journals)}/{worker.index if worker else 0}"
         learned = Learned()
-        await stack.enter_async_context(sharing(config.ledger, called, market, learned, clock))
         draw = (draws or random.Random()).random  # noqa: S311 - spreads load, guards nothing
         duties: list[Duty] = [
             partial(leading_the_books, config, book, clock, draw),
             partial(asking_feeds, config, clock),
+            partial(remembering, config.ledger, clock),
             partial(bidding_for_quotas, config.ledger, market, clock),
         ]
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -163,6 +165,11 @@ async def running(
             doors=Doors(_share(config.server.parallel_per_key, worker)),
             replays=Replays(book, clock, keep_s=keeping.keep, max_bytes=keeping.max_bytes),
             accounts=Accounts(ways),
+            called=called,
+        )
+        stands = partial(standing, house)
+        await stack.enter_async_context(
+            sharing(config.ledger, called, market, learned, clock, stands)
         )
         minutes = await stack.enter_async_context(bidding_for_minutes(config.ledger, market, clock))
         await stack.enter_async_context(owning(house, minutes))

@@ -98,7 +98,8 @@ class Charge:
     what budgets count; of a draw, at the rate that was fixed for it in advance.
     contracted: at the price agreed with the provider. list: at its public price.
     first_offer: at the model's first-listed offer. cheapest: at the cheapest eligible quote of the
-    moment. Both None where no price was known.
+    moment. Both at pay-as-you-go, None where no price was known, and nothing for an attempt that
+    another of the same request overtook: without a second offer nobody had paid for two answers.
     """
 
     billed: Money

@@ -7,7 +7,7 @@ leaves the offer to the others.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from proxy.headroom import Headroom, Left
@@ -23,6 +23,19 @@ class Busy:
     """No account can take a request before then."""
 
     ready_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What an account may take, as far as it is known. ready_at_s: when it can take a request of no
+    tokens to speak of."""
+
+    provider: str
+    account: Account
+    in_flight: int
+    ready_at_s: float
+    requests_left: Left | None
+    tokens_left: Left | None
 
 
 @dataclass(slots=True)
@@ -115,6 +128,14 @@ class Accounts:
             if ready_s > now_s:
                 found[provider] = ready_s
         return found
+
+    def rooms(self, now_s: float) -> Iterator[Room]:
+        """Of every account, to be shown."""
+        for provider, states in self._states.items():
+            for one in states.values():
+                ready_s = one.ready_at_s(now_s, 1)
+                left = (one.requests_left, one.tokens_left)
+                yield Room(provider, one.account, one.in_flight, ready_s, *left)
 
     def is_resting(self, provider: str, account: Account, now_s: float) -> bool:
         return self._states[provider][account.name].rests_until_s > now_s

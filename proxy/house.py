@@ -42,7 +42,8 @@ class Manners:
 
 @dataclass(slots=True)
 class House:
-    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970.
+    """One worker's parts. opened_at_s: since when it serves, in seconds since 1970. called: its
+    name among all that share the books.
 
     manners: of all models but those in `own_manners`. classes: names that stand for several models.
     """
@@ -60,6 +61,7 @@ class House:
     doors: Doors
     replays: Replays
     accounts: Accounts
+    called: str = ""
     classes: Mapping[str, ModelClass] = field(default_factory=dict)
     routing: State = field(default_factory=State)
     learned: Learned = field(default_factory=Learned)

@@ -157,14 +157,18 @@ class Trial:
         first = None if listed is None else listed.quote
         if first is not None and first.has_lapsed(at_ns):
             first = None
-        cheapest = self.request.decision.cheapest(usage)
+        first_offer = None if first is None else first.would_cost(usage, at_ns)
+        least = self.request.decision.cheapest(usage)
+        cheapest = usual if least is None else min(least, usual)
+        if self.is_overtaken:  # who asks one offer alone pays for the other answer alone
+            first_offer = cheapest = ZERO
         return Charge(
             billed=usual if draw is None else draw.bills(drawn),
             effective=usual if draw is None else draw.costs(drawn),
             contracted=usual,
             list=quote.listed(usage, at_ns),
-            first_offer=None if first is None else first.would_cost(usage, at_ns),
-            cheapest=usual if cheapest is None else min(cheapest, usual),
+            first_offer=first_offer,
+            cheapest=cheapest,
         )
 
     def _note_cost(self, end: Settlement) -> None:

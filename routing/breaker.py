@@ -59,6 +59,11 @@ class Breakers:
             return 0.0
         return max(0.0, breaker.open_until_s - now_s)
 
+    def failures(self, offer_id: str) -> int:
+        """How often it has failed in a row."""
+        breaker = self._by_offer.get(offer_id)
+        return 0 if breaker is None else breaker.failures
+
     def attempt(self, offer_id: str, now_s: float) -> None:
         """An attempt begins: if the offer was half-open, it is the one probe."""
         if self.health(offer_id, now_s) is Health.HALF_OPEN:

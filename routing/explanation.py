@@ -77,8 +77,11 @@ class Explanation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     choice: str | None = None
 
 
-def explain(decision: RouteDecision, model: str | None = None) -> Explanation:
-    """model: what was asked for, where that is no model but a class."""
+def explain(
+    decision: RouteDecision, model: str | None = None, most: int = CANDIDATES_KEPT
+) -> Explanation:
+    """model: what was asked for, where that is no model but a class. most: candidates that are
+    named."""
     intent = decision.intent
     several = len(decision.parts) > 1
     return Explanation(
@@ -90,7 +93,7 @@ def explain(decision: RouteDecision, model: str | None = None) -> Explanation:
         snapshot_version=decision.snapshot_version,
         candidates=[
             _candidate(one, decision.first if at == 0 else First.VALUE, several=several)
-            for at, one in enumerate(islice(decision.candidates, CANDIDATES_KEPT))
+            for at, one in enumerate(islice(decision.candidates, most))
         ],
         refused=[
             _refused(one, part.intent.model if several else None)
@@ -100,7 +103,7 @@ def explain(decision: RouteDecision, model: str | None = None) -> Explanation:
         task=intent.task,
         units=intent.units,
         first=decision.first,
-        others=max(0, len(decision.candidates) - CANDIDATES_KEPT),
+        others=max(0, len(decision.candidates) - most),
         exploring_nanos=decision.exploring_cost,
         usual_nanos=decision.usual_cost,
         second=_second(decision.second),

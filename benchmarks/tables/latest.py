@@ -51,6 +51,15 @@ class Latest:
         )
         return [_word(*row) for row in rows]
 
+    def named(self, first: str, before: str) -> list[Word]:
+        """Those with a name from `first` on and before `before`, by name."""
+        rows = self._sql.execute(
+            "SELECT name, at_ns, body FROM market_latest WHERE kind = ? AND name >= ? AND name < ?"
+            " ORDER BY name",
+            (self._kind, first, before),
+        )
+        return [_word(*row) for row in rows]
+
     def times(self) -> Mapping[str, int]:
         """When each was written: what a program reads that looks for news every second."""
         return dict(

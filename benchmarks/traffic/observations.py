@@ -103,6 +103,18 @@ class Minute:
     ttft_ms: Sketch = field(default_factory=lambda: Sketch(SKETCH_K))
     inter_token_ms: Sketch = field(default_factory=lambda: Sketch(SKETCH_K))
 
+    def merge(self, other: Minute) -> None:
+        """Have what was seen in another one in this one, too."""
+        self.answered += other.answered
+        self.failed += other.failed
+        self.rate_limited += other.rate_limited
+        self.truncated += other.truncated
+        self.overtaken += other.overtaken
+        self.paid += other.paid
+        self.priced += other.priced
+        self.ttft_ms.merge(other.ttft_ms)
+        self.inter_token_ms.merge(other.inter_token_ms)
+
     @property
     def judged(self) -> int:
         """Those of which it is known whether they were answered."""
@@ -230,7 +242,7 @@ class Observations:
             return UNSEEN
         minute = int(now_s // MINUTE_S)
         if log.summed is None or log.summed[0] != minute:
-            log.summed = minute, _sum(log.recent(minute))
+            log.summed = minute, summed(log.recent(minute))
         return log.summed[1]
 
     def chances(
@@ -247,7 +259,7 @@ class Observations:
     def published(self) -> list[Published]:
         """The minutes in which something was seen since the last call."""
         told = [
-            _published(offer_id, one)
+            published(offer_id, one)
             for offer_id, log in self._logs.items()
             for one in log.own
             if one.number in log.unpublished
@@ -265,12 +277,7 @@ class Observations:
         before = next((one for one in minutes if one.number == told.minute), None)
         if before is not None and (before.attempts, before.priced) == (told.attempts, told.priced):
             return
-        now = Minute(
-            *(told.minute, told.answered, told.failed, told.rate_limited),
-            *(told.truncated, told.overtaken, told.paid, told.priced),
-            Sketch.deserialize(told.ttft_ms),
-            Sketch.deserialize(told.inter_token_ms),
-        )
+        now = minute_of(told)
         if before is not None:
             minutes.remove(before)
         minutes.append(now)
@@ -303,7 +310,7 @@ class Observations:
 Five: TypeAlias = tuple[float | None, float | None, float | None, float | None, float | None]
 
 
-def _published(offer_id: str, one: Minute) -> Published:
+def published(offer_id: str, one: Minute) -> Published:
     return Published(
         *(offer_id, one.number, one.answered, one.failed, one.rate_limited),
         *(one.truncated, one.overtaken, one.paid, one.priced),
@@ -312,7 +319,17 @@ def _published(offer_id: str, one: Minute) -> Published:
     )
 
 
-def _sum(minutes: Sequence[Minute]) -> Seen:
+def minute_of(told: Published) -> Minute:
+    return Minute(
+        *(told.minute, told.answered, told.failed, told.rate_limited),
+        *(told.truncated, told.overtaken, told.paid, told.priced),
+        Sketch.deserialize(told.ttft_ms),
+        Sketch.deserialize(told.inter_token_ms),
+    )
+
+
+def summed(minutes: Sequence[Minute]) -> Seen:
+    """What was seen in all of them together."""
     attempts = sum(one.attempts for one in minutes)
     if not attempts:
         return UNSEEN

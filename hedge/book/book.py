@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
+from hedge.book.designated import Designated
 from hedge.book.facts import (
     AcceptedFee,
     Approval,
     Bill,
     BilledFee,
     Correction,
+    Dedesignation,
     Deposit,
+    Designation,
     Expense,
     Fact,
     Fill,
@@ -27,6 +30,7 @@ from hedge.book.facts import (
     Notice,
     Payment,
     QuotedFee,
+    Rebalancing,
     Resale,
     Settled,
     Withdrawal,
@@ -87,9 +91,10 @@ class Agreement:
 
 
 class HedgeBook:
-    """now_ns: when what is written now is known."""
+    """now_ns: when what is written now is known. until: a day, for reading: as the book stood at
+    its beginning, by the days that its records are of."""
 
-    def __init__(self, sql: Sql, now_ns: int) -> None:
+    def __init__(self, sql: Sql, now_ns: int, until: date | None = None) -> None:
         self.sql = sql
         self.now_ns = now_ns
         self.plans: dict[str, Plan] = {}
@@ -102,12 +107,14 @@ class HedgeBook:
         self.marked_on: dict[PositionKey, date] = {}
         self.calls: list[Call] = []
         self.agreements: dict[str, Agreement] = {}
+        self.designations: dict[str, Designated] = {}
         self.funded_until_ns: dict[str, int] = {}
         self.balances: defaultdict[tuple[GlAccount, str], int] = defaultdict(int)
         self._records = RecordTable(sql)
         self._facts: dict[str, tuple[Fact, tuple[Line, ...]]] = {}
         for record in self._records.read():
-            self._take(record, fact_of(record))
+            if until is None or record.day < until:
+                self._take(record, fact_of(record))
 
     @property
     def today(self) -> date:
@@ -245,6 +252,11 @@ class HedgeBook:
                 agreed = self.agreements[fact.quote]
                 bills = (*agreed.bills, fact)
                 self.agreements[fact.quote] = replace(agreed, bills=bills)
+            case Designation():
+                self.designations[record.id] = Designated.of(record, fact)
+            case Rebalancing() | Dedesignation():
+                of = fact.designation
+                self.designations[of] = self.designations[of].after(record, fact)
             case Bill() | Expense() | Payment():
                 pass  # lines say all of it
 

@@ -12,6 +12,12 @@ from enum import StrEnum
 from typing import TypeVar
 
 from hedge.book.book import HedgeBook
+from hedge.book.designating import (
+    Memo,
+    enter_dedesignation,
+    enter_designation,
+    enter_rebalancing,
+)
 from hedge.book.entries import (
     enter_correction,
     enter_deposit,
@@ -19,7 +25,17 @@ from hedge.book.entries import (
     enter_payment,
     enter_resale,
 )
-from hedge.book.facts import Correction, Deposit, Fill, Notice, Payment, Resale
+from hedge.book.facts import (
+    Correction,
+    Dedesignation,
+    Deposit,
+    Fill,
+    Method,
+    Notice,
+    Payment,
+    Rebalancing,
+    Resale,
+)
 from hedge.book.fills import enter_fill
 from hedge.errors import EntryRefused
 from ledger.instants import instant
@@ -39,15 +55,21 @@ class EntryKind(StrEnum):
     RESALE = "resale"
     """Of capacity, from the day of `at` on."""
     CORRECTION = "correction"
+    DESIGNATION = "designation"
+    """Of a derivative's fill as the hedge of purchases to come: the inception memo."""
+    REBALANCING = "rebalancing"
+    """Another volume for a designation."""
+    DEDESIGNATION = "dedesignation"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """line: what the venue, the bank or we call it; an entry of the same line is the same entry.
 
-    fill: the id of the fill that it is of. reason: of a correction, and of units over what was
-    approved. The others are as in the facts that are made of them; an entry needs those of its
-    kind, and has no others.
+    fill: the id of the fill (or designation) that it is of. reason: of a correction, of units over
+    what was approved, of what is done to a designation. expected: whether the purchases still are
+    when a designation ends. The others are as in the facts that are made of them; an entry needs
+    those of its kind, and has no others.
     """
 
     line: str
@@ -66,6 +88,18 @@ class Entry:
     counterparty: str | None = None
     amount: Money | None = None
     reason: str | None = None
+    objective: str | None = None
+    probability: Decimal | None = None
+    models: tuple[str, ...] | None = None
+    providers: tuple[str, ...] | None = None
+    index: str | None = None
+    volume: Decimal | None = None
+    beta: Decimal | None = None
+    method: Method | None = None
+    risk: str | None = None
+    strategy: str | None = None
+    sources: tuple[str, ...] | None = None
+    expected: bool | None = None
 
     @property
     def id(self) -> str:
@@ -87,6 +121,12 @@ _WORDS = {
     "price_usd": "a price",
     "amount": "an amount of USD (usd)",
     "counterparty": "a counterparty",
+    "objective": "an objective: what risk management wants of it",
+    "probability": "a probability that so much will be bought, as 0.95",
+    "volume": "the volume that is hedged from now on",
+    "reason": "a reason",
+    "fill": "what it is of: a fill, a record or a designation",
+    "expected": "to say whether the purchases are still expected: yes or no",
 }
 _OF_KIND: dict[EntryKind, frozenset[str]] = {
     EntryKind.FILL: frozenset(
@@ -100,6 +140,14 @@ _OF_KIND: dict[EntryKind, frozenset[str]] = {
     EntryKind.NOTICE: frozenset({"fill"}),
     EntryKind.RESALE: frozenset({"fill", "units", "amount"}),
     EntryKind.CORRECTION: frozenset({"fill", "reason"}),
+    EntryKind.DESIGNATION: frozenset(
+        {
+            *("fill", "units", "month", "objective", "probability", "models", "providers"),
+            *("index", "volume", "beta", "method", "risk", "strategy", "sources"),
+        }
+    ),
+    EntryKind.REBALANCING: frozenset({"fill", "volume", "reason"}),
+    EntryKind.DEDESIGNATION: frozenset({"fill", "expected", "reason"}),
 }
 _FIELDS = frozenset().union(*_OF_KIND.values())
 
@@ -134,6 +182,25 @@ def enter(book: HedgeBook, entry: Entry, who: str) -> bool:
         case EntryKind.CORRECTION:
             correction = Correction(_of(entry), entry.needed("reason", entry.reason))
             return enter_correction(book, correction, day, who)
+        case EntryKind.DESIGNATION:
+            return enter_designation(
+                book,
+                entry.id,
+                _memo(entry),
+                day,
+                who,
+                fill_id=_of(entry),
+                lots=entry.units,
+                month=entry.month,
+            )
+        case EntryKind.REBALANCING:
+            volume = entry.needed("volume", entry.volume)
+            rebalancing = Rebalancing(_of(entry), volume, entry.needed("reason", entry.reason))
+            return enter_rebalancing(book, entry.id, rebalancing, day, who)
+        case EntryKind.DEDESIGNATION:
+            expected = entry.needed("expected", entry.expected)
+            ending = Dedesignation(_of(entry), expected, entry.needed("reason", entry.reason))
+            return enter_dedesignation(book, entry.id, ending, day, who)
 
 
 def _of(entry: Entry) -> str:
@@ -153,4 +220,20 @@ def _fill(book: HedgeBook, entry: Entry) -> Fill:
         over=entry.reason,
         roll=entry.roll,
         team_rate=entry.team_rate,
+    )
+
+
+def _memo(entry: Entry) -> Memo:
+    return Memo(
+        objective=entry.needed("objective", entry.objective),
+        probability=entry.needed("probability", entry.probability),
+        models=entry.models or (),
+        providers=entry.providers or (),
+        index=entry.index,
+        volume=entry.volume,
+        beta=entry.beta,
+        method=entry.method,
+        risk=entry.risk,
+        strategy=entry.strategy,
+        sources=entry.sources or (),
     )

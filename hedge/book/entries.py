@@ -77,6 +77,9 @@ def enter_notice(book: HedgeBook, record_id: str, fact: Notice, day: date, who: 
     holding = _holding(book, fact.fill)
     if not holding.contract.auto_renew:
         raise EntryRefused(f"{holding.contract.name} does not renew itself: it needs no notice")
+    bought = instant(book.fills[fact.fill].at_ns).date()
+    if day < bought:
+        raise EntryRefused(f"{fact.fill} was bought on {bought}: no notice was given before, {day}")
     last = notice_by(holding)
     if day > last:
         raise EntryRefused(

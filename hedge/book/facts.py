@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -205,6 +205,59 @@ class BilledFee:
     bill: TeamBill
 
 
+Method = Literal["regression", "dollar_offset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Designation:
+    """A derivative documented as the hedge of purchases to come: the inception memo. It counts from
+    the day of its record on, which is the day on which it was written.
+
+    fill, month: the trade, and the month that it settles in; None of what never expires. lots: of
+    the fill that are designated. item_month: in which the purchases are made. models, providers: of
+    them; empty: all. index: by whose fixings their price is measured; None: by what the ledger paid
+    for a million tokens. volume: that is hedged, in units of the index (or in million tokens).
+    beta: by how many percent their price moves when the index moves by one. probability: that so
+    much will be bought. derived: fields that nobody stated, but that follow from plan, fill and
+    terms.
+    """
+
+    fill: str
+    month: date | None
+    lots: int
+    item_month: date
+    models: tuple[str, ...]
+    providers: tuple[str, ...]
+    index: str | None
+    volume: Decimal
+    beta: Decimal | None
+    method: Method
+    risk: str
+    objective: str
+    strategy: str
+    sources: tuple[str, ...]
+    probability: Decimal
+    derived: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalancing:
+    """Another volume for a designation, so that its ratio is again the one that is really used."""
+
+    designation: str
+    volume: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dedesignation:
+    """still_expected: whether the purchases are; if not, what waits in equity is a result now."""
+
+    designation: str
+    still_expected: bool
+    reason: str
+
+
 Fact: TypeAlias = (
     KeptPlan
     | Approval
@@ -224,6 +277,9 @@ Fact: TypeAlias = (
     | QuotedFee
     | AcceptedFee
     | BilledFee
+    | Designation
+    | Rebalancing
+    | Dedesignation
 )
 
 KINDS: dict[str, type[Fact]] = {
@@ -245,6 +301,9 @@ KINDS: dict[str, type[Fact]] = {
     "fee_quote": QuotedFee,
     "fee_acceptance": AcceptedFee,
     "fee_bill": BilledFee,
+    "designation": Designation,
+    "rebalancing": Rebalancing,
+    "dedesignation": Dedesignation,
 }
 _NAMES: dict[type[Fact], str] = {type_: name for name, type_ in KINDS.items()}
 

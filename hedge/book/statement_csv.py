@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hedge.book.book import HedgeBook
 from hedge.book.entering import Entry, EntryKind, enter
+from hedge.book.facts import Method
 from hedge.errors import BookRefused, StatementRefused
 from ledger.errors import LedgerError, NotMoney
 from ledger.instants import as_ns
@@ -23,6 +24,8 @@ from ledger.money import Money, usd
 COLUMNS = (
     *("line", "kind", "at", "plan", "contract", "units", "price_usd", "month", "months", "starts"),
     *("roll", "team_rate_usd", "fill", "counterparty", "usd", "reason"),
+    *("objective", "probability", "models", "providers", "index", "volume", "beta", "method"),
+    *("risk", "strategy", "sources", "expected"),
 )
 """`line` and `at` must be there; without a kind, a line is a fill."""
 MOST_LINES = 100_000
@@ -102,6 +105,11 @@ def price_of(text: str) -> Decimal:
     return found
 
 
+def texts_of(text: str) -> tuple[str, ...] | None:
+    """What stands between semicolons; None of nothing."""
+    return tuple(one for part in text.split(";") if (one := part.strip())) or None
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     path: Path
@@ -126,6 +134,18 @@ class _Line:
             counterparty=self._text("counterparty"),
             amount=self._money("usd"),
             reason=self._text("reason"),
+            objective=self._text("objective"),
+            probability=self._number("probability"),
+            models=self._texts("models"),
+            providers=self._texts("providers"),
+            index=self._text("index"),
+            volume=self._number("volume"),
+            beta=self._number("beta"),
+            method=self._method(),
+            risk=self._text("risk"),
+            strategy=self._text("strategy"),
+            sources=self._texts("sources"),
+            expected=self._yes_or_no("expected"),
         )
 
     def _refused(self, column: str, what: str) -> StatementRefused:
@@ -191,6 +211,25 @@ class _Line:
         if found != int(found):
             raise self._refused(column, f"{found} is no whole number")
         return int(found)
+
+    def _texts(self, column: str) -> tuple[str, ...] | None:
+        return texts_of(self._text(column) or "")
+
+    def _method(self) -> Method | None:
+        text = self._text("method")
+        match text:
+            case None | "regression" | "dollar_offset":
+                return text
+            case _:
+                raise self._refused(
+                    "method", f"{text!r} is none: write regression or dollar_offset"
+                )
+
+    def _yes_or_no(self, column: str) -> bool | None:
+        text = self._text(column)
+        if text not in (None, "yes", "no"):
+            raise self._refused(column, f"{text!r} is neither yes nor no")
+        return None if text is None else text == "yes"
 
     def _money(self, column: str) -> Money | None:
         text = self._text(column)

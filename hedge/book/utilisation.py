@@ -98,24 +98,30 @@ class Utilisation:
         return usd.quantize(_SIX, ROUND_HALF_UP)
 
 
-def utilisations(book: HedgeBook) -> Iterator[Utilisation]:
-    """Of every commitment that the book has bought, by period; none of what is still to come."""
+def utilisations(
+    book: HedgeBook, days: tuple[date, date] = (date.min, date.max)
+) -> Iterator[Utilisation]:
+    """Of every commitment that the book has bought, by period; none of what is still to come. days:
+    only the periods that have one from the first of these on and before the second."""
     table = CommitmentTable(book.sql)
     for holding in book.holdings.values():
         for name in (*holding.earlier, holding.commitment):
             commitment = table.one(name)
             if commitment is not None:
-                yield from _of(book, holding, commitment)
+                yield from _of(book, holding, commitment, days)
 
 
-def _of(book: HedgeBook, holding: Holding, commitment: Commitment) -> Iterator[Utilisation]:
+def _of(
+    book: HedgeBook, holding: Holding, commitment: Commitment, days: tuple[date, date]
+) -> Iterator[Utilisation]:
     starts, ends = instant(commitment.starts_ns).date(), instant(commitment.ends_ns).date()
     has_months = commitment.is_monthly or commitment.kind is CommitmentKind.THROUGHPUT
     first = starts
     while first < ends and day_ns(first) < book.now_ns:
         after = months_later(first.replace(day=1), 1)
         until = min(after, ends) if has_months else ends
-        yield _in_period(book, holding, commitment, first, until)
+        if first < days[1] and until > days[0]:
+            yield _in_period(book, holding, commitment, first, until)
         first = until
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 _WIDEST_NAME = 20
-_KINDS = ("fill", "payment", "deposit", "withdrawal", "notice", "resale", "correction")
+_KINDS = (
+    *("fill", "payment", "deposit", "withdrawal", "notice", "resale", "correction"),
+    *("designation", "rebalancing", "dedesignation"),
+)
 
 
 @click.command("book")
@@ -50,9 +53,21 @@ _KINDS = ("fill", "payment", "deposit", "withdrawal", "notice", "resale", "corre
 @click.option("--roll", type=LABEL, help="A name that the two fills of a roll share.")
 @click.option("--team-rate-usd", "team_rate", type=USD_FROM_ZERO, help="Per million units drawn.")
 @click.option("--over", "--reason", "reason", type=LABEL, help="Why more than approved; why wrong.")
-@click.option("--of", "fill", type=LABEL, help="The fill that it is of; the record to correct.")
+@click.option("--of", "fill", type=LABEL, help="The fill that it is of; record; designation.")
 @click.option("--with", "counterparty", type=LABEL, help="Of a deposit or withdrawal.")
 @click.option("--usd", "amount", type=USD_FROM_ZERO, help="Of a payment, deposit or resale.")
+@click.option("--objective", type=LABEL, help="Of a designation: what risk management wants.")
+@click.option("--probability", type=LABEL, help="That the hedged purchases are made, as 0.95.")
+@click.option("--models", type=LABEL, help="Whose purchases are hedged, `;` between.  [all]")
+@click.option("--providers", type=LABEL, help="From whom, `;` between.  [all]")
+@click.option("--index", type=LABEL, help="That prices them; `ledger`: what tokens cost us.")
+@click.option("--volume", type=LABEL, help="Hedged, in index units or million tokens.")
+@click.option("--beta", type=LABEL, help="By how many percent prices move with 1% of the index.")
+@click.option("--method", type=click.Choice(("regression", "dollar_offset")), help="Of the test.")
+@click.option("--risk", type=LABEL, help="That is hedged.")
+@click.option("--strategy", type=LABEL, help="How.  [default: why the plan holds it]")
+@click.option("--sources", type=LABEL, help="Of ineffectiveness, `;` between.")
+@click.option("--expected/--not-expected", default=None, help="Purchases, when it is ended.")
 @click.option("--at", type=LOCAL_MOMENT, help="When it happened (UTC).")
 @click.option("--by", "who", type=LABEL, help="Who enters it: it is kept.")
 @json_option
@@ -101,6 +116,7 @@ def book(
 
 def _entry(given: dict[str, object]) -> Entry:
     from hedge.book.entering import Entry, EntryKind
+    from hedge.book.statement_csv import texts_of
 
     at, kind = given.get("at"), str(given.get("kind", "fill"))
     if not isinstance(at, datetime):
@@ -109,10 +125,12 @@ def _entry(given: dict[str, object]) -> Entry:
     fields: dict[str, Any] = {
         name: value.date() if isinstance(value, datetime) else value
         for name, value in given.items()
-        if name not in ("at", "kind", "line", "price", "amount")
+        if name not in ("at", "kind", "line", "price", "amount", *_NUMBERS, *_TEXTS)
     }
     if "price" in given:
-        fields["price_usd"] = _price(str(given["price"]))
+        fields["price_usd"] = _number("price", str(given["price"]))
+    fields |= {name: _number(name, str(given[name])) for name in _NUMBERS if name in given}
+    fields |= {name: texts_of(str(given[name])) for name in _TEXTS if name in given}
     if isinstance(amount := given.get("amount"), int):
         fields["amount"] = Money(-amount if is_back else amount)
     line = given.get("line") or f"{at:%y%m%d}-{secrets.token_hex(4)}"
@@ -124,13 +142,17 @@ def _entry(given: dict[str, object]) -> Entry:
     )
 
 
-def _price(text: str) -> Decimal:
+_NUMBERS = ("probability", "volume", "beta")
+_TEXTS = ("models", "providers", "sources")
+
+
+def _number(name: str, text: str) -> Decimal:
     from hedge.book.statement_csv import price_of
 
     try:
         return price_of(text)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--price") from None
+        raise click.BadParameter(str(error), param_hint=f"--{name}") from None
 
 
 # -- for people

@@ -228,6 +228,15 @@ def _until(one: Line, _: datetime) -> str:
     return "" if ends_at is None else f"{ends_at:%Y-%m-%d}"
 
 
+def _rests(one: Line, at: datetime) -> str:
+    """Of the worker that lets it rest longest."""
+    until_ns = max((rest.until_ns or 0 for rest in one.rests), default=0)
+    if not one.rests:
+        return ""
+    seconds = (until_ns - as_ns(at)) / 1e9
+    return f"{seconds:.0f} s more" if seconds > 0 else "on trial"
+
+
 def _context(one: Line, _: datetime) -> str:
     tokens = one.quoted.offer.context_tokens
     return "?" if tokens is None else f"{tokens:,}"
@@ -246,6 +255,7 @@ _CELLS: Mapping[str, Cell] = {
     "tokens/s": _speed,
     "errors": lambda one, _: _percent(one.seen.error_rate),
     "cut off": lambda one, _: _percent(one.seen.truncated_rate),
+    "rests": _rests,
     "429s": lambda one, _: _percent(one.seen.rate_limited_rate),
     "quality": _quality,
     "share": _share,
@@ -254,7 +264,7 @@ _CELLS: Mapping[str, Cell] = {
     "next price": _change,
     "sold until": _until,
 }
-_OPTIONAL = frozenset({"per request", "per unit", "quality", "next price", "sold until"})
+_OPTIONAL = frozenset({"per request", "per unit", "quality", "next price", "rests", "sold until"})
 """Columns that are left out where nothing would stand in them."""
 
 
@@ -300,6 +310,10 @@ def _line(one: Line) -> dict[str, object]:
         "error_rate": seen.error_rate,
         "truncated_rate": seen.truncated_rate,
         "rate_limited_rate": seen.rate_limited_rate,
+        "rests": [
+            {"health": rest.health, "failures": rest.failures, "until": _ns(rest.until_ns)}
+            for rest in one.rests
+        ],
         "feed_stats": None if one.quoted.stats is None else _stats(one.quoted.stats),
         "quality": {name: _graded(its) for name, its in one.quoted.quality.items()},
         "share": None if one.share is None else round(one.share.value, 6),
@@ -333,6 +347,10 @@ def _graded(one: Quality) -> dict[str, object]:
         "as_of": _time(one.as_of),
         "source": one.source,
     }
+
+
+def _ns(at_ns: int | None) -> str | None:
+    return None if at_ns is None else iso(at_ns)
 
 
 def _time(at: datetime | None) -> str | None:

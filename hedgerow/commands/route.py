@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import msgspec
 
 from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Market
@@ -18,21 +18,17 @@ from benchmarks.traffic.observed import told
 from hedgerow.books import market_books
 from hedgerow.commands.decisions import decision_lines, described
 from hedgerow.config import Config, load_config
-from hedgerow.manners import classes, manners, ttft_limits_ms
+from hedgerow.manners import manners, ttft_limits_ms
 from hedgerow.market.last_good import known_prices
-from hedgerow.market.offers import quoted_offers
+from hedgerow.market.offers import quoted_offers, sold_as
 from hedgerow.printing import config_option, json_option, print_json
+from hedgerow.router.question import Question, chosen
 from ledger.errors import StoreUnavailable
 from proxy.errors import Invalid
-from proxy.terms import on_terms
-from proxy.wires.vocabulary import for_router
-from proxy.wires.wire import Ask
-from routing.decide import Moment, Wanted, decide
+from proxy.house import Manners
+from routing.decide import Moment
 from routing.explanation import explain as explained
-from routing.intent import RoutingIntent
 from routing.learned import FIRST_COMPLETION_TOKENS
-from routing.preferences import Preferences
-from routing.second_offers import second_offer
 from routing.state import State
 
 
@@ -93,33 +89,23 @@ def route(
     """
     config = load_config(path, os.environ)
     at = datetime.now(UTC)
-    preferences, model = _asked(config, model, provider)
-    config.model(model)
-    expected = output_tokens if max_tokens is None else min(output_tokens, max_tokens)
-    intent = RoutingIntent(
+    question = Question(
         model=model,
-        prompt_tokens=input_tokens,
-        completion_tokens=expected if Task(task).is_writing else 0,
-        max_completion_tokens=max_tokens,
-        features=frozenset(Feature(one) for one in needs),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        max_tokens=max_tokens,
         task=Task(task),
+        needs=frozenset(Feature(one) for one in needs),
         units=units,
-        preferences=preferences,
+        provider=provider,
     )
-    its, members = manners(config, model), classes(config).get(model)
-    names = (model,) if members is None else members.members
-    floor = its.limits.quality
-    wanted = []
-    for name in names:
-        limits = manners(config, name).limits
-        limits = limits if floor is None else replace(limits, quality=floor)
-        wanted.append(Wanted(replace(intent, model=name), limits))
+    try:
+        model, _ = question.asked(config.models)
+    except Invalid as invalid:
+        raise click.BadParameter(invalid.message, param_hint="--provider") from invalid
+    config.model(model)
     moment = Moment(int(at.timestamp()) * 1_000_000_000, 0.0)
-    decision = decide([wanted], _market(config, at).snapshot, State(), moment)
-    if its.second_offer is not None and Task(task).is_writing:
-        decision = replace(
-            decision, second=second_offer(decision.candidates, its.second_offer, 0.0)
-        )
+    decision = chosen(question, _Rules(config), _market(config, at).snapshot, State(), moment)
     explanation = explained(decision, model)
     if as_json:
         print_json(described(explanation))
@@ -127,14 +113,21 @@ def route(
         click.echo("\n".join(decision_lines(explanation)))
 
 
-def _asked(config: Config, model: str, provider: str | None) -> tuple[Preferences, str]:
-    """What a request with this model's name, and this field, says; and the model without suffix."""
-    said = {} if provider is None else {"provider": msgspec.Raw(provider.encode())}
-    try:
-        ask = on_terms(for_router(Ask(model, Task.CHAT, 0), said), {}, config.models)
-    except Invalid as invalid:
-        raise click.BadParameter(invalid.message, param_hint="--provider") from invalid
-    return ask.preferences, ask.model
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """As the configuration has them."""
+
+    config: Config
+
+    @property
+    def names(self) -> Collection[str]:
+        return self.config.models
+
+    def models_of(self, name: str) -> tuple[str, ...]:
+        return sold_as(self.config, name)
+
+    def manners_of(self, model: str) -> Manners:
+        return manners(self.config, model)
 
 
 def _market(config: Config, at: datetime) -> Market:

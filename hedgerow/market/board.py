@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
 from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Quoted
@@ -22,10 +23,12 @@ from benchmarks.text_price import TextMix, TextPrice, text_price
 from benchmarks.traffic.observations import Observations, Seen
 from benchmarks.traffic.observed import observed
 from hedgerow.market.our_text import OurText
+from hedgerow.router.standing import Rest, rests_by_offer
+from hedgerow.router.standing import told as told_standings
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns
 
-_WEEK_NS = 7 * 86_400_000_000_000
+WEEK_NS = 7 * 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Share:
 class Line:
     """One offer. since: when its price began to hold, as the history has it; None where nobody kept
     one. seen: by all workers in the last minutes. share: None without any traffic of its model.
+    rests: of each worker whose breaker for it is not closed.
     """
 
     quoted: Quoted
@@ -49,6 +53,7 @@ class Line:
     seen: Seen
     share: Share | None
     next_change: PriceChange | None
+    rests: tuple[Rest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,30 @@ class Board:
     mix: TextMix
     models: Mapping[str, tuple[Line, ...]]
 
+    def usd_per_request(self, line: Line) -> Decimal | None:
+        """What a request of the mix's mean size costs there; None where no text has a price."""
+        if line.text is None or not self.mix.requests:
+            return None
+        chars = Decimal(self.mix.chars) / self.mix.requests
+        return line.text.usd_per_mchar * chars / 1_000_000
+
+
+class Watching(Protocol):
+    """Whoever knows what was seen of offers in the last minutes."""
+
+    def seen(self, offer_id: str, now_s: float) -> Seen: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
     """What the books know. text: our requests of the last week. prices, qualities: by offer, those
-    of our own evals."""
+    of our own evals. rests: by offer, of workers."""
 
     text: OurText
     prices: Mapping[str, PastQuote]
-    observations: Observations
+    observations: Watching
     qualities: Mapping[str, Mapping[str, Quality]]
+    rests: Mapping[str, tuple[Rest, ...]] = field(default_factory=dict)
 
 
 NOTHING_KNOWN = Past(OurText((), {}), {}, Observations(), {})
@@ -78,10 +97,11 @@ def past(sql: Sql, at: datetime) -> Past:
     """From books that have the market's tables. Raises StoreError."""
     now_ns = as_ns(at)
     return Past(
-        OurText.read(sql, now_ns - _WEEK_NS, now_ns),
+        OurText.read(sql, now_ns - WEEK_NS, now_ns),
         MarketHistory(sql).quotes.all_as_of(at),
         observed(sql, now_ns),
         EvalHistory(sql).qualities(at),
+        rests_by_offer(told_standings(sql, now_ns), now_ns),
     )
 
 
@@ -110,7 +130,8 @@ def _lines(model: str, offers: Sequence[Quoted], known: Past, at: datetime) -> I
             share = Share(part, alike[offer.provider, offer.model] > 1)
         seen = known.observations.seen(offer.id, at.timestamp())
         graded = replace(one, quality={**one.quality, **known.qualities.get(offer.id, {})})
-        yield Line(graded, _since(one, known.prices.get(offer.id)), text, seen, share, change)
+        since, rests = _since(one, known.prices.get(offer.id)), known.rests.get(offer.id, ())
+        yield Line(graded, since, text, seen, share, change, rests)
 
 
 def _since(one: Quoted, kept: PastQuote | None) -> datetime | None:

@@ -1,7 +1,8 @@
 """Sharing: what each worker sees of the market, told to all others that share the books.
 
 Every few seconds: what was seen here goes to the market's tables, what the others saw there comes
-from them. What was learned of tokenizers goes there, too, for the price board. While the books
+from them. What was learned of tokenizers goes there, too, for the price board, and how the router
+stands, for the dashboard. While the books
 cannot be reached a worker knows what it saw itself, and tells it later.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from benchmarks.market import Market
@@ -21,6 +22,9 @@ from benchmarks.traffic.tokenizers import is_news
 from benchmarks.traffic.tokenizers import tell as tell_tokenizers
 from hedgerow.books import opened_sql
 from hedgerow.config import Ledger
+from hedgerow.router.standing import Standing
+from hedgerow.router.standing import is_news as is_news_of_router
+from hedgerow.router.standing import tell as tell_standing
 from ledger.databases.sql import Sql
 from ledger.errors import StoreUnavailable
 from proxy.clock import Clock
@@ -38,11 +42,17 @@ LATE_S = 10.0
 
 @asynccontextmanager
 async def sharing(
-    ledger: Ledger, worker: str, market: Market, learned: Learned, clock: Clock
+    ledger: Ledger,
+    worker: str,
+    market: Market,
+    learned: Learned,
+    clock: Clock,
+    stands: Callable[[], Standing | None] = lambda: None,
 ) -> AsyncIterator[None]:
-    """Until the block ends. worker: what this one is called, among all that share the books."""
+    """Until the block ends. worker: what this one is called, among all that share the books.
+    stands: how its router does now; None: there is none to tell of."""
     stop = asyncio.Event()
-    task = asyncio.create_task(_keep_sharing(ledger, worker, market, learned, clock, stop))
+    task = asyncio.create_task(_keep_sharing(ledger, worker, market, learned, clock, stands, stop))
     try:
         yield
     finally:
@@ -56,10 +66,12 @@ async def _keep_sharing(
     market: Market,
     learned: Learned,
     clock: Clock,
+    stands: Callable[[], Standing | None],
     stop: asyncio.Event,
 ) -> None:
     untold: list[Published] = []
     answers: dict[str, int] = {}
+    stood: Standing | None = None
     sql: Sql | None = None
     is_first, is_last = True, False
     try:
@@ -74,12 +86,15 @@ async def _keep_sharing(
                 since_s = RECENT_MINUTES * MINUTE_S if is_first else EVERY_S + LATE_S
                 now_ns = clock.now_ns()
                 since_ns = now_ns - int(since_s * 1e9)
-                words = (worker, untold, news)
+                now = stands()
+                told_now = now if now is not None and is_news_of_router(now, stood) else None
+                words = (worker, untold, news, told_now)
                 heard = await asyncio.to_thread(_exchange, sql, words, now_ns, since_ns)
             except StoreUnavailable as error:
                 log.warning("what the market does stays untold for now: %s", error)
                 continue
             untold = []
+            stood = told_now or stood
             answers |= {one.model: one.answers for one in news}
             for number, (other, one) in enumerate(heard):
                 if number % AT_ONCE == AT_ONCE - 1:
@@ -102,15 +117,17 @@ def _opened(ledger: Ledger) -> Sql:
 
 def _exchange(
     sql: Sql,
-    words: tuple[str, list[Published], list[Tokenizer]],
+    words: tuple[str, list[Published], list[Tokenizer], Standing | None],
     now_ns: int,
     since_ns: int,
 ) -> list[tuple[str, Published]]:
-    worker, untold, news = words
-    if untold or news:
+    worker, untold, news, stands = words
+    if untold or news or stands:
         with sql.transaction():
             tell(sql, worker, untold, now_ns)
             tell_tokenizers(sql, worker, news, now_ns)
+            if stands is not None:
+                tell_standing(sql, stands)
     return told(sql, since_ns)
 
 

@@ -21,8 +21,7 @@ def money_text(money: Money) -> str:
     if 0 < size < _CENT:
         places = min(9, 11 - len(str(size)))
     text = usd_text(Money(size), places)
-    whole, dot, rest = text.partition(".")
-    return f"{'-' if money < 0 else ''}${int(whole):,}{dot}{rest}"
+    return f"{'-' if money < 0 else ''}${text}"
 
 
 def money(value: Money | None) -> Markup:
@@ -31,6 +30,21 @@ def money(value: Money | None) -> Markup:
     return Markup('<data class="money" value="{}">{}</data>').format(
         format(as_usd(value), "f"), money_text(value)
     )
+
+
+def dollars(value: Decimal | None) -> Markup:
+    """The same of an amount that is in USD already: an estimate, a sum of the hedge's book."""
+    if value is None:
+        return UNKNOWN
+    nanos = Money(int((value * NANOS_PER_USD).to_integral_value()))
+    return Markup('<data class="money" value="{}">{}</data>').format(
+        format(value, "f"), money_text(nanos)
+    )
+
+
+def dollars_text(value: Decimal) -> str:
+    """As text alone."""
+    return money_text(Money(int((value * NANOS_PER_USD).to_integral_value())))
 
 
 def count(value: int | None) -> Markup:

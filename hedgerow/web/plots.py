@@ -6,6 +6,7 @@ are in the light and in the dark. Series differ by dash and marker, too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from hedgerow.charts import Band, Chart, Mark, Place, Series
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 _HATCHES = ("", "/", "x", ".", "\\", "+")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FONT = "system-ui, sans-serif"
 
 
@@ -80,7 +82,13 @@ def _trace(series: Series, number: int) -> dict[str, Any]:
     common = {"name": series.name, "x": list(series.x), "y": list(series.y)}
     match series.mark:
         case Mark.BAR:
-            pattern = {"shape": _HATCHES[at], "solidity": 0.25, "fgcolor": "var(--surface)"}
+            # Hatched over the colour: without `overlay` the colour goes where there is a hatch.
+            pattern = {
+                "shape": _HATCHES[at],
+                "fillmode": "overlay",
+                "solidity": 0.25,
+                "fgcolor": "var(--surface)",
+            }
             return common | {"type": "bar", "marker": {"color": colour, "pattern": pattern}}
         case Mark.POINTS:
             marker = {"color": colour, "symbol": _MARKERS[at], "size": 7}
@@ -128,7 +136,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "height": 280,
-        "xaxis": axis | {"title": {"text": chart.x_label}, "showgrid": False},
+        "xaxis": axis | _x_type(chart) | {"title": {"text": chart.x_label}, "showgrid": False},
         "yaxis": axis | {"title": {"text": chart.y_label}, "rangemode": "tozero"},
         "barmode": "stack" if chart.stacked else "group",
         "hovermode": "x unified",
@@ -142,3 +150,10 @@ def _layout(chart: Chart) -> dict[str, Any]:
             "x": 0,
         },
     }
+
+
+def _x_type(chart: Chart) -> dict[str, str]:
+    """Of labels that are no days: plotly would take months for their first days."""
+    places = [x for one in (*chart.series, *chart.bands) for x in one.x]
+    is_category = any(isinstance(x, str) and not _DAY.match(x) for x in places)
+    return {"type": "category"} if is_category else {}

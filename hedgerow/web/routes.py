@@ -12,8 +12,11 @@ from hedgerow.config import Config
 from hedgerow.web.assets import read_assets
 from hedgerow.web.desk import NavItem, WebDesk, see_other
 from hedgerow.web.login_page import LoginPage
+from hedgerow.web.pages.hedge import HedgePage
 from hedgerow.web.pages.keys import KeysPage
+from hedgerow.web.pages.market import MarketPage
 from hedgerow.web.pages.reports import ReportsPage
+from hedgerow.web.pages.routing import RoutingPage
 from hedgerow.web.report_maker import ReportMaker
 from hedgerow.web.templating import templates
 from hedgerow.web.tries import Tries
@@ -39,6 +42,9 @@ class Entry:
 
 
 PAGES: tuple[Entry, ...] = (
+    Entry(NavItem("Market", "/ui/market"), MarketPage),
+    Entry(NavItem("Routing", "/ui/routing"), RoutingPage),
+    Entry(NavItem("Hedge", "/ui/hedge"), HedgePage),
     Entry(NavItem("Keys", "/ui/keys"), KeysPage),
     Entry(NavItem("Reports", "/ui/reports"), ReportsPage),
 )

@@ -39,6 +39,8 @@ def templates(assets: Assets) -> Templates:
     )
     environment.filters |= {
         "money": formats.money,
+        "dollars": formats.dollars,
+        "dollars_text": formats.dollars_text,
         "count": formats.count,
         "part": formats.part,
         "moment": formats.moment,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.databases.sql import Sql, marks
+from ledger.databases.sql import Row, Sql, marks
 from ledger.money import Money
 from ledger.requests import RequestRecord, failures_from_text, failures_to_text
 
@@ -42,22 +42,33 @@ class RequestTable:
         row = self._sql.execute(
             f"SELECT {_COLUMNS} FROM requests WHERE id = ?", (request_id,)
         ).fetchone()
-        if row is None:
-            return None
-        id_, at_ns, key_id, team, user, model, outcome, status, attempts = row[:9]
-        cost, decision, failures, would_block = row[9:]
-        return RequestRecord(
-            id=id_,
-            at_ns=at_ns,
-            key_id=key_id,
-            team=team,
-            user=user,
-            model=model,
-            outcome=outcome,
-            status=status,
-            attempts=attempts,
-            would_have_cost=None if cost is None else Money(cost),
-            decision=decision,
-            failures=failures_from_text(failures),
-            would_block=tuple(would_block.split("\n")) if would_block else (),
+        return None if row is None else _record(row)
+
+    def newest(self, since_ns: int, limit: int, model: str | None = None) -> list[RequestRecord]:
+        """Those since then, the newest first, `limit` at most; of one model if it is named."""
+        where = "" if model is None else " AND model = ?"
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM requests WHERE at_ns >= ?{where} ORDER BY at_ns DESC LIMIT ?",
+            (since_ns, *([] if model is None else [model]), limit),
         )
+        return [_record(row) for row in rows]
+
+
+def _record(row: Row) -> RequestRecord:
+    id_, at_ns, key_id, team, user, model, outcome, status, attempts = row[:9]
+    cost, decision, failures, would_block = row[9:]
+    return RequestRecord(
+        id=id_,
+        at_ns=at_ns,
+        key_id=key_id,
+        team=team,
+        user=user,
+        model=model,
+        outcome=outcome,
+        status=status,
+        attempts=attempts,
+        would_have_cost=None if cost is None else Money(cost),
+        decision=decision,
+        failures=failures_from_text(failures),
+        would_block=tuple(would_block.split("\n")) if would_block else (),
+    )

@@ -88,11 +88,7 @@ class Placer:
         at_ns = self._house.clock.now_ns()
         usage = TokenUsage(intent.prompt_tokens, intent.completion_tokens, units=intent.units)
         floor = self._house.manners_of(intent.model).limits.quality
-        able = [
-            one
-            for one in self._house.market.snapshot.models[intent.model]
-            if refusal(one, intent, at_ns) is None and too_bad(one, floor) is None
-        ]
+        able = eligible(self._house, intent, at_ns)
         # As the router has it, one of unknown quality comes after all that are known to be good.
         listings = [one for one in able if floor is None or floor.benchmark in one.quality] or able
         there = [
@@ -112,6 +108,16 @@ class Placer:
             return None
         quote = listing.quote and listing.quote.in_batches()
         return quote.would_cost(usage, at_ns) if quote else None
+
+
+def eligible(house: House, intent: RoutingIntent, at_ns: int) -> list[Listing]:
+    """The offers that could serve a line as a request."""
+    floor = house.manners_of(intent.model).limits.quality
+    return [
+        one
+        for one in house.market.snapshot.models.get(intent.model, ())
+        if refusal(one, intent, at_ns) is None and too_bad(one, floor) is None
+    ]
 
 
 def _has_own_order(wanted: Preferences) -> bool:

@@ -17,11 +17,13 @@ from ledger.usage import TokenUsage
 from proxy import meter
 from proxy.batches.batch import Batch
 from proxy.batches.line import JSON, read_bodies
+from proxy.batches.placing import eligible
 from proxy.batches.rows import Job, Result, Row
 from proxy.house import House
 from proxy.intents import intent_of
 from proxy.limits import LEAST_COMPLETION, UNKNOWN_OUTPUT_LIMIT, OutputLimit, prompt_bound, room
 from proxy.terms import on_terms
+from proxy.trial import quote_of
 from proxy.wires.table import WIRES
 from proxy.wires.wire import Ask, Plain
 from routing.intent import RoutingIntent
@@ -167,7 +169,7 @@ class BatchPrices:
             self._house.learned.note(
                 ask.model, self._key_id, ask.prompt_bytes, usage.prompt or 0, per_choice
             )
-        charge = self._charge(card.charge(usage), usage, hold.attempt.at_ns)
+        charge = self._charge(card.charge(usage), usage, line.intent, hold.attempt.at_ns)
         return self._ended(hold, usage, card, charge, estimated=estimated)
 
     def most(self, hold: Hold) -> Settlement:
@@ -186,15 +188,23 @@ class BatchPrices:
             return hold.attempt.rates
         return quote.card(prompt, hold.attempt.at_ns)
 
-    def _charge(self, effective: Money, usage: TokenUsage, at_ns: int) -> Charge:
+    def _charge(
+        self, effective: Money, usage: TokenUsage, intent: RoutingIntent, at_ns: int
+    ) -> Charge:
+        """What it would have cost elsewhere is as a request: at the first-listed offer, and at the
+        cheapest of those that could have served it."""
         listings = self._house.market.snapshot.models.get(self._job.model, ())
-        costs = [one.quote.would_cost(usage, at_ns) if one.quote else None for one in listings]
+        first = listings[0].quote if listings else None
+        if first is not None and first.has_lapsed(at_ns):
+            first = None
+        able = eligible(self._house, intent, at_ns)
+        costs = [quote_of(one).would_cost(usage, at_ns) for one in able]
         return Charge(
             billed=effective,
             effective=effective,
             contracted=effective,
             list=effective,
-            first_offer=costs[0] if costs else None,
+            first_offer=None if first is None else first.would_cost(usage, at_ns),
             cheapest=min([effective, *(one for one in costs if one is not None)]),
         )
 

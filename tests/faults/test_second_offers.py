@@ -297,7 +297,8 @@ async def test_a_second_offer_that_breaks_off_is_rescued(tmp_path: Path) -> None
 
 
 async def test_the_later_of_two_at_the_same_moment_is_charged_too(tmp_path: Path) -> None:
-    """Many pairs that begin together: one answer each, both charged, and nothing stays held."""
+    """Many pairs that begin together: one answer each, both charged, and nothing stays held. What
+    they would have cost elsewhere they cost once: a second offer is no offer's saving."""
     pairs = 40
     async with two(tmp_path, provider="") as both:
         asking_all = [both.stream() for _ in range(pairs)]
@@ -313,6 +314,8 @@ async def test_the_later_of_two_at_the_same_moment_is_charged_too(tmp_path: Path
         assert len(charges) == 2 * pairs
         exact = {one.request_id for one in charges if not one.estimated}
         assert len(exact) == pairs
+        elsewhere = sorted((one.request_id, one.first_offer, one.cheapest) for one in charges)
+        assert [row[1:] for row in elsewhere] == pairs * [(0, 0), (5000, 5000)]
 
 
 async def test_no_more_than_their_share_get_a_second_offer(tmp_path: Path) -> None:

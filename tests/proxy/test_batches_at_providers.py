@@ -105,6 +105,17 @@ async def test_a_cheaper_batch_api_is_used(tmp_path: Path) -> None:
         assert (first.outcome, first.status, first.attempts) == ("answered", 200, 1)
 
 
+async def test_what_a_line_may_not_go_to_is_no_cheapest_offer(tmp_path: Path) -> None:
+    """An offer that its client refuses is none that it would have cost less at."""
+    there = CHEAP["offers"] | {"b": offer("b", price="{input: 0.1, output: 0.1}")}
+    async with serving(tmp_path, **CHEAP | {"names": ("a", "b"), "offers": there}) as proxy:
+        text = line("x", asking(sandbox=wishing(3), provider={"ignore": ["b"]}))
+        assert (await done(proxy.client(), text)).status == "completed"
+        (one,) = await proxy.charges()
+        assert (one.provider, one.cheapest) == ("a", one.effective)
+        assert proxy.a.tally.batch_lines == 1
+
+
 DEARER = offer("b", price="{input: 3, output: 6, batch: {input: 1, output: 2}}")
 TWO: dict[str, Any] = {"names": ("a", "b"), "offers": {"b": DEARER}, "provider": WITH_BATCHES}
 

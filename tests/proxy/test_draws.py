@@ -89,7 +89,8 @@ async def test_a_request_is_served_from_what_we_own(
     stream: bool, longest: int | None, tmp_path: Path
 ) -> None:
     """At the dearer provider, since there it is paid for: nothing is billed, the team is charged
-    the rate that was fixed, and the units are counted one by one."""
+    the rate that was fixed, and the units are counted one by one; what it would have cost
+    otherwise is at pay-as-you-go."""
     async with serving(tmp_path, names=("a", "b"), budgets=BUDGET) as proxy:
         await own(proxy, owned(micro_units_per_completion=3 * MICRO, team_rate=TEAM_RATE))
         wanted = {"stream": stream, "max_tokens": longest, "sandbox": wishing(5)}
@@ -104,7 +105,7 @@ async def test_a_request_is_served_from_what_we_own(
         assert await used(proxy) == {"commitment flat": units * MICRO}
         assert (one.billed, one.effective) == (0, units * 400)
         assert one.contracted == one.list == prompt * 3000 + completion * 6000
-        assert one.cheapest == prompt * 1000 + completion * 2000
+        assert one.cheapest == one.first_offer == prompt * 1000 + completion * 2000
         assert one.held == max(one.held, one.contracted)
         if not stream:
             assert Decimal(reply.headers["x-hedgerow-cost-usd"]) == as_usd(one.effective)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -37,6 +38,10 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 10_000
+_TOO_WIDE = """[...document.querySelectorAll(".plot")].some((one) => {
+    const drawn = one.querySelector(".main-svg");
+    return drawn && drawn.getBoundingClientRect().width > one.clientWidth + 1;
+})"""
 
 
 def chromium() -> str:
@@ -131,9 +136,13 @@ class Desk:
         await self.page.emulate_media(color_scheme="light")
 
     async def settled(self) -> None:
-        """Every chart is drawn."""
-        waiting = self.page.locator("figure.chart:not([data-drawn])")
-        await expect(waiting).to_have_count(0, timeout=PATIENCE_MS)
+        """Every chart is drawn, as wide as there is room."""
+        await expect(self.page.locator("figure.chart:not([data-drawn])")).to_have_count(
+            0, timeout=PATIENCE_MS
+        )
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while await self.page.evaluate(_TOO_WIDE):
+                await self.page.evaluate("new Promise((done) => requestAnimationFrame(done))")
 
 
 @asynccontextmanager

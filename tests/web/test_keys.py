@@ -14,6 +14,7 @@ async def test_a_key_made_in_the_page_works_and_revoked_there_is_refused(desk: D
     """The secret is shown once and asks a model; what it spent is in the list; within a second of
     its end in the page it is refused."""
     page = desk.page
+    await desk.open("/ui/keys")
     await page.get_by_role("link", name="New key").click()
     await page.get_by_label("Name").first.fill("ci of <b>oak</b>")
     await page.get_by_label("Team").fill("research")
