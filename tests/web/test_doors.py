@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -23,6 +24,7 @@ from ledger.keys import KeyRecord, Role, hash_of, label_of, new_key
 from ledger.tables.sessions import IDLE_NS, LASTS_NS, MOST_OF_A_KEY
 from proxy.admin.desk import AdminDesk
 from proxy.clock import SystemClock
+from proxy.house import House
 from tests.ledger.databases import Postgres
 from tests.serving import ManualClock, Proxy, asking, make_key, serving
 from tests.web.browser import ADMIN
@@ -320,7 +322,7 @@ def test_the_admin_key_approves_nothing() -> None:
 async def test_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     """The same books for all hosts: a login here is one there, and its end, too."""
     url = await asyncio.to_thread(postgres.new)
-    both = {"server": SERVER, "more": f'ledger: {{url: "{url}"}}'}
+    both: dict[str, Any] = {"server": SERVER, "more": f'ledger: {{url: "{url}"}}'}
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     async with (
@@ -343,8 +345,9 @@ async def test_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
 def addresses(config: Config) -> list[tuple[str, str]]:
     """Every method and path that the dashboard has, and some that it has not."""
     nobody = cast("Any", None)
-    admin = AdminDesk(nobody, SystemClock(), bytes, None, nobody)
-    routes = web_routes(web_desk(admin, nobody, config, nobody))
+    house = cast("House", SimpleNamespace(clock=SystemClock()))
+    admin = AdminDesk(nobody, house.clock, bytes, None, nobody)
+    routes = web_routes(web_desk(admin, house, config, nobody))
     known = {(one.method, re.sub(r"{[^}]*}", "none", one.path)) for one in routes}
     paths = {path for _, path in known} | {"/ui/keys/a/b/c", "/admin/api/keys", "/admin/none"}
     others = {(method, path) for path in paths for method in ("GET", "POST", "DELETE")}
