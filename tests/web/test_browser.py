@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from hedgerow.web.routes import PAGES
 from ledger.keys import Role
 from tests.serving import make_key
-from tests.web.browser import NARROW, Desk, browsing
+from tests.web.browser import ADMIN, NARROW, Desk, browsing
 
 
 async def test_in_and_out(tmp_path: Path) -> None:
@@ -130,3 +130,23 @@ async def test_what_is_not_there(desk: Desk) -> None:
     await expect(desk.page.get_by_role("heading", name="Not Found")).to_be_visible()
     await expect(desk.page.get_by_role("navigation", name="Pages")).to_be_visible()
     await desk.pictures("not-found")
+
+
+async def test_without_scripts(tmp_path: Path) -> None:
+    """Pages are read and forms are sent; what scripts would unfold is open."""
+    async with browsing(tmp_path) as desk:
+        context = await desk.browser.new_context(
+            java_script_enabled=False, viewport={"width": 360, "height": 740}
+        )
+        async with context:
+            page = await context.new_page()
+            await page.goto(f"{desk.origin}/ui/keys/new")
+            await page.get_by_label("Your key").fill(ADMIN)
+            await page.get_by_role("button", name="Log in").click()
+            await page.get_by_label("Name").first.fill("ci")
+            await page.get_by_role("button", name="Make key").click()
+            await expect(page.locator("#secret")).to_contain_text("sk-hedge-")
+            await page.get_by_role("link", name="Reports").click()
+            await expect(page.get_by_role("heading", name="Reports", exact=True)).to_be_visible()
+            await page.get_by_role("button", name="Log out").click()
+            await expect(page.get_by_label("Your key")).to_be_visible()
