@@ -153,7 +153,7 @@ def _why_odd(one: RequestRecord, decision: _Kept, in_vain: Sequence[FailedAttemp
         return f"went on elsewhere{_of(in_vain)}"
     if len(one.failures) > len(in_vain):
         return f"{one.failures[-1].offer} was overtaken by another offer"
-    if decision.first == First.EXPLORED:
+    if decision.candidates and decision.first == First.EXPLORED:
         return "tried an offer that is not known well"
     return None
 
