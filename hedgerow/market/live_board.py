@@ -22,7 +22,7 @@ from ledger.databases.sql import Sql
 from ledger.instants import instant
 from proxy.house import House
 
-PAST_S = 15.0
+PAST_S = 5.0
 """How old what the books say of prices and alarms gets; what was seen is of now."""
 TEXT_S = 60.0
 """How old gets what our requests of the last week were."""

@@ -28,7 +28,7 @@ class Making:
 
 
 async def test_once_for_all() -> None:
-    """However many ask, it is made once until it is old; who leaves takes nothing from the others."""
+    """However many ask, it is made once until it is old; who leaves takes nothing from others."""
     making = Making()
     asking = [asyncio.create_task(making.kept.get()) for _ in range(5)]
     await asyncio.sleep(0)

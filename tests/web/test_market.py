@@ -70,7 +70,8 @@ async def test_an_offer_that_fails_is_seen_resting(tmp_path: Path) -> None:
 
 
 async def test_another_price_is_seen(tmp_path: Path) -> None:
-    """Without a reload, when the operator's file says another one."""
+    """Without a reload, when the operator's file says another one; when it says nonsense, there is
+    an alarm, and the last good price stays."""
     file = tmp_path / "prices.yaml"
     await asyncio.to_thread(file.write_text, FEED_PRICES.format("1.25"))
     given = {
@@ -82,6 +83,11 @@ async def test_another_price_is_seen(tmp_path: Path) -> None:
         row = desk.page.get_by_role("row", name="a/oak-70b")
         await expect(row).to_contain_text("1.25")
         await asyncio.to_thread(file.write_text, FEED_PRICES.format("7.5"))
+        await expect(row).to_contain_text("7.5")
+        await asyncio.to_thread(file.write_text, "prices: lower")
+        alarm = desk.page.get_by_text("1 thing that a feed says is not believed")
+        await alarm.click(timeout=30_000)
+        await expect(desk.page.get_by_text("malformed")).to_be_visible()
         await expect(row).to_contain_text("7.5")
 
 

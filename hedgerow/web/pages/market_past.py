@@ -16,7 +16,7 @@ from hedgerow.market.board import Board, Line
 from hedgerow.market.board_view import best_quality
 from hedgerow.market.capacity_past import CapacityPast, capacity_past
 from hedgerow.market.live_board import LiveBoard
-from hedgerow.market.offer_past import OfferPast, offer_past, thinned
+from hedgerow.market.offer_past import MOST_POINTS, OfferPast, offer_past
 from hedgerow.web.desk import WebDesk
 from hedgerow.web.pages import market_charts as charts
 from hedgerow.web.pages.market_formats import FORMATS
@@ -98,7 +98,10 @@ class MarketPastPages:
             kept = MarketHistory(sql)
             until = span.until
             return ModelPast(
-                {one: thinned(kept.changes(one, span.since, until, until)) for one in few},
+                {
+                    one: kept.quotes.some_changes(one, span.since, until, until, MOST_POINTS)[0]
+                    for one in few
+                },
                 {one: history(sql, one, since_ns, until_ns) for one in few},
             )
 

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import median
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from benchmarks.capacity.prices import keep as keep_capacity
 from benchmarks.evals.history import EvalHistory, EvalRun
@@ -19,8 +18,7 @@ from benchmarks.stats import Percentiles, Stats
 from benchmarks.tables.database import open_market
 from benchmarks.tables.history import MarketHistory
 from hedgerow.market.capacity_past import FRESH, MOST_POINTS, capacity_past
-from hedgerow.market.offer_past import MOST_POINTS as MOST_PRICES
-from hedgerow.market.offer_past import offer_past, thinned
+from hedgerow.market.offer_past import offer_past
 from ledger.databases.sql import Sql
 from ledger.rates import RateCard
 
@@ -56,14 +54,22 @@ def test_what_became_of_an_offer(sql: Sql) -> None:
     assert offer_past(sql, "b/oak", ago(7), NOW, NOW).is_empty
 
 
-@given(st.integers(0, 3000), st.integers(2, MOST_PRICES))
-def test_thinned(count: int, most: int) -> None:
-    """As many as may be, in order, each once, the first and the last among them."""
-    every = range(count)
-    found = thinned(every, most)
-    assert len(found) == min(count, most)
-    assert list(found) == sorted(set(found))
-    assert not every or (found[0], found[-1]) == (every[0], every[-1])
+@pytest.mark.parametrize("most", [2, 3, 7, 40])
+def test_some_of_many(sql: Sql, most: int) -> None:
+    """As many as may be, in order, each once, the first and the last among them; the others are
+    counted."""
+    open_market(sql)
+    with sql.transaction():
+        for hour in range(24):
+            MarketHistory(sql).keep({"m": [quoted(1 + hour, ago(hour / 24))]}, ago(hour / 24))
+    quotes = MarketHistory(sql).quotes
+    every = quotes.changes(ELM.id, ago(2), NOW, NOW)
+    few, left_out = quotes.some_changes(ELM.id, ago(2), NOW, NOW, most)
+    assert len(few) + left_out == len(every)
+    assert len(few) == min(most, len(every))
+    times = [one.value_time for one in few]
+    assert times == sorted(set(times))
+    assert (few[0], few[-1]) == (every[0], every[-1])
 
 
 @dataclass(frozen=True, slots=True)
