@@ -88,7 +88,7 @@ class Asked:
 
 def test_gpu_hours_day_by_day(sql: Sql) -> None:
     """At each moment the median over what every provider said last, if that was within a week; the
-    grade that is asked for, or the first."""
+    grade that is asked for, or the one that most sell."""
     open_market(sql)
     rows = [
         Asked(name, Decimal(100 + 7 * place + day % 5) / 100, ago(day))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.router.recent import ODD_TOLD, recent, summary
+from hedgerow.router.recent import ODD_TOLD, TRIED, TRIED_TOLD, recent, summary
 from ledger.databases.sql import Sql
 from ledger.requests import FailedAttempt, RequestRecord
 from ledger.tables.requests import RequestTable
@@ -28,7 +30,7 @@ failures = st.lists(
 @st.composite
 def records(draw: st.DrawFn) -> list[RequestRecord]:
     found = []
-    for number in range(draw(st.integers(0, 12))):
+    for number in range(draw(st.integers(0, TRIED_TOLD))):
         first = draw(st.sampled_from(FIRSTS))
         candidates = '[{"offer":"a/x","place":"ready"}]' if draw(st.booleans()) else "[]"
         decision = f'{{"candidates":{candidates},"first":"{first}","exploring_nanos":{number}}}'
@@ -79,6 +81,17 @@ def test_what_is_odd(told: list[RequestRecord]) -> None:
         is_odd = one.status >= 400 or bool(one.failures) or is_tried
         assert (one.id in found) == is_odd
     assert len(found) <= ODD_TOLD
+
+
+def test_what_is_tried_out_hides_no_failure() -> None:
+    """However many requests were tried out since, those that went wrong are told."""
+    tried = RequestRecord(
+        *("req", 9, "key_1", None, None, "elm", "answered", 200, 1, None),
+        '{"candidates":[{"offer":"a/x"}],"first":"explored"}',
+    )
+    wrong = replace(tried, id="req_wrong", outcome="upstream_failed", status=502)
+    found = summary([*[tried] * 2 * ODD_TOLD, wrong], 1000)
+    assert [one.why for one in found.odd] == [TRIED] * TRIED_TOLD + ["upstream_failed"]
 
 
 def test_from_the_books(sql: Sql) -> None:
