@@ -71,21 +71,23 @@ class RequestPage:
     is_cut: bool
 
 
-def request_page(sql: Sql, wanted: Wanted, behind: Place, limit: int) -> RequestPage:
+def request_page(
+    sql: Sql, wanted: Wanted, behind: Place, limit: int, looked_at: int = LOOKED_AT
+) -> RequestPage:
     """Within a `view`."""
     where, values = _where(wanted)
     if wanted.is_shadowed:  # they have an index of their own
         where.append("would_block IS NOT NULL")
-    looked_at = (
+    candidates = (
         "SELECT * FROM requests WHERE at_ns >= ? AND (at_ns, id) < (?, ?)"
         f"{' AND would_block IS NOT NULL' if wanted.is_shadowed else ''}"
         " ORDER BY at_ns DESC, id DESC LIMIT ?"
     )
-    span: list[Value] = [wanted.since_ns, *_before(behind, wanted.until_ns), LOOKED_AT]
+    span: list[Value] = [wanted.since_ns, *_before(behind, wanted.until_ns), looked_at]
     conditions = f" WHERE {' AND '.join(where)}" if where else ""
     rows = sql.execute(
         "SELECT id, at_ns, key_id, team, user_id, model, outcome, status, attempts,"
-        f" would_have_cost_nanos, would_block FROM ({looked_at}) AS looked_at{conditions}"
+        f" would_have_cost_nanos, would_block FROM ({candidates}) AS looked_at{conditions}"
         " ORDER BY at_ns DESC, id DESC LIMIT ?",
         (*span, *values, limit + 1),
     ).fetchall()
@@ -95,9 +97,9 @@ def request_page(sql: Sql, wanted: Wanted, behind: Place, limit: int) -> Request
     if len(rows) > limit:
         return RequestPage(lines, Place(page[-1][1], page[-1][0]), is_cut=False)
     last = sql.execute(  # there is one only if not all were looked at
-        f"SELECT at_ns, id FROM ({looked_at}) AS looked_at ORDER BY at_ns DESC, id DESC"
+        f"SELECT at_ns, id FROM ({candidates}) AS looked_at ORDER BY at_ns DESC, id DESC"
         " LIMIT 1 OFFSET ?",
-        (*span, LOOKED_AT - 1),
+        (*span, looked_at - 1),
     ).fetchone()
     return RequestPage(lines, None if last is None else Place(*last), is_cut=last is not None)
 
