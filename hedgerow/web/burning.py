@@ -23,11 +23,14 @@ MOST_AHEAD_DAYS = 400
 class Burning:
     """What was spent of a window day by day, and how the rest may go.
 
-    spent: in the window until now. by_day: the end of each day (UTC) until yesterday, and all that
-    was spent by then. ends_ns: of the window. cap: None where nothing limits it.
+    spent: in the window until now. uncounted: what of it a budget does not count that was made, or
+    changed, later. by_day: the end of each day (UTC) until yesterday, and all that was spent by
+    then. ends_ns: of the window. cap: with what is uncounted, on the scale of `spent`; None where
+    nothing limits it.
     """
 
     spent: Money
+    uncounted: Money
     today: date
     by_day: tuple[tuple[date, Money], ...]
     forecast: BurnDown | NoForecast
@@ -44,19 +47,18 @@ def burning(
     cap: Money | None,
     counted: Money | None = None,
 ) -> Burning:
-    """counted: what the budget's account says was spent; it may have begun later than its window.
-    None: what the books say. Within a `view`."""
+    """counted: what the budget's account has of it; None without a budget. Within a `view`."""
     today_ns = now_ns // DAY_NS * DAY_NS
     before = day_costs(sql, only, today_ns - MOST_DAYS * DAY_NS, today_ns)
     window = day_costs(sql, only, since_ns)
-    in_window = sum(one.effective for one in window)
-    spent = Money(in_window) if counted is None else counted
-    left_out = spent - in_window
-    upto, by_day = left_out, []
+    spent = Money(sum(one.effective for one in window))
+    uncounted = Money(0 if counted is None else spent - counted)
+    cap = None if cap is None else Money(cap + uncounted)
+    upto, by_day = 0, []
     costs = {one.day_ns: one.effective for one in window}
     for day_ns in range(since_ns // DAY_NS * DAY_NS, today_ns, DAY_NS):
         upto += costs.get(day_ns, 0)
-        by_day.append((_date(day_ns), Money(max(0, upto))))
+        by_day.append((_date(day_ns), Money(upto)))
     past: tuple[Money, ...] = ()
     if before:
         known = {one.day_ns: one.effective for one in before}
@@ -66,7 +68,7 @@ def burning(
     forecast = burn_down(
         Past(_date(today_ns - DAY_NS), past), spent, _ahead(now_ns, ends_ns), cap, SEED
     )
-    return Burning(spent, _date(today_ns), tuple(by_day), forecast, cap, ends_ns)
+    return Burning(spent, uncounted, _date(today_ns), tuple(by_day), forecast, cap, ends_ns)
 
 
 def _ahead(now_ns: int, ends_ns: int) -> Ahead:
@@ -118,6 +120,8 @@ def says(one: Burning) -> str:
     text = f"{money_text(one.spent)} so far"
     if one.cap is not None:
         text += f" of {money_text(one.cap)}"
+    if one.uncounted:
+        text += f" (the cap, and {money_text(one.uncounted)} that was spent before it counted)"
     if isinstance(one.forecast, NoForecast):
         return f"{text}; {one.forecast.why}."
     low, middle, high = (one.forecast.fan(part).nanos[-1] for part in (0.05, 0.5, 0.95))

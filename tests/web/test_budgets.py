@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import PATIENCE_S
+from ledger.keys import Role
+from tests.serving import PATIENCE_S, make_key
 from tests.web.browser import Desk, browsing
 
-BUDGETS = """{name: house-month, scope: {}, window: month, timezone: Europe/Berlin, cap_usd: 100, at: [{spent: 50%, route: cheapest}]}
+BUDGETS = """{name: house-month, scope: {}, window: month, timezone: Europe/Berlin, cap_usd: 100,
+     at: [{spent: 50%, route: cheapest}]}
   - {name: trial, scope: {user: "*"}, window: day, cap_usd: 0.00001, mode: shadow}"""
 
 
@@ -85,3 +87,37 @@ async def test_a_budget_of_a_file_is_changed_there(desk: Desk) -> None:
     assert await desk.page.get_by_text("Change it").count() == 0
     await desk.open("/ui/budgets/one?name=trial")
     assert "lets all through" in await desk.page.locator("main").inner_text()
+
+
+async def test_who_may_only_read_changes_nothing(desk: Desk) -> None:
+    """A reader sees how budgets stand, and no forms; one that is sent all the same is refused."""
+    key = await asyncio.to_thread(make_key, desk.proxy.config, name="anna", role=Role.READER)
+    await desk.context.clear_cookies()
+    await desk.log_in(key, "/ui/budgets")
+    assert await desk.page.get_by_role("link", name="New budget").count() == 0
+    await desk.open("/ui/budgets/one?name=house-month")
+    assert await desk.page.get_by_text("Give more for a while").count() == 0
+    csrf = await desk.page.locator("input[name=csrf]").first.input_value()
+    sent = {"csrf": csrf, "budget": "house-month", "amount": "5", "reason": "because"}
+    answer = await desk.page.request.post(
+        f"{desk.origin}/ui/budgets/increase",
+        form=sent | {"until": "2100-01-01T00:00"},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert answer.status == 403
+    desk.expect("403")
+    await desk.open("/ui/budgets/new")
+    assert "admin" in await desk.page.locator("main").inner_text()
+
+
+async def test_a_form_that_is_wrong_says_where(desk: Desk) -> None:
+    """Nothing is made of it, and the sentence names the field."""
+    await desk.open("/ui/budgets/new?scope.team=research")
+    assert await desk.page.get_by_label("Team").input_value() == "research"
+    await desk.page.get_by_label("Name").fill("odd")
+    await desk.page.get_by_label("Cap", exact=True).fill("12 apples")
+    desk.expect("400")
+    await desk.page.get_by_role("button", name="Make it").click()
+    assert "Cap: '12 apples'" in await desk.page.locator("main").inner_text()
+    await desk.open("/ui/budgets")
+    assert await desk.page.get_by_text("odd", exact=True).count() == 0

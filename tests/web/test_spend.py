@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import io
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -69,3 +72,57 @@ async def test_what_is_shown_is_what_was_charged(desk: Desk) -> None:
     assert "trial" in await desk.page.locator("main").inner_text()
     assert await desk.page.get_by_role("region", name="The decision").locator("tr").count() == 3
     await desk.pictures("request")
+
+
+async def test_a_request_appears_in_an_open_page(desk: Desk) -> None:
+    """Without reloading: in the total, and in the list of requests, whose first line it is."""
+    page = desk.page
+    before = await _money(desk, "[data-spent]")
+    assert (await desk.proxy.ask()).status == 200
+    charges = await desk.proxy.charges()
+    total = sum((as_usd(one.effective) for one in charges), Decimal(0))
+    assert total > before[0]
+    await page.locator(f"[data-spent] data[value='{total:f}']").wait_for()
+    await desk.open("/ui/spend/requests")
+    assert await page.locator(".live tbody tr").count() == 6
+    sent = await desk.proxy.ask()
+    new = page.locator(".live tbody tr").first.get_by_text(sent.headers["x-request-id"])
+    await new.wait_for()
+
+
+async def test_the_table_as_csv_searched_and_sorted(desk: Desk) -> None:
+    """A search and an order stand in the URL; the file has all lines of it, digit by digit."""
+    page = desk.page
+    await page.get_by_label("Find a team").fill("OP")
+    await page.get_by_label("Find a team").press("Enter")
+    await page.wait_for_url("**/ui/spend?q=OP")
+    assert await page.locator("section tbody tr:not(.total) th").all_inner_texts() == ["ops"]
+    await desk.open("/ui/spend")
+    await page.get_by_role("link", name="team", exact=True).last.press("Enter")
+    await page.wait_for_url("**/ui/spend?sort=name&order=up")
+    names = await page.locator("section tbody tr:not(.total) th").all_inner_texts()
+    assert names == ["ops", "research"]
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").click()
+    path = Path(await (await download.value).path())
+    text = await asyncio.to_thread(path.read_text)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [one["team"] for one in rows] == ["ops", "research"]
+    charges = await desk.proxy.charges()
+    assert sum(Decimal(one["cost_usd"]) for one in rows) == sum(
+        as_usd(one.effective) for one in charges
+    )
+
+
+async def test_what_is_not_there_says_what_to_do(desk: Desk) -> None:
+    """A month without a charge, a request that is not kept, a filter that nobody has."""
+    await desk.open("/ui/spend?period=2020-01")
+    assert "Nothing was charged in this time" in await desk.page.locator("main").inner_text()
+    await desk.pictures("spend-empty")
+    await desk.open("/ui/spend/requests?team=nobody")
+    assert "No such request" in await desk.page.locator("main").inner_text()
+    desk.expect("404", "400")
+    await desk.open("/ui/spend/requests/req_none")
+    assert "no request req_none" in await desk.page.locator("main").inner_text()
+    await desk.open("/ui/spend?from=2027-02-30")
+    assert "From is no day" in await desk.page.locator("main").inner_text()
