@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
@@ -41,6 +42,8 @@ OUTLINED = {
 
 _EMPTY = {DAY_NAME: f"start_ns AS {DAY_NAME}"}
 _SUBJECT = ("org", "team", "project", "user_id", "key_id", "tags", "model", "provider", "account")
+_Key: TypeAlias = tuple[int, str, int, int]
+"""Step in seconds, kind, its start in ns, and the id of an outline."""
 _STEPS_S = tuple(one for one in ROLLUP_STEPS_S if one >= DAY_S)
 _ROWS_AT_ONCE = 100
 _STARTS_AT_ONCE = 400
@@ -127,15 +130,16 @@ def add(sql: Sql, quarters: Mapping[tuple[int, int], Sums], of: Mapping[int, Out
 
     In the order of their keys, as rollups are. Within a transaction.
     """
-    sums: dict[tuple[int, str, int, int], Sums] = {}
+    days: dict[_Key, Sums] = {}
     for (quarter_ns, subject_id), more in quarters.items():
-        outlines = of[subject_id]
-        for step_s in _STEPS_S:
-            start_ns = quarter_ns - quarter_ns % (step_s * NANOS_PER_S)
-            for kind, outline_id in outlines.by_kind:
-                key = (step_s, kind, start_ns, outline_id)
-                before = sums.get(key)
-                sums[key] = more if before is None else added(before, more)
+        day_ns = quarter_ns - quarter_ns % DAY_NS
+        for kind, outline_id in of[subject_id].by_kind:
+            _add(days, (DAY_S, kind, day_ns, outline_id), more)
+    sums = dict(days)
+    for (_, kind, day_ns, outline_id), more in days.items():
+        for step_s in _STEPS_S[1:]:
+            start_ns = day_ns - day_ns % (step_s * NANOS_PER_S)
+            _add(sums, (step_s, kind, start_ns, outline_id), more)
     rows = sorted(sums.items())
     columns = f"step_s, kind, start_ns, outline_id, {', '.join(SUMMED)}"
     for first in range(0, len(rows), _ROWS_AT_ONCE):
@@ -149,7 +153,12 @@ def add(sql: Sql, quarters: Mapping[tuple[int, int], Sums], of: Mapping[int, Out
         )
 
 
-def _row(key: tuple[int, str, int, int], its: Sums) -> tuple[Value, ...]:
+def _add(sums: dict[_Key, Sums], key: _Key, more: Sums) -> None:
+    before = sums.get(key)
+    sums[key] = more if before is None else added(before, more)
+
+
+def _row(key: _Key, its: Sums) -> tuple[Value, ...]:
     return (*key, *its)
 
 
