@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +30,7 @@ from ledger.exports.commitments import commitment_rows
 from ledger.exports.focus import focus_rows
 from ledger.instants import day_ns
 from ledger.store import Store
+from ledger.tables.reconciliations import ReconciliationTable
 from tests.hedge.book.contracts import at
 from tests.hedge.effectiveness.months import Asked, charge
 from tests.hedgerow.reports import months
@@ -41,6 +44,7 @@ from tests.hedgerow.reports.test_hedge_report import (
     table,
 )
 from tests.hedgerow.reports.test_xlsx import cells_of, read
+from tests.ledger.test_kept import ONE
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +155,40 @@ def test_the_same_bytes(config_path: Path) -> None:
         assert rendered(one, form) == rendered(other, form)
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, "reconciled"),
+        ({"is_explained": False}, "differs: see its causes"),
+        ({"first": date(2026, 9, 2)}, "only some of its days, or one account"),
+        ({"account": "eu"}, "only some of its days, or one account"),
+        ({"first": date(2026, 8, 1), "last": date(2026, 12, 31)}, "reconciled"),
+        ({"first": date(2026, 10, 1), "last": date(2026, 10, 31)}, "no invoice was compared"),
+    ],
+)
+def test_how_far_an_invoice_was_compared(
+    tmp_path: Path, changes: dict[str, object], status: str
+) -> None:
+    """Reconciled is what was explained for all days and accounts; only that is not open."""
+    path = months.hedged(tmp_path)
+    whole = replace(ONE, first=SEPTEMBER, last=date(2026, 9, 30), is_explained=True)
+    one = replace(whole, **changes)  # type: ignore[arg-type]
+    before = document_open(made(path))
+    with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql, sql.transaction():
+        ReconciliationTable(sql).add(one)
+    document = made(path)
+    (row,) = (one for one in table(document, "providers").rows if one.cells[0] == "acme")
+    assert row.cells[3] == status
+    billed = Decimal(exact(row.cells[1])) if isinstance(row.cells[1], Figure) else Decimal(0)
+    assert billed > 0
+    assert document_open(document) == before - (billed if status == "reconciled" else 0)
+
+
+def document_open(document: Document) -> Decimal:
+    (headline,) = (one for one in document.verdict.headlines if one.label == "Not reconciled")
+    return Decimal(exact(headline.figure))
+
+
 def run(config: Path, *words: str) -> str:
     done = CliRunner().invoke(hedgerow, [*words, "-c", str(config)])
     assert done.exit_code == 0, done.output
@@ -164,21 +202,19 @@ def test_closing_a_month(tmp_path: Path) -> None:
     run(path, "hedge", "settle")
     before = table(made(path), "providers")
     assert {row.cells[3] for row in before.rows} == {"no invoice was compared"}
-    first, last = "2026-09-01", "2026-09-30"
-    owed = amount(before, "p1", "billed")
     invoice = tmp_path / "invoice.csv"
-    invoice.write_text(
-        f"period,model,quantity,unit,amount,kind\n{first}/{last},,,,{owed:f},usage\n"
-    )
-    provider = str(before.rows[0].cells[0])
-    words = ["ledger", "reconcile", str(invoice), "--provider", provider, "--by", "ada"]
-    CliRunner().invoke(hedgerow, [*words, "-c", str(path)])
+    invoice.write_text("period,amount,kind\n2026-09,12.50,usage\n")
+    words = ["ledger", "reconcile", str(invoice), "--provider", "a", "--by", "ada"]
+    done = CliRunner().invoke(hedgerow, [*words, "-c", str(path)])
+    assert "12.500000 USD are open" in done.output, done.output
     CliRunner().invoke(hedgerow, ["ledger", "verify", "-c", str(path)])  # charges without cards
     told = json.loads(run(path, "ledger", "chargeback", "--month", "2026-09", "--json"))
     run(path, "ledger", "close", "--month", "2026-09", "--by", "ada")
     document = made(path)
-    row = table(document, "providers").rows[0]
-    assert "ada" in str(row.cells[8])
+    (row,) = (one for one in table(document, "providers").rows if one.cells[0] == "a")
+    assert row.cells[3] == "differs: see its causes"
+    assert str(row.cells[8]).startswith("ada, ")
+    assert row.cells[9] == hashlib.sha256(invoice.read_bytes()).hexdigest()[:12]
     assert Decimal(str(told["total_usd"])) == amount(table(document, "teams"), "total", "bears")
     closing_text = str([one for one in document.sections if one.id == "closing"])
     assert "ada closed the month" in closing_text
