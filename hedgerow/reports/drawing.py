@@ -61,6 +61,9 @@ DIRECT = 4
 """Up to so many lines carry their names at their ends; more of them have a legend."""
 LONGEST_DIRECT = 24
 
+FEW_BARS = 4
+"""Fewer bars leave the room of so many: one alone would fill the picture."""
+
 WIDTH_IN = 7.2
 HEIGHT_IN = 3.4
 _BAR_IN = 0.26
@@ -268,10 +271,18 @@ def _label(axes: Axes, chart: Chart, axis: Axis) -> None:
                 label.set_verticalalignment("baseline")
             names.set_tick_params(pad=12)
         names.grid(visible=False)
+        if not axis.is_lying and len(axis.labels) < FEW_BARS and _has_bars(chart):
+            first, last = min(axis.places.values()), max(axis.places.values())
+            more = max(1.0, FEW_BARS - (last - first)) / 2
+            axes.set_xlim(first - more, last + more)
     if not _has_values(chart):
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", va="center")
         axes.set_xticks([])
         axes.set_yticks([])
+
+
+def _has_bars(chart: Chart) -> bool:
+    return any(one.mark is Mark.BAR and one.x for one in chart.series)
 
 
 def _has_values(chart: Chart) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from hedge.effectiveness.coverage import CommitmentUse, Coverage
 from hedge.effectiveness.regret import Regret, Regrets
@@ -26,7 +25,9 @@ _NONE = "No commitment had a day in this month."
 def commitments_section(report: EffectivenessReport, sources: Sources) -> Section:
     found = report.coverage
     charts = (_use_chart(found),) if found.uses else ()
-    curves = tuple(_curve(one) for one in islice(report.regrets.judged, _CURVES))
+    curves = tuple(
+        _curve(one, place) for place, one in enumerate(report.regrets.judged[:_CURVES], 1)
+    )
     return Section(
         "commitments",
         "Commitments: coverage, use, and regret",
@@ -308,11 +309,11 @@ def _regret(found: Regrets, sources: Sources) -> Table:
     )
 
 
-def _curve(one: Regret) -> Chart:
+def _curve(one: Regret, place: int) -> Chart:
     units = tuple(float(size.units) for size in one.sizes)
     held = (Series("held", Mark.POINTS, (float(one.held.units),), (dollars_of(one.held.cost),)),)
     return Chart(
-        f"sizes_{_identifier(one.commitment)}",
+        f"sizes_{place}",
         f"What other sizes of {one.commitment} would have cost",
         f"The cost of the period with each number of units; held were {one.held.units:,},"
         f" best would have been {one.best.units:,}.",
@@ -323,10 +324,6 @@ def _curve(one: Regret) -> Chart:
             *held,
         ),
     )
-
-
-def _identifier(name: str) -> str:
-    return "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in name)
 
 
 def _not_judged(found: Regrets) -> Table:

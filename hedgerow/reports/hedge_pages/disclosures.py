@@ -26,7 +26,7 @@ def disclosures_section(accounting: HedgeAccounting, sources: Sources) -> Sectio
         ),
         tuple(
             Row(
-                f"{one.contract} {month_text(one.month)}",
+                f"n{place}",
                 (
                     one.contract,
                     month_text(one.month),
@@ -36,7 +36,7 @@ def disclosures_section(accounting: HedgeAccounting, sources: Sources) -> Sectio
                     usd(one.notional, source),
                 ),
             )
-            for one in found.nominal
+            for place, one in enumerate(found.nominal)
         ),
         empty="No lot of a derivative is open.",
     )

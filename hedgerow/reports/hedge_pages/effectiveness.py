@@ -10,7 +10,7 @@ from hedge.effectiveness.accounting import HedgeAccounting
 from hedge.effectiveness.assessment import Assessment
 from hedge.effectiveness.relation import Relation, Tested
 from hedgerow.charts import Band, Chart, Mark, Series
-from hedgerow.reports.cells import columns, count, month_text, number, part, sentence, text, usd
+from hedgerow.reports.cells import columns, count, number, part, sentence, text, usd
 from hedgerow.reports.document import Block, Cell, Row, Section, Table
 from hedgerow.reports.hedge_pages.book_sources import replay_source
 from hedgerow.reports.sources import Sources
@@ -352,7 +352,7 @@ def _volumes(accounting: HedgeAccounting, sources: Sources) -> Table:
         replay_source(accounting, sources),
     )
     rows = []
-    for one in accounting.relations:
+    for place, one in enumerate(accounting.relations):
         if one.volume is None:
             continue
         found = one.volume
@@ -360,7 +360,7 @@ def _volumes(accounting: HedgeAccounting, sources: Sources) -> Table:
 
         rows.append(
             Row(
-                f"{one.trade} {month_text(one.month)}",
+                f"v{place}",
                 (
                     one.trade,
                     f"{found.month:%Y-%m}",

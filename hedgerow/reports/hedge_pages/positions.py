@@ -25,10 +25,6 @@ def positions_section(accounting: HedgeAccounting, sources: Sources) -> Section:
     )
 
 
-def _key(trade: str, month: str) -> str:
-    return f"{trade} {month}"
-
-
 def _derivatives(accounting: HedgeAccounting, sources: Sources) -> Table:
     source = replay_source(accounting, sources)
     return Table(
@@ -50,7 +46,7 @@ def _derivatives(accounting: HedgeAccounting, sources: Sources) -> Table:
         ),
         tuple(
             Row(
-                _key(one.trade, month_text(one.month)),
+                f"p{place}",
                 (
                     one.trade,
                     one.contract,
@@ -66,7 +62,7 @@ def _derivatives(accounting: HedgeAccounting, sources: Sources) -> Table:
                     one.marked_on,
                 ),
             )
-            for one in accounting.positions.derivatives
+            for place, one in enumerate(accounting.positions.derivatives)
         ),
         empty="No derivative was held in this month.",
     )
@@ -77,7 +73,7 @@ def _values(accounting: HedgeAccounting, sources: Sources) -> Table:
     found = accounting.positions.derivatives
     rows = [
         Row(
-            _key(one.trade, month_text(one.month)),
+            f"p{place}",
             (
                 one.trade,
                 one.hypothetical or "not designated",
@@ -88,7 +84,7 @@ def _values(accounting: HedgeAccounting, sources: Sources) -> Table:
                 usd(one.gain, source),
             ),
         )
-        for one in found
+        for place, one in enumerate(found)
     ]
     if rows:
         fair = Money(sum(one.fair_value for one in found))

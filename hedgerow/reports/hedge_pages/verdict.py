@@ -145,14 +145,18 @@ def _of_hedges(accounting: HedgeAccounting) -> Iterator[str]:
     passed = sum(map(_passes, tested))
     yield (
         f"Of {len(relations)} {_plural('derivative', len(relations))} held as a hedge,"
-        f" {len(tested)} could be tested, and {passed} passed every test; this supports the"
-        " controller's decision, and does not claim that hedge accounting applies."
+        f" {_told(len(tested))} could be tested, and {_told(passed)} passed every test. This"
+        " supports the controller's decision; it does not claim that hedge accounting applies."
     )
     if any(tie.difference for tie in accounting.ties):
         yield (
             "The accounting pages do not agree with the hedge's book: do not use them, and run"
             " `hedgerow ledger verify`."
         )
+
+
+def _told(count: int) -> str:
+    return f"{count}" if count else "none"
 
 
 def _plural(name: str, count: int) -> str:

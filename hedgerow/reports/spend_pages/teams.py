@@ -91,7 +91,7 @@ def _platform_row(sources: SpendSources) -> Row:
             usd(platform.unused, shares, why_not=bears.why_not),
             usd(platform.variance, shares, why_not=bears.why_not),
             usd(platform.fixed, sources.fixed()),
-            usd(platform.sold, sources.fees()),
+            usd(platform.sold, sources.commitments()),
             usd(platform.total, sources.borne(), _BEARS),
             None,
             None,
@@ -116,7 +116,7 @@ def _total_of_teams(sources: SpendSources, sums: Sequence[str]) -> tuple[Cell, .
         usd(Money(unused) if is_known else None, shares, sums[2] if is_known else None, why),
         usd(Money(variance) if is_known else None, shares, sums[3] if is_known else None, why),
         usd(ZERO, sources.fixed(), sums[4]),
-        usd(bears.platform.sold, sources.fees(), sums[5]),
+        usd(bears.platform.sold, sources.commitments(), sums[5]),
         usd(bears.total, sources.borne(), "SUM({teams.bears})"),
         usd(
             Money(sum(one.estimated for one in teams)),

@@ -100,12 +100,12 @@ def _tone(report: SpendReport) -> Tone:
 def _left(sources: SpendSources, tone: Tone) -> Headline:
     report = sources.report
     if report.cap is None:
-        figure = usd(None, sources.total(), why_not=_NO_CAP)
+        figure = usd(None, sources.left(), why_not=_NO_CAP)
         return Headline("Left of the cap", figure, "no cap", Tone.NONE)
     left = Money(report.cap - report.sums.effective)
     note = f"of {shown(usd(report.cap, ''))}; budgets count what requests were charged"
     tone = Tone.BAD if left < 0 else tone if tone is not Tone.BAD else Tone.NONE
-    return Headline("Left of the cap", usd(left, sources.total()), note, tone)
+    return Headline("Left of the cap", usd(left, sources.left()), note, tone)
 
 
 def _change(sources: SpendSources) -> Headline:
@@ -129,7 +129,7 @@ def _saved(sources: SpendSources) -> Headline:
     listed = shown(usd(Money(sums.list - sums.effective), ""))
     return Headline(
         "Saved against the first-listed offers",
-        usd(Money(sums.first_offer - sums.effective), sources.total()),
+        usd(Money(sums.first_offer - sums.effective), sources.saved()),
         f"against list prices {listed}; measured for each request",
     )
 
@@ -139,7 +139,7 @@ def _unreconciled(sources: SpendSources) -> Headline:
     amount = report.unreconciled
     return Headline(
         "Not reconciled",
-        usd(amount, sources.of(report.by_provider)),
+        usd(amount, sources.unreconciled()),
         "expected of providers whose invoice was not compared, or differs",
         Tone.WARN if amount and report.is_over else Tone.NONE,
     )

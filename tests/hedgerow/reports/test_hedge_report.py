@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from hedge.book.book import HedgeBook
+from hedge.book.facts import Fill
+from hedge.book.fills import enter_fill
 from hedgerow.books import books
 from hedgerow.config import load_config
 from hedgerow.reports.as_json import as_json
@@ -26,8 +29,9 @@ from hedgerow.reports.xlsx import workbook
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile
 from ledger.money import NANOS_PER_USD
+from ledger.retention import Limits, retire
 from ledger.store import Store
-from tests.hedge.book.contracts import at
+from tests.hedge.book.contracts import DESK, approved, at
 from tests.hedge.effectiveness.months import Asked, charge
 from tests.hedgerow.reports import months
 from tests.hedgerow.reports.test_xlsx import cells_of, read
@@ -263,3 +267,52 @@ def test_what_is_written_later_changes_no_past_report(tmp_path: Path) -> None:
     with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
         charge(sql, Asked("2026-10-20T10:00", 5_000_000_000, first_offer=1))
     assert as_json(made(path)) == before
+
+
+def test_what_retention_has_deleted_is_said_to_be_unknown(tmp_path: Path) -> None:
+    """The cost stands, by its sums; what only the rows knew is not known, with the reason, on the
+    first page too, and every format says so."""
+    path = months.hedged(tmp_path)
+    whole = made(path)
+    with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
+        retire(sql, Limits(entries_ns=at("2026-10-01")))
+    left = made(path)
+    premium = next(one for one in left.verdict.headlines if one.label == "Paid for certainty")
+    assert premium.figure.value is None
+    assert "Retention" in (premium.figure.why_not or "")
+    total = cell(table(left, "cost"), "total", "amount").value
+    assert total == cell(table(whole, "cost"), "total", "amount").value
+    for form in Format:
+        assert rendered(left, form)
+
+
+def test_derivatives_of_every_kind_without_a_memo(tmp_path: Path, sql: Sql) -> None:
+    """A future, a perpetual, a swap over three months and an event that nobody designated are
+    shown by trade and month, as not designated, and still tested where they can be."""
+    config = load_config(months.configured(tmp_path), {})
+    months.fill(sql)
+    plan = approved(
+        sql, "2026-08-04", {"GPU1": 90, "H100-PERP": 90, "H100-SWAP": 90, "H100-ABOVE-3": 90}
+    )
+    bought = (
+        ("GPU1", -4, "2.60", "2026-10-01"),
+        ("H100-PERP", 3, "2.55", None),
+        ("H100-SWAP", 2, "2.58", "2026-09-01"),
+        ("H100-ABOVE-3", 5, "0.40", "2026-09-01"),
+    )
+    plan = approved(sql, "2026-08-04", {name: 90 for name, *_ in bought})
+    for name, lots, price, month in bought:
+        with sql.transaction():
+            its = None if month is None else date.fromisoformat(month)
+            fact = Fill(plan, name, lots, Decimal(price), at("2026-08-05"), its, over="a test")
+            enter_fill(HedgeBook(sql, at("2026-08-05")), f"fill:{name}:2", fact, DESK)
+    document = hedge_report(config, Store(sql), date(2026, 8, 1), at("2026-09-01"))
+    rows = table(document, "positions").rows
+    assert {row.cells[1] for row in rows} == {name for name, *_ in bought}
+    assert len(rows) >= 5
+    states = [row.cells[2] for row in table(document, "tests").rows]
+    assert {"designated", "not designated"} <= set(states)
+    with sql.view():
+        assert check_sources(sql, document) > 60
+    check_sums(document)
+    assert html(document)
