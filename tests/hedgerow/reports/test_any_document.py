@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 import pypdfium2 as pdfium
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -53,12 +54,15 @@ CELLS: st.SearchStrategy[Cell] = st.one_of(
 KINDS: tuple[st.SearchStrategy[Cell], ...] = (FIGURES, WORDS, CELLS)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
     columns = [draw(st.sampled_from(KINDS)) for _ in range(draw(st.integers(1, 14)))]
     rows = [
         Row(str(number), tuple(draw(column) for column in columns), is_total=draw(st.booleans()))
-        for number in range(draw(st.integers(0, 12)))
+        for number in range(draw(st.integers(0, 9)))
     ]
     titles = tuple(Column(f"c{number}", draw(WORDS)) for number in range(len(columns)))
     name = f"t{draw(st.uuids()).hex}"
@@ -70,11 +74,11 @@ BLOCKS: st.SearchStrategy[Block] = st.one_of(
 )
 DOCUMENTS = st.builds(
     lambda blocks: documents.document(Section("s", "Everything", tuple(blocks))),
-    st.lists(BLOCKS, min_size=1, max_size=4),
+    st.lists(BLOCKS, min_size=1, max_size=3),
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(DOCUMENTS)
 def test_pages_hold_all_of_it_and_nothing_lies_on_anything(document: Document) -> None:
     """Each figure and each text can be read, between the margins, apart from all others."""
@@ -91,7 +95,7 @@ def test_pages_hold_all_of_it_and_nothing_lies_on_anything(document: Document) -
                 assert bare(text) in everything
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(DOCUMENTS)
 def test_sheets_hold_all_of_it_exactly(document: Document) -> None:
     """Each cell is its value: numbers exactly, in the cell or in its note, days as days."""
