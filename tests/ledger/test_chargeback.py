@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.chargeback import Chargeback, MonthSpan, Rule, TeamCharge, chargeback
+from ledger.chargeback import Chargeback, MonthSpan, Rule, TeamCharge, chargeback, cost_of_month
 from ledger.charges import charge_rows
 from ledger.databases.sql import Sql
 from ledger.exports.commitments import commitment_rows
@@ -70,7 +70,9 @@ def test_all_bear_what_the_month_cost(
         usual = focus_rows(charge_rows(sql, SPAN.since_ns, SPAN.until_ns))
         owned = commitment_rows(sql, SPAN.since_ns, SPAN.until_ns)
         rows = [*usual, *owned]
+        cost = cost_of_month(sql, SPAN, AFTER_NS)
     assert as_usd(found.total) == sum(row.effective_cost for row in rows)
+    assert (cost or 0) == found.total
     first_ns, last_ns = SPAN.since_ns, SPAN.until_ns
     of_month = [one for one in made if one.is_charged and first_ns <= one.at_ns < last_ns]
     assert found.metered == sum(one.cost for one in of_month)
