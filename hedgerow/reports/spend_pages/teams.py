@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import columns, count, dollars_of, month_text, usd
 from hedgerow.reports.document import Cell, Row, Table
+from hedgerow.reports.figures import shown
 from hedgerow.reports.spend_pages.sources import SpendSources
 from ledger.chargeback import TeamCharge
-from ledger.money import ZERO, Money, as_usd
+from ledger.money import ZERO, Money
 from ledger.tables.closes import Payer
 
 MOST_BARS = 12
@@ -143,11 +144,14 @@ def teams_chart(sources: SpendSources) -> Chart:
         for name, amount in parts.items()
         if any(amount(one) for one in few)
     )
+    says = "Nobody bears anything."
+    if few:
+        bears_most = shown(usd(few[0].total, ""))
+        says = f"A bar for each team, dearest first: {names[0]} bears {bears_most}."
     return Chart(
         "by_team",
         "What each team bears",
-        f"Bars of {len(few)} teams, dearest first; the first bears"
-        f" {as_usd(few[0].total) if few else 0} USD.",
+        says,
         "team",
         "USD",
         series,

@@ -10,6 +10,7 @@ from hedgerow.reports.document import Headline, Tone, Verdict
 from hedgerow.reports.figures import shown
 from hedgerow.reports.spend import SpendReport
 from hedgerow.reports.spend_pages.sources import SpendSources
+from ledger.calendar_months import months_later
 from ledger.money import Money
 
 NARROW = Decimal("0.05")
@@ -113,10 +114,11 @@ def _change(sources: SpendSources) -> Headline:
     is_known = report.before is not None and report.is_over
     change = None if not is_known else Money(report.bears.total - (report.before or 0))
     why = _NO_BEFORE if report.is_over else "The month still runs."
+    earlier = months_later(report.month, -1)
     source = sources.all.computed(
         "The cost of the month less that of the month before, counted in the same way.",
         sources.borne(),
-        command="hedgerow ledger chargeback -c FILE --month (the month before) --json",
+        command=f"hedgerow ledger chargeback -c FILE --month {earlier:%Y-%m} --json",
     )
     note = "nothing to compare with"
     if report.before is not None:
