@@ -16,7 +16,7 @@ _HEADINGS = {
     "Run": ("demo", "serve", "check", "schema"),
     "Keys": ("key",),
     "Market and routing": ("market", "eval", "route", "explain", "simulate"),
-    "Books": ("spend", "budget", "ledger"),
+    "Books": ("spend", "budget", "ledger", "report"),
     "Hedge": ("hedge",),
 }
 _MODULES = {
@@ -33,6 +33,7 @@ _MODULES = {
     "spend": "spend",
     "budget": "spend",
     "ledger": "ledger",
+    "report": "report",
     "hedge": "hedge",
 }
 

@@ -43,6 +43,7 @@ from hedgerow.files.policy_file import BudgetSpec, IncreaseSpec, PolicyFile
 from hedgerow.files.provider_spec import Provider, filled_in
 from hedgerow.files.yaml_source import Places, Source, Steps, mapping_in, read_yaml, shown
 from ledger.budgets import Raise
+from ledger.chargeback import Rule
 from ledger.policy import Rules
 
 MAX_FILES = 1000
@@ -55,7 +56,8 @@ class Ledger:
 
     url: of PostgreSQL; "" with SQLite. path: of the SQLite file, absolute; None with PostgreSQL.
     journals: the folder of this host's journals. keep_days, keep_requests_days: for how long
-    charges, and what was decided for requests, are kept; None: for ever.
+    charges, and what was decided for requests, are kept; None: for ever. chargeback: by what teams
+    share what commitments cost beyond their draws.
     """
 
     url: str = field(repr=False)
@@ -64,6 +66,7 @@ class Ledger:
     durability: Literal["process", "disk"]
     keep_days: int | None = None
     keep_requests_days: int | None = None
+    chargeback: Rule = Rule.DRAW
 
     @property
     def place(self) -> Path:
@@ -229,6 +232,7 @@ def _ledger(path: Path, written: LedgerFile) -> Ledger:
         durability=written.durability,
         keep_days=written.keep,
         keep_requests_days=written.keep_requests,
+        chargeback=Rule(written.chargeback),
     )
 
 

@@ -7,7 +7,8 @@ HedgerowError
 ├── FolderRefused      a folder that cannot be written to
 ├── NotFound           a key, request or model that is asked about and is not there
 ├── NotReached         a proxy that a command asks, and that does not answer
-└── NotSent            a notice that a channel did not take; it is tried again
+├── NotSent            a notice that a channel did not take; it is tried again
+└── DocumentUnsound    a report whose parts contradict one another; the fault of who laid it out
 """
 
 from __future__ import annotations
@@ -80,3 +81,7 @@ class NotSent(HedgerowError):
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
         super().__init__(why)
         self.retry_after_s = retry_after_s
+
+
+class DocumentUnsound(HedgerowError):
+    pass

@@ -97,17 +97,23 @@ def of_sample(
 
 def monthly_cap(budgets: Iterable[Budget]) -> Money:
     """The lowest USD cap of a calendar month on everything. Raises NotFound if there is none."""
-    caps = [
-        one.cap
-        for one in budgets
-        if one.scope == Scope() and one.window is Window.MONTH and one.measure is Measure.USD
-    ]
-    if not caps:
+    cap = lowest_cap(budgets)
+    if cap is None:
         raise NotFound(
             "no budget caps everything in a month: say --cap-usd, or write a budget with scope {},"
             " window month and cap_usd"
         )
-    return Money(min(caps))
+    return cap
+
+
+def lowest_cap(budgets: Iterable[Budget]) -> Money | None:
+    """The same; None if there is none."""
+    caps = [
+        Money(one.cap)
+        for one in budgets
+        if one.scope == Scope() and one.window is Window.MONTH and one.measure is Measure.USD
+    ]
+    return min(caps, default=None)
 
 
 def _validation(history: DemandHistory, seed: int) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ LedgerError
 ├── KeyRefused             no such key, or a revoked or expired one
 ├── NotACommitment         a commitment whose numbers contradict each other
 ├── NotBalanced            lines of double entry that do not sum to zero: a fault of ours
+├── MonthNotClosable       a month that runs, is closed already, or cannot be counted any more
 ├── PackageMissing         a package that only some need, and that is not installed
 ├── FileRefused            a file that cannot be written
 ├── NotAnInvoice           a file, or a line of it, that cannot be read as an invoice
@@ -69,6 +70,10 @@ class NameTaken(LedgerError):
 
 
 class KeyRefused(LedgerError):
+    pass
+
+
+class MonthNotClosable(LedgerError):
     pass
 
 

@@ -13,7 +13,8 @@ from ledger.databases.sql import Row, Sql, Value, each_of
 from ledger.money import MAX_NANOS, ZERO, Money
 from ledger.rates import RateCard
 from ledger.tables.ddl import PRICES, USAGE
-from ledger.tables.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan, source
+from ledger.tables.outlines import source
+from ledger.tables.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan
 from ledger.usage import TokenUsage
 from ledger.windows import Window, span_of
 
@@ -34,12 +35,14 @@ class Dimension(StrEnum):
     DAY = "day"
 
 
-_COLUMNS = {
-    Dimension.USER: "user_id",
-    Dimension.KEY: "key_id",
-    Dimension.TAG: "tag.value",
-    Dimension.ACCOUNT: "provider || '/' || account",
+NAMED = {
+    Dimension.USER: ("user_id",),
+    Dimension.KEY: ("key_id",),
+    Dimension.TAG: ("tags",),
+    Dimension.ACCOUNT: ("provider", "account"),
 }
+"""The columns of subjects that say it, where they are called otherwise."""
+_COLUMNS = {Dimension.TAG: "tag.value", Dimension.ACCOUNT: "provider || '/' || account"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +128,10 @@ def spend_per(
 def spend_of(sql: Sql, team: str, since_ns: int, until_ns: int) -> tuple[SpendRow, ...]:
     """What one team was charged with `since <= at < until`, by model, dearest first."""
     with sql.view():
-        parts, values = source(plan(since_ns, until_ns, kept(sql)).parts, _SUMMED)
+        counted = plan(since_ns, until_ns, kept(sql))
+        parts, values = source(counted.parts, ("team", "model"), _SUMMED)
         found = sql.execute(
-            f"SELECT model, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id"
-            " WHERE team = ? GROUP BY 1",
+            f"SELECT model, {_SUMS} FROM {parts} WHERE team = ? GROUP BY 1",
             (*values, team),
         )
         return tuple(_sorted(_row(row) for row in found))
@@ -170,14 +173,11 @@ _SUMS = ", ".join(f"coalesce(sum({one}), 0)" for one in _SUMMED.split(", "))
 
 
 def _by_name(sql: Sql, by: Dimension, since_ns: int, until_ns: int, left: Kept) -> list[SpendRow]:
-    parts, values = source(plan(since_ns, until_ns, left).parts, _SUMMED)
-    column = _COLUMNS.get(by, by.value)
+    names = NAMED.get(by, (by.value,))
+    parts, values = source(plan(since_ns, until_ns, left).parts, names, _SUMMED)
+    column = _COLUMNS.get(by, names[0])
     tags = each_of("tags", "tag", sql.dialect) if by is Dimension.TAG else ""
-    found = sql.execute(
-        f"SELECT {column}, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id {tags}"
-        " GROUP BY 1",
-        values,
-    )
+    found = sql.execute(f"SELECT {column}, {_SUMS} FROM {parts} {tags} GROUP BY 1", values)
     return [_row(row) for row in found]
 
 
@@ -195,8 +195,9 @@ def _spans(
     sql: Sql, window: Window, since_ns: int, until_ns: int, zone: ZoneInfo
 ) -> Iterator[tuple[datetime, int, int]]:
     """Each window in the zone since the first charge: its start there, and the part that counts."""
-    range_of_days = "SELECT min(start_ns), max(start_ns) FROM rollups WHERE step_s = ?"
-    oldest_ns, newest_ns = sql.execute(range_of_days, (DAY_S,)).fetchone() or (None, None)
+    one = "SELECT {}(start_ns) FROM rollups WHERE step_s = ?"  # each from the end of the index
+    range_of_days = f"SELECT ({one.format('min')}), ({one.format('max')})"
+    oldest_ns, newest_ns = sql.execute(range_of_days, (DAY_S, DAY_S)).fetchone() or (None, None)
     if oldest_ns is None:
         return
     since_ns, until_ns = max(since_ns, oldest_ns), min(until_ns, newest_ns + DAY_NS)
@@ -208,7 +209,7 @@ def _spans(
 
 
 def _sums(sql: Sql, since_ns: int, until_ns: int, left: Kept) -> Row:
-    parts, values = source(plan(since_ns, until_ns, left).parts, _SUMMED)
+    parts, values = source(plan(since_ns, until_ns, left).parts, (), _SUMMED)
     (row,) = sql.execute(f"SELECT {_SUMS} FROM {parts}", values).fetchall()
     return row
 
@@ -388,5 +389,33 @@ def heads(sql: Sql) -> list[Head]:
     """Of each writer, and of the hedge's book. Kept elsewhere, they show later that what they cover
     was not rewritten."""
     rows = sql.execute("SELECT name, seq, head FROM writers ORDER BY name").fetchall()
-    records = sql.execute("SELECT seq, hash FROM record_head").fetchall()
-    return [Head(*row) for row in (*rows, *((RECORDS_CHAIN, *row) for row in records))]
+    return [*(Head(*row) for row in rows), *_head_of_records(sql)]
+
+
+def heads_until(sql: Sql, until_ns: int) -> list[Head]:
+    """The same of what had ended by then, which what is written later leaves as it is: of each
+    writer that had an entry, or of which retention has left the end of a chain. The hedge's book
+    as it is now: what is written into it later may be of earlier days."""
+    writers = sql.execute("SELECT id, name FROM writers ORDER BY name").fetchall()
+    found = []
+    for writer_id, name in writers:
+        last = (
+            sql.execute(
+                "SELECT seq, hash FROM entries WHERE writer_id = ? AND ended_at_ns < ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (writer_id, until_ns),
+            ).fetchone()
+            or sql.execute(
+                "SELECT seq, hash FROM checkpoints WHERE writer_id = ? AND at_ns < ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (writer_id, until_ns),
+            ).fetchone()
+        )
+        if last is not None:
+            found.append(Head(name, last[0], bytes(last[1])))
+    return [*found, *_head_of_records(sql)]
+
+
+def _head_of_records(sql: Sql) -> list[Head]:
+    rows = sql.execute("SELECT seq, hash FROM record_head").fetchall()
+    return [Head(RECORDS_CHAIN, *row) for row in rows]

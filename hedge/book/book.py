@@ -59,7 +59,8 @@ PositionKey = tuple[str, date | None]
 @dataclass(frozen=True, slots=True)
 class Holding:
     """Capacity that one fill bought. units: what is left of it after resales; schedule: the fees
-    of those, and of all before. has_notice: it does not renew itself."""
+    of those, and of all before. earlier: the commitments that were sold on, wholly or in part, each
+    on its day of `resold`. has_notice: it does not renew itself."""
 
     fill: str
     contract: CapacityContract
@@ -67,6 +68,7 @@ class Holding:
     schedule: Schedule
     commitment: str
     earlier: tuple[str, ...] = ()
+    resold: tuple[date, ...] = ()
     has_notice: bool = False
 
     @property
@@ -291,6 +293,7 @@ class HedgeBook:
             schedule=holding.schedule.kept(record.day, left, holding.units),
             commitment=record.id,
             earlier=(*holding.earlier, holding.commitment),
+            resold=(*holding.resold, record.day),
         )
 
     def _mark(self, record: Record, fact: Mark) -> None:

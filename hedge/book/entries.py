@@ -7,13 +7,14 @@ from datetime import date, timedelta
 
 from hedge.book.book import MARGIN, HedgeBook, Holding
 from hedge.book.facts import Bill, Correction, Deposit, Expense, Fill, Notice, Payment, Resale
+from hedge.book.fees import fees_of, fees_taken_back
 from hedge.book.fills import same_again
-from hedge.book.schedule import Schedule
 from hedge.contracts.capacity import PrepaidQuota
 from hedge.errors import EntryRefused
 from ledger.accounting import GlAccount, balances_of, lines_of, reversed_lines
 from ledger.instants import day_ns, instant
 from ledger.money import Money, usd_text
+from ledger.tables.commitment_fees import FeeTable
 from ledger.tables.commitments import CommitmentTable
 
 _DAY = timedelta(days=1)
@@ -131,14 +132,14 @@ def enter_resale(book: HedgeBook, record_id: str, fact: Resale, day: date, who: 
         GlAccount.COMMITMENT_PAYABLE: -unbilled,
         GlAccount.RESALE_RESULT: expenses - fact.proceeds,
     }
-    _give_up(book, holding, record_id, day, after, holding.units - fact.units)
-    return book.write(record_id, fact, day, who=who, lines=lines_of(fact.fill, moved))
+    book.write(record_id, fact, day, who=who, lines=lines_of(fact.fill, moved))
+    _give_up(book, holding, day)
+    return True
 
 
-def _give_up(
-    book: HedgeBook, holding: Holding, new_id: str, day: date, after: Schedule, units: int
-) -> None:
+def _give_up(book: HedgeBook, holding: Holding, day: date) -> None:
     """End what the router draws on, and let it draw on the units that are kept."""
+    kept = book.holdings[holding.fill]
     commitments = CommitmentTable(book.sql)
     was = commitments.one(holding.commitment)
     if was is None:
@@ -148,10 +149,13 @@ def _give_up(
         )
     at_ns = max(day_ns(day), was.starts_ns)
     later = sum(amount for _, amount in holding.schedule.days(day, holding.ends))
+    fees = fees_of(book, kept)
     commitments.end(was.id, at_ns, Money(was.fee - later))
-    if units:
-        fee = Money(sum(amount for _, amount in after.days(day, after.ends)))
-        commitments.add(replace(was, id=new_id, units=units, starts_ns=at_ns, fee=fee))
+    FeeTable(book.sql).keep(was.id, fees[was.id], book.now_ns)
+    if kept.units:
+        fee = Money(sum(amount for _, amount in kept.schedule.days(day, kept.ends)))
+        new = replace(was, id=kept.commitment, units=kept.units, starts_ns=at_ns, fee=fee)
+        commitments.add(new, fees[new.id], book.now_ns)
 
 
 def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> bool:
@@ -172,7 +176,7 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
                 " goes the other way"
             )
         if holding is not None:
-            _take_back(book, holding)
+            _take_back(book, holding, day)
         lines = reversed_lines(book.balances_about(fact.of))
     elif isinstance(wrong, Payment | Deposit):
         if isinstance(wrong, Payment) and wrong.fill not in book.fills:
@@ -187,7 +191,7 @@ def enter_correction(book: HedgeBook, fact: Correction, day: date, who: str) -> 
     return book.write(record_id, fact, day, who=who, lines=lines)
 
 
-def _take_back(book: HedgeBook, holding: Holding) -> None:
+def _take_back(book: HedgeBook, holding: Holding, day: date) -> None:
     drawn = book.sql.execute(
         "SELECT count(*) FROM entries WHERE commitment = ?", (holding.commitment,)
     ).fetchone()
@@ -197,6 +201,8 @@ def _take_back(book: HedgeBook, holding: Holding) -> None:
             " taken back"
         )
     CommitmentTable(book.sql).end(holding.commitment, day_ns(holding.starts), Money(0))
+    fees = fees_taken_back(book, holding, day)
+    FeeTable(book.sql).keep(holding.commitment, fees, book.now_ns)
 
 
 # -- what follows from the terms

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from hedge.book.book import HedgeBook, position_keys
 from hedge.book.facts import Fill
+from hedge.book.fees import fees_as_bought
 from hedge.book.lots import Position, nanos, notional
 from hedge.book.plans import AnyContract, Plan
-from hedge.book.terms import commitment_of, per_unit_usd, price_of
+from hedge.book.terms import commitment_of, per_unit_usd, price_of, schedule_of
 from hedge.contracts.capacity import GpuBlock
 from hedge.contracts.contract import CapacityContract, DerivativeContract
 from hedge.contracts.derivatives import Derivative, Event, Forward, Future, Perpetual
@@ -46,7 +47,7 @@ def enter_fill(book: HedgeBook, fill_id: str, fill: Fill, who: str) -> bool:
         utilisation = None if position is None else position.utilisation
         commitment = commitment_of(fill_id, fill, contract, utilisation)
         owned = CommitmentTable(book.sql)
-        owned.add(commitment)
+        owned.add(commitment, fees_as_bought(schedule_of(fill, contract)), book.now_ns)
         worth = plan.bids.get(fill.contract)
         if worth is not None and commitment.kind is not CommitmentKind.THROUGHPUT:
             # Until the traffic says; what a minute is worth depends on the minute.

@@ -14,6 +14,7 @@ from decimal import Decimal
 from hedge.book.book import FUNDING, HedgeBook, PositionKey
 from hedge.book.entries import SETTLE, accrue
 from hedge.book.facts import Funding, MarginCall, Mark, Settled
+from hedge.book.fees import keep_fees
 from hedge.book.final_price import FinalPrice, final_price, fixing_days, last_day
 from hedge.book.funding import NANOS_PER_HOUR, funding_amount, rate_of
 from hedge.book.lots import Position, nanos, per_lot
@@ -51,6 +52,7 @@ def settle(book: HedgeBook, until: date | None = None) -> Done:
     until = today + _DAY if until is None else min(until, today + _DAY)
     fixings = FixingTable(book.sql)
     done = Done()
+    keep_fees(book)
     for fill in book.holdings:
         done.bills_and_expenses += accrue(
             book, fill, bills_before=until, expenses_before=min(until, today)

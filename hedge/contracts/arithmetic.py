@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from hedge.errors import ContractInvalid
 from ledger.money import Money, usd
+from ledger.shares import shares
 
 HOURS_PER_MONTH = 730
 """Of a standard month, by which contracts are compared: 365 days over twelve."""
@@ -27,13 +28,7 @@ def prorated(amount: Money, weights: Sequence[int]) -> tuple[Money, ...]:
     total = sum(weights)
     if total <= 0 or min(weights) < 0:
         raise ContractInvalid("an amount cannot be spread over nothing: give each part its length")
-    whole = [amount * weight // total for weight in weights]
-    largest_first = sorted(
-        range(len(weights)), key=lambda at: (-(amount * weights[at] % total), at)
-    )
-    for at in largest_first[: amount - sum(whole)]:
-        whole[at] += 1
-    return tuple(Money(part) for part in whole)
+    return shares(amount, weights)
 
 
 def term_fee(usd_per_month: Decimal, months: int, units: int) -> Money:

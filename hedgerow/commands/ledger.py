@@ -12,6 +12,7 @@ import msgspec
 
 from hedgerow.arguments import MOMENT
 from hedgerow.books import books, resting
+from hedgerow.commands.ledger_close import chargeback_, close
 from hedgerow.commands.ledger_files import export, reconcile
 from hedgerow.config import load_config
 from hedgerow.errors import NotFound
@@ -25,6 +26,7 @@ from ledger.retention import Keep, Limits
 from ledger.retention import retire as retire_rows
 from ledger.statements import Head
 from ledger.statements import heads as heads_now
+from ledger.tables.verifications import VerificationTable
 from ledger.tables.write_offs import WriterState
 
 _PAUSE_S = 0.01
@@ -38,6 +40,8 @@ def ledger() -> None:
 
 ledger.add_command(export)
 ledger.add_command(reconcile)
+ledger.add_command(chargeback_)
+ledger.add_command(close)
 
 
 @ledger.command()
@@ -54,11 +58,18 @@ ledger.add_command(reconcile)
 def verify(ctx: click.Context, path: Path, heads_file: Path | None, as_json: bool) -> None:
     """Recompute every chain, charge, balance and rollup from the rows.
 
+    The result is kept in the books, with the ends of the chains: reports say when they were
+    verified last.
+
     Exit code 0: they agree. 1: they do not, with one line on stderr for each place.
     """
     known = () if heads_file is None else _heads_of(heads_file)
+    now_ns = time.time_ns()
     with books(load_config(path, os.environ), create=False) as store:
+        heads_before = heads_now(store.sql)
         found = audit(store.sql, known)
+        with store.transaction():
+            VerificationTable(store.sql).add(now_ns, found, heads_before)
     if as_json:
         print_json(
             {

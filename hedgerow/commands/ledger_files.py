@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from datetime import datetime
@@ -19,12 +20,22 @@ from hedgerow.files.invoice_mapping import MappingFile, load_mapping
 from hedgerow.printing import config_option, json_option, print_json
 from ledger.charges import charge_rows
 from ledger.exports.commitments import commitment_rows
-from ledger.exports.export import Format, export_csv, export_focus, export_parquet
+from ledger.exports.contract_commitments import contract_commitments
+from ledger.exports.export import (
+    Dataset,
+    Format,
+    export_contract_commitments,
+    export_csv,
+    export_focus,
+    export_parquet,
+)
 from ledger.exports.focus_row import FocusVersion
 from ledger.invoices.invoice_csv import read_invoice
+from ledger.invoices.kept import kept_of
 from ledger.invoices.reconcile import Reading, span_ns
 from ledger.invoices.reconcile import reconcile as compare
-from ledger.money import Money, as_usd
+from ledger.money import MAX_NANOS, Money, as_usd
+from ledger.tables.reconciliations import ReconciliationTable
 
 
 @click.command()
@@ -40,7 +51,13 @@ from ledger.money import Money, as_usd
     "--focus-version",
     "version",
     type=click.Choice([one.value for one in FocusVersion]),
-    help="Of FOCUS.  [default: 1.2]",
+    help="Of FOCUS Cost and Usage.  [default: 1.2]",
+)
+@click.option(
+    "--dataset",
+    type=click.Choice([one.value for one in Dataset]),
+    help="Of FOCUS: what was charged, or (of FOCUS 1.4) what was committed to, by contract."
+    "  [default: cost-and-usage]",
 )
 @click.option(
     "--from", "since", type=LOCAL_MOMENT, help="From this day on, as in 2027-01-31 or 2027-01."
@@ -68,6 +85,7 @@ def export(
     path: Path,
     form: str,
     version: str | None,
+    dataset: str | None,
     since: datetime | None,
     until: datetime | None,
     zone: ZoneInfo,
@@ -87,9 +105,20 @@ def export(
         )
     if version is not None and form != Format.FOCUS:
         raise click.BadParameter("it goes with --format focus", param_hint="--focus-version")
+    if dataset is not None and form != Format.FOCUS:
+        raise click.BadParameter("it goes with --format focus", param_hint="--dataset")
+    is_of_commitments = dataset == Dataset.CONTRACT_COMMITMENTS
+    if version is not None and is_of_commitments:
+        raise click.BadParameter(
+            "contract commitments are of FOCUS 1.4: leave it out", param_hint="--focus-version"
+        )
     with books(load_config(path, os.environ), create=False) as store, store.sql.view():
         charges = watched(charge_rows(store.sql, first_ns, last_ns))
-        if form == Format.FOCUS:
+        if is_of_commitments:
+            end_ns = MAX_NANOS if last_ns is None else last_ns
+            owned = contract_commitments(store.sql, first_ns or 0, end_ns, time.time_ns())
+            count = export_contract_commitments(file, owned)
+        elif form == Format.FOCUS:
             now_ns = time.time_ns()
             until_ns = now_ns if last_ns is None else min(last_ns, now_ns)
             committed = commitment_rows(store.sql, first_ns or 0, until_ns)
@@ -138,6 +167,7 @@ def export(
     type=ZONE,
     help="In which the invoice's days begin.  [default: UTC, unless its counts fit another]",
 )
+@click.option("--by", "who", help="Who compares: it is kept with the result.")
 @click.option(
     "--tolerance-usd",
     "tolerance",
@@ -158,10 +188,14 @@ def reconcile(
     rates: tuple[tuple[str, Decimal], ...],
     discount: Decimal,
     zone: ZoneInfo | None,
+    who: str | None,
     tolerance: Money,
     as_json: bool,
 ) -> None:
     """Compare a provider's invoice with the books, and name the causes of every difference.
+
+    The result is kept in the books: `hedgerow report spend` says of each provider whether its
+    invoice was reconciled.
 
     Exit code 0: what is open (counts, prices, missing lines) is within the tolerance. 1: it is not.
     docs/finance.md says which files are understood and what each cause means.
@@ -169,11 +203,24 @@ def reconcile(
     config = load_config(path, os.environ)
     mapping = load_mapping(mapping_path, os.environ) if mapping_path else MappingFile()
     read = read_invoice(invoice, mapping.mapping)
+    sha256 = hashlib.sha256(invoice.read_bytes()).hexdigest()
     told = zone or (ZoneInfo(mapping.timezone) if mapping.timezone else None)
     whose = _provider(config, provider or mapping.provider)
     reading = Reading(dict(rates), discount, mapping.models, told, account)
-    with books(config, create=False) as store, store.sql.view():
-        found = compare(whose, watched(charge_rows(store.sql, *span_ns(read))), read, reading)
+    with books(config, create=False) as store:
+        with store.sql.view():
+            found = compare(whose, watched(charge_rows(store.sql, *span_ns(read))), read, reading)
+        kept = kept_of(
+            found,
+            read,
+            invoice_sha256=sha256,
+            account=account,
+            tolerance=as_usd(tolerance),
+            who=who,
+            at_ns=time.time_ns(),
+        )
+        with store.transaction():
+            ReconciliationTable(store.sql).add(kept)
     if as_json:
         print_json(reconciled_json(found, read.form, as_usd(tolerance)))
     else:

@@ -135,6 +135,13 @@ class LedgerFile(Part):
         " ever",
         examples=["90d"],
     )
+    chargeback: Literal["draw", "spend", "none"] = Field(
+        "draw",
+        description="By what teams share what a commitment costs in a month beyond what its draws"
+        " were charged: `draw`, the capacity units that each drew; `spend`, what the requests of"
+        " each cost; `none`, it stays with the platform",
+        examples=["draw"],
+    )
 
 
 class Market(Part):

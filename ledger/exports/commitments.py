@@ -1,155 +1,149 @@
 """Commitments: what was bought ahead, as FOCUS's Purchase rows and their Used and Unused usage.
 
-The fee is billed once and costs nothing by itself; what it covers is billed nothing. A use costs
-what its team was charged, at the rate that was fixed in advance; what no use took up costs its part
-of the fee; and what is then left of the fee, or was charged beyond it, is the platform's, a row of
-its own. So for each period the effective cost of all its rows is the billed cost of its purchase,
-exactly, and used and unused quantities are what was bought.
+A fee is billed on the days on which it is due, and costs nothing by itself; what it covers is
+billed nothing. A use costs what its team was charged, at the rate that was fixed in advance; what
+no use took up costs its part of the fee; and what is then left of what the month costs of the fee,
+or was charged beyond it, is the platform's, a row of its own. So in each month the effective cost
+of all its rows is what the hedge's book expenses, and over a term what was billed, exactly; used
+and unused quantities are what was bought.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from ledger.allowances import capacity_in
 from ledger.charges import ChargeRow, charge_rows
+from ledger.commitment_fees import Due, Ending, GivenUp, capacity_between
+from ledger.commitment_periods import Period, bought, taken
 from ledger.commitments import MICRO, Commitment, CommitmentKind
 from ledger.databases.sql import Sql
 from ledger.exports.focus import billing_period, shared_of, whole_seconds
 from ledger.exports.focus_row import FocusRow
-from ledger.instants import as_ns, instant
+from ledger.instants import day_ns
 from ledger.money import Money, as_usd
-from ledger.tables.commitments import CommitmentTable
-from ledger.windows import Span, Window, span_of
 
 _NOTHING = Decimal(0)
-_UTC = ZoneInfo("UTC")
-_MINUTE_NS = 60_000_000_000
-_TYPES = {
+_DAY_NS = 86_400_000_000_000
+TYPES = {
     CommitmentKind.QUOTA: "Prepaid Quota",
     CommitmentKind.THROUGHPUT: "Provisioned Throughput",
     CommitmentKind.SPEND: "Spend Commitment",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A part of a commitment's term, half-open: a month of it (UTC), or all of a quota that lasts
-    for the whole term. fee: its share, by time. micro_units: what could be used."""
-
-    commitment: Commitment
-    start_ns: int
-    end_ns: int
-    fee: Money
-    micro_units: int
-
-
-def periods(one: Commitment) -> Iterator[Period]:
-    """Of its term, without a gap. Their fees add up to its fee."""
-    if one.kind is not CommitmentKind.THROUGHPUT and not one.is_monthly:
-        yield Period(one, one.starts_ns, one.ends_ns, one.fee, one.micro_units)
-        return
-    start_ns = one.starts_ns
-    while start_ns < one.ends_ns:
-        month = span_of(Window.MONTH, _UTC, instant(start_ns))
-        end_ns = min(one.ends_ns, as_ns(_end(month)))
-        fee = Money(_due(one, end_ns) - _due(one, start_ns))
-        yield Period(one, start_ns, end_ns, fee, _capacity(one, month, start_ns, end_ns))
-        start_ns = end_ns
-
-
-def _end(month: Span) -> datetime:
-    return month.end or datetime.max.replace(tzinfo=UTC)
-
-
-def _due(one: Commitment, until_ns: int) -> int:
-    """The fee up to a moment."""
-    return one.fee * (until_ns - one.starts_ns) // (one.ends_ns - one.starts_ns)
-
-
-def _capacity(one: Commitment, month: Span, start_ns: int, end_ns: int) -> int:
-    if one.kind is CommitmentKind.THROUGHPUT:
-        return one.micro_units * (end_ns - start_ns) // _MINUTE_NS
-    return capacity_in(one, month)
+_ENDINGS = {
+    Ending.SOLD: "sold on, the fee of its days to come",
+    Ending.PART_SOLD: "sold on in part, the fee of those units' days to come",
+    Ending.TAKEN_BACK: "entered by mistake and reversed",
+}
 
 
 def commitment_rows(sql: Sql, since_ns: int, until_ns: int) -> Iterator[FocusRow]:
-    """What began, was used and ended in `[since, until)`: exports of one span after the other tell
+    """What was billed, used and ended in `[since, until)`: exports of one span after the other tell
     each row once. To be read within one `view`."""
-    for one in CommitmentTable(sql).all():
-        for period in periods(one):
-            if period.end_ns <= since_ns or period.start_ns >= until_ns:
-                continue
-            ends = period.end_ns <= until_ns
-            first_ns = period.start_ns if ends else max(since_ns, period.start_ns)
-            uses = (
-                use
-                for use in charge_rows(sql, first_ns, min(until_ns, period.end_ns), one.id)
-                if use.is_drawn
-            )
-            for row, at_ns in period_rows(period, uses, is_over=ends):
-                if since_ns <= at_ns < until_ns or at_ns == period.end_ns == until_ns:
-                    yield row
+    for one in bought(sql):
+        told = (
+            *purchase_rows(one.as_bought, one.fees.dues, is_once=one.is_due_once),
+            *_given_up(one.as_bought, one.fees.given_up),
+        )
+        yield from (row for row, at_ns in told if since_ns <= at_ns < until_ns)
+        for period in one.periods():
+            yield from _of_period(sql, period, since_ns, until_ns)
+
+
+def _of_period(sql: Sql, period: Period, since_ns: int, until_ns: int) -> Iterator[FocusRow]:
+    if period.end_ns <= since_ns or period.start_ns >= until_ns:
+        return
+    ends = period.end_ns <= until_ns
+    first_ns = period.start_ns if ends else max(since_ns, period.start_ns)
+    last_ns = min(until_ns, period.end_ns)
+    name = period.commitment.id
+    uses = (use for use in charge_rows(sql, first_ns, last_ns, name) if use.is_drawn)
+    earlier = taken(sql, name, period.window_start_ns, first_ns)
+    for row, at_ns in period_rows(period, uses, earlier, is_over=ends):
+        if since_ns <= at_ns < until_ns or at_ns == period.end_ns == until_ns:
+            yield row
+
+
+def purchase_rows(
+    one: Commitment, dues: Iterable[Due], *, is_once: bool
+) -> Iterator[tuple[FocusRow, int]]:
+    """What is billed on each day on which some of the fee is due, with its moment. Quantities are
+    of the days that it pays for. is_once: nothing more was to be due than one amount."""
+    shared = _shared(one)
+    for due in dues:
+        at_ns = max(one.starts_ns, day_ns(due.day))
+        until_ns = min(one.ends_ns, day_ns(due.until))
+        amount = as_usd(due.amount)
+        row = FocusRow(
+            charge_category="Purchase",
+            charge_description=one.contract,
+            charge_frequency="One-Time" if is_once else "Recurring",
+            billed_cost=amount,
+            effective_cost=_NOTHING,
+            pricing_category="Standard",
+            commitment_discount_quantity=_units(capacity_between(one, at_ns, until_ns)),
+            **_priced(amount, amount, "Units"),
+            **shared | _times(at_ns, until_ns, at_ns),
+        )
+        yield row, at_ns
+
+
+def _given_up(one: Commitment, gone: GivenUp | None) -> Iterator[tuple[FocusRow, int]]:
+    if gone is None or not (gone.billed or gone.cost):
+        return
+    at_ns = day_ns(gone.day)
+    row = FocusRow(
+        charge_category="Adjustment",
+        charge_description=f"{one.contract}, {_ENDINGS[gone.ending]}",
+        charge_frequency="One-Time",
+        billed_cost=as_usd(gone.billed),
+        effective_cost=as_usd(gone.cost),
+        contracted_cost=_NOTHING,
+        list_cost=_NOTHING,
+        **_shared(one) | _times(at_ns, at_ns + _DAY_NS, at_ns),
+    )
+    yield row, at_ns
 
 
 def period_rows(
-    period: Period, uses: Iterable[ChargeRow], *, is_over: bool = True
+    period: Period, uses: Iterable[ChargeRow], earlier_micro: int = 0, *, is_over: bool = True
 ) -> Iterator[tuple[FocusRow, int]]:
-    """The purchase, each use, and if it is over what was left; each with its moment."""
+    """Each use, and if it is over what was left; each with its moment. earlier_micro: what was
+    drawn of the window before the first of the uses."""
     shared, name = _shared(period.commitment), period.commitment.contract
-    fee = as_usd(period.fee)
-    whole = _times(period.start_ns, period.end_ns, period.start_ns)
-    yield (
-        FocusRow(
-            charge_category="Purchase",
-            charge_description=name,
-            charge_frequency="Recurring",
-            billed_cost=fee,
-            effective_cost=_NOTHING,
-            pricing_category="Standard",
-            commitment_discount_quantity=_units(period.micro_units),
-            **_priced(fee, fee, "Units"),
-            **shared | whole,
-        ),
-        period.start_ns,
-    )
-    charged, left = 0, period.micro_units
+    charged, drawn = 0, earlier_micro
     for use in uses:
-        taken = min(left, use.micro_units)  # what providers count above holds was not there to use
-        charged, left = charged + use.effective, left - taken
-        yield _used(use, name, taken, shared), use.at_ns
+        # What providers count above holds was not there to use.
+        there = max(0, min(use.micro_units, period.micro_units - drawn))
+        charged, drawn = charged + use.effective, drawn + use.micro_units
+        yield _used(use, name, there, shared), use.at_ns
     if not is_over:
         return
-    unused = Money(period.fee * left // period.micro_units if period.micro_units else period.fee)
+    left = period.left_over(drawn, Money(charged))
     ending = _times(period.start_ns, period.end_ns, period.end_ns - 1)
-    if left:
+    if left.micro_units:
         row = FocusRow(
             charge_category="Usage",
             charge_description=f"{name}, not used",
             charge_frequency="Usage-Based",
             billed_cost=_NOTHING,
-            effective_cost=as_usd(unused),
+            effective_cost=as_usd(left.unused),
             pricing_category="Committed",
-            commitment_discount_quantity=_units(left),
+            commitment_discount_quantity=_units(left.micro_units),
             commitment_discount_status="Unused",
             **_priced(_NOTHING, _NOTHING, "Units"),
             **shared | ending,
         )
         yield row, period.end_ns
-    variance = Money(period.fee - charged - (unused if left else 0))
-    if variance:
-        what = "not charged to teams" if variance > 0 else "charged to teams beyond the fee"
+    if left.variance:
+        what = "not charged to teams" if left.variance > 0 else "charged to teams beyond the fee"
         row = FocusRow(
             charge_category="Adjustment",
             charge_description=f"{name}, {what}",
             charge_frequency="Usage-Based",
             billed_cost=_NOTHING,
-            effective_cost=as_usd(variance),
+            effective_cost=as_usd(left.variance),
             contracted_cost=_NOTHING,
             list_cost=_NOTHING,
             **shared | ending,
@@ -179,7 +173,7 @@ def _units(micro_units: int) -> Decimal:
 
 
 def _shared(one: Commitment) -> dict[str, Any]:
-    kind = _TYPES[one.kind]
+    kind = TYPES[one.kind]
     is_spend = one.kind is CommitmentKind.SPEND
     sku = f"{one.provider}/{kind}"
     return {

@@ -9,6 +9,11 @@ from pathlib import Path
 
 from ledger.charges import ChargeRow
 from ledger.errors import PackageMissing
+from ledger.exports.contract_commitments import (
+    CONTRACT_COMMITMENT_COLUMNS,
+    ContractCommitment,
+    contract_commitment_cells,
+)
 from ledger.exports.csv_sheet import CsvSheet
 from ledger.exports.focus import focus_rows
 from ledger.exports.focus_row import FocusRow, FocusVersion, cells, columns
@@ -20,6 +25,13 @@ class Format(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
     FOCUS = "focus"
+
+
+class Dataset(StrEnum):
+    """Of FOCUS."""
+
+    COST_AND_USAGE = "cost-and-usage"
+    CONTRACT_COMMITMENTS = "contract-commitments"
 
 
 def export_csv(path: Path, charges: Iterable[ChargeRow]) -> int:
@@ -47,6 +59,13 @@ def write_focus(path: Path, rows: Iterable[FocusRow], version: FocusVersion) -> 
     """The same of rows that are there, as those of commitments."""
     opened = parquet_sheet() if path.suffix == ".parquet" else CsvSheet
     return write_sheet(path, columns(version), map(cells(version), rows), opened)
+
+
+def export_contract_commitments(path: Path, rows: Iterable[ContractCommitment]) -> int:
+    """FOCUS Contract Commitment (1.4), in the same forms."""
+    opened = parquet_sheet() if path.suffix == ".parquet" else CsvSheet
+    cells = map(contract_commitment_cells, rows)
+    return write_sheet(path, CONTRACT_COMMITMENT_COLUMNS, cells, opened)
 
 
 def parquet_sheet() -> Opened:

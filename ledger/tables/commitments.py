@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ledger.commitment_fees import Fees, fees_by_time
 from ledger.commitments import Commitment, CommitmentKind, Covered
 from ledger.databases.sql import Row, Sql, marks
 from ledger.money import MAX_NANOS, Money
+from ledger.tables.commitment_fees import FeeTable
 
 COMMITMENTS = (
     # covers: a JSON array of [provider, model or null].
@@ -69,10 +71,18 @@ class CommitmentTable:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
 
-    def add(self, commitment: Commitment) -> None:
-        """Raises RowRefused for an id that is there already."""
+    def add(
+        self, commitment: Commitment, fees: Fees | None = None, at_ns: int | None = None
+    ) -> None:
+        """fees: when its fee is due, and what it is the cost of; None: by time. at_ns: when it was
+        bought; None: when it starts. Raises RowRefused for an id that is there already."""
         row = _row(commitment)
         self._sql.execute(f"INSERT INTO commitments ({COMMITMENT}) VALUES ({marks(len(row))})", row)
+        at_ns, table = commitment.starts_ns if at_ns is None else at_ns, FeeTable(self._sql)
+        if fees is None:
+            table.keep_by_time(commitment.id, fees_by_time(commitment), at_ns)
+        else:
+            table.keep(commitment.id, fees, at_ns)
 
     def end(self, commitment_id: str, at_ns: int, fee: Money) -> None:
         """Let it be ours no longer from a moment on, once. fee: of the part that was had.
@@ -86,6 +96,13 @@ class CommitmentTable:
     def all(self) -> list[Commitment]:
         """Those that are over among them, the first to start first."""
         return self._where("ends_ns > ?", 0)
+
+    def bought(self) -> list[Commitment]:
+        """As they were bought, whatever became of them: those that never were ours among them."""
+        rows = self._sql.execute(
+            f"SELECT {COMMITMENT} FROM commitments ORDER BY starts_ns, id"
+        ).fetchall()
+        return [_of_row(row) for row in rows]
 
     def active(self, at_ns: int) -> list[Commitment]:
         """Those whose term has this moment."""

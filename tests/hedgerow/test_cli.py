@@ -66,14 +66,15 @@ def test_each_command_has_help(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("words", [words for words, _ in commands()], ids=" ".join)
 def test_tables_have_json_and_configurations_a_short_name(words: tuple[str, ...]) -> None:
-    """Every command takes --json but `serve`, those that only take away or say that it is done, and
-    `schema`, which prints nothing else."""
+    """Every command takes --json but `serve`, those that only take away or say that it is done,
+    `schema`, which prints nothing else, and `report`, of which it is a format."""
     command = dict(commands())[words]
     if isinstance(command, click.Group):
         return
     options = {name for parameter in command.params for name in parameter.opts}
     silent = {("serve",), ("key", "revoke"), ("budget", "remove"), ("budget", "lower"), ("schema",)}
-    assert ("--json" in options) == (words not in silent | {("ledger", "write-off")})
+    silent |= {("ledger", "write-off")}
+    assert ("--json" in options) == (words not in silent and words[0] != "report")
     assert ("--config" in options) == ("-c" in options)
 
 

@@ -17,8 +17,12 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from ledger.commitments import Commitment, CommitmentKind, Covered
 from ledger.databases.sql import Sql, Value
+from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.tables import outlines
+from ledger.tables.commitments import CommitmentTable
 from ledger.tables.ddl import ENTRY, ROLLUP, ROLLUP_STEPS_S, SUBJECT
 from ledger.usage import TokenUsage
 
@@ -198,20 +202,18 @@ def write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int, 
 def own(sql: Sql, made: Sequence[Made]) -> None:
     """The commitments that they drew on."""
     drawn_on = {one.drawn_on for one in made} - {None}
-    sql.insert(
-        "commitments",
-        "id, contract, provider, kind, covers, units, capacity_units, micro_units_per_prompt,"
-        " micro_units_per_cached, micro_units_per_completion, micro_units_per_request, starts_ns,"
-        " ends_ns, is_monthly, fee_nanos, team_rate_nanos, overage_rate_nanos, apply_order",
-        [
-            (
-                *(name, "flat", "acme", "quota", '[["acme",null]]', 3, 10**6, *_TAKES, DAY_0_NS),
-                *(DAY_0_NS + 30 * DAY_NS, 1, 10**9, rate, rate if name == "c2" else None, 0),
+    for name, rate in OF_COMMITMENT.values():
+        if name in drawn_on:
+            CommitmentTable(sql).add(
+                Commitment(
+                    *(name, "flat", "acme", CommitmentKind.QUOTA, (Covered("acme", None),)),
+                    *(3, 10**6, *_TAKES, DAY_0_NS, DAY_0_NS + 30 * DAY_NS),
+                    is_monthly=True,
+                    fee=Money(10**9),
+                    team_rate=Money(rate),
+                    overage_rate=Money(rate) if name == "c2" else None,
+                )
             )
-            for name, rate in OF_COMMITMENT.values()
-            if name in drawn_on
-        ],
-    )
 
 
 @contextmanager
@@ -328,6 +330,7 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
     sql.insert("entries", ENTRY, rows)
     sql.insert("leases", "writer_id, account_id, amount, held", slices)
     sql.insert("rollups", ROLLUP, [(*key, *sums) for key, sums in rollups_of(made).items()])
+    outlines.fill(sql)
 
 
 def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ledger.commitment_fees import fees_by_time
+from ledger.commitment_periods import Period
 from ledger.commitments import CommitmentKind
-from ledger.exports.commitments import Period, period_rows
+from ledger.exports.commitments import period_rows, purchase_rows
 from ledger.exports.export import write_focus
 from ledger.exports.focus import focus_rows
 from ledger.exports.focus_row import FocusRow, FocusVersion
@@ -49,7 +51,8 @@ def rows() -> list[FocusRow]:
     """Every kind of row: of tokens, of units, estimated, rounded, and of a commitment."""
     by_second = RateCard.of(Decimal(0), Decimal(0), unit=Decimal("0.0001"), per=Unit.SECOND)
     owned = commitment(kind=CommitmentKind.SPEND)
-    period = Period(owned, NOW_NS, NOW_NS + DAY_NS, Money(10**12), 10**9)
+    fee = Money(10**12)
+    period = Period(owned, NOW_NS, NOW_NS + DAY_NS, fee, 10**9, NOW_NS, fee)
     use = replace(charge_row(5), billed=Money(0), commitment=owned.id, micro_units=10**8)
     return [
         *focus_rows(
@@ -60,6 +63,7 @@ def rows() -> list[FocusRow]:
                 charge_row(4, usage=TokenUsage(None, None, units=61), rates=by_second),
             ]
         ),
+        *(row for row, _ in purchase_rows(owned, fees_by_time(owned).dues, is_once=True)),
         *(row for row, _ in period_rows(period, [use])),
     ]
 

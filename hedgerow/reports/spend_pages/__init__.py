@@ -1,0 +1,1 @@
+"""The pages of the spend report: its value, laid out."""
