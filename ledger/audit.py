@@ -10,6 +10,7 @@ import msgspec
 
 from ledger.audit_entries import EntriesAudit, Taken, account_ids, audit_entries
 from ledger.audit_fees import audit_fees
+from ledger.audit_outlines import audit_outlines
 from ledger.audit_records import audit_records
 from ledger.audit_rollups import audit_rollups
 from ledger.budgets import is_rate
@@ -72,6 +73,7 @@ def verify(sql: Sql, known_heads: Iterable[Head] = ()) -> Audit:
         _leases(sql, findings)
         audit_rollups(sql, findings, entries.effective + retired_nanos)
         audit_fees(sql, findings)
+        audit_outlines(sql, findings)
         of_records = [one for one in known_heads if one.writer == RECORDS_CHAIN]
         records = audit_records(sql, findings, of_records)
     return _audit(findings, entries, accounts, open_holds, retired, len(known_heads), records)

@@ -29,6 +29,7 @@ from ledger.team_sums import (
     Draws,
     Metered,
     Refused,
+    charged_for_draws,
     draws_by_team,
     estimated_by_team,
     metered_by_team,
@@ -229,6 +230,24 @@ def chargeback(
         *(span.month, span.zone.key, rule, until_ns, is_over, tuple(teams), platform, months),
         why_not=_why_not(is_over=is_over, is_whole=is_whole) if months else None,
     )
+
+
+def cost_of_month(sql: Sql, span: MonthSpan, now_ns: int) -> Money | None:
+    """What a month cost, which is the total of its chargeback by any rule; None if that cannot be
+    told yet, or any more, or nothing was charged in it."""
+    if not span.is_over(now_ns) or kept(sql).entries_since_ns > min(span.since_ns, span.first_ns):
+        return None
+    used = metered_by_team(sql, span.since_ns, span.until_ns)
+    cost = sum(
+        period.fee
+        for one in bought(sql)
+        for period in one.periods()
+        if span.first_ns <= period.start_ns and period.end_ns <= span.end_ns
+    )
+    charged = charged_for_draws(sql, span.first_ns, span.end_ns)
+    metered = sum(one.effective for one in used.values())
+    total = Money(metered + cost - charged + _sold(sql, span, now_ns))
+    return total if used or cost else None
 
 
 def _why_not(*, is_over: bool, is_whole: bool) -> str | None:

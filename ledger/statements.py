@@ -13,7 +13,8 @@ from ledger.databases.sql import Row, Sql, Value, each_of
 from ledger.money import MAX_NANOS, ZERO, Money
 from ledger.rates import RateCard
 from ledger.tables.ddl import PRICES, USAGE
-from ledger.tables.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan, source
+from ledger.tables.outlines import source
+from ledger.tables.rollups import DAY_NS, DAY_S, NANOS_PER_S, Kept, kept, plan
 from ledger.usage import TokenUsage
 from ledger.windows import Window, span_of
 
@@ -34,12 +35,14 @@ class Dimension(StrEnum):
     DAY = "day"
 
 
-_COLUMNS = {
-    Dimension.USER: "user_id",
-    Dimension.KEY: "key_id",
-    Dimension.TAG: "tag.value",
-    Dimension.ACCOUNT: "provider || '/' || account",
+NAMED = {
+    Dimension.USER: ("user_id",),
+    Dimension.KEY: ("key_id",),
+    Dimension.TAG: ("tags",),
+    Dimension.ACCOUNT: ("provider", "account"),
 }
+"""The columns of subjects that say it, where they are called otherwise."""
+_COLUMNS = {Dimension.TAG: "tag.value", Dimension.ACCOUNT: "provider || '/' || account"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +128,10 @@ def spend_per(
 def spend_of(sql: Sql, team: str, since_ns: int, until_ns: int) -> tuple[SpendRow, ...]:
     """What one team was charged with `since <= at < until`, by model, dearest first."""
     with sql.view():
-        parts, values = source(plan(since_ns, until_ns, kept(sql)).parts, _SUMMED)
+        counted = plan(since_ns, until_ns, kept(sql))
+        parts, values = source(counted.parts, ("team", "model"), _SUMMED)
         found = sql.execute(
-            f"SELECT model, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id"
-            " WHERE team = ? GROUP BY 1",
+            f"SELECT model, {_SUMS} FROM {parts} WHERE team = ? GROUP BY 1",
             (*values, team),
         )
         return tuple(_sorted(_row(row) for row in found))
@@ -170,14 +173,11 @@ _SUMS = ", ".join(f"coalesce(sum({one}), 0)" for one in _SUMMED.split(", "))
 
 
 def _by_name(sql: Sql, by: Dimension, since_ns: int, until_ns: int, left: Kept) -> list[SpendRow]:
-    parts, values = source(plan(since_ns, until_ns, left).parts, _SUMMED)
-    column = _COLUMNS.get(by, by.value)
+    names = NAMED.get(by, (by.value,))
+    parts, values = source(plan(since_ns, until_ns, left).parts, names, _SUMMED)
+    column = _COLUMNS.get(by, names[0])
     tags = each_of("tags", "tag", sql.dialect) if by is Dimension.TAG else ""
-    found = sql.execute(
-        f"SELECT {column}, {_SUMS} FROM {parts} JOIN subjects ON subjects.id = subject_id {tags}"
-        " GROUP BY 1",
-        values,
-    )
+    found = sql.execute(f"SELECT {column}, {_SUMS} FROM {parts} {tags} GROUP BY 1", values)
     return [_row(row) for row in found]
 
 
@@ -195,8 +195,9 @@ def _spans(
     sql: Sql, window: Window, since_ns: int, until_ns: int, zone: ZoneInfo
 ) -> Iterator[tuple[datetime, int, int]]:
     """Each window in the zone since the first charge: its start there, and the part that counts."""
-    range_of_days = "SELECT min(start_ns), max(start_ns) FROM rollups WHERE step_s = ?"
-    oldest_ns, newest_ns = sql.execute(range_of_days, (DAY_S,)).fetchone() or (None, None)
+    one = "SELECT {}(start_ns) FROM rollups WHERE step_s = ?"  # each from the end of the index
+    range_of_days = f"SELECT ({one.format('min')}), ({one.format('max')})"
+    oldest_ns, newest_ns = sql.execute(range_of_days, (DAY_S, DAY_S)).fetchone() or (None, None)
     if oldest_ns is None:
         return
     since_ns, until_ns = max(since_ns, oldest_ns), min(until_ns, newest_ns + DAY_NS)
@@ -208,7 +209,7 @@ def _spans(
 
 
 def _sums(sql: Sql, since_ns: int, until_ns: int, left: Kept) -> Row:
-    parts, values = source(plan(since_ns, until_ns, left).parts, _SUMMED)
+    parts, values = source(plan(since_ns, until_ns, left).parts, (), _SUMMED)
     (row,) = sql.execute(f"SELECT {_SUMS} FROM {parts}", values).fetchall()
     return row
 

@@ -78,6 +78,16 @@ def draws_by_team(sql: Sql, since_ns: int, until_ns: int) -> Draws:
     return dict(found)
 
 
+def charged_for_draws(sql: Sql, since_ns: int, until_ns: int) -> Money:
+    """What all draws on commitments were charged, as far as charges have rows of their own."""
+    row = sql.execute(
+        "SELECT coalesce(sum(effective_nanos), 0) FROM entries WHERE commitment IS NOT NULL"
+        " AND kind = 'posted' AND overage_micro_units = 0 AND at_ns >= ? AND at_ns < ?",
+        (since_ns, until_ns),
+    ).fetchone()
+    return Money(0 if row is None else int(row[0]))
+
+
 def estimated_by_team(sql: Sql, since_ns: int, until_ns: int) -> dict[str | None, Money]:
     """The effective cost that rests on estimates, as far as charges still have rows of their own;
     those are looked at only if there are any."""

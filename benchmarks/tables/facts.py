@@ -112,6 +112,22 @@ class Facts(Generic[T]):
 
         The first is what held at `since` already, if anything was known to.
         """
+        return [self._fact(row) for row in self._changed(subject, since, until, known)]
+
+    def some_changes(
+        self, subject: str, since: datetime, until: datetime, known: datetime, most: int
+    ) -> tuple[list[Fact[T]], int]:
+        """Of these `most` at most, evenly, the first and the last among them; and how many are left
+        out. most: at least two."""
+        rows = self._changed(subject, since, until, known)
+        few, last = rows, len(rows) - 1
+        if len(rows) > most:
+            few = [rows[round(number * last / (most - 1))] for number in range(most)]
+        return [self._fact(row) for row in few], len(rows) - len(few)
+
+    def _changed(
+        self, subject: str, since: datetime, until: datetime, known: datetime
+    ) -> list[Row]:
         first = self._row(subject, as_ns(known), as_ns(since))
         rows: list[Row] = [] if first is None else [first]
         for row in self._sql.execute(
@@ -123,7 +139,7 @@ class Facts(Generic[T]):
         ):
             if not rows or rows[-1][3:] != row[3:]:  # a restatement may have said it before
                 rows.append(row)
-        return [self._fact(row) for row in rows]
+        return rows
 
     def subjects(self) -> list[str]:
         """Of whom anything was ever said, sorted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 from hedge.book.facts import Dedesignation, Designation, Rebalancing
 from ledger.accounting import Record
@@ -43,6 +44,12 @@ class Designated:
     @property
     def ended(self) -> Said | None:
         return next((one for one in self.later if isinstance(one.fact, Dedesignation)), None)
+
+    @property
+    def volume(self) -> Decimal:
+        """As last rebalanced."""
+        volumes = [one.fact.volume for one in self.later if isinstance(one.fact, Rebalancing)]
+        return volumes[-1] if volumes else self.fact.volume
 
     @property
     def is_live(self) -> bool:

@@ -161,7 +161,10 @@ def _lots(book: HedgeBook, fill_id: str, key: PositionKey, wanted: int | None) -
     taken = sum(
         one.fact.lots
         for one in book.designations.values()
-        if one.is_live and one.fact.fill == fill_id and one.fact.month == key[1]
+        if one.is_live
+        and one.fact.fill == fill_id
+        and one.fact.month == key[1]
+        and one.fact.item_month >= book.today.replace(day=1)
     )
     free = is_open - taken if abs(is_open) > abs(taken) else 0
     lots = free if wanted is None else wanted
@@ -191,6 +194,7 @@ def _documented(
     if volume <= 0:
         raise EntryRefused(f"a volume of {volume} is none: write how much is hedged")
     price = "the price paid for a million tokens" if index is None else f"the index {index}"
+    beta = contract.beta if memo.beta is None else memo.beta
     stated = memo.stated()
     return Designation(
         fill=fill_id,
@@ -201,12 +205,12 @@ def _documented(
         providers=memo.providers,
         index=index,
         volume=volume,
-        beta=contract.beta if memo.beta is None else memo.beta,
+        beta=beta,
         method=memo.method or "regression",
         risk=memo.risk or f"changes of {price} until the purchases of {item_month:%Y-%m}",
         objective=memo.objective,
         strategy=memo.strategy or _strategy(book, fill_id),
-        sources=memo.sources or _sources(contract, index),
+        sources=memo.sources or _sources(contract, index, beta),
         probability=memo.probability,
         derived=tuple(name for name in _DERIVED if name not in stated),
     )
@@ -234,7 +238,9 @@ def _strategy(book: HedgeBook, fill_id: str) -> str:
     return f"{on}: {why}" if why else on
 
 
-def _sources(contract: DerivativeContract, index: str | None) -> tuple[str, ...]:
+def _sources(
+    contract: DerivativeContract, index: str | None, beta: Decimal | None
+) -> tuple[str, ...]:
     """Of ineffectiveness, that the terms themselves show."""
     of = contract.settlement.index
     found = ["the volume bought differs from the volume hedged"]
@@ -242,6 +248,10 @@ def _sources(contract: DerivativeContract, index: str | None) -> tuple[str, ...]
         found.append(f"basis: what is paid for tokens moves apart from {of}")
     elif index != of:
         found.append(f"basis: {index} moves apart from {of}")
+    if index is not None and beta is None:
+        found.append(f"beta: how far what is paid follows {index} is not known")
+    elif index is not None and beta != 1:
+        found.append(f"beta: what is paid follows {index} by {beta}, as estimated")
     if contract.settlement.averaging == "last":
         found.append("timing: it settles on one day, purchases are made all month")
     if not contract.cleared:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hedge.book.book import FUNDING, HedgeBook, Holding
+from hedge.book.designated import Designated
 from hedge.book.entries import notice_by
 from hedge.book.fills import roll_cost
 from hedge.book.lots import Position
@@ -126,6 +127,22 @@ class ResultStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class DesignationStanding:
+    """A memo of a hedge. volume: as last rebalanced. ended: None while it is designated."""
+
+    designation: str
+    fill: str
+    month: str
+    lots: int
+    volume: Decimal
+    index: str | None
+    since: date
+    who: str
+    sha256: str
+    ended: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class MarginStanding:
     counterparty: str
     deposits_usd: Decimal
@@ -184,6 +201,7 @@ class Standing:
     utilisation: tuple[UtilisationStanding, ...]
     positions: tuple[PositionStanding, ...]
     results: tuple[ResultStanding, ...]
+    designations: tuple[DesignationStanding, ...]
     margin: tuple[MarginStanding, ...]
     calls: tuple[CallStanding, ...]
     rolls: tuple[RollStanding, ...]
@@ -203,6 +221,7 @@ def standing(book: HedgeBook) -> Standing:
         utilisation=tuple(map(_utilised, utilisations(book))),
         positions=positions,
         results=tuple(_results(book)),
+        designations=tuple(map(_designation, book.designations.values())),
         margin=tuple(_margin(book)),
         calls=tuple(
             CallStanding(
@@ -369,6 +388,21 @@ def _results(book: HedgeBook) -> Iterator[ResultStanding]:
             as_usd(Money(-book.balance(GlAccount.FUNDING, FUNDING + name))),
             result(GlAccount.FEES),
         )
+
+
+def _designation(one: Designated) -> DesignationStanding:
+    return DesignationStanding(
+        designation=one.id,
+        fill=one.fact.fill,
+        month=f"{one.fact.item_month:%Y-%m}",
+        lots=one.fact.lots,
+        volume=one.volume,
+        index=one.fact.index,
+        since=one.day,
+        who=one.who,
+        sha256=one.sha256,
+        ended=None if one.ended is None else one.ended.day,
+    )
 
 
 def _margin(book: HedgeBook) -> Iterator[MarginStanding]:

@@ -44,9 +44,9 @@ class Change:
 
 
 def changes(end: MonthEnd) -> tuple[Change, ...]:
-    """By time, then by record."""
+    """By time; of one time in the order of the records."""
     found = [*_of_records(end), *_restated(end)]
-    return tuple(sorted(found, key=lambda one: (one.at_ns, one.record or "", one.subject)))
+    return tuple(sorted(found, key=lambda one: one.at_ns))
 
 
 def _of_records(end: MonthEnd) -> Iterator[Change]:

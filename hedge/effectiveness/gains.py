@@ -37,10 +37,12 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """At which a position was valued or closed: per index unit (of an event: per lot)."""
+    """At which a position was valued: per index unit (of an event: per lot). trade: that alone,
+    which was closed at it."""
 
     day: date
     usd: Decimal
+    trade: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,11 @@ class Gains:
                 found = lots
         return found
 
-    def price(self, key: PositionKey, since: date, before: date) -> Decimal | None:
-        """The last one of days from `since` on, and before another."""
+    def price(self, trade: str, key: PositionKey, since: date, before: date) -> Decimal | None:
+        """The last one of a trade, of days from `since` on, and before another."""
         found = None
         for one in self.prices.get(key, ()):
-            if since <= one.day < before:
+            if since <= one.day < before and one.trade in (None, trade):
                 found = one.usd
         return found
 
@@ -119,8 +121,11 @@ class _Walk:
                         after, lines, _ = before.traded(
                             record.id, fact.units, fact.price_usd, fact.at_ns
                         )
-                        if any(line.account in RESULTS for line in lines):
-                            self.prices[key].append(Price(record.day, fact.price_usd))
+                        self.prices[key] += [
+                            Price(record.day, fact.price_usd, lot.fill)
+                            for lot in before.lots
+                            if all(other.fill != lot.fill for other in after.lots)
+                        ]
                         self._moved(record, key, before, after, lines)
             case Mark():
                 key = (fact.contract, fact.month)

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 
-from hedge.book.book import PositionKey
 from hedge.book.final_price import fixing_days, last_day
 from hedge.contracts.contract import DerivativeContract
 from hedge.effectiveness.bought import bought, usd_per_mtok
 from hedge.effectiveness.gains import Gains
+from hedge.effectiveness.trades import Trade
 from ledger.databases.sql import Sql
 from ledger.instants import day_ns
 from ledger.tables.fixings import FixingTable
@@ -43,14 +43,12 @@ class HedgedPrice:
     says: str
 
 
-def by_contract(
-    gains: Gains, key: PositionKey, index: str, traded_on: date, entry_usd: Decimal
-) -> HedgedPrice:
-    """traded_on, entry_usd: of the trade: the price before the first mark."""
+def by_contract(gains: Gains, trade: Trade, index: str) -> HedgedPrice:
+    """Before the first mark, what it was traded at."""
 
     def before(day: date) -> Decimal | None:
-        later = gains.price(key, traded_on, day)
-        return entry_usd if later is None else later
+        later = gains.price(trade.id, trade.key, trade.traded_on, day)
+        return trade.fill.price_usd if later is None else later
 
     return HedgedPrice(
         before,

@@ -95,21 +95,26 @@ def journals(end: MonthEnd, relations: Iterable[Relation]) -> Journals:
 
 
 def _of_book(end: MonthEnd) -> Iterator[JournalEntry]:
-    """One for all records of a kind."""
+    """One for all records of a kind; none for those that cancel out."""
     by_kind: dict[str, list[Record]] = {}
     for record in end.of_month:
         if record.lines:
             by_kind.setdefault(record.kind, []).append(record)
     kinds = [kind for kind in _SAYS if kind in by_kind]
     kinds += sorted(by_kind.keys() - _SAYS.keys())
-    for number, kind in enumerate(kinds, start=1):
+    number = 0
+    for kind in kinds:
         records = by_kind[kind]
+        lines = _lines(_sums(line for one in records for line in one.lines))
+        if not lines:
+            continue
+        number += 1
         title, says = _SAYS.get(kind, (kind, "records of the book"))
         yield JournalEntry(
             id=f"J{number:02}",
             title=title,
             day=max(one.day for one in records),
-            lines=_lines(_sums(line for one in records for line in one.lines)),
+            lines=lines,
             records=tuple(one.id for one in records),
             says=says,
         )
@@ -202,7 +207,7 @@ def _gained(end: MonthEnd, relation: Relation) -> Iterator[str]:
     if relation.hypothetical is not None:
         yield relation.hypothetical
     key = (relation.contract, relation.month)
-    for one in end.gains.of(relation.trade, key):
+    for one in end.gains.of(relation.fill, key):
         if one.day >= end.month:
             yield one.record
 

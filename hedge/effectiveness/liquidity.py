@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
+from hedge.book.book import PositionKey
 from hedge.book.lots import Position, is_paid_upfront
 from hedge.book.margin import MarginAccount
 from hedge.book.settling import series_of
@@ -150,7 +151,7 @@ def _stress(
 ) -> Iterator[StressRow]:
     for account in accounts:
         held = [
-            (series_of(key), position)
+            (_series(end, key, position), position)
             for key, position in end.book.open_positions()
             if position.contract.owed_by == account.counterparty
         ]
@@ -191,14 +192,17 @@ def _gain(position: Position, place: int, move: Decimal) -> Money:
     return Money(after.unrealised(contract) - lot.unrealised(contract))
 
 
+def _series(end: MonthEnd, key: PositionKey, position: Position) -> str:
+    """The contract's own price, and where that is hardly known, its index."""
+    name = series_of(key)
+    is_known = len(_values(end, name)) >= _LEAST_FIXINGS
+    return name if is_known else position.contract.settlement.index
+
+
 def _worst(end: MonthEnd) -> Iterator[WorstMove]:
-    """Of the contracts' own prices, and where there are hardly any, of their indices, under the
-    contract's name."""
-    for key, position in end.book.open_positions():
-        name = series_of(key)
+    held = end.book.open_positions()
+    for name in dict.fromkeys(_series(end, key, position) for key, position in held):
         values = _values(end, name)
-        if len(values) < _LEAST_FIXINGS:
-            values = _values(end, position.contract.settlement.index)
         for over in HORIZONS:
             moves = [
                 (_PRICES.subtract(_PRICES.divide(later.value, one.value), 1), later.at_ns)

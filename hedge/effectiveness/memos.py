@@ -12,6 +12,8 @@ from hedge.contracts.contract import DerivativeContract
 from hedge.effectiveness.designation import Ended, InceptionMemo, Rebalanced
 from hedge.effectiveness.volume import volume_unit
 
+RATIO_DIGITS = 10
+
 
 def memo_of(
     book: HedgeBook, of: Designated, fill: Fill, contract: DerivativeContract
@@ -81,5 +83,5 @@ def _ended(of: Designated) -> Ended | None:
 
 
 def _ratio(index_units: Decimal, volume: Decimal) -> Decimal:
-    with localcontext(prec=28):
+    with localcontext(prec=RATIO_DIGITS):
         return index_units / volume

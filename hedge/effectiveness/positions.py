@@ -43,10 +43,11 @@ class Holds(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """A trade in one month of settlement. lots: open at the end; index_units: lots × multiplier.
-    entry_usd, mark_usd: per index unit (of an event: per lot). mark_usd: None if never marked.
-    fair_value: that it is carried at, an asset above zero, a liability below. level: of the
-    fair-value hierarchy, 1 to 3, as it appears from the terms. gain: in the month."""
+    """A trade, in one month of settlement. trade: as in its relation; hypothetical: all of its ids,
+    None if nothing is designated. lots: open at the end; index_units: lots × multiplier. entry_usd,
+    mark_usd: per index unit (of an event: per lot). mark_usd: None if never marked. fair_value:
+    that it is carried at, an asset above zero, a liability below. level: of the hierarchy of fair
+    values, 1 to 3, as it appears from the terms. gain: in the month."""
 
     trade: str
     hypothetical: str | None
@@ -100,9 +101,7 @@ class Positions:
 
 def positions(end: MonthEnd, relations: Iterable[Relation]) -> Positions:
     designated = {
-        (one.trade, one.month): one.hypothetical
-        for one in relations
-        if one.hypothetical is not None
+        (one.fill, one.month): one.hypothetical for one in relations if one.hypothetical is not None
     }
     return Positions(
         tuple(_derivatives(end, designated)),
@@ -135,7 +134,7 @@ def _row(end: MonthEnd, trade: Trade, lot: Lot | None, hypothetical: str | None)
     level, why = _level(contract, mark_usd is not None)
     entry_usd = trade.fill.price_usd
     return PositionRow(
-        trade=trade.id,
+        trade=trade.name,
         hypothetical=hypothetical,
         contract=contract.name,
         kind=contract.kind,

@@ -53,12 +53,14 @@ class Tested:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relation:
-    """trade: the fill. hypothetical: the id of the hypothetical derivative, None if not designated.
-    month: that it settles in. lots: of this relation. tests: of each `every`, first since the
-    designation. volume: None if nothing is designated. ifrs9, asc815: both views of the same month,
-    side by side; only one of them can be applied. item_says, hedge_says: what is measured."""
+    """trade: the fill, and its month where it has many. hypothetical: the id of the hypothetical
+    derivative, None if not designated. month: that it settles in. lots: of this relation. tests: of
+    each `every`, first since the designation. volume: None if nothing is designated. ifrs9, asc815:
+    both views of the same month, side by side; only one of them can be applied. item_says,
+    hedge_says: what is measured."""
 
     trade: str
+    fill: str
     hypothetical: str | None
     contract: str
     month: date | None

@@ -13,7 +13,7 @@ from hedge.book.lots import nanos, per_lot
 from hedge.book.settling import series_of
 from hedge.effectiveness.gains import total
 from hedge.effectiveness.hedged_price import HedgedPrice, by_contract, by_index, by_ledger
-from hedge.effectiveness.memos import memo_of
+from hedge.effectiveness.memos import RATIO_DIGITS, memo_of
 from hedge.effectiveness.month_end import MonthEnd
 from hedge.effectiveness.relation import Relation, State
 from hedge.effectiveness.requirements import asc815_requirements, ifrs9_requirements
@@ -45,9 +45,10 @@ def _of_trade(end: MonthEnd, trade: Trade) -> Iterator[Relation]:
         path = _Path(end, trade, one)
         first, last = path.moment(end.month), path.moment(end.until)
         before, after = Money(before - first.gain), Money(after - last.gain)
-        if one.is_live:
+        if path.ends >= end.until:
             left -= one.fact.lots
-        if was_open or opening != closing or _moves(first, last):
+        is_of_month = path.ends > end.month and (was_open or opening != closing)
+        if is_of_month or _moves(first, last):
             yield _designated(end, trade, one, path, first, last)
     undesignated = not trade.designated(end) or (
         left and open_lots and (left > 0) == (open_lots > 0)
@@ -75,7 +76,10 @@ class _Path:
         ended = {one.day for one in others if one is not None}
         is_from_trade = of.day == trade.traded_on and of.day not in ended
         self.starts = of.day if is_from_trade else of.day + _DAY
-        self.ends = of.ended.day + _DAY if of.ended is not None else None
+        # With its purchases, at the latest: what it gains later hedges nothing.
+        self.ends = months_later(of.fact.item_month, 1)
+        if of.ended is not None:
+            self.ends = min(self.ends, of.ended.day + _DAY)
         self._gains = [one for one in gains if one.day >= self.starts]
         self.closed_on = end.gains.closed_on(trade.id, trade.key)
         self.price = _price(end, trade, of)
@@ -83,23 +87,19 @@ class _Path:
         self._first = trade.fill.price_usd if by_entry else self.price.before(of.day + _DAY)
         self.volumes = volumes_of(end.sql, self._fact, end.whole_until, end.known_ns)
 
-    @property
-    def volume(self) -> Decimal:
-        return self.segments(None)[-1][1]
-
-    def segments(self, until: date | None) -> list[tuple[date, Decimal]]:
+    def segments(self, until: date) -> list[tuple[date, Decimal]]:
         """The volume that is hedged since a day's beginning."""
         found = [(self._of.day + _DAY, self._fact.volume)]
         return found + [
             (one.day + _DAY, one.fact.volume)
             for one in self._of.later
-            if isinstance(one.fact, Rebalancing) and (until is None or one.day < until)
+            if isinstance(one.fact, Rebalancing) and one.day < until
         ]
 
     def moment(self, day: date) -> Moment:
         if day <= self._of.day:
             return NOTHING
-        stop = day if self.ends is None else min(day, self.ends)
+        stop = min(day, self.ends)
         gained = total(self._gains, None, stop)
         share = Fraction(abs(self._fact.lots), abs(self._trade.fill.units))
         return Moment(Money(round(gained * share)), self._item(stop), self._passed(day))
@@ -137,7 +137,7 @@ class _Path:
         bought = self.volumes.sum(month, min(day, end))
         if bought is None:
             return Fraction((min(day, end) - month).days, (end - month).days)
-        return min(Fraction(1), Fraction(bought) / Fraction(self.volume))
+        return min(Fraction(1), Fraction(bought) / Fraction(self._of.volume))
 
 
 def _is_expected(ended: Said) -> bool:
@@ -149,7 +149,7 @@ def _price(end: MonthEnd, trade: Trade, of: Designated) -> HedgedPrice:
     if item.index is None:
         return by_ledger(end.sql, item.models, item.providers, item.item_month)
     if item.index == contract.settlement.index:
-        return by_contract(end.gains, trade.key, item.index, trade.traded_on, trade.fill.price_usd)
+        return by_contract(end.gains, trade, item.index)
     return by_index(end.sql, contract, item.index, item.item_month, end.known_ns)
 
 
@@ -157,22 +157,23 @@ def _designated(
     end: MonthEnd, trade: Trade, of: Designated, path: _Path, first: Moment, last: Moment
 ) -> Relation:
     item, memo = of.fact, memo_of(end.book, of, trade.fill, trade.contract)
-    with localcontext(prec=28):
-        ratio = abs(item.lots) * per_lot(trade.contract) / path.volume
+    with localcontext(prec=RATIO_DIGITS):
+        ratio = abs(item.lots) * per_lot(trade.contract) / of.volume
     measured = Measured(
-        trade.contract, trade.key, item.lots, item.index, path.volume, item.models, item.providers
+        trade.contract, trade.key, item.lots, item.index, of.volume, item.models, item.providers
     )
     tests = tuple(tested(end, measured, of.day))
-    volume = volume_test(path.volume, item.item_month, path.volumes, end.whole_until)
+    volume = volume_test(of.volume, item.item_month, path.volumes, end.whole_until)
     held = end.gains.lots(trade.id, trade.key, end.until)
     return Relation(
-        trade=trade.id,
+        trade=trade.name,
+        fill=trade.id,
         hypothetical=of.id,
         contract=trade.contract.name,
         month=trade.key[1],
         state=State.DESIGNATED if of.is_live else State.ENDED,
         lots=item.lots,
-        volume_hedged=path.volume,
+        volume_hedged=of.volume,
         volume_unit=volume_unit(item.index),
         ratio=ratio,
         item_says=path.price.says,
@@ -204,7 +205,8 @@ def _undesignated(end: MonthEnd, trade: Trade, left: int, before: Money, after: 
     measured = Measured(contract, trade.key, lots, index, volume, (), ())
     treatment = not_designated(before, after)
     return Relation(
-        trade=trade.id,
+        trade=trade.name,
+        fill=trade.id,
         hypothetical=None,
         contract=contract.name,
         month=trade.key[1],

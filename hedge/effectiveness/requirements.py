@@ -47,7 +47,7 @@ def ifrs9_requirements(
         return (_UNWRITTEN, _credit(contract))
     return (
         _documented(memo),
-        _probable(volume),
+        _probable(memo, volume),
         _economic(tests),
         _credit(contract),
         _ratio(memo, held),
@@ -80,7 +80,7 @@ def asc815_requirements(
     found = list(tests)
     return (
         _documented(memo),
-        _probable(volume),
+        _probable(memo, volume),
         Requirement(
             "method documented at inception",
             True,
@@ -112,12 +112,16 @@ def _documented(memo: InceptionMemo) -> Requirement:
     )
 
 
-def _probable(volume: VolumeTest | None) -> Requirement:
+def _probable(memo: InceptionMemo, volume: VolumeTest | None) -> Requirement:
     met = None
     if volume is not None and volume.forecast in (Forecast.PROBABLE, Forecast.NOT_PROBABLE):
         met = volume.forecast is Forecast.PROBABLE
     says = "not tested" if volume is None else volume.why_not or volume.says
-    return Requirement("purchases highly probable", met, says)
+    if volume is not None and volume.expected is not None:
+        says = f"{volume.expected:,.0f} of {volume.designated:,.0f} {volume.unit} expected: {says}"
+    return Requirement(
+        "purchases highly probable", met, f"the memo says {memo.probability:.0%}; {says}"
+    )
 
 
 def _longest(tests: Iterable[Tested]) -> Tested | None:

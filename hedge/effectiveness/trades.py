@@ -23,6 +23,13 @@ class Trade:
     fill: Fill
     contract: DerivativeContract
     key: PositionKey
+    has_more: bool
+    """It settles in other months, too."""
+
+    @property
+    def name(self) -> str:
+        month = self.key[1]
+        return f"{self.id} {month:%Y-%m}" if self.has_more and month is not None else self.id
 
     @property
     def traded_on(self) -> date:
@@ -43,5 +50,6 @@ def trades(end: MonthEnd) -> Iterator[Trade]:
         if isinstance(fact, Fill):
             contract = end.book.contract(fact)
             if isinstance(contract, Derivative):
-                for key in position_keys(fact, contract):
-                    yield Trade(record.id, fact, contract, key)
+                keys = position_keys(fact, contract)
+                for key in keys:
+                    yield Trade(record.id, fact, contract, key, len(keys) > 1)

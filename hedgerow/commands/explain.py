@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
 import click
 
 from hedgerow.books import books
-from hedgerow.commands.decisions import counted, decision_lines, described
 from hedgerow.config import load_config
+from hedgerow.decisions import counted, decision_lines, described
 from hedgerow.errors import NotFound
+from hedgerow.failed_attempts import Failure, failures_of
 from hedgerow.printing import config_option, dollars, iso, json_option, moment, print_json
 from ledger.commitments import MICRO
 from ledger.money import Money, as_usd
-from ledger.requests import FailedAttempt, RequestRecord
+from ledger.requests import RequestRecord
 from ledger.statements import Charged, Tried, charged, tried
 from ledger.store import Store
 from routing.explanation import from_text
@@ -48,7 +48,7 @@ def explain(path: Path, request_id: str, as_json: bool) -> None:
                 "would_block": list(record.would_block),
                 "cost_usd": as_usd(cost),
                 "failures": [
-                    _failure(one, charges) for one in _failures(record.failures, attempts)
+                    _failure(one, charges) for one in failures_of(record.failures, attempts)
                 ],
                 "charges": [_charge(one) for one in charges],
                 "decision": None if explanation is None else described(explanation),
@@ -98,7 +98,7 @@ def request_lines(
         decision = from_text(record.decision)
         lines += ["", *decision_lines(decision)]
         planned = {one.offer: one.commitment for one in decision.candidates if one.commitment}
-    failures = _failures(record.failures, attempts)
+    failures = failures_of(record.failures, attempts)
     failed = {one.tried.attempt_id: one.tried.number for one in failures if one.tried is not None}
     ends = [_failure_line(one) for one in failures]
     ends += [_charge_line(one, failed.get(one.attempt_id), planned) for one in charges]
@@ -113,29 +113,7 @@ def _attempts(count: int) -> str:
     return f"{count} attempt{'' if count == 1 else 's'}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why an attempt failed, and which one it was; None if the books do not say."""
-
-    why: FailedAttempt
-    tried: Tried | None
-
-
-def _failures(failures: Iterable[FailedAttempt], attempts: Sequence[Tried]) -> list[_Failure]:
-    """Both are in order, but an attempt that was never sent is no failure."""
-    rest = iter(attempts)
-    return [
-        _Failure(one, next((made for made in rest if _is_of(one, made)), None)) for one in failures
-    ]
-
-
-def _is_of(why: FailedAttempt, one: Tried) -> bool:
-    offer = f"{one.provider}/{one.upstream_model}"
-    is_there = why.offer == offer or why.offer.startswith(f"{offer}@")  # a twin's id says more
-    return is_there and why.account == one.account
-
-
-def _failure_line(one: _Failure) -> str:
+def _failure_line(one: Failure) -> str:
     number = "?" if one.tried is None else one.tried.number
     account = "" if one.why.account is None else f" (account {one.why.account})"
     after = f"after {one.why.after_ms:.0f} ms"
@@ -165,7 +143,7 @@ def _used(one: Charged) -> str:
     return ", ".join(said) or "usage unknown"
 
 
-def _failure(one: _Failure, charges: Iterable[Charged]) -> dict[str, object]:
+def _failure(one: Failure, charges: Iterable[Charged]) -> dict[str, object]:
     """cost_usd: what it was charged all the same; None if it was not."""
     attempt_id = None if one.tried is None else one.tried.attempt_id
     costs = [charge.effective for charge in charges if charge.attempt_id == attempt_id]

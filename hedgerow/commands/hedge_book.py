@@ -230,6 +230,16 @@ def _money(seen: Standing) -> list[str]:
             ],
         ),
         *_table(
+            ("designation", "of", "hedges", "lots", "volume", "since", "ended"),
+            [
+                (
+                    *(_short(one.designation), _short(one.fill), one.month, one.lots),
+                    *(f"{one.volume:f}", one.since, one.ended or ""),
+                )
+                for one in seen.designations
+            ],
+        ),
+        *_table(
             ("margin with", "deposits", "equity", "initial", "maintenance", "free USD"),
             [
                 (

@@ -245,6 +245,11 @@ def update(
     with books(config, create=False) as store, store.transaction():
         table = store.policy
         one = live_key(table, key_id, at_ns)
+        asks = (models, budget, window, rpm, tpm, parallel)
+        if one.role is not None and any(given is not None for given in asks):
+            raise click.UsageError(
+                f"key {key_id} has the role {one.role}: it asks no model, and has no limits"
+            )
         allowed = one.principal.models if models is None else frozenset(models)
         changed = replace(
             one,

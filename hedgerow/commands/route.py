@@ -16,8 +16,8 @@ from benchmarks.offers import Feature, Task
 from benchmarks.traffic.observations import MINUTE_S, RECENT_MINUTES
 from benchmarks.traffic.observed import told
 from hedgerow.books import market_books
-from hedgerow.commands.decisions import decision_lines, described
 from hedgerow.config import Config, load_config
+from hedgerow.decisions import decision_lines, described
 from hedgerow.manners import manners, ttft_limits_ms
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers, sold_as

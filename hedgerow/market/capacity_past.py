@@ -29,13 +29,13 @@ class CapacityPast:
 
 def capacity_past(sql: Sql, grade: str | None, since: datetime, known: datetime) -> CapacityPast:
     """Until `known`, as it was known then. grade: as it is written; None, or one that nobody sells
-    now: the first. From books that have the market's tables; raises StoreError."""
+    now: the one that most sell. From books that have the market's tables; raises StoreError."""
     facts = Facts(sql, CAPACITY)
     latest = facts.all_as_of(known).values()
     now = tuple(indices(_fresh(latest, known)))
     chosen = next((one.grade for one in now if str(one.grade) == grade), None)
     if chosen is None and now:
-        chosen = now[0].grade
+        chosen = max(now, key=lambda one: (one.providers, one.prices)).grade
     if chosen is None:
         return CapacityPast(now, None, ())
     its = [one.subject for one in latest if one.said is not None and one.said.grade == chosen]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from benchmarks.alarms import Alarm
 from benchmarks.evals.history import EvalHistory
 from benchmarks.market import Quoted
 from benchmarks.snapshot import MarketSnapshot
 from benchmarks.tables.history import MarketHistory
-from benchmarks.traffic.observations import UNSEEN, Observations, Seen
-from hedgerow.market.board import WEEK_NS, Board, Past, board
+from benchmarks.traffic.observations import UNSEEN, Seen
+from hedgerow.kept import Kept
+from hedgerow.market.board import NOTHING_KNOWN, WEEK_NS, Board, Past, board
 from hedgerow.market.last_good import LastGood
 from hedgerow.market.our_text import OurText
 from hedgerow.router.standing import Standing, rests_by_offer, standing, told, with_own
@@ -21,8 +22,12 @@ from ledger.databases.sql import Sql
 from ledger.instants import instant
 from proxy.house import House
 
-PAST_S = 15.0
-"""How old what the books say of prices, traffic and alarms gets; what was seen is of now."""
+PAST_S = 5.0
+"""How old what the books say of prices and alarms gets; what was seen is of now."""
+TEXT_S = 60.0
+"""How old gets what our requests of the last week were."""
+PATIENCE_S = 0.15
+"""So long a board waits for that: of a great many requests it takes seconds."""
 BOARD_S = 1.0
 STANDINGS_S = 2.0
 
@@ -37,29 +42,11 @@ class Books(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the books say: of offers, and of feeds. alarms: what is not believed of feeds."""
+    """What the books say: of offers, without our traffic, and of feeds. alarms: what is not
+    believed of feeds."""
 
     past: Past
     alarms: tuple[Alarm, ...]
-
-
-class Kept(Generic[T]):
-    """A value that is made anew when it is asked for and too old; once, however many ask."""
-
-    def __init__(
-        self, make: Callable[[], Awaitable[T]], for_s: float, now_s: Callable[[], float]
-    ) -> None:
-        self._make, self._for_s, self._now_s = make, for_s, now_s
-        self._lock = asyncio.Lock()
-        self._value: T | None = None
-        self._made_s = 0.0
-
-    async def get(self) -> T:
-        async with self._lock:
-            if self._value is None or self._now_s() - self._made_s >= self._for_s:
-                self._value = await self._make()
-                self._made_s = self._now_s()
-            return self._value
 
 
 class LiveBoard:
@@ -69,6 +56,7 @@ class LiveBoard:
     def __init__(self, house: House, books: Books) -> None:
         now_s = house.clock.monotonic_s
         self._house = house
+        self._text = Kept(lambda: books.read(self._look_at_text), TEXT_S, now_s)
         self._told = Kept(lambda: books.read(self._look), PAST_S, now_s)
         self._others = Kept(lambda: books.read(self._look_at_standings), STANDINGS_S, now_s)
         self._board = Kept(self._made, BOARD_S, now_s)
@@ -86,25 +74,26 @@ class LiveBoard:
         return with_own(await self._others.get(), standing(self._house))
 
     async def _made(self) -> Board:
-        told = await self._told.get()
+        told, text = await self._told.get(), await self._text.soon(PATIENCE_S)
         standings = await self.standings()
         snapshot, now_ns = self._house.market.snapshot, self._house.clock.now_ns()
         rests = rests_by_offer(standings, now_ns)
-        past = replace(told.past, observations=_Listed(snapshot), rests=rests)
+        text = text or told.past.text
+        past = replace(told.past, text=text, observations=_Listed(snapshot), rests=rests)
         # Thousands of prices take some tens of milliseconds.
         return await asyncio.to_thread(board, _quoted(snapshot), past, instant(now_ns))
 
     def _look(self, sql: Sql) -> Told:
         now_ns = self._house.clock.now_ns()
         at = instant(now_ns)
-        past = Past(
-            OurText.read(sql, now_ns - WEEK_NS, now_ns),
-            MarketHistory(sql).quotes.all_as_of(at),
-            Observations(),
-            EvalHistory(sql).qualities(at),
-        )
+        prices = MarketHistory(sql).quotes.all_as_of(at)
+        past = replace(NOTHING_KNOWN, prices=prices, qualities=EvalHistory(sql).qualities(at))
         beliefs = LastGood(sql).beliefs()
         return Told(past, tuple(one for name in beliefs for one in beliefs[name].alarms))
+
+    def _look_at_text(self, sql: Sql) -> OurText:
+        now_ns = self._house.clock.now_ns()
+        return OurText.read(sql, now_ns - WEEK_NS, now_ns)
 
     def _look_at_standings(self, sql: Sql) -> list[Standing]:
         return told(sql, self._house.clock.now_ns())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from benchmarks.evals.history import EVALS, EvalRun
 from benchmarks.stats import Stats
@@ -18,8 +16,6 @@ from ledger.instants import as_ns
 MOST_POINTS = 500
 MOST_RUNS = 100
 """Of evals: the newest."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +47,21 @@ def offer_past(
 ) -> OfferPast:
     """From books that have the market's tables. Raises StoreError."""
     kept = MarketHistory(sql)
-    prices = kept.changes(offer_id, since, until, known)
-    stats = kept.stats.changes(offer_id, since, until, known)
-    few_prices, few_stats = thinned(prices), thinned(stats)
+    asked = (offer_id, since, until, known, MOST_POINTS)
+    prices, prices_left_out = kept.quotes.some_changes(*asked)
+    stats, stats_left_out = kept.stats.some_changes(*asked)
     return OfferPast(
         offer_id,
         since,
         until,
         known,
-        few_prices,
-        len(prices) - len(few_prices),
+        tuple(prices),
+        prices_left_out,
         tuple(history(sql, offer_id, as_ns(since), as_ns(until))),
-        few_stats,
-        len(stats) - len(few_stats),
+        tuple(stats),
+        stats_left_out,
         _evals(sql, offer_id, since, until, known),
     )
-
-
-def thinned(every: Sequence[T], most: int = MOST_POINTS) -> tuple[T, ...]:
-    """At most so many of them, evenly, the first and the last among them."""
-    if len(every) <= most:
-        return tuple(every)
-    last = len(every) - 1
-    return tuple(every[round(number * last / (most - 1))] for number in range(most))
 
 
 def _evals(

@@ -11,7 +11,7 @@ from hedgerow.reports.document import Figure, Tone, Unit
 UNKNOWN = "not known"
 WORDS = {Tone.GOOD: "in order", Tone.WARN: "watch", Tone.BAD: "act", Tone.NONE: ""}
 _NANO = 9
-_SIGNIFICANT = 4
+_SIGNIFICANT, _MOST_DIGITS = 4, 20
 _DOLLARS = (Unit.USD, Unit.USD_PER_MTOK, Unit.USD_PER_UNIT)
 
 
@@ -46,7 +46,7 @@ def exact(figure: Figure) -> str:
 
 
 def shown(figure: Figure) -> str:
-    """The value for people: `$12.35`, `-$0.0040`, `83.4%`, `1,234`, `0.9281`, `5.970E-07`."""
+    """The value for people: `$12.35`, `-$0.0040`, `83.4%`, `1,234`, `0.9281`, `5.970E-7`."""
     value = known(figure)
     if value is None:
         return UNKNOWN
@@ -63,11 +63,15 @@ def shown(figure: Figure) -> str:
 def shape_of(value: Decimal | int | float, unit: Unit) -> Shape:
     """How a value is shown: nothing that is not zero is shown as zero, and no part as whole."""
     amount = _decimal(value)
+    if amount and amount.adjusted() > _MOST_DIGITS:
+        return Shape(unit, _SIGNIFICANT - 1, is_scientific=True)
     match unit:
         case Unit.USD:
             is_small = 0 < abs(amount) < Decimal("0.005")
             return Shape(unit, min(_NANO, 1 - amount.adjusted()) if is_small else 2)
         case Unit.USD_PER_MTOK | Unit.USD_PER_UNIT:
+            if amount and amount.adjusted() < -_NANO:
+                return Shape(unit, _SIGNIFICANT - 1, is_scientific=True)
             return Shape(unit, _trimmed(amount, least=2, most=_significant(amount)))
         case Unit.PART:
             return _of_percentage(amount.scaleb(2))

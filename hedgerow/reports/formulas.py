@@ -27,21 +27,10 @@ class Placed:
 
 
 class Cells:
-    """The cells of all tables of a workbook.
-
-    Raises DocumentUnsound if two tables, or two rows or columns of one, have the same name.
-    """
+    """The cells of all tables of a workbook."""
 
     def __init__(self, placed: Iterable[Placed]) -> None:
-        self._tables: dict[str, _Names] = {}
-        lowered: set[str] = set()
-        for one in placed:
-            if one.table.id.casefold() in lowered:
-                raise DocumentUnsound(
-                    f"two tables of the report are named {one.table.id}: name them apart"
-                )
-            lowered.add(one.table.id.casefold())
-            self._tables[one.table.id] = _Names(one)
+        self._tables = {one.table.id: _Names(one) for one in placed}
 
     def formula(
         self, formula: str, sheet: str, here: tuple[Table, int] | None = None
@@ -105,10 +94,6 @@ class _Names:
         self.placed = placed
         self.columns = {one.key: number for number, one in enumerate(table.columns)}
         self.rows = {one.key: number for number, one in enumerate(table.rows)}
-        if len(self.columns) < len(table.columns) or len(self.rows) < len(table.rows):
-            raise DocumentUnsound(
-                f"two rows or columns of the table {table.id} have the same key: name them apart"
-            )
         self._runs = _runs([not row.is_total for row in table.rows])
 
     def cell(

@@ -32,6 +32,7 @@ from hedgerow.reports.pdf_charts import plot
 from hedgerow.reports.pdf_columns import table_blocks
 from hedgerow.reports.pdf_pages import LEFT, LYING_PT, TOP, UPRIGHT_PT, Block, Page, Pages, paginate
 from hedgerow.reports.pdf_text import Canvas, Style, cut_to, draw_text, draw_text_to, width_of
+from hedgerow.reports.soundness import check
 
 _SOURCES = ("Sources of the figures", "sources")
 _REPRODUCTION = ("How to make this report again", "reproduction")
@@ -40,7 +41,11 @@ _LABEL_GREY = 0.93
 
 
 def pdf(document: Document) -> bytes:
-    """The bytes of a PDF file of A4 pages, upright or across where a table needs it."""
+    """The bytes of a PDF file of A4 pages, upright or across where a table needs it.
+
+    Raises DocumentUnsound as `check` does.
+    """
+    check(document)
     pages = paginate(list(_blocks(document)))
     file = io.BytesIO()
     canvas = NewCanvas(
@@ -148,12 +153,12 @@ def _sources(sources: Iterable[Source]) -> Iterator[Block]:
     for source in sources:
         anchor = source_anchor(source.id)
         yield paragraph(source.id, HEADINGS[1], gap_pt=10.0, goes_with_next=True, anchor=anchor)
-        yield paragraph(source.says, gap_pt=1.0)
+        codes = [code for code in (source.command, source.sql) if code]
+        yield paragraph(source.says, gap_pt=1.0, goes_with_next=bool(codes))
         if source.of:
-            yield paragraph(f"Computed from {', '.join(source.of)}.", gap_pt=2.0)
-        for code in (source.command, source.sql):
-            if code:
-                yield _code(code)
+            said = f"Computed from {', '.join(source.of)}."
+            yield paragraph(said, gap_pt=2.0, goes_with_next=bool(codes))
+        yield from (_code(code) for code in codes)
 
 
 def _reproduction(document: Document) -> Iterator[Block]:

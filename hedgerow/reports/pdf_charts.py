@@ -35,8 +35,9 @@ class Plot(Block):
     """A chart with its title above, and beneath it in words what is to be seen."""
 
     title: Lines
-    chart: Chart
+    name: str
     under: tuple[Lines, ...]
+    figure: Figure
     figure_pt: float
     scale: float
 
@@ -46,15 +47,14 @@ class Plot(Block):
 
     def draw(self, canvas: Canvas, x: float, y: float, pages: Pages) -> None:
         canvas.bookmarkHorizontal(self.anchor, x, y + 12)
-        canvas.addOutlineEntry(self.chart.title, self.anchor, 1, closed=True)
+        canvas.addOutlineEntry(self.name, self.anchor, 1, closed=True)
         self.title.draw(canvas, x, y, pages)
         y -= self.title.height_pt() + 4 + self.figure_pt * self.scale
         canvas.saveState()
         canvas.translate(x, y)
         canvas.scale(self.scale, self.scale)
         with styled():
-            figure = _figure(self.chart)
-            figure.draw(_Renderer(canvas, WIDTH_PT, self.figure_pt))
+            self.figure.draw(_Renderer(canvas, WIDTH_PT, self.figure_pt))
         canvas.restoreState()
         for one in self.under:
             y -= one.gap_pt
@@ -70,23 +70,20 @@ def plot(chart: Chart) -> Plot:
         *(paragraph(note, SMALL, gap_pt=3.0) for note in chart.notes),
     )
     words = title.height_pt() + 4 + sum(one.height_pt() + one.gap_pt for one in under)
-    figure_pt = float(_figure(chart).get_size_inches()[1]) * _PT_PER_IN
+    figure = draw(chart, WIDTH_PT / _PT_PER_IN, _HEIGHT_IN)
+    figure.set_dpi(_PT_PER_IN)
+    figure_pt = float(figure.get_size_inches()[1]) * _PT_PER_IN
     room = max(_SMALLEST_PT, HEIGHT_PT - words)
     return Plot(
         gap_pt=12.0,
         anchor=f"chart-{chart.id}",
         title=title,
-        chart=chart,
+        name=chart.title,
         under=under,
+        figure=figure,
         figure_pt=figure_pt,
         scale=min(1.0, room / figure_pt),
     )
-
-
-def _figure(chart: Chart) -> Figure:
-    figure = draw(chart, WIDTH_PT / _PT_PER_IN, _HEIGHT_IN)
-    figure.set_dpi(_PT_PER_IN)
-    return figure
 
 
 class _Renderer(RendererBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,34 +30,32 @@ _MARK_GAP_PT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """Of a column, at one point of type: its widest cell, its widest word, and the same of its
-    title. What stands in a column of numbers is never broken."""
+    """Of a column, at one point of type: its widest number or day, which are never broken; its
+    widest word; its widest cell; and the same of its title."""
 
-    natural: float
+    firm: float
     word: float
+    natural: float
     title: float
     title_word: float
     mark_pt: float
     is_number: bool
 
     def least_pt(self, size_pt: float) -> float:
-        word = self.word * size_pt
-        if not self.is_number:
-            word = min(word, _WORD_PT)
-        head = min(self.title_word * size_pt, _HEAD_PT)
-        return max(word, head) + 2 * PAD_PT + self.mark_pt + 0.1
+        """Without breaking a number, or a word that is not long."""
+        return self._within(self.word, self.title_word, _WORD_PT, size_pt)
 
     def liked_pt(self, size_pt: float) -> float:
-        text = self.natural * size_pt
-        if not self.is_number:
-            text = min(text, _TEXT_PT)
-        head = min(self.title * size_pt, _HEAD_PT)
-        least = self.least_pt(size_pt)
-        return max(least, max(text, head) + 2 * PAD_PT + self.mark_pt + 0.1)
+        return max(
+            self.least_pt(size_pt), self._within(self.natural, self.title, _TEXT_PT, size_pt)
+        )
 
     def full_pt(self, size_pt: float) -> float:
-        wanted = self.natural * size_pt + 2 * PAD_PT + self.mark_pt + 0.1
-        return max(self.liked_pt(size_pt), wanted)
+        return max(self.liked_pt(size_pt), self._within(self.natural, 0.0, math.inf, size_pt))
+
+    def _within(self, text: float, title: float, most_pt: float, size_pt: float) -> float:
+        words = max(self.firm * size_pt, min(text * size_pt, most_pt))
+        return max(words, min(title * size_pt, _HEAD_PT)) + 2 * PAD_PT + self.mark_pt + 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +107,22 @@ def _measure(
     table: Table, number: int, sources: Sequence[str | None], marks: dict[str, str]
 ) -> _Measure:
     is_number = any(isinstance(row.cells[number], Figure) for row in table.rows)
-    natural = word = mark = 0.0
+    firm = word = natural = mark = 0.0
     for row in table.rows:
         cell = row.cells[number]
         font = BOLD if row.is_total else PLAIN
         for line in _text(cell).splitlines():
             width = width_of(line, font)
             natural = max(natural, width)
-            if isinstance(cell, str) and " " in line:
-                width = max(width_of(one, font) for one in line.split(" "))
-            word = max(word, width)
+            if isinstance(cell, str):
+                word = max(word, *(width_of(one, font) for one in line.split(" ")))
+            else:
+                firm = max(firm, width)
         if said := _mark(cell, sources[number], marks)[0]:
             mark = max(mark, mark_width_pt(said) + _MARK_GAP_PT)
     title = table.columns[number].title
     title_word = max(width_of(one, BOLD) for one in title.split(" "))
-    return _Measure(natural, word, width_of(title, BOLD), title_word, mark, is_number)
+    return _Measure(firm, word, natural, width_of(title, BOLD), title_word, mark, is_number)
 
 
 def _fits(measures: Sequence[_Measure]) -> list[_Fit]:
@@ -143,9 +143,9 @@ def _fits(measures: Sequence[_Measure]) -> list[_Fit]:
     # The first column names the rows, and so begins each part.
     widths = [min(one.least_pt(_SIZE_PT), LYING_WIDTH_PT / 2) for one in measures]
     widths[0] = min(measures[0].liked_pt(_SIZE_PT), LYING_WIDTH_PT / 2)
-    parts: list[list[int]] = []
+    parts = [[0]]
     for number in everything[1:]:
-        if not parts or sum(widths[one] for one in (*parts[-1], number)) > LYING_WIDTH_PT:
+        if len(parts[-1]) > 1 and sum(widths[one] for one in (*parts[-1], number)) > LYING_WIDTH_PT:
             parts.append([0])
         parts[-1].append(number)
     return [

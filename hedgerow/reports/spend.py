@@ -10,7 +10,7 @@ from enum import StrEnum
 from hedge.effectiveness.query import Query, written
 from ledger.budgets import Balance, Budget, Raise
 from ledger.calendar_months import month_after, months_later
-from ledger.chargeback import Chargeback, MonthSpan, Rule, chargeback
+from ledger.chargeback import Chargeback, MonthSpan, Rule, chargeback, cost_of_month
 from ledger.closing import BillsOf, Correction, corrections
 from ledger.databases.sql import Row, Sql
 from ledger.instants import instant
@@ -187,7 +187,7 @@ def spend_of_month(
         bears=chargeback(sql, span, rule, bills(span.month), at_ns),
         late=tuple(corrections(sql, span.month, bills, at_ns)),
         close=CloseTable(sql).one(span.month),
-        before=_cost_of(sql, earlier, rule, bills, at_ns) if has_begun else None,
+        before=cost_of_month(sql, earlier, at_ns) if has_begun else None,
         cap=cap,
         budgets=tuple(_monthly(sql, budgets, raises, until_ns)) if has_begun else (),
         providers=tuple(_providers(sql, span, by_provider)),
@@ -249,11 +249,6 @@ def _sums(row: Row, *, is_day: bool) -> Sums:
         estimated=estimated,
         overrun=Money(overrun),
     )
-
-
-def _cost_of(sql: Sql, span: MonthSpan, rule: Rule, bills: BillsOf, at_ns: int) -> Money | None:
-    found = chargeback(sql, span, rule, bills(span.month), at_ns)
-    return found.total if found.why_not is None and found.requests else None
 
 
 def _monthly(

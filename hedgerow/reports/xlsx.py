@@ -18,6 +18,7 @@ from hedgerow.charts import Chart
 from hedgerow.reports.document import Document, Figure, Headline, SignOff, Source, Table, Text
 from hedgerow.reports.figures import WORDS, known, shape_of, why_not
 from hedgerow.reports.formulas import Cells, quoted
+from hedgerow.reports.soundness import check
 from hedgerow.reports.xlsx_charts import Charts
 from hedgerow.reports.xlsx_formats import Formats
 from hedgerow.reports.xlsx_layout import CHART_ROWS, SheetLayout, layouts, lines, pieces
@@ -30,7 +31,7 @@ _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST = 30_000
 """Characters of one cell: Excel takes 32,767."""
 _HEADLINE_LINES = 2
-_HEADER = 120
+_HEADER = 200
 _VERDICT_WIDTHS = (34, 20, 12, 54, 10)
 _SOURCE_WIDTHS = (9, 44, 90, 40, 14)
 _PAIR_WIDTHS = (44, 100)
@@ -38,8 +39,11 @@ _HIGHEST_HEAD = 12
 
 
 def workbook(document: Document) -> bytes:
-    """The bytes of an XLSX file. Raises DocumentUnsound for a formula that names what is not there,
-    and for names that are there twice."""
+    """The bytes of an XLSX file.
+
+    Raises DocumentUnsound as `check` does, and for a formula that names what is not there.
+    """
+    check(document)
     file = io.BytesIO()
     options = {
         "in_memory": True,
@@ -91,16 +95,18 @@ class _Book:
             self._section(sheet, layout, charts)
         self._sources(sources)
         self._reproduction(reproduction)
+        verdict.sheet.fit_to_pages(1, 1)
         verdict.sheet.activate()
 
     def _sheet(self, name: str, widths: Sequence[int]) -> Sheet:
         sheet = self._book.add_worksheet(name)
         document = self._document
-        labels = f" – {'; '.join(document.labels)}" if document.labels else ""
-        left = f"{document.title}, {document.subtitle}"[:_HEADER].replace("&", "&&")
-        right = labels[:_HEADER].replace("&", "&&")
-        sheet.set_header(f"&L&8{left}{right}&R&8&A")
-        sheet.set_footer("&R&8Page &P of &N")
+        says = "; ".join((f"{document.title}, {document.subtitle}", *document.labels))
+        while len(said := says.replace("&", "&&")) > _HEADER:
+            says = f"{says[:-2]}…"
+        # With a space, since figures after the size would belong to it.
+        sheet.set_header(f"&L&8 {said}&R&8 &A")
+        sheet.set_footer("&R&8 Page &P of &N")
         sources = (_SOURCES, self._source_rows)
         return Sheet(sheet, name, self._formats, self._cells, sources, widths)
 
@@ -190,7 +196,7 @@ class _Book:
     def _sources(self, sheet: Sheet) -> None:
         formats = self._formats
         sheet.words(0, _SOURCES_TITLE, formats.title)
-        heads = ("Source", "What it is", "Query of the books", "Command", "Computed of")
+        heads = ("Source", "What it is", "Query of the books", "Command", "Computed from")
         for column, head in enumerate(heads):
             sheet.text(1, column, head, formats.head)
         for source in self._document.sources:

@@ -37,7 +37,7 @@ _PATTERNS = (
     "cross",
     "narrow_horizontal",
 )
-_LONGEST_LABEL = 40
+_LONGEST_LABEL, _LARGE = 40, 100.0
 _EDGE, _LIMIT, _BORDER = "#8A8A8A", "#8C1515", "#333333"
 
 
@@ -160,7 +160,7 @@ class Charts:
                 "type": _MARKERS[one.number % len(_MARKERS)],
                 "size": 6,
                 "border": {"color": ink},
-                "fill": {"color": ink if one.number == 0 else "#FFFFFF"},
+                "fill": {"color": ink},
             }
         elif one.mark is Mark.LIMIT:
             look["line"] = {"color": _LIMIT, "width": 1.5, "dash_type": "long_dash"}
@@ -184,7 +184,7 @@ class Charts:
         grid = {"visible": True, "line": {"color": "#D9D9D9", "width": 0.75}}
         names: dict[str, object] = {"name": chart.x_label, "name_font": {"bold": False}}
         values: dict[str, object] = {"name": chart.y_label, "name_font": {"bold": False}}
-        values |= {"major_gridlines": grid}
+        values |= {"major_gridlines": grid, "num_format": _axis_format(chart)}
         names |= look | ({"num_format": "#,##0.####"} if is_number else {})
         if is_lying:
             drawn.set_y_axis(names | {"reverse": True, "crossing": "max"})
@@ -213,6 +213,12 @@ class Charts:
                 case None:
                     pass
         return column
+
+
+def _axis_format(chart: Chart) -> str:
+    """Without decimals where numbers are large."""
+    heights = [abs(y) for one in chart.series for y in one.y if y is not None]
+    return "#,##0" if max(heights, default=0.0) >= _LARGE else "General"
 
 
 def _days(values: Sequence[Place | None]) -> list[datetime] | None:

@@ -90,7 +90,7 @@ def words_under(table: Table) -> tuple[str, ...]:
 
 def lines(text: str, width: float) -> int:
     """How many lines of so many characters a text takes, with words broken only where they must."""
-    return sum(max(1, -(-chars(line) // max(1, int(0.95 * width)))) for line in text.split("\n"))
+    return sum(max(1, -(-chars(line) // max(1, int(1.1 * width)))) for line in text.split("\n"))
 
 
 def chars(text: str) -> int:

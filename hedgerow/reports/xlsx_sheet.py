@@ -21,6 +21,7 @@ LONG = 20
 _LINE_PT = 13.5
 _HIGHEST_PT = 409.0
 _LINKED_ROWS = 1_000
+_LONGEST = 32_000
 _DIGITS = 15
 """What a cell keeps of a number: more digits stand in the cell's note."""
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -56,6 +57,8 @@ class Sheet:
         """Text as text, whatever it begins with."""
         if look is None:
             look = self.formats.text(is_quoted=text.startswith(_BEGINS_FORMULA))
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}… (cut here: a cell holds no more, other formats do)"
         self.sheet.write_string(row, column, text, look)
 
     def words(self, row: int, text: str, look: Format | None = None) -> int:
@@ -145,10 +148,11 @@ class Sheet:
     def _heads(self, row: int, table: Table, has_source: bool) -> None:
         for number, column in enumerate(table.columns):
             is_number = any(isinstance(one.cells[number], Figure) for one in table.rows)
-            look = self.formats.number_head if is_number else self.formats.head
+            look = self.formats.later_head if number else self.formats.head
+            look = self.formats.number_head if is_number else look
             self.text(row, number, column.title, look)
         if has_source:
-            self.text(row, len(table.columns), "Source", self.formats.source_head)
+            self.text(row, len(table.columns), "Source", self.formats.later_head)
 
     def _cell(self, row: int, column: int, cell: Cell, here: tuple[Table, int], of: Row) -> None:
         match cell:
@@ -156,10 +160,12 @@ class Sheet:
                 self.figure(row, column, cell, here=here, is_total=of.is_total)
             case str():
                 is_quoted = cell.startswith(_BEGINS_FORMULA)
-                self.text(row, column, cell, self.formats.text(of.is_total, is_quoted))
+                self.text(row, column, cell, self.formats.text(of.is_total, is_quoted, column > 0))
             case date():
                 day = datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 - a day has no zone
-                self.sheet.write_datetime(row, column, day, self.formats.day(of.is_total))
+                self.sheet.write_datetime(
+                    row, column, day, self.formats.day(of.is_total, column > 0)
+                )
             case None:
                 self.sheet.write_blank(row, column, None, self.formats.text(of.is_total))
 

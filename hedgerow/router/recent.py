@@ -19,6 +19,8 @@ LOOKED_AT = 5_000
 """Requests, the newest ones: their decisions are texts, and every one of them is read."""
 GROUPS_TOLD = 50
 ODD_TOLD = 50
+TRIED_TOLD = 10
+"""Of those, at most so many that merely tried an offer out: in quiet times there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class Recent:
         return sum(one.lost_ms for one in self.in_vain)
 
 
+TRIED = "tried an offer that is not known well"
+
+
 class _Offer(msgspec.Struct, gc=False):
     offer: str
 
@@ -99,7 +104,7 @@ def summary(records: Sequence[RequestRecord], limit: int) -> Recent:
     firsts: Counter[str] = Counter()
     lost: dict[tuple[str, str], list[float]] = defaultdict(list)
     odd: list[Decided] = []
-    refused = failed_over = overtaken = exploring = 0
+    refused = failed_over = overtaken = exploring = tried = 0
     for one in records:
         decision = _Kept() if one.decision is None else _read(one.decision)
         if decision.candidates:
@@ -112,7 +117,10 @@ def summary(records: Sequence[RequestRecord], limit: int) -> Recent:
         is_refused = one.status >= 400
         refused += is_refused
         failed_over += bool(in_vain) and not is_refused
-        if len(odd) < ODD_TOLD and (why := _why_odd(one, decision, in_vain)):
+        why = _why_odd(one, decision, in_vain)
+        if why == TRIED:
+            tried += 1
+        if why is not None and len(odd) < ODD_TOLD and (why != TRIED or tried <= TRIED_TOLD):
             offer = decision.candidates[0].offer if decision.candidates else None
             odd.append(
                 Decided(
@@ -153,8 +161,8 @@ def _why_odd(one: RequestRecord, decision: _Kept, in_vain: Sequence[FailedAttemp
         return f"went on elsewhere{_of(in_vain)}"
     if len(one.failures) > len(in_vain):
         return f"{one.failures[-1].offer} was overtaken by another offer"
-    if decision.first == First.EXPLORED:
-        return "tried an offer that is not known well"
+    if decision.candidates and decision.first == First.EXPLORED:
+        return TRIED
     return None
 
 

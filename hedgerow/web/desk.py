@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from hedgerow.web.logins import CSRF_FIELD, LIVE, Login, Logins, check_csrf
 from hedgerow.web.plots import plot_json
 from hedgerow.web.report_maker import ReportMaker
 from hedgerow.web.templating import Templates
-from hedgerow.web.views import Download, Fragment, Page, SeeOther, View
+from hedgerow.web.views import Download, Fragment, Page, SeeOther, Sheet, View
 from hedgerow.web.visits import Visit
 from ledger.databases.sql import Sql
 from ledger.errors import NameTaken
@@ -149,6 +151,8 @@ class WebDesk:
                 return web.Response(body=plot_json(view), content_type="application/json")
             case SeeOther():
                 return see_other(view)
+            case Sheet():
+                return _csv(view)
             case Download():
                 headers = {
                     "Content-Disposition": f"attachment; filename*=UTF-8''{quote(view.name)}",
@@ -204,6 +208,14 @@ class WebDesk:
 
 def _session_over() -> NotAuthenticated:
     return NotAuthenticated("your session has ended: log in again, and repeat this")
+
+
+def _csv(sheet: Sheet) -> web.Response:
+    text = io.StringIO()
+    csv.writer(text).writerows(sheet.rows)
+    response = web.Response(text=text.getvalue(), content_type="text/csv", charset="utf-8")
+    response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(sheet.name)}"
+    return response
 
 
 def see_other(view: SeeOther) -> web.Response:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from ledger.instants import instant
+from ledger.measures import Measure
 from ledger.money import NANOS_PER_USD, Money, as_usd, usd_text
 
 _CENT = NANOS_PER_USD // 100
@@ -30,6 +31,14 @@ def money(value: Money | None) -> Markup:
     return Markup('<data class="money" value="{}">{}</data>').format(
         format(as_usd(value), "f"), money_text(value)
     )
+
+
+def amount(value: int | None, measure: Measure | None) -> Markup:
+    """Of what a budget counts."""
+    if value is None or measure is Measure.USD:
+        return money(None if value is None else Money(value))
+    unit = "" if measure is None else f" {measure.unit}"
+    return Markup('<data value="{}">{}{}</data>').format(value, f"{value:,}", unit)
 
 
 def dollars(value: Decimal | None) -> Markup:
@@ -80,6 +89,20 @@ def moment(at_ns: int | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         at.isoformat().replace("+00:00", "Z"), at.strftime("%Y-%m-%d %H:%M")
     )
+
+
+def second(at_ns: int) -> Markup:
+    """A time to the second, in UTC."""
+    at = instant(at_ns)
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat().replace("+00:00", "Z"), at.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
+def ms(value: float | None) -> Markup:
+    if value is None:
+        return UNKNOWN
+    return Markup('<data value="{}">{} ms</data>').format(value, f"{value:,.0f}")
 
 
 def day(value: date | None) -> Markup:

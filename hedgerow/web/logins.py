@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,6 +23,7 @@ COOKIE = "hedgerow"
 SECURE_COOKIE = "__Host-hedgerow"
 """Over https. A browser takes it only from us, over https and for all paths."""
 TOKEN_BYTES = 32
+_TOKEN = re.compile(r"[0-9a-f]{64}")
 LIVE = "X-Hedgerow-Live"
 """The header of what a page fetches by itself: that keeps nobody logged in."""
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
@@ -96,7 +98,9 @@ def is_https(request: web.Request) -> bool:
 
 
 def token_of(request: web.Request) -> str | None:
-    return request.cookies.get(SECURE_COOKIE if is_https(request) else COOKIE)
+    """None, too, for what cannot be one: nobody asks the books about that."""
+    sent = request.cookies.get(SECURE_COOKIE if is_https(request) else COOKIE, "")
+    return sent if _TOKEN.fullmatch(sent) else None
 
 
 def remember(request: web.Request, response: web.StreamResponse, token: str) -> None:

@@ -154,6 +154,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
 
 def _x_type(chart: Chart) -> dict[str, str]:
     """Of labels that are no days: plotly would take months for their first days."""
-    places = [x for one in (*chart.series, *chart.bands) for x in one.x]
+    places = [x for one in chart.series for x in one.x]
+    places += [x for band in chart.bands for x in band.x]
     is_category = any(isinstance(x, str) and not _DAY.match(x) for x in places)
     return {"type": "category"} if is_category else {}

@@ -12,10 +12,12 @@ from hedgerow.config import Config
 from hedgerow.web.assets import read_assets
 from hedgerow.web.desk import NavItem, WebDesk, see_other
 from hedgerow.web.login_page import LoginPage
+from hedgerow.web.pages.budgets import BudgetsPage
 from hedgerow.web.pages.hedge import HedgePage
 from hedgerow.web.pages.keys import KeysPage
 from hedgerow.web.pages.market import MarketPage
 from hedgerow.web.pages.reports import ReportsPage
+from hedgerow.web.pages.requests import SpendPages
 from hedgerow.web.pages.routing import RoutingPage
 from hedgerow.web.report_maker import ReportMaker
 from hedgerow.web.templating import templates
@@ -42,6 +44,8 @@ class Entry:
 
 
 PAGES: tuple[Entry, ...] = (
+    Entry(NavItem("Spend", "/ui/spend"), SpendPages),
+    Entry(NavItem("Budgets", "/ui/budgets"), BudgetsPage),
     Entry(NavItem("Market", "/ui/market"), MarketPage),
     Entry(NavItem("Routing", "/ui/routing"), RoutingPage),
     Entry(NavItem("Hedge", "/ui/hedge"), HedgePage),

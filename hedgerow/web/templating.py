@@ -39,11 +39,14 @@ def templates(assets: Assets) -> Templates:
     )
     environment.filters |= {
         "money": formats.money,
+        "amount": formats.amount,
         "dollars": formats.dollars,
         "dollars_text": formats.dollars_text,
         "count": formats.count,
         "part": formats.part,
         "moment": formats.moment,
+        "second": formats.second,
+        "ms": formats.ms,
         "day": formats.day,
         "day_of": formats.day_of,
         "usd": formats.usd,

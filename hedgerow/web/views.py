@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -46,5 +46,13 @@ class Download:
     content_type: str
 
 
-View: TypeAlias = Page | Fragment | Chart | SeeOther | Download
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table as CSV: its head, and cells of text that no spreadsheet takes for a formula."""
+
+    name: str
+    rows: Sequence[Sequence[str]]
+
+
+View: TypeAlias = Page | Fragment | Chart | SeeOther | Download | Sheet
 """A Chart is answered as the figure that the page's script draws."""

@@ -18,6 +18,7 @@ from ledger.journal_records import SubjectKey
 from ledger.rates import CardRow, RateCard
 from ledger.tables.chain import drawn_text
 from ledger.tables.ddl import PRICES, SUBJECT
+from ledger.tables.outlines import Outlined, outlined
 
 REMEMBERED = 50_000
 
@@ -64,9 +65,10 @@ class Interned:
         self.account = _Known(self._account)
         self.draws = _Known(self._draws)
         self.card = _Known(self._card)
+        self.outlined = _Known(self._outlined)
 
     def forget(self) -> None:
-        for known in (self.subject, self.account, self.draws, self.card):
+        for known in (self.subject, self.account, self.draws, self.card, self.outlined):
             known.forget()
 
     def _subject(self, key: SubjectKey) -> Named:
@@ -74,6 +76,9 @@ class Interned:
         text = _json.encode(key).decode()
         columns = (org, team, project, user, key_id, _json.encode(tags).decode(), *where)
         return Named(self._id("subjects", "key", (text,), SUBJECT, columns), text)
+
+    def _outlined(self, subject_id: int) -> Outlined:
+        return outlined(self._sql, subject_id)
 
     def _account(self, key: AccountKey) -> int:
         return self._id("accounts", _ACCOUNT, key)

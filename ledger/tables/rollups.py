@@ -128,10 +128,11 @@ class Plan:
     parts: tuple[Part, ...]
 
 
-def plan(since_ns: int, until_ns: int, kept: Kept) -> Plan:
-    """How to read a span. Without limits: 0, MAX_NANOS."""
+def plan(since_ns: int, until_ns: int, kept: Kept, largest_s: int = STEPS_S[-1]) -> Plan:
+    """How to read a span, by no larger steps than those. Without limits: 0, MAX_NANOS."""
     since_ns, until_ns = _edge(since_ns, kept), _edge(until_ns, kept)
-    parts = _split(since_ns, until_ns, len(STEPS_S) - 1, kept) if since_ns < until_ns else []
+    largest = STEPS_S.index(largest_s)
+    parts = _split(since_ns, until_ns, largest, kept) if since_ns < until_ns else []
     return Plan(since_ns, until_ns, tuple(parts))
 
 

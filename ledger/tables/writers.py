@@ -18,6 +18,7 @@ from ledger.errors import LedgerError
 from ledger.journal import Place
 from ledger.journal_records import Ended, Held
 from ledger.money import Money
+from ledger.tables import outlines
 from ledger.tables.chain import GENESIS, canonical, chained
 from ledger.tables.ddl import ENTRY
 from ledger.tables.interned import Interned
@@ -168,6 +169,8 @@ class WriterTable:
             "UPDATE writers SET seq = ?, head = ? WHERE id = ?", (seq, head, writer_id)
         )
         upsert(self._sql, in_steps(quarters))
+        subjects = {subject_id for _, subject_id in quarters}
+        outlines.add(self._sql, quarters, {one: self._interned.outlined(one) for one in subjects})
         posts = self._balance(writer_id, changes, held_now)
         if self._watch is not None:
             self._watch(posts)

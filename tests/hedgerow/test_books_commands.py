@@ -482,3 +482,29 @@ async def test_verify_finds(what: str, house: House, tmp_path: Path) -> None:
     lines = done.err.splitlines()
     assert lines
     assert any(place in line for line in lines)
+
+
+async def test_a_persons_key(house: House) -> None:
+    """It has its role in every list, is renewed and revoked like others, takes no limits, and asks
+    no model."""
+    made = await house.told("key", "create", "--role", "approver", "--name", "anna")
+    assert (made["role"], made["name"], made["team"]) == ("approver", "anna", None)
+    listed = {one["id"]: one for one in (await house.told("key", "list"))["keys"]}
+    assert listed[made["id"]]["role"] == "approver"
+    assert {one["role"] for one in listed.values()} == {"approver", None}
+    done = await hedgerow("key", "update", made["id"], "--budget", "5", "-c", house.config)
+    assert done.code == 2
+    assert "has the role approver: it asks no model" in done.err
+    renewed = await house.told("key", "rotate", made["id"])
+    assert renewed["key"] != made["key"]
+    headers = {"authorization": f"Bearer {renewed['key']}"}
+    url = f"{house.server.base_url}/models"
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
+        while True:  # until the server knows the key
+            async with http.get(url, headers=headers) as response:
+                said = await response.text()
+            assert response.status == 401
+            if "unknown API key" not in said:
+                break
+    assert "asks no model" in said
+    assert (await hedgerow("key", "revoke", made["id"], "-c", house.config)).code == 0

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,30 @@ def test_approving(shell: Shell) -> None:
     assert "nothing to withdraw" in shell.refused("approve", shell.plan, "--by", "c", "--withdraw")
     late = ("book", "--plan", shell.plan, "--at", "2026-01-06", "--by", "cleo", *GPU1_FILL)
     assert "was not approved at 2026-01-06" in shell.refused(*late)
+
+
+def test_designating(shell: Shell) -> None:
+    """A memo of today, rebalanced and ended; the book tells all of it, and refuses yesterday."""
+    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+    bought, month = now - timedelta(days=1), f"{now:%Y-%m}"
+    with shell.book((now - timedelta(days=2)).isoformat()) as book:
+        approve(book, shell.plan)
+    by = ("--by", "cleo")
+    fill = (*GPU1_FILL[:-1], month, "--plan", shell.plan, "--at", bought.isoformat())
+    shell.done("book", *fill, "--line", "1", *by)
+    memo = ["--kind", "designation", "--of", "fill:1", "--models", "a; b", *by]
+    memo += ["--objective", "keep the price"]
+    today = [*memo, "--line", "memo", "--at", f"{now:%Y-%m-%d}"]
+    assert "needs a probability" in shell.refused("book", *today)
+    today += ["--probability", "0.95"]
+    assert "entered designation:memo" in shell.done("book", *today).stderr
+    assert "known already" in shell.done("book", *today).stderr
+    yesterday = [*memo, "--line", "late", "--at", f"{bought:%Y-%m-%d}", "--probability", "1"]
+    assert "never for a day before or after" in shell.refused("book", *yesterday)
+    later = ("--of", "designation:memo", "--reason", "fewer", *by, "--at", f"{now:%Y-%m-%d}")
+    shell.done("book", "--kind", "rebalancing", "--volume", "7000.5", *later)
+    shell.done("book", "--kind", "dedesignation", "--not-expected", *later)
+    (seen,) = shell.told("book")["designations"]
+    assert (seen["lots"], seen["volume"], seen["month"]) == (10, 7000.5, month)
+    assert seen["ended"] == f"{now:%Y-%m-%d}"
+    assert "designation:memo" in shell.done("book").stdout

@@ -16,6 +16,7 @@ from hedgerow.cli import hedgerow as command_line
 from hedgerow.config import load_config
 from tests.hedgerow.processes import NOWHERE, Done, hedgerow, write_config
 from tests.ledger.entries_of import DAY_0_NS, DAY_NS, Made, Who, write
+from tests.ledger.owned import FLAT
 
 WHO = Who(team="=1+1", provider="a", model="m")
 MADE = [
@@ -50,6 +51,27 @@ def run_here(config: Path, *words: str | Path) -> Done:
     """The same in this process, for what starts often."""
     done = CliRunner().invoke(command_line, ["ledger", *map(str, words), "-c", str(config)])
     return Done(done.exit_code, done.stdout, done.stderr)
+
+
+def test_export_of_contract_commitments(config: Path, tmp_path: Path) -> None:
+    """A dataset of its own: of FOCUS, of 1.4, and of those whose term has some of the days."""
+    with books(load_config(config, {})) as store, store.transaction():
+        store.commitments.add(FLAT)
+    file = tmp_path / "owned.csv"
+    words = ("export", "--format", "focus", "--dataset", "contract-commitments", "-o", file)
+    done = run_here(config, *words)
+    assert (done.code, done.err) == (0, f"1 rows in {file}\n")
+    with file.open(newline="") as text:
+        (row,) = csv.DictReader(text)
+    assert (row["ContractCommitmentId"], row["ContractCommitmentCost"]) == ("flat", "100.0")
+    assert run_here(config, *words, "--to", "2020-01", "--json").json["rows"] == 0
+    for more, said in (
+        (("--focus-version", "1.2"), "leave it out"),
+        (("--format", "csv"), "--format focus"),
+    ):
+        done = run_here(config, *words, *more)
+        assert done.code == 2
+        assert said in done.err
 
 
 async def test_export(config: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ledger.commitments import Commitment, CommitmentKind, Covered
 from ledger.databases.sql import Sql, Value
 from ledger.money import Money
 from ledger.rates import RateCard
+from ledger.tables import outlines
 from ledger.tables.commitments import CommitmentTable
 from ledger.tables.ddl import ENTRY, ROLLUP, ROLLUP_STEPS_S, SUBJECT
 from ledger.usage import TokenUsage
@@ -329,6 +330,7 @@ def _write(sql: Sql, made: Sequence[Made], slices: Sequence[tuple[int, int, int,
     sql.insert("entries", ENTRY, rows)
     sql.insert("leases", "writer_id, account_id, amount, held", slices)
     sql.insert("rollups", ROLLUP, [(*key, *sums) for key, sums in rollups_of(made).items()])
+    outlines.fill(sql)
 
 
 def _entry(number: int, one: Made, subject_id: int) -> tuple[Value, ...]:

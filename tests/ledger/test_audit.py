@@ -19,6 +19,7 @@ from ledger.statements import Head, heads
 from ledger.store import Store
 from ledger.tables.chain import GENESIS, canonical, chained
 from ledger.tables.ddl import ENTRY, NEVER_EDITED, ROLLUP, SUBJECT
+from ledger.tables.rollups import SUMMED
 from ledger.usage import TokenUsage
 from tests.ledger.databases import Books
 from tests.ledger.entries_of import (
@@ -199,6 +200,12 @@ TABLES = {
     ),
     "leases": Table("writer_id, account_id", "account_id, amount"),
     "rollups": Table("step_s, start_ns, subject_id", ROLLUP),
+    "outlines": Table("id", "id, kind", "kind <> 'what'"),
+    "subject_outlines": Table("subject_id", "subject_id, what_id, who_id, way_id"),
+    "outline_sums": Table(
+        "step_s, kind, start_ns, outline_id",
+        f"step_s, kind, start_ns, outline_id, {', '.join(SUMMED)}",
+    ),
 }
 EDITS = [(name, column) for name, table in TABLES.items() for column in table.columns.split(", ")]
 

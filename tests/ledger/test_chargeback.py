@@ -11,15 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.chargeback import Chargeback, MonthSpan, Rule, TeamCharge, chargeback
+from ledger.chargeback import Chargeback, MonthSpan, Rule, TeamCharge, chargeback, cost_of_month
 from ledger.charges import charge_rows
+from ledger.closing import close_month
 from ledger.databases.sql import Sql
+from ledger.errors import MonthNotClosable
 from ledger.exports.commitments import commitment_rows
 from ledger.exports.focus import focus_rows
 from ledger.fixed_fees import Bill
 from ledger.instants import day_ns, instant
 from ledger.money import Money, as_usd
 from ledger.requests import RequestRecord
+from ledger.retention import Limits, retire
 from ledger.shares import shares
 from ledger.statements import Dimension, spend
 from ledger.tables.requests import RequestTable
@@ -70,7 +73,9 @@ def test_all_bear_what_the_month_cost(
         usual = focus_rows(charge_rows(sql, SPAN.since_ns, SPAN.until_ns))
         owned = commitment_rows(sql, SPAN.since_ns, SPAN.until_ns)
         rows = [*usual, *owned]
+        cost = cost_of_month(sql, SPAN, AFTER_NS)
     assert as_usd(found.total) == sum(row.effective_cost for row in rows)
+    assert (cost or 0) == found.total
     first_ns, last_ns = SPAN.since_ns, SPAN.until_ns
     of_month = [one for one in made if one.is_charged and first_ns <= one.at_ns < last_ns]
     assert found.metered == sum(one.cost for one in of_month)
@@ -233,3 +238,27 @@ def test_a_month_of_a_zone(sql: Sql, zone: str) -> None:
     assert own.charged is not None
     assert found.total == spent + own.cost - own.charged
     assert instant(span.since_ns).astimezone(ZoneInfo(zone)).day == 1
+
+
+def test_charges_that_were_deleted(sql: Sql) -> None:
+    """What requests cost is known for ever, what drew on commitments is not: what those cost beyond
+    cannot be shared any more, and the month cannot be closed."""
+    made = [
+        Made(DAY_0_NS + DAY_NS, who=Who(team="a"), drawn=C1),
+        Made(DAY_0_NS + DAY_NS, who=Who(team="b")),
+    ]
+    write(sql, made)
+    retire(sql, Limits(entries_ns=day_ns(date(2026, 4, 1))))
+    with sql.view():
+        found = chargeback(sql, SPAN, Rule.DRAW, {}, AFTER_NS)
+        cost = cost_of_month(sql, SPAN, AFTER_NS)
+    assert found.metered == sum(one.cost for one in made)
+    assert found.why_not is not None
+    assert "retention" in found.why_not
+    assert cost is None
+    (own,) = found.commitments
+    assert own.cost > 0
+    assert (own.charged, own.unused, own.variance) == (None, None, None)
+    assert {one.unused for one in found.teams} == {None}
+    with pytest.raises(MonthNotClosable, match="retention"), sql.transaction():
+        close_month(sql, found, lambda _: {}, who="ada", now_ns=AFTER_NS)

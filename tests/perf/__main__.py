@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hedgerow.printing import table
-from tests.perf import books, chat, folds, hedge, holds, parts, second_offers
+from tests.perf import books, chat, folds, hedge, holds, pages, parts, second_offers
 
 BOOKS_ROWS = 200_000
 """A few seconds; `--rows 10000000` takes some minutes, and 7 GB of disk."""
@@ -22,7 +22,7 @@ BOOKS_ROWS = 200_000
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.perf")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(_PARTS))
-    parser.add_argument("--rows", type=int, default=BOOKS_ROWS, help="entries of `books`")
+    parser.add_argument("--rows", type=int, default=BOOKS_ROWS, help="entries of `books`, `pages`")
     asked = parser.parse_args()
     unknown = [one for one in asked.parts if one not in _PARTS]
     if unknown:
@@ -62,6 +62,11 @@ def _books(count: int) -> None:
     _show("The books at scale:", heads, list(books.rows(count)))
 
 
+def _pages(count: int) -> None:
+    heads = (f"page, {count:,} entries, SQLite", "median", "slowest", "bytes")
+    _show("The dashboard:", heads, list(pages.rows(count)))
+
+
 def _show(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print(f"{title}\n\n{table(heads, rows)}", flush=True)
 
@@ -71,6 +76,7 @@ _PARTS: dict[str, Callable[[int], None]] = {
     "holds": _holds,
     "folds": _folds,
     "books": _books,
+    "pages": _pages,
     "hedged": _hedged,
     "hedge": _hedge,
     "chat": lambda _: chat.show(),

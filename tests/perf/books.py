@@ -19,6 +19,7 @@ from ledger.databases.sqlite_file import SqliteFile
 from ledger.rates import RateCard
 from ledger.retention import Limits, retire
 from ledger.statements import Dimension, spend
+from ledger.tables import outlines
 from ledger.tables.ddl import ENTRY_7, ROLLUP_STEPS_S
 from tests.perf.meter import Meter
 
@@ -106,6 +107,9 @@ def make(path: Path, count: int) -> None:
             conn.execute("INSERT INTO draws VALUES (?, ?)", (number, f"[{number}]"))
         rows = _entries(count, [_text(one) for one in keys], accounts, cards)
         conn.executemany(f"INSERT INTO entries ({ENTRY_7}) VALUES ({', '.join('?' * 34)})", rows)
+        conn.executemany(
+            f"INSERT INTO requests VALUES ({', '.join('?' * 13)})", _requests(count, keys)
+        )
         for number in range(1, WRITERS + 1):
             conn.execute(
                 "INSERT INTO writers SELECT ?, ?, 0, 0, count(*), (SELECT hash FROM entries"
@@ -127,6 +131,7 @@ def make(path: Path, count: int) -> None:
                 " FROM entries GROUP BY 2, 3",
                 (step_ns // 1_000_000_000, step_ns, step_ns),
             )
+        outlines.fill(books)
         conn.execute("COMMIT")
 
 
@@ -163,6 +168,20 @@ def _entries(
         heads[writer] = hashlib.sha256(heads[writer] + row).digest()
         seqs[writer] += 1
         yield (*facts, subject + 1, team + 1, *rest, writer + 1, seqs[writer], heads[writer])
+
+
+def _requests(count: int, subjects: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """What each entry was asked by; one in a hundred more were refused by a budget."""
+    draw = random.Random(8)
+    for number in range(count):
+        at_ns = SINCE_NS + number * DAYS * _DAY_NS // count
+        _, team, _, user, key, _, model, *_ = subjects[draw.randrange(len(subjects))]
+        who = (key, team, user, model)
+        request_id = f"req_{at_ns // 1_000_000:012x}{number:016x}"
+        yield (request_id, at_ns, *who, "answered", 200, 1, None, None, None, None)
+        if number % 100 == 0:
+            refused = ("budget_exceeded", 402, 0, 10**7)
+            yield (f"{request_id}x", at_ns, *who, *refused, None, None, None)
 
 
 def _text(value: object) -> str:

@@ -37,7 +37,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 10_000
+PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)  # a page looks again every few seconds
 _TOO_WIDE = """[...document.querySelectorAll(".plot")].some((one) => {
     const drawn = one.querySelector(".main-svg");
     return drawn && drawn.getBoundingClientRect().width > one.clientWidth + 1;

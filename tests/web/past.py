@@ -116,9 +116,9 @@ def _market(sql: Sql, now: datetime, random: Random, providers: tuple[str, ...])
             MarketHistory(sql).keep({MODEL: offers}, at)
             if day % 3 == 0:
                 score = 0.7 + 0.01 * day
-                run = (score, score - 0.05, score + 0.05, 60, 0, 0, 0, 0, None, {})
-                offer = f"{providers[0]}/{UPSTREAM}"
-                EvalHistory(sql).keep([EvalRun("ours", offer, MODEL, *run)], at, at)
+                offer, low, high = f"{providers[0]}/{UPSTREAM}", score - 0.05, score + 0.05
+                run = EvalRun("ours", offer, MODEL, score, low, high, 60, 0, 0, 0, 0, None, {})
+                EvalHistory(sql).keep([run], at, at)
     rows = [
         Asked(name, Decimal(200 + 10 * place + day % 7) / 100, now - timedelta(days=day))
         for day in range(60)
@@ -134,7 +134,8 @@ def _requests(sql: Sql, now_ns: int, providers: tuple[str, ...]) -> None:
     with sql.transaction():
         for number in range(60):
             at_ns = now_ns - HOUR_NS - number * 60 * SECOND_NS
-            outcome, status, attempts, failures = "answered", 200, 1, ()
+            outcome, status, attempts = "answered", 200, 1
+            failures: tuple[FailedAttempt, ...] = ()
             if number % 10 == 3:
                 failures = (FailedAttempt(first, None, "status 503", 240.0 + number),)
                 attempts = 2

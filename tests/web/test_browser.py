@@ -8,8 +8,9 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from hedgerow.web.routes import PAGES
+from ledger.keys import Role
 from tests.serving import make_key
-from tests.web.browser import NARROW, Desk, browsing
+from tests.web.browser import ADMIN, NARROW, Desk, browsing
 
 
 async def test_in_and_out(tmp_path: Path) -> None:
@@ -27,6 +28,19 @@ async def test_in_and_out(tmp_path: Path) -> None:
         await page.get_by_label("Your key").wait_for()
         await page.go_back()
         await page.get_by_label("Your key").wait_for()
+
+
+async def test_every_page_opens(tmp_path: Path) -> None:
+    """With books that have nothing in them, for somebody who may only read: each says what to do,
+    at any width, in the light and the dark, without a word on the console."""
+    async with browsing(tmp_path) as desk:
+        secret = await asyncio.to_thread(make_key, desk.proxy.config, name="anna", role=Role.READER)
+        await desk.log_in(secret)
+        for entry in PAGES:
+            await desk.open(entry.nav.path)
+            await expect(desk.page.locator("nav [aria-current=page]")).to_have_text(entry.nav.title)
+            await expect(desk.page.locator("h1")).to_be_visible()
+            await desk.pictures(f"empty-{entry.nav.title.lower()}")
 
 
 async def focused(page: Page) -> str:
@@ -116,3 +130,23 @@ async def test_what_is_not_there(desk: Desk) -> None:
     await expect(desk.page.get_by_role("heading", name="Not Found")).to_be_visible()
     await expect(desk.page.get_by_role("navigation", name="Pages")).to_be_visible()
     await desk.pictures("not-found")
+
+
+async def test_without_scripts(tmp_path: Path) -> None:
+    """Pages are read and forms are sent; what scripts would unfold is open."""
+    async with browsing(tmp_path) as desk:
+        context = await desk.browser.new_context(
+            java_script_enabled=False, viewport={"width": 360, "height": 740}
+        )
+        async with context:
+            page = await context.new_page()
+            await page.goto(f"{desk.origin}/ui/keys/new")
+            await page.get_by_label("Your key").fill(ADMIN)
+            await page.get_by_role("button", name="Log in").click()
+            await page.get_by_label("Name").first.fill("ci")
+            await page.get_by_role("button", name="Make key").click()
+            await expect(page.locator("#secret")).to_contain_text("sk-hedge-")
+            await page.get_by_role("link", name="Reports").click()
+            await expect(page.get_by_role("heading", name="Reports", exact=True)).to_be_visible()
+            await page.get_by_role("button", name="Log out").click()
+            await expect(page.get_by_label("Your key")).to_be_visible()

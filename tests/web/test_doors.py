@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.books import books
-from hedgerow.web.headers import HEADERS
+from hedgerow.config import Config
+from hedgerow.web.desk import WebDesk
+from hedgerow.web.headers import HEADERS, guarded
 from hedgerow.web.login_page import next_of
+from hedgerow.web.routes import web_desk, web_routes
 from hedgerow.web.tries import IN_ALL, OF_ADDRESS, WITHIN_S, Tries
 from ledger.keys import KeyRecord, Role, hash_of, label_of, new_key
 from ledger.tables.sessions import IDLE_NS, LASTS_NS, MOST_OF_A_KEY
+from proxy.admin.desk import AdminDesk
+from proxy.clock import SystemClock
+from proxy.house import House
+from tests.ledger.databases import Postgres
 from tests.serving import ManualClock, Proxy, asking, make_key, serving
 from tests.web.browser import ADMIN
 from tests.web.visitor import SAME_SITE, Visitor, visiting
@@ -275,9 +288,10 @@ async def test_forms_of_others_are_refused(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_roles(proxy: Proxy, role: Role) -> None:
-    """Everybody reads, admins change, in the pages as in the API; none of these keys asks a model,
-    and none renews a person's key."""
+async def test_roles(proxy: Proxy, role: Role, caplog: pytest.LogCaptureFixture) -> None:
+    """Everybody reads, admins change, in the pages as in the API, and the log says who; none of
+    these keys asks a model, and none renews a person's key."""
+    caplog.set_level(logging.INFO)
     secret, other = await person(proxy, role), await person(proxy, Role.APPROVER, "bert")
     bert = (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)]
     expected = 200 if role is Role.ADMIN else 403
@@ -296,6 +310,10 @@ async def test_roles(proxy: Proxy, role: Role) -> None:
             body = {"key": other} if path.startswith("/key") else {}
             answer = await somebody.ask("POST", path, json=body, headers=api)
             assert answer.status == (409 if role is Role.ADMIN else 403)
+    did = [one.getMessage() for one in caplog.records if one.getMessage().startswith("anna: ")]
+    changes = ["anna: POST /ui/keys", "anna: POST /admin/api/keys", "anna: POST /key/generate"]
+    assert did == (changes if role is Role.ADMIN else [])
+    assert secret not in caplog.text
     async with asyncio.timeout(10):
         while "unknown API key" in (reply := await proxy.post(asking(), **api)).body.decode():
             pass
@@ -311,18 +329,50 @@ def test_the_admin_key_approves_nothing() -> None:
     assert Role.APPROVER.may(Role.APPROVER)
 
 
+async def test_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
+    """The same books for all hosts: a login here is one there, and its end, too."""
+    url = await asyncio.to_thread(postgres.new)
+    both: dict[str, Any] = {"server": SERVER, "more": f'ledger: {{url: "{url}"}}'}
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    async with (
+        serving(tmp_path / "one", **both) as one,
+        visiting(one) as somebody,
+        serving(tmp_path / "other", **both) as other,
+    ):
+        secret = await person(one, Role.ADMIN)
+        await somebody.log_in(secret)
+        there = Visitor(other.server.admin_url.rstrip("/"), somebody.http, somebody.csrf)
+        assert (await there.get("/ui/keys?q=ann")).status == 200
+        assert "shown" in (await there.post("/ui/keys", {"name": "ci"})).text
+        assert (await somebody.post("/ui/logout")).status == 303
+        assert (await there.get("/ui/keys")).status == 303
+
+
 # -- every answer
 
 
-async def every_answer(somebody: Visitor, see: Callable[[str, str], Awaitable[None]]) -> None:
-    """Look at every address that the dashboard and the admin API have, and some they have not."""
-    for path in (
-        "/", "/ui", "/ui/", "/ui/login", "/ui/keys", "/ui/keys/new", "/ui/keys/key_none",
-        "/ui/reports", "/ui/reports/made", "/ui/reports/rep_none", "/ui/nothing",
-        "/ui/static/nothing.js", "/admin/api/keys", "/admin/nothing",
-    ):  # fmt: skip
-        for method in ("GET", "POST", "DELETE"):
-            await see(method, path)
+def desk_of(config: Config) -> WebDesk:
+    """A desk without books and without a market: for what needs neither."""
+    nobody = cast("Any", None)
+    house = cast("House", SimpleNamespace(clock=SystemClock()))
+    return web_desk(AdminDesk(nobody, house.clock, bytes, None, nobody), house, config, nobody)
+
+
+def addresses(config: Config) -> list[tuple[str, str]]:
+    """Every method and path that the dashboard has, and some that it has not."""
+    routes = web_routes(desk_of(config))
+    known = {(one.method, re.sub(r"{[^}]*}", "none", one.path)) for one in routes}
+    paths = {path for _, path in known} | {"/ui/keys/a/b/c", "/admin/api/keys", "/admin/none"}
+    others = {(method, path) for path in paths for method in ("GET", "POST", "DELETE")}
+    return sorted({(method, path) for method, path in known | others if method != "*"})
+
+
+async def every_answer(
+    proxy: Proxy, somebody: Visitor, see: Callable[[str, str], Awaitable[None]]
+) -> None:
+    for method, path in await asyncio.to_thread(addresses, proxy.config):
+        await see(method, path)
     page = (await somebody.get("/ui/login")).text
     for path in re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page):
         await see("GET", path)
@@ -344,11 +394,11 @@ async def test_every_answer_is_guarded(proxy: Proxy) -> None:
             assert kept in got.headers["Cache-Control"]
             assert "Set-Cookie" not in got.headers or kept == "no-store"
 
-        await every_answer(somebody, see)
+        await every_answer(proxy, somebody, see)
         await somebody.log_in(ADMIN)
-        await every_answer(somebody, see)
+        await every_answer(proxy, somebody, see)
         await asyncio.to_thread(_break, proxy)
-        await every_answer(somebody, see)
+        await every_answer(proxy, somebody, see)
         assert {200, 303, 401, 403, 404, 405, 503} <= seen
 
 
@@ -369,9 +419,37 @@ async def test_nothing_is_open_without_a_login(proxy: Proxy) -> None:
                 assert got.status == 303
                 assert got.location.startswith("/ui/login?next=")
             else:
-                assert got.status in (303, 401)
+                assert got.status in (303, 401), path
 
-        await every_answer(somebody, see)
+        await every_answer(proxy, somebody, see)
+
+
+async def test_a_fault_of_ours(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    """Is a page like others, with an id by which the log has the rest; nothing of what went wrong
+    gets out."""
+    desk = await asyncio.to_thread(desk_of, proxy.config)
+
+    async def broken(_request: web.Request) -> web.StreamResponse:
+        raise RuntimeError("the inside of the house")
+
+    app = web.Application()
+    app.router.add_get("/ui/broken", desk.edge(broken))
+    app.on_response_prepare.append(guarded)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        async with http.get(server.make_url("/ui/broken")) as response:
+            text = await response.text()
+            assert response.status == 500
+            assert HEADERS.items() <= response.headers.items()
+        async with http.get(
+            server.make_url("/ui/broken"), headers={"X-Hedgerow-Live": "1"}
+        ) as response:
+            assert (response.status, response.content_type) == (500, "text/plain")
+            text += await response.text()
+    assert "house" not in text
+    found = re.search(r"<code>(req_\w+)</code>", text)
+    assert found is not None
+    assert found[1] in caplog.text
+    assert "the inside of the house" in caplog.text
 
 
 def test_pages_have_nothing_inline() -> None:

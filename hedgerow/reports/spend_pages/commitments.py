@@ -14,8 +14,8 @@ from ledger.money import Money
 def commitments_table(sources: SpendSources) -> Table:
     bears = sources.report.bears
     fees, draws, shares, why = (
-        sources.fees(),
-        sources.draws(),
+        sources.commitments(),
+        sources.charged(),
         sources.shares(),
         bears.why_not,
     )

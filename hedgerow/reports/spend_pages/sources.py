@@ -86,28 +86,76 @@ class SpendSources:
             self.shares(),
         )
 
+    def commitments(self) -> str:
+        """What each was billed and cost."""
+        return self.all.computed(
+            "Of each commitment what was due in the month until now, and what the month costs of"
+            " its fee.",
+            self.fees(),
+        )
+
+    def charged(self) -> str:
+        return self.all.computed(
+            "Of each commitment the sum over teams; one without a row has none.", self.draws()
+        )
+
+    def saved(self) -> str:
+        return self.all.computed(
+            "What the same requests would have cost, less what they were charged.", self.total()
+        )
+
+    def left(self) -> str:
+        return self.all.computed(
+            "The lowest cap of a month on everything (`hedgerow budget status`), less what requests"
+            " were charged.",
+            self.total(),
+        )
+
+    def unreconciled(self) -> str:
+        return self.all.computed(
+            "The sum over providers without an invoice of the whole month that was explained.",
+            self.of(self.report.by_provider),
+            self.reconciled(),
+        )
+
+    def others(self, asked: Asked) -> str:
+        return self.all.computed("The sum of the rows that are not shown.", self.of(asked))
+
     def estimated(self) -> str:
-        return self.all.sql("What rests on estimates, by team.", written(ESTIMATED, self._span()))
+        return self.all.computed(
+            "What rests on estimates; a team without a row has none.",
+            self.all.sql("What rests on estimates, by team.", written(ESTIMATED, self._span())),
+        )
 
     def refused(self) -> str:
-        return self.all.sql(
-            "What budgets refused, by team, and what it would have cost.",
-            written(REFUSED, self._span()),
+        return self.all.computed(
+            "What budgets refused; a team without a row has none.",
+            self.all.sql(
+                "What budgets refused, by team, and what it would have cost.",
+                written(REFUSED, self._span()),
+            ),
         )
 
     def reconciled(self) -> str:
         month = self.report.month
-        return self.all.sql(
-            "Invoices that were compared, for days of the month, the newest first.",
-            written(_RECONCILED, (month_after(month).isoformat(), month.isoformat())),
+        return self.all.computed(
+            "Of each provider the newest invoice of the whole month, else of some of its days.",
+            self.all.sql(
+                "Invoices that were compared, for days of the month, the newest first.",
+                written(_RECONCILED, (month_after(month).isoformat(), month.isoformat())),
+            ),
         )
 
     def budgets(self) -> str:
         """Windows of a time zone begin up to 14 hours before or after those of UTC."""
         first_ns = day_ns(self.report.month)
-        return self.all.sql(
-            "What counts in budgets of the month, spent and held.",
-            written(_BUDGETS, (first_ns - _DAY_NS, first_ns + _DAY_NS)),
+        return self.all.computed(
+            "A budget's accounts in its window; its cap as configured, with increases.",
+            self.all.sql(
+                "What counts in budgets of the month, spent and held.",
+                written(_BUDGETS, (first_ns - _DAY_NS, first_ns + _DAY_NS)),
+            ),
+            command="hedgerow budget status -c FILE --json",
         )
 
     def _span(self) -> tuple[int, int]:

@@ -23,10 +23,10 @@ def split_table(table_id: str, title: str, asked: Asked, sources: SpendSources) 
     shown, others = asked.rows[:MOST_ROWS], asked.rows[MOST_ROWS:]
     rows = [_sums_row(f"row{at}", one, source) for at, one in enumerate(shown, start=1)]
     if others:
-        rows.append(_sums_row("others", _added(others), source))
+        rows.append(_sums_row("others", _added(others), sources.others(asked)))
     names = ("requests", "prompt", "completion", "cost", "billed")
     sums = {name: f"SUM({{{table_id}.{name}}})" for name in names}
-    total = sources.report.sums
+    total, source = sources.report.sums, sources.total()
     rows.append(
         Row(
             "total",
@@ -109,7 +109,7 @@ def days_chart(sources: SpendSources) -> Chart:
 
 
 def otherwise_table(sources: SpendSources) -> Table:
-    sums, source = sources.report.sums, sources.total()
+    sums, source, saved = sources.report.sums, sources.total(), sources.saved()
     cost = sums.effective
     would = {
         "first": ("The first-listed offer of each model", sums.first_offer),
@@ -123,10 +123,10 @@ def otherwise_table(sources: SpendSources) -> Table:
                 title,
                 usd(amount, source),
                 usd(cost, source),
-                usd(Money(amount - cost), source, "{would}-{cost}"),
+                usd(Money(amount - cost), saved, "{would}-{cost}"),
                 part(
                     None if not amount else 1 - Decimal(cost) / amount,
-                    source,
+                    saved,
                     None if not amount else "1-{cost}/{would}",
                     "It would have cost nothing.",
                 ),

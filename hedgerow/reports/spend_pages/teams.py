@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import columns, count, dollars_of, month_text, usd
 from hedgerow.reports.document import Cell, Row, Table
+from hedgerow.reports.figures import shown
 from hedgerow.reports.spend_pages.sources import SpendSources
 from ledger.chargeback import TeamCharge
-from ledger.money import ZERO, Money, as_usd
+from ledger.money import ZERO, Money
 from ledger.tables.closes import Payer
 
 MOST_BARS = 12
@@ -91,7 +92,7 @@ def _platform_row(sources: SpendSources) -> Row:
             usd(platform.unused, shares, why_not=bears.why_not),
             usd(platform.variance, shares, why_not=bears.why_not),
             usd(platform.fixed, sources.fixed()),
-            usd(platform.sold, sources.fees()),
+            usd(platform.sold, sources.commitments()),
             usd(platform.total, sources.borne(), _BEARS),
             None,
             None,
@@ -116,7 +117,7 @@ def _total_of_teams(sources: SpendSources, sums: Sequence[str]) -> tuple[Cell, .
         usd(Money(unused) if is_known else None, shares, sums[2] if is_known else None, why),
         usd(Money(variance) if is_known else None, shares, sums[3] if is_known else None, why),
         usd(ZERO, sources.fixed(), sums[4]),
-        usd(bears.platform.sold, sources.fees(), sums[5]),
+        usd(bears.platform.sold, sources.commitments(), sums[5]),
         usd(bears.total, sources.borne(), "SUM({teams.bears})"),
         usd(
             Money(sum(one.estimated for one in teams)),
@@ -143,11 +144,14 @@ def teams_chart(sources: SpendSources) -> Chart:
         for name, amount in parts.items()
         if any(amount(one) for one in few)
     )
+    says = "Nobody bears anything."
+    if few:
+        bears_most = shown(usd(few[0].total, ""))
+        says = f"A bar for each team, dearest first: {names[0]} bears {bears_most}."
     return Chart(
         "by_team",
         "What each team bears",
-        f"Bars of {len(few)} teams, dearest first; the first bears"
-        f" {as_usd(few[0].total) if few else 0} USD.",
+        says,
         "team",
         "USD",
         series,

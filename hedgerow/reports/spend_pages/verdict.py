@@ -10,6 +10,7 @@ from hedgerow.reports.document import Headline, Tone, Verdict
 from hedgerow.reports.figures import shown
 from hedgerow.reports.spend import SpendReport
 from hedgerow.reports.spend_pages.sources import SpendSources
+from ledger.calendar_months import months_later
 from ledger.money import Money
 
 NARROW = Decimal("0.05")
@@ -100,12 +101,12 @@ def _tone(report: SpendReport) -> Tone:
 def _left(sources: SpendSources, tone: Tone) -> Headline:
     report = sources.report
     if report.cap is None:
-        figure = usd(None, sources.total(), why_not=_NO_CAP)
+        figure = usd(None, sources.left(), why_not=_NO_CAP)
         return Headline("Left of the cap", figure, "no cap", Tone.NONE)
     left = Money(report.cap - report.sums.effective)
     note = f"of {shown(usd(report.cap, ''))}; budgets count what requests were charged"
     tone = Tone.BAD if left < 0 else tone if tone is not Tone.BAD else Tone.NONE
-    return Headline("Left of the cap", usd(left, sources.total()), note, tone)
+    return Headline("Left of the cap", usd(left, sources.left()), note, tone)
 
 
 def _change(sources: SpendSources) -> Headline:
@@ -113,10 +114,11 @@ def _change(sources: SpendSources) -> Headline:
     is_known = report.before is not None and report.is_over
     change = None if not is_known else Money(report.bears.total - (report.before or 0))
     why = _NO_BEFORE if report.is_over else "The month still runs."
+    earlier = months_later(report.month, -1)
     source = sources.all.computed(
         "The cost of the month less that of the month before, counted in the same way.",
         sources.borne(),
-        command="hedgerow ledger chargeback -c FILE --month (the month before) --json",
+        command=f"hedgerow ledger chargeback -c FILE --month {earlier:%Y-%m} --json",
     )
     note = "nothing to compare with"
     if report.before is not None:
@@ -129,7 +131,7 @@ def _saved(sources: SpendSources) -> Headline:
     listed = shown(usd(Money(sums.list - sums.effective), ""))
     return Headline(
         "Saved against the first-listed offers",
-        usd(Money(sums.first_offer - sums.effective), sources.total()),
+        usd(Money(sums.first_offer - sums.effective), sources.saved()),
         f"against list prices {listed}; measured for each request",
     )
 
@@ -139,7 +141,7 @@ def _unreconciled(sources: SpendSources) -> Headline:
     amount = report.unreconciled
     return Headline(
         "Not reconciled",
-        usd(amount, sources.of(report.by_provider)),
+        usd(amount, sources.unreconciled()),
         "expected of providers whose invoice was not compared, or differs",
         Tone.WARN if amount and report.is_over else Tone.NONE,
     )

@@ -112,8 +112,8 @@ class KeysPage:
             "line": line,
             "windows": [str(one) for one in windows],
             "graces": GRACES,
-            "may_change": _may_change(visit, line.key),
-            "may_stop": visit.may(Role.ADMIN),
+            "may_change": visit.may(Role.ADMIN),
+            "may_renew": _may_renew(visit, line.key),
         }
         return Page("key.html", line.key.name or line.key.label, values)
 
@@ -185,7 +185,7 @@ class KeysPage:
 
         def rotate(table: PolicyTable) -> KeyRecord:
             key = live_key(table, key_id, now_ns)
-            _check_change(visit, key)
+            _check_renewal(visit, key)
             table.rotate_key(key_id, hash_of(secret), label_of(secret), until_ns)
             return replace(key, label=label_of(secret))
 
@@ -204,8 +204,6 @@ class KeysPage:
 
         def change(table: PolicyTable) -> None:
             key = live_key(table, key_id, visit.now_ns)
-            if not blocked:
-                _check_change(visit, key)
             table.change_key(replace(key, blocked=blocked))
 
         await self.desk.change(change)
@@ -223,19 +221,19 @@ class KeysPage:
         return SeeOther(f"{PATH}/{key_id}", "The key is revoked; what it spent stays in the books.")
 
 
-# -- people's keys: whoever could make, renew or free one could have its role
+# -- people's keys: whoever could make one, or renew it, could have its role
 
 
-def _may_change(visit: Visit, key: KeyRecord) -> bool:
+def _may_renew(visit: Visit, key: KeyRecord) -> bool:
     return visit.may(Role.ADMIN) and (key.role is None or visit.person.is_root)
 
 
-def _check_change(visit: Visit, key: KeyRecord) -> None:
+def _check_renewal(visit: Visit, key: KeyRecord) -> None:
     """Raises RoleForbidden."""
-    if not _may_change(visit, key):
+    if not _may_renew(visit, key):
         raise RoleForbidden(
             f"key {key.label} has the role {key.role}: only who logs in with server.admin_key"
-            " changes keys of people, or `hedgerow key` where the books are"
+            " gives keys of people new secrets, or `hedgerow key rotate` where the books are"
         )
 
 

@@ -67,10 +67,8 @@ class MarketPage:
 
     async def _page(self, visit: Visit) -> Page:
         wish = wish_of(visit)
-        values = await self._values(wish)
-        alarms = await self._live.alarms()
         has_feeds = bool(self._desk.config.market.feeds)
-        return Page("market.html", "Market", values | {"alarms": alarms, "has_feeds": has_feeds})
+        return Page("market.html", "Market", await self._values(wish) | {"has_feeds": has_feeds})
 
     async def _board(self, visit: Visit) -> Fragment:
         return Fragment("market_board.html", await self._values(wish_of(visit)))
@@ -80,6 +78,7 @@ class MarketPage:
         shown = view(board, wish)
         return {
             **FORMATS,
+            "alarms": await self._live.alarms(),
             "board": board,
             "board_ns": as_ns(board.at),
             "view": shown,

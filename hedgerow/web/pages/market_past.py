@@ -16,8 +16,7 @@ from hedgerow.market.board import Board, Line
 from hedgerow.market.board_view import best_quality
 from hedgerow.market.capacity_past import CapacityPast, capacity_past
 from hedgerow.market.live_board import LiveBoard
-from hedgerow.market.offer_past import OfferPast, offer_past, thinned
-from hedgerow.router.shares import By, Shares, shares
+from hedgerow.market.offer_past import MOST_POINTS, OfferPast, offer_past
 from hedgerow.web.desk import WebDesk
 from hedgerow.web.pages import market_charts as charts
 from hedgerow.web.pages.market_formats import FORMATS
@@ -26,7 +25,6 @@ from hedgerow.web.views import Page
 from hedgerow.web.visits import Visit
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns, instant
-from ledger.routed import routed
 from proxy.errors import NotFound
 
 OFFER, MODEL, CAPACITY = "/ui/market/offer", "/ui/market/model", "/ui/market/capacity"
@@ -38,11 +36,10 @@ YEAR = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class ModelPast:
-    """prices, steps: of a few of its offers, by id. shares: of all of its providers."""
+    """Of a few of its offers, by id."""
 
     prices: dict[str, Sequence[PastQuote]]
     steps: dict[str, Sequence[Step]]
-    shares: Shares
 
 
 class MarketPastPages:
@@ -101,12 +98,11 @@ class MarketPastPages:
             kept = MarketHistory(sql)
             until = span.until
             return ModelPast(
-                {one: thinned(kept.changes(one, span.since, until, until)) for one in few},
+                {
+                    one: kept.quotes.some_changes(one, span.since, until, until, MOST_POINTS)[0]
+                    for one in few
+                },
                 {one: history(sql, one, since_ns, until_ns) for one in few},
-                shares(
-                    routed(sql, since_ns, until_ns, span.step_ns, model),
-                    *(By.PROVIDER, (since_ns, until_ns), span.step_ns),
-                ),
             )
 
         past = await self._desk.read(look)
@@ -117,8 +113,6 @@ class MarketPastPages:
                 told.append(charts.model_prices(*its))
         if any(past.steps.values()):
             told.append(charts.model_latency(past.steps))
-        if past.shares.total.requests:
-            told += [charts.share_of_requests(past.shares), charts.costs(past.shares)]
         values = {
             **FORMATS,
             **_spans(span, {"model": model}),

@@ -48,8 +48,11 @@ class Span:
     @classmethod
     def of(cls, visit: Visit, usual: str) -> Span:
         """What the address says. Raises Invalid."""
-        chosen = LENGTHS[visit.asked.choice("span", LENGTHS, usual)]
-        until = instant(visit.now_ns)
+        return cls.until_now(LENGTHS[visit.asked.choice("span", LENGTHS, usual)], visit.now_ns)
+
+    @classmethod
+    def until_now(cls, chosen: Length, now_ns: int) -> Span:
+        until = instant(now_ns)
         since = (until - chosen.length).timestamp()
         step_s = chosen.step.total_seconds()
         return cls(chosen, datetime.fromtimestamp(since - since % step_s, until.tzinfo), until)

@@ -1,5 +1,7 @@
-// Before anything is painted: light or dark, if somebody has chosen.
+// Before anything is painted: light or dark, if somebody has chosen; and that there are scripts, so
+// that what only they unfold may be folded.
 "use strict";
+document.documentElement.classList.add("js");
 try {
   const chosen = localStorage.getItem("theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;

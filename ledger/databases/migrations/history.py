@@ -15,12 +15,14 @@ from ledger.databases.migrations.m011_commitments import COMMITMENTS_11
 from ledger.databases.migrations.m012_hedge_book import HEDGE_BOOK
 from ledger.databases.migrations.m013_people import PEOPLE
 from ledger.databases.migrations.m014_closing import CLOSING
+from ledger.databases.migrations.m015_outlines import OUTLINES_15
 from ledger.databases.migrations.migration import Migration
 from ledger.databases.migrations.migration_set import MigrationSet, has_any
 from ledger.databases.sql import Dialect, Sql
 
 MIGRATIONS: tuple[Migration, ...] = (
     *(ENTRIES, POLICY_8, NOTICES, PRICES_10, COMMITMENTS_11, HEDGE_BOOK, PEOPLE, CLOSING),
+    OUTLINES_15,
 )
 """In their order, without a gap. A new one is added at the end, with a module of its own."""
 

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from hedge.book.book import HedgeBook
 from hedge.book.entering import EntryKind
+from hedge.effectiveness.economics import CostKind
 from hedge.effectiveness.positions import Holds
 from hedge.effectiveness.relation import State
+from hedge.effectiveness.report import effectiveness_report
 from hedge.effectiveness.volume import Forecast
+from hedge.errors import EntryRefused
 from ledger.databases.sql import Sql
 from ledger.money import usd
 from ledger.tables.records import RecordTable
@@ -38,7 +42,7 @@ def test_a_perfect_hedge_waits_in_the_reserve(sql: Sql) -> None:
     settled(sql, "2027-01-04")
     november = accounted(sql, "2026-11")
     (one,) = november.relations
-    assert (one.state, one.hypothetical, one.ratio) == (State.DESIGNATED, MEMO, 1)
+    assert (one.state, one.hypothetical, one.ratio) == (State.DESIGNATED, MEMO, Decimal(1))
     assert november.ifrs9 == november.asc815
     assert november.ifrs9.effective == november.ifrs9.closing == usd(730)
     assert one.ifrs9.ineffective == 0
@@ -167,7 +171,7 @@ def test_the_ledger_prices_the_purchases(sql: Sql) -> None:
     assert found.ifrs9.expensed == usd(500)  # a quarter of 2,000
     (one,) = accounted(sql, "2026-12").relations
     assert one.volume is not None
-    assert (one.volume.actual, one.volume.forecast) == (3000, Forecast.NOT_PROBABLE)
+    assert (one.volume.actual, one.volume.forecast) == (Decimal(3000), Forecast.NOT_PROBABLE)
     assert one.ifrs9.reserve.expensed == usd(1500)
     assert one.ifrs9.reserve.failed == usd(500)
     assert one.ifrs9.reserve.closing == 0
@@ -187,10 +191,10 @@ def test_rebalanced(sql: Sql) -> None:
     (one,) = found.relations
     assert one.ifrs9.item == usd(-1460)
     assert (one.ifrs9.reserve.closing, one.ifrs9.ineffective) == (usd(1460), usd(730))
-    assert (one.ratio, one.volume_hedged) == (2, volume)
+    assert (one.ratio, one.volume_hedged) == (Decimal(2), volume)
     assert one.memo is not None
     (log,) = one.memo.rebalanced
-    assert (log.old_ratio, log.new_ratio, log.reason) == (1, 2, reason)
+    assert (log.old_ratio, log.new_ratio, log.reason) == (Decimal(1), Decimal(2), reason)
     assert [(c.what, c.old, c.new) for c in found.changes if c.what == "rebalancing"] == [
         ("rebalancing", "7300", "3650")
     ]
@@ -244,8 +248,9 @@ def test_journals_are_the_change_of_the_trial_balance(sql: Sql) -> None:
         (ptu,) = found.positions.commitments
         expensed = usd(3900) * 28 // 30 if month == "2026-11" else usd(3900)
         assert abs(ptu.expensed - expensed) <= 1
-    assert (ptu.payable, ptu.prepaid, ptu.holds) == (0, 0, Holds.CLOSED)
-    assert not ptu.needs_lease_test
+        assert not ptu.needs_lease_test
+    (ptu,) = accounted(sql, "2026-12", at("2026-12-05")).positions.commitments
+    assert (ptu.payable, ptu.prepaid, ptu.holds) == (usd(0), usd(0), Holds.CLOSED)
 
 
 def test_positions(sql: Sql) -> None:
@@ -267,20 +272,20 @@ def test_positions(sql: Sql) -> None:
 
 
 def test_stress_of_margin(sql: Sql) -> None:
-    """Ten lots at 2.50 with 3,000 USD of margin: a tenth down loses 1,825, which is called for; the
-    worst move of the past is one of the rows."""
+    """Ten lots, marked at 2.40, with 3,000 USD of margin and 3,270 of equity: a tenth down loses
+    1,752, and 1,482 are called for; the worst moves of the past are told."""
     bought(sql)
     settled(sql, "2026-11-03T18:00")
     entered(sql, "2026-11-04", EntryKind.DEPOSIT, "1", counterparty="cme", amount=usd(4000))
-    priced(sql, "GPU1 2026-12", {"2026-10-01": "2.00", "2026-10-02": "2.20", "2026-11-30": "2.50"})
+    priced(sql, "GPU1 2026-12", {"2026-10-01": "2.00", "2026-10-02": "2.20", "2026-11-30": "2.40"})
     settled(sql, "2026-12-01")
     found = accounted(sql, "2026-11").liquidity
     rows = {one.name: (one.gain, one.call, one.free) for one in found.stress}
-    assert rows["-10%"] == (usd(-1825), usd(825), usd(1000))
-    assert rows["-50%"] == (usd(-9125), usd(8125), usd(1000))
+    assert rows["-10%"] == (usd(-1752), usd(1482), usd(270))
+    assert rows["-50%"] == (usd(-8760), usd(8490), usd(270))
     assert [(one.move, one.over, one.fixings) for one in found.worst] == [
+        (Decimal("2.4") / Decimal("2.2") - 1, 1, 3),
         (Decimal("0.1"), 1, 3),
-        (Decimal("2.5") / Decimal("2.2") - 1, 1, 3),
     ]
     assert found.bound == usd(4000)
     (call,) = found.calls
@@ -293,7 +298,7 @@ def test_disclosures(sql: Sql) -> None:
     bought(sql, "ptu", 15, "221", month=None, months=12)
     found = accounted(sql, "2026-11").disclosures
     (row,) = found.nominal
-    assert (row.lots, row.index_units, row.average_usd) == (10, 7300, Decimal("2.50"))
+    assert (row.lots, row.index_units, row.average_usd) == (10, Decimal(7300), Decimal("2.50"))
     fee = usd(221 * 15 * 12)
     # Half upfront, the rest by the month: nothing is in the book yet.
     first = fee // 2 + 2 * fee // 24
@@ -324,7 +329,7 @@ def test_changes(sql: Sql) -> None:
         ("restatement", "2.80", "2.90")
     ]
     assert [one.what for one in found] == [
-        *("approval", "plan", "designation", "override", "restatement")
+        *("plan", "approval", "designation", "override", "restatement")
     ]
     assert found[3].why == "the venue filled one more"
 
@@ -338,7 +343,7 @@ def test_nothing_to_account_for(sql: Sql) -> None:
 
 
 def test_the_same_books_give_the_same_values(sql: Sql) -> None:
-    """Records that are of later days change nothing of a month that is over."""
+    """A later moment, and records of later days, change nothing of a month that is over."""
     bought(sql)
     designated(sql)
     priced(sql, "GPU1 2026-12", {"2026-11-30": "2.80"})
@@ -346,6 +351,68 @@ def test_the_same_books_give_the_same_values(sql: Sql) -> None:
     before = accounted(sql, "2026-11")
     priced(sql, "GPU1 2026-12", {"2026-12-10": "2.20"})
     settled(sql, "2026-12-11")
-    after = accounted(sql, "2026-11")
+    after = accounted(sql, "2026-11", at("2026-12-20"))
     for name in ("ifrs9", "asc815", "positions", "journals", "liquidity", "disclosures", "changes"):
         assert getattr(before, name) == getattr(after, name)
+
+
+def test_a_perpetual_hedges_until_its_purchases_are_made(sql: Sql) -> None:
+    """What it gains after their month is a result, and its lots can be designated anew."""
+    bought(sql, "H100-PERP", 10, "2.50", month=None)
+    said: dict[str, Any] = {"fill": "fill:H100-PERP"}
+    with pytest.raises(EntryRefused, match="never expires: write the --month"):
+        designated(sql, **said)
+    designated(sql, month=day("2026-11-01"), **said)
+    for series in ("H100-PERP", "OCPI-H100"):
+        priced(sql, series, {"2026-11-30": "2.60", "2026-12-10": "2.90"})
+    settled(sql, "2026-12-11")
+    (one,) = accounted(sql, "2026-11").relations
+    assert one.ifrs9.reserve.effective == one.ifrs9.reserve.expensed == usd(100)
+    (rest,) = accounted(sql, "2026-12", at("2026-12-11")).relations
+    assert (rest.state, rest.ifrs9.undesignated) == (State.NOT_DESIGNATED, usd(300))
+    assert designated(sql, "2026-12-11", line="next", month=day("2027-01-01"), **said)
+
+
+def test_closed_early(sql: Sql) -> None:
+    """Sold again in November: what waits stays until December's purchases, whose price moves on
+    and moves nothing of it."""
+    plan = bought(sql)
+    designated(sql)
+    priced(sql, "GPU1 2026-12", {"2026-11-10": "2.60"})
+    fields: dict[str, Any] = {
+        "plan": "plan-",
+        "contract": "GPU1",
+        "units": -10,
+        "price_usd": Decimal("2.70"),
+        "month": day("2026-12-01"),
+        "reason": "no longer needed",
+    }
+    settled(sql, "2026-11-11")
+    entered(sql, "2026-11-20", EntryKind.FILL, "back", **fields)
+    bought_more = {**fields, "units": 1, "price_usd": Decimal("2.20")}
+    entered(sql, "2026-11-23", EntryKind.FILL, "more", **bought_more)
+    priced(sql, "GPU1 2026-12", {"2026-11-30": "2.10"})
+    settled(sql, "2026-12-01")
+    found = accounted(sql, "2026-11")
+    one = next(two for two in found.relations if two.trade == plan)
+    assert (one.ifrs9.derivative, one.ifrs9.item) == (usd(1460), usd(-1460))
+    assert one.ifrs9.reserve.closing == usd(1460)
+    held = {row.trade: row.holds for row in found.positions.derivatives}
+    assert held[plan] is Holds.CLOSED
+    assert accounted(sql, "2026-12", at("2026-12-16")).ifrs9.opening == usd(1460)
+
+
+def test_the_gains_are_those_of_the_months_cost(sql: Sql) -> None:
+    """What the report counts as the derivatives' result is what is accounted for here."""
+    bought(sql)
+    bought(sql, "H100-SWAP", 3)
+    designated(sql, units=4)
+    priced(sql, "GPU1 2026-12", {"2026-11-30": "2.80"})
+    priced(sql, "H100-SWAP 2027-01", {"2026-11-30": "2.40"})
+    settled(sql, "2026-12-01")
+    found = accounted(sql, "2026-11")
+    with sql.view():
+        cost = effectiveness_report(HedgeBook(sql, at("2026-12-01")), day("2026-11-01"), None)
+    kinds = (CostKind.REALISED, CostKind.UNREALISED)
+    result = sum(map(cost.economics.line, kinds))
+    assert sum(one.ifrs9.derivative for one in found.relations) == -result != 0

@@ -40,7 +40,7 @@ def test_what_follows_from_plan_fill_and_terms(sql: Sql) -> None:
         book = HedgeBook(sql, at("2026-11-04"))
         (record,) = (one for one in RecordTable(sql).read() if one.kind == "designation")
     fact = book.designations[MEMO].fact
-    assert (fact.fill, fact.lots, fact.volume, fact.index) == (TRADE, 10, 7300, "SD-H100")
+    assert (fact.fill, fact.lots, fact.volume, fact.index) == (TRADE, 10, Decimal(7300), "SD-H100")
     assert fact.month == fact.item_month == day("2026-12-01")
     (one,) = accounted(sql, "2026-11").relations
     memo = one.memo
@@ -161,10 +161,10 @@ def test_a_swap_is_designated_by_the_month(sql: Sql) -> None:
         designated(sql, fill="fill:H100-SWAP")
     assert designated(sql, fill="fill:H100-SWAP", month=day("2027-01-01"))
     found = accounted(sql, "2026-11").relations
-    assert [(one.month, one.hypothetical) for one in found] == [
-        (day("2027-01-01"), MEMO),
-        (day("2026-12-01"), None),
-        (day("2027-02-01"), None),
+    assert [(one.trade, one.hypothetical) for one in found] == [
+        ("fill:H100-SWAP 2027-01", MEMO),
+        ("fill:H100-SWAP 2026-12", None),
+        ("fill:H100-SWAP 2027-02", None),
     ]
 
 
@@ -183,7 +183,7 @@ def test_out_of_a_file(sql: Sql, tmp_path: Path) -> None:
         assert import_statement(HedgeBook(sql, at("2026-12-03")), path, DESK).known == 1
         fact = HedgeBook(sql, at("2026-12-03")).designations[MEMO].fact
     assert (fact.models, fact.sources) == (("llama", "qwen"), ("volume", "basis"))
-    assert (fact.index, fact.volume, fact.method) == (None, 1200, "dollar_offset")
+    assert (fact.index, fact.volume, str(fact.method)) == (None, Decimal(1200), "dollar_offset")
 
 
 def test_a_trade_that_is_corrected_takes_its_gain_along(sql: Sql) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.market import Market, Quoted
 from benchmarks.offers import Offer
 from benchmarks.traffic.observations import Observation, Observations, Outcome, Published
+from hedgerow.books import opened_sql
 from hedgerow.config import Ledger
 from hedgerow.market.sharing import AT_ONCE, sharing
+from hedgerow.router.standing import Standing, told
+from ledger.money import ZERO
 from proxy.clock import SystemClock
 from routing.learned import Learned
 from tests.books import opened_store
@@ -101,3 +105,23 @@ async def test_requests_have_their_turn_while_much_is_heard(tmp_path: Path) -> N
             await asyncio.sleep(0)
             turns.now += 1
     assert max(Counter(turns.taken[:many]).values()) <= AT_ONCE
+
+
+async def test_how_a_router_stands_is_told(tmp_path: Path) -> None:
+    """What a worker's router holds in memory is in the books a moment later, where all others find
+    it; what it does next is told in its place."""
+    ledger = Ledger("", tmp_path / "books.db", tmp_path / "books.journal", "process")
+    await asyncio.to_thread(lambda: opened_store(tmp_path / "books.db").close())
+    clock = SystemClock()
+    stood = [0]
+
+    def stands() -> Standing:
+        return Standing("one", clock.now_ns(), (), (), stood[0], 0, 0, 0, ZERO)
+
+    def asked() -> list[int]:
+        with closing(opened_sql(ledger, create=False)) as sql:
+            return [one.second_asked for one in told(sql, clock.now_ns())]
+
+    async with sharing(ledger, "one", market(), Learned(), clock, stands):
+        stood[0] = 7
+    assert await asyncio.to_thread(asked) == [7]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,11 +19,10 @@ from hedgerow.reports.document import Column, Document, Figure, Row, Section, Ta
 from hedgerow.reports.figures import shown
 from hedgerow.reports.pdf import pdf
 from hedgerow.reports.pdf_blocks import BODY, Lines, paragraph
-from hedgerow.reports.pdf_pages import HEIGHT_PT, LEFT, LYING_HEIGHT_PT, Block, paginate
+from hedgerow.reports.pdf_pages import HEIGHT_PT, LYING_HEIGHT_PT, Block, paginate
 from hedgerow.reports.pdf_text import PLAIN, Style, cut_to, line_of, line_width_pt, wrap
 from tests.hedgerow.reports import documents
-
-_INVISIBLE = re.compile(r"[\s\ufffe\u00ad\u0002]")
+from tests.hedgerow.reports.reading import bare, misplaced, overlapping
 
 
 def tall() -> Document:
@@ -62,11 +60,6 @@ def made(name: str) -> bytes:
 def pages_of(data: bytes) -> Iterator[Any]:
     book = pdfium.PdfDocument(data)
     yield from (book[number] for number in range(len(book)))
-
-
-def bare(text: str) -> str:
-    """Without what a line's end may add or take."""
-    return _INVISIBLE.sub("", text).replace("-", "")
 
 
 def text_of(data: bytes) -> list[str]:
@@ -117,45 +110,11 @@ def test_a_row_that_is_higher_than_a_page_goes_on_on_the_next() -> None:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_nothing_is_beyond_the_edges(name: str) -> None:
-    """Each sign stands between the margins of its page."""
+def test_nothing_is_cut_and_nothing_lies_on_something_else(name: str) -> None:
+    """Each sign stands between the margins of its page, apart from all others."""
     for page in pages_of(made(name)):
-        width, height = page.get_size()
-        for left, bottom, right, top in boxes(page):
-            assert left > LEFT - 1
-            assert right < width - LEFT + 1
-            assert bottom > 20
-            assert top < height - 25
-
-
-def boxes(page: Any) -> list[tuple[float, float, float, float]]:
-    text = page.get_textpage()
-    found = []
-    for number in range(text.count_chars()):
-        box = text.get_charbox(number)
-        if box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01:
-            found.append(box)
-    return found
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_nothing_lies_on_something_else(name: str) -> None:
-    """No two signs cover one another, but for the slight touch of neighbours."""
-    for page in pages_of(made(name)):
-        near: dict[tuple[int, int], list[tuple[float, float, float, float]]] = defaultdict(list)
-        for box in boxes(page):
-            columns = range(int(box[0] // 20), int(box[2] // 20) + 1)
-            cells = [
-                (x, y) for x in columns for y in range(int(box[1] // 20), int(box[3] // 20) + 1)
-            ]
-            for other in {one for cell in cells for one in near[cell]}:
-                across = min(box[2], other[2]) - max(box[0], other[0])
-                up = min(box[3], other[3]) - max(box[1], other[1])
-                if across > 0 and up > 0:
-                    smaller = min((one[2] - one[0]) * (one[3] - one[1]) for one in (box, other))
-                    assert across * up < 0.35 * smaller, (box, other)
-            for cell in cells:
-                near[cell].append(box)
+        assert misplaced(page) == []
+        assert overlapping(page) == []
 
 
 def test_contents_and_bookmarks_lead_to_the_pages_of_their_headings() -> None:
@@ -277,6 +236,7 @@ def test_pages_hold_everything_once_in_order(given_blocks: list[Given]) -> None:
         for at, placed in page.placed:
             assert isinstance(placed, Lines)
             assert at >= bottom
+            assert page.is_lying or not placed.is_lying
             bottom = at + placed.height_pt()
             found += [line[0][1] for line in placed.lines]
         assert bottom <= (LYING_HEIGHT_PT if page.is_lying else HEIGHT_PT) + 1e-6

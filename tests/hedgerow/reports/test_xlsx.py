@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,8 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from openpyxl.utils import range_boundaries
 
+from hedgerow.books import books
+from hedgerow.config import load_config
 from hedgerow.errors import DocumentUnsound
 from hedgerow.reports.document import (
     Column,
@@ -27,11 +34,13 @@ from hedgerow.reports.document import (
     Text,
     Unit,
 )
-from hedgerow.reports.figures import UNKNOWN, exact, known
+from hedgerow.reports.figures import UNKNOWN, exact, known, shown
 from hedgerow.reports.formulas import Cells, Placed
+from hedgerow.reports.hedge_report import hedge_report
 from hedgerow.reports.xlsx import workbook
 from hedgerow.reports.xlsx_layout import layouts
 from tests.hedgerow.reports import documents
+from tests.hedgerow.reports.months import hedged
 
 SHEETS = ("Verdict", "Chart data", "Sources", "Reproduction")
 
@@ -93,45 +102,68 @@ def test_a_figure_with_a_formula_is_live() -> None:
         assert "{" not in cell.value
 
 
-@pytest.mark.skipif(
+needs_libreoffice = pytest.mark.skipif(
     shutil.which("soffice") is None,
     reason="LibreOffice recalculates here: install libreoffice-calc-nogui",
 )
+
+
+def converted(data: bytes, to: str, folder: Path) -> Path:
+    """The folder into which LibreOffice wrote a workbook, as `to` says."""
+    (folder / "book.xlsx").write_bytes(data)
+    command = [str(shutil.which("soffice")), "--headless"]
+    command.append(f"-env:UserInstallation={(folder / 'profile').as_uri()}")
+    command += ["--convert-to", to, "--outdir", str(folder / "out"), str(folder / "book.xlsx")]
+    subprocess.run(command, check=True, capture_output=True, timeout=100)
+    return folder / "out"
+
+
+def hedged_month(folder: Path) -> Document:
+    """The report on books with a hedge, as people get it."""
+    config = load_config(hedged(folder), os.environ)
+    at_ns = int(datetime(2026, 10, 7, tzinfo=UTC).timestamp()) * 10**9
+    with books(config, create=False) as store:
+        return hedge_report(config, store, date(2026, 9, 1), at_ns)
+
+
+@needs_libreoffice
 @pytest.mark.filterwarnings("ignore:Unable to read chart")  # openpyxl, LibreOffice's own charts
-def test_libreoffice_recalculates_to_the_same_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [lambda _: documents.full(), hedged_month], ids=["full", "hedge"])
+def test_libreoffice_recalculates_to_the_same_numbers(
+    make: Callable[[Path], Document], tmp_path: Path
+) -> None:
     """Without the values that are kept beside them, all formulas give the figures again."""
-    document = documents.full()
-    book = read(workbook(document))
-    book.save(tmp_path / "bare.xlsx")  # openpyxl keeps formulas and drops their values
-    bare = read((tmp_path / "bare.xlsx").read_bytes(), values=True)
-    assert all(
-        cell.value is None
-        for figure, cell in cells_of(document, bare)
-        if figure.formula is not None
-    )
-    (tmp_path / "out").mkdir()
-    subprocess.run(
-        [
-            str(shutil.which("soffice")),
-            "--headless",
-            f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
-            "--convert-to",
-            "xlsx",
-            "--outdir",
-            str(tmp_path / "out"),
-            str(tmp_path / "bare.xlsx"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
-    again = read((tmp_path / "out" / "bare.xlsx").read_bytes(), values=True)
-    live = 0
-    for figure, cell in cells_of(document, again):
+    document = make(tmp_path)
+    file, book = io.BytesIO(), read(workbook(document))
+    live = [cell for _, cell in cells_of(document, book) if str(cell.value).startswith("=")]
+    assert len(live) > 10
+    book.save(file)  # openpyxl keeps formulas and drops their values
+    bare = read(file.getvalue(), values=True)
+    assert all(bare[cell.parent.title][cell.coordinate].value is None for cell in live)
+    out = converted(file.getvalue(), "xlsx", tmp_path)
+    for figure, cell in cells_of(document, read((out / "book.xlsx").read_bytes(), values=True)):
         if (value := known(figure)) is not None:
-            live += figure.formula is not None
-            assert cell.value == pytest.approx(float(value), rel=1e-9), cell.coordinate
-    assert live > 10
+            assert cell.value == pytest.approx(float(value), rel=1e-9, abs=1e-12), cell.coordinate
+
+
+@needs_libreoffice
+def test_cells_show_what_other_formats_print(tmp_path: Path) -> None:
+    """As a spreadsheet shows it, a number reads as it does on paper."""
+    document = documents.full()
+    as_shown_of_every_sheet = "44,34,76,1,,0,false,false,true,false,false,-1"
+    options = f"csv:Text - txt - csv (StarCalc):{as_shown_of_every_sheet}"
+    out = converted(workbook(document), options, tmp_path)
+    seen = 0
+    for layout in layouts(document.sections, SHEETS):
+        with (out / f"book-{layout.name}.csv").open(encoding="utf-8", newline="") as file:
+            cells = list(csv.reader(file))
+        for placed in layout.placed():
+            for number, row in enumerate(placed.table.rows):
+                for column, cell in enumerate(row.cells):
+                    if isinstance(cell, Figure):
+                        seen += 1
+                        assert cells[placed.row + number][placed.column + column] == shown(cell)
+    assert seen > 300
 
 
 def test_names_never_become_formulas() -> None:
@@ -262,10 +294,21 @@ def test_a_formula_that_names_nothing_is_refused(formula: str, says: str) -> Non
         Cells(placed).formula(formula, "Verdict")
 
 
-def test_tables_of_the_same_name_are_refused() -> None:
-    table = documents.empty_table()
-    with pytest.raises(DocumentUnsound, match="two tables"):
-        workbook(documents.document(Section("a", "A", (table, table))))
+def test_what_is_printed_above_each_sheet_is_what_was_said() -> None:
+    """Whatever signs a title has, and however long it is: figures at its begin are no size, and
+    what is too long for Excel says so."""
+    base = documents.document()
+    book = read(workbook(replace(base, title="2027 R&D", labels=("A & B " * 60,))))
+    header = book["Verdict"].oddHeader
+    assert header.left.text.startswith("2027 R&&D, 2027-01")
+    assert header.left.text.endswith("…")
+    assert header.left.size == 8
+
+
+def test_a_text_that_no_cell_holds_says_that_it_was_cut() -> None:
+    table = Table("t", "T", (Column("a", "A"),), (Row("r", ("long " * 8_000,)),), "none")
+    sheet = read(workbook(documents.document(Section("s", "S", (table,)))))["S"]
+    assert sheet["A5"].value.endswith("(cut here: a cell holds no more, other formats do)")
 
 
 @settings(max_examples=50)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from benchmarks.offers import Task
 from hedgerow.printing import dollars, table
 from ledger.money import Money, as_usd
@@ -9,8 +11,18 @@ from ledger.usage import Unit
 from routing.explanation import ExplainedOffer, ExplainedSecond, Explanation
 
 
-def decision_lines(one: Explanation) -> list[str]:
-    """A decision for people."""
+@dataclass(frozen=True, slots=True)
+class DecisionTable:
+    """A decision for people: what was wanted, each offer with the reason for its place, and what
+    else is to be said. Cells are text; numbers that are not known are `?`."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def decision_table(one: Explanation) -> DecisionTable:
     wanted = [] if one.task == Task.CHAT else [one.task]
     if (per := Task(one.task).unit) is not None and one.units:
         wanted.append(counted(one.units, per))
@@ -26,17 +38,23 @@ def decision_lines(one: Explanation) -> list[str]:
         for place, offer in enumerate(one.candidates, start=1)
     ]
     rows += [("-", _named(offer), "", "", "", "", f"refused: {offer.why}") for offer in one.refused]
-    headers = ("", "offer", "expected cost", "answers", "in time", "TTFT p95", "why")
-    lines = [title, "", table(headers, rows)]
-    more = [f"and {one.others} more offers"] if one.others else []
+    head = ("", "offer", "expected cost", "answers", "in time", "TTFT p95", "why")
+    notes = [f"and {one.others} more offers"] if one.others else []
     if one.exploring_nanos:
         extra = dollars(Money(one.exploring_nanos))
-        more.append(f"the first is tried for {extra} more than the best is expected to cost")
+        notes.append(f"the first is tried for {extra} more than the best is expected to cost")
     if one.choice is not None:
-        more.append(f"by the prompt: {one.choice}")
+        notes.append(f"by the prompt: {one.choice}")
     if one.second is not None:
-        more.append(_second_line(one.second))
-    return [*lines, "", *more] if more else lines
+        notes.append(_second_line(one.second))
+    return DecisionTable(title, head, tuple(rows), tuple(notes))
+
+
+def decision_lines(one: Explanation) -> list[str]:
+    """The same as lines of text."""
+    told = decision_table(one)
+    lines = [told.title, "", table(told.head, told.rows)]
+    return [*lines, "", *told.notes] if told.notes else lines
 
 
 def _named(offer: ExplainedOffer) -> str:
