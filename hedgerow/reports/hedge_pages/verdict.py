@@ -32,7 +32,7 @@ def month_name(report: EffectivenessReport) -> str:
 
 
 def verdict(report: EffectivenessReport, sources: Sources) -> Verdict:
-    tone = _tone(report)
+    tone = _of_headroom(report)
     return Verdict(
         sentences=tuple(_sentences(report)),
         headlines=(
@@ -42,11 +42,28 @@ def verdict(report: EffectivenessReport, sources: Sources) -> Verdict:
             _premium(report, sources),
             _exceedances(report, sources),
         ),
-        tone=tone,
+        tone=_worse(tone, _of_tests(report.accounting)),
     )
 
 
-def _tone(report: EffectivenessReport) -> Tone:
+def _worse(one: Tone, other: Tone) -> Tone:
+    """Of the cap's tone and the tests': nothing to hold against is no good news either."""
+    ranked = (Tone.GOOD, Tone.NONE, Tone.WARN, Tone.BAD)
+    return max(one, other, key=ranked.index)
+
+
+def _of_tests(accounting: HedgeAccounting) -> Tone:
+    """To be watched while a hedge that could be tested misses a test."""
+    if any(tie.difference for tie in accounting.ties):
+        return Tone.BAD
+    return Tone.GOOD if all(map(_passes, _tested(accounting))) else Tone.WARN
+
+
+def _tested(accounting: HedgeAccounting) -> list[Relation]:
+    return [one for one in accounting.relations if any(test.assessment for test in one.tests)]
+
+
+def _of_headroom(report: EffectivenessReport) -> Tone:
     if report.is_empty or report.headroom is None or not report.cap:
         return Tone.NONE
     if report.headroom < 0:
@@ -141,7 +158,7 @@ def _of_hedges(accounting: HedgeAccounting) -> Iterator[str]:
     relations = accounting.relations
     if not relations:
         return
-    tested = [one for one in relations if any(test.assessment for test in one.tests)]
+    tested = _tested(accounting)
     passed = sum(map(_passes, tested))
     yield (
         f"Of {len(relations)} {_plural('derivative', len(relations))} held as a hedge,"
