@@ -40,8 +40,8 @@ async def test_a_failover_is_seen(tmp_path: Path) -> None:
         assert [one.status for one in replies] == [200] * 4
         await expect(tile(desk, "Resting offers")).to_have_text("1")
         await expect(desk.page.get_by_text("status 500").first).to_be_visible(timeout=15_000)
-        links = desk.page.locator("a[href^='/ui/requests/']")
-        known = {f"/ui/requests/{one.headers['x-request-id']}" for one in replies}
+        links = desk.page.locator("a[href^='/ui/spend/requests/']")
+        known = {f"/ui/spend/requests/{one.headers['x-request-id']}" for one in replies}
         told = {await one.get_attribute("href") for one in await links.all()}
         assert told
         assert told <= known
