@@ -201,7 +201,11 @@ TABLES = {
     "leases": Table("writer_id, account_id", "account_id, amount"),
     "rollups": Table("step_s, start_ns, subject_id", ROLLUP),
     "outlines": Table("id", "id, kind", "kind <> 'what'"),
-    "subject_outlines": Table("subject_id", "subject_id, what_id, who_id, way_id"),
+    "subject_outlines": Table(
+        "subject_id",
+        "subject_id, what_id, who_id, way_id",
+        "EXISTS (SELECT * FROM rollups WHERE rollups.subject_id = subject_outlines.subject_id)",
+    ),
     "outline_sums": Table(
         "step_s, kind, start_ns, outline_id",
         f"step_s, kind, start_ns, outline_id, {', '.join(SUMMED)}",
