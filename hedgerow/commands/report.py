@@ -57,10 +57,11 @@ def _options(command: F) -> F:
             click.option(
                 "-o",
                 "--output",
-                "file",
+                "files",
                 type=click.Path(path_type=Path, dir_okay=False),
                 metavar="FILE",
-                help="The file to write.  [default: stdout]",
+                multiple=True,
+                help="The file to write; several times: all of one reading.  [default: stdout]",
             ),
         )
     ):
@@ -71,7 +72,11 @@ def _options(command: F) -> F:
 @report.command("hedge")
 @_options
 def hedge_(
-    path: Path, month: datetime | None, at: datetime | None, form: str | None, file: Path | None
+    path: Path,
+    month: datetime | None,
+    at: datetime | None,
+    form: str | None,
+    files: tuple[Path, ...],
 ) -> None:
     """Whether the hedge worked: cost against the cap, effectiveness, accounting proposals.
 
@@ -79,13 +84,17 @@ def hedge_(
     """
     from hedgerow.reports.hedge_report import hedge_report
 
-    _write(hedge_report, path, month, at, form, file)
+    _write(hedge_report, path, month, at, form, files)
 
 
 @report.command("spend")
 @_options
 def spend_(
-    path: Path, month: datetime | None, at: datetime | None, form: str | None, file: Path | None
+    path: Path,
+    month: datetime | None,
+    at: datetime | None,
+    form: str | None,
+    files: tuple[Path, ...],
 ) -> None:
     """What the month cost: chargeback by team, commitments, FOCUS, invoices, how far it is closed.
 
@@ -93,7 +102,7 @@ def spend_(
     """
     from hedgerow.reports.spend_report import spend_report
 
-    _write(spend_report, path, month, at, form, file)
+    _write(spend_report, path, month, at, form, files)
 
 
 def _write(
@@ -102,24 +111,27 @@ def _write(
     month: datetime | None,
     at: datetime | None,
     form: str | None,
-    file: Path | None,
+    files: tuple[Path, ...],
 ) -> None:
-    chosen = _form(form, file)
-    if file is None and not chosen.is_text and sys.stdout.isatty():
+    chosen = [_form(form, file) for file in files or (None,)]
+    if not files and not chosen[0].is_text and sys.stdout.isatty():
         raise click.BadParameter(
-            f"a terminal cannot show {chosen.value}: name a file", param_hint="-o"
+            f"a terminal cannot show {chosen[0].value}: name a file", param_hint="-o"
         )
+    if form is not None and len(files) > 1:
+        raise click.BadParameter("several files say by their names what they are", param_hint="-o")
     now_ns = time.time_ns()
     first = _month(month, now_ns)
     at_ns = _moment(first, at, now_ns)
     config = load_config(path, os.environ)
     with books(config, create=False) as store:
-        content = rendered(made(config, store, first, at_ns), chosen)
-    if file is None:
-        click.echo(content, nl=False)
-        return
-    _keep(file, content)
-    click.echo(f"{file}: {first:%Y-%m}, {len(content):,} bytes", err=True)
+        document = made(config, store, first, at_ns)
+    if not files:
+        click.echo(rendered(document, chosen[0]), nl=False)
+    for file, its in zip(files, chosen, strict=False):
+        content = rendered(document, its)
+        _keep(file, content)
+        click.echo(f"{file}: {first:%Y-%m}, {len(content):,} bytes", err=True)
 
 
 def _form(said: str | None, file: Path | None) -> Format:

@@ -2,8 +2,9 @@
 
 `python -m tests.perf [PART …] [--rows N]`: the parts are `chat` (the proxy), `parts` (of a
 request), `holds` (admissions in memory, the journal), `folds` (into the store), `books` (of N
-entries: statements, the audit, retention), `hedged` (second offers where tails are heavy) and
-`hedge` (contracts over twelve months).
+entries: statements, the audit, retention), `pages` (of the dashboard, before N entries), `packet`
+(reports of a month of N requests), `hedged` (second offers where tails are heavy) and `hedge`
+(contracts over twelve months).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hedgerow.printing import table
-from tests.perf import books, chat, folds, hedge, holds, pages, parts, second_offers
+from tests.perf import books, chat, folds, hedge, holds, packet, pages, parts, second_offers
 
 BOOKS_ROWS = 200_000
 """A few seconds; `--rows 10000000` takes some minutes, and 7 GB of disk."""
@@ -67,6 +68,11 @@ def _pages(count: int) -> None:
     _show("The dashboard:", heads, list(pages.rows(count)))
 
 
+def _packet(count: int) -> None:
+    heads = (f"{count:,} requests in the month", "wall", "CPU", "bytes")
+    _show("A month's packet for finance:", heads, list(packet.rows(count)))
+
+
 def _show(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print(f"{title}\n\n{table(heads, rows)}", flush=True)
 
@@ -77,6 +83,7 @@ _PARTS: dict[str, Callable[[int], None]] = {
     "folds": _folds,
     "books": _books,
     "pages": _pages,
+    "packet": _packet,
     "hedged": _hedged,
     "hedge": _hedge,
     "chat": lambda _: chat.show(),

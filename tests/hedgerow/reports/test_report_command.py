@@ -23,16 +23,22 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return months.hedged(tmp_path_factory.mktemp("books"))
 
 
-def test_a_file_is_what_its_name_says(config: Path, tmp_path: Path) -> None:
-    """Each format, whole; what is printed says which month; --format says it for other names."""
-    for ending, begins in BEGINNINGS.items():
-        file = tmp_path / f"september.{ending}"
-        done = said("report", "hedge", "-c", config, "--month", "2026-09", "-o", file)
-        assert (done.exit_code, done.stdout) == (0, ""), done.output
-        assert done.stderr.startswith(f"{file}: 2026-09, ")
+def test_files_are_what_their_names_say(config: Path, tmp_path: Path) -> None:
+    """All formats of one reading, each whole, the same as alone; what is printed says which month;
+    --format says it for other names, and for one file only."""
+    month = ("report", "hedge", "-c", config, "--month", "2026-09")
+    files = [tmp_path / f"september.{ending}" for ending in BEGINNINGS]
+    done = said(*month, *(word for file in files for word in ("-o", file)))
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    told = done.stderr.splitlines()
+    for line, file, begins in zip(told, files, BEGINNINGS.values(), strict=True):
+        assert line.startswith(f"{file}: 2026-09, ")
         assert file.read_bytes().startswith(begins)
+    assert said(*month).stdout_bytes == files[-1].read_bytes()
+    done = said(*month, "--format", "json", "-o", files[0], "-o", files[1])
+    assert (done.exit_code, "say by their names" in done.stderr) == (2, True)
     other = tmp_path / "september.txt"
-    words = ("report", "hedge", "-c", config, "--month", "2026-09", "-o", other)
+    words = (*month, "-o", other)
     done = said(*words)
     assert done.exit_code == 2
     assert "does not say what to write" in done.stderr
