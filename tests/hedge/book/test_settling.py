@@ -17,7 +17,7 @@ from hedge.errors import EntryRefused, FillRefused
 from ledger.accounting import GlAccount
 from ledger.audit import verify
 from ledger.business_days import business_days_of_month
-from ledger.databases.migrations.history import steps
+from ledger.databases.migrations.history import NEWEST, steps
 from ledger.databases.sql import Dialect, Sql
 from ledger.errors import RowRefused
 from ledger.money import usd
@@ -297,7 +297,7 @@ def test_back_to_the_version_before(sql: Sql) -> None:
             "5 records of the hedge's book go: export them first",
             "1 fixings go",
         )
-        steps(sql, 12)
+        steps(sql, NEWEST)
         assert list(RecordTable(sql).read()) == []
         assert FixingTable(sql).known("GPU1 2026-12", at("2027-01-01"), 0, at("2027-01-01")) == []
     bought(sql, "GPU1", 10, "2.50")
