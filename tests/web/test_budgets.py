@@ -98,7 +98,12 @@ async def test_who_may_only_read_changes_nothing(desk: Desk) -> None:
     await desk.open("/ui/budgets/one?name=house-month")
     assert await desk.page.get_by_text("Give more for a while").count() == 0
     csrf = await desk.page.locator("input[name=csrf]").first.input_value()
-    sent = {"csrf": csrf, "budget": "house-month", "amount": "5", "reason": "because"}
+    sent: dict[str, str | float | bool] = {
+        "csrf": csrf,
+        "budget": "house-month",
+        "amount": "5",
+        "reason": "because",
+    }
     answer = await desk.page.request.post(
         f"{desk.origin}/ui/budgets/increase",
         form=sent | {"until": "2100-01-01T00:00"},
