@@ -113,7 +113,8 @@ def _print(found: Chargeback, late: tuple[Correction, ...], *, as_json: bool) ->
         f"\nthe platform bears {dollars(platform.total)}, of which fixed fees"
         f" {dollars(platform.fixed)} and what was sold on {dollars(platform.sold)}"
     )
-    click.echo(f"the month cost {dollars(found.total)}. {found.rule.says}")
+    without = "" if found.why_not is None else ", what commitments cost beyond their draws left out"
+    click.echo(f"the month cost {dollars(found.total)}{without}. {found.rule.says}")
     if found.why_not is not None:
         click.echo(found.why_not)
     for one in late:

@@ -140,16 +140,17 @@ class SpendReport:
     @property
     def focus(self) -> tuple[FocusLine, ...]:
         months, sold = self.bears.commitments, self.bears.platform.sold
-        charged = Money(sum(one.charged or 0 for one in months))
         is_known = self.bears.why_not is None
+        has_rows = all(one.charged is not None for one in months)
+        charged = Money(sum(one.charged or 0 for one in months))
         unused = Money(sum(one.unused or 0 for one in months))
         variance = Money(sum(one.variance or 0 for one in months))
         due = Money(sum(one.billed for one in months))
-        as_it_went = Money(self.sums.effective - charged)
+        as_it_went = Money(self.sums.effective - charged) if has_rows else None
         return (
             FocusLine("Usage, and Adjustments of rounding", "", self.sums.billed, as_it_went),
             FocusLine("Purchase, and Adjustments of what was given up", "", due, sold),
-            FocusLine("Usage", "Used", ZERO, charged),
+            FocusLine("Usage", "Used", ZERO, charged if has_rows else None),
             FocusLine("Usage", "Unused", ZERO, unused if is_known else None),
             FocusLine("Adjustment", "Variance", ZERO, variance if is_known else None),
         )

@@ -91,7 +91,11 @@ def focus_table(sources: SpendSources) -> Table:
         for at, one in enumerate(report.focus, start=1)
     ]
     billed = Money(sum(one.billed for one in report.focus))
-    total = usd(report.bears.total, source, "SUM({focus.effective})")
+    total = (
+        usd(report.bears.total, source, "SUM({focus.effective})")
+        if why is None
+        else usd(None, source, why_not=why)
+    )
     rows.append(
         Row("total", ("All", "", usd(billed, source, "SUM({focus.billed})"), total), is_total=True)
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hedgerow.charts import Chart, Mark, Series
 from hedgerow.reports.cells import columns, count, dollars_of, month_text, usd
-from hedgerow.reports.document import Cell, Row, Table
+from hedgerow.reports.document import Cell, Figure, Row, Table
 from hedgerow.reports.figures import shown
 from hedgerow.reports.spend_pages.sources import SpendSources
 from ledger.chargeback import TeamCharge
@@ -60,6 +60,13 @@ _BORNE = ("went", "drawn", "unused", "variance", "fixed", "sold")
 _BEARS = "{went}+{drawn}+{unused}+{variance}+{fixed}+{sold}"
 
 
+def _bears(amount: Money, sources: SpendSources, formula: str) -> Figure:
+    """A sum with an unknown part is not known."""
+    if (why := sources.report.bears.why_not) is not None:
+        return usd(None, sources.borne(), why_not=why)
+    return usd(amount, sources.borne(), formula)
+
+
 def _team_row(number: int, one: TeamCharge, sources: SpendSources) -> Row:
     teams, shares, why = sources.teams(), sources.shares(), sources.report.bears.why_not
     cells: tuple[Cell, ...] = (
@@ -71,7 +78,7 @@ def _team_row(number: int, one: TeamCharge, sources: SpendSources) -> Row:
         usd(one.variance, shares, why_not=why),
         None if one.fixed is None else usd(one.fixed, sources.fixed()),
         None,
-        usd(one.total, sources.borne(), _BEARS),
+        _bears(one.total, sources, _BEARS),
         usd(one.estimated, sources.estimated()),
         count(one.refused, sources.refused()),
         usd(one.refused_cost, sources.refused()),
@@ -93,7 +100,7 @@ def _platform_row(sources: SpendSources) -> Row:
             usd(platform.variance, shares, why_not=bears.why_not),
             usd(platform.fixed, sources.fixed()),
             usd(platform.sold, sources.commitments()),
-            usd(platform.total, sources.borne(), _BEARS),
+            _bears(platform.total, sources, _BEARS),
             None,
             None,
             None,
@@ -118,7 +125,7 @@ def _total_of_teams(sources: SpendSources, sums: Sequence[str]) -> tuple[Cell, .
         usd(Money(variance) if is_known else None, shares, sums[3] if is_known else None, why),
         usd(ZERO, sources.fixed(), sums[4]),
         usd(bears.platform.sold, sources.commitments(), sums[5]),
-        usd(bears.total, sources.borne(), "SUM({teams.bears})"),
+        _bears(bears.total, sources, "SUM({teams.bears})"),
         usd(
             Money(sum(one.estimated for one in teams)),
             sources.estimated(),
@@ -147,7 +154,8 @@ def teams_chart(sources: SpendSources) -> Chart:
     says = "Nobody bears anything."
     if few:
         bears_most = shown(usd(few[0].total, ""))
-        says = f"A bar for each team, dearest first: {names[0]} bears {bears_most}."
+        verb = "bears" if bears.why_not is None else "was charged"
+        says = f"A bar for each team, dearest first: {names[0]} {verb} {bears_most}."
     return Chart(
         "by_team",
         "What each team bears",

@@ -25,11 +25,7 @@ def verdict(sources: SpendSources) -> Verdict:
     return Verdict(
         sentences=tuple(_sentences(report)),
         headlines=(
-            Headline(
-                "Cost of the month",
-                usd(report.bears.total, sources.borne()),
-                "so far" if not report.is_over else "all that teams and the platform bear",
-            ),
+            _cost(sources),
             _left(sources, tone),
             _change(sources),
             _saved(sources),
@@ -51,8 +47,13 @@ def _sentences(report: SpendReport) -> Iterator[str]:
         )
         return
     so_far = "" if report.is_over else " so far"
-    cost = shown(usd(report.bears.total, ""))
-    yield f"{report.sums.requests:,} requests of {name} and its commitments cost {cost}{so_far}."
+    requests = f"{report.sums.requests:,} requests of {name}"
+    if report.bears.why_not is None:
+        cost = shown(usd(report.bears.total, ""))
+        yield f"{requests} and its commitments cost {cost}{so_far}."
+    else:
+        charged = shown(usd(report.bears.metered, ""))
+        yield f"{requests} were charged {charged}{so_far}, commitments beyond their draws left out."
     if report.cap is not None:
         left = Money(report.cap - report.sums.effective)
         what = "below" if left >= 0 else "above"
@@ -98,6 +99,16 @@ def _tone(report: SpendReport) -> Tone:
     return Tone.WARN if is_near or (report.is_over and report.unreconciled) else Tone.GOOD
 
 
+def _cost(sources: SpendSources) -> Headline:
+    """Of requests alone, where what commitments cost beyond their draws is not known."""
+    bears, is_over = sources.report.bears, sources.report.is_over
+    if bears.why_not is None:
+        note = "all that teams and the platform bear" if is_over else "so far"
+        return Headline("Cost of the month", usd(bears.total, sources.borne()), note)
+    note = "commitments cost more than their draws: how much is not known"
+    return Headline("Charged to requests", usd(bears.metered, sources.total()), note)
+
+
 def _left(sources: SpendSources, tone: Tone) -> Headline:
     report = sources.report
     if report.cap is None:
@@ -111,7 +122,7 @@ def _left(sources: SpendSources, tone: Tone) -> Headline:
 
 def _change(sources: SpendSources) -> Headline:
     report = sources.report
-    is_known = report.before is not None and report.is_over
+    is_known = report.before is not None and report.is_over and report.bears.why_not is None
     change = None if not is_known else Money(report.bears.total - (report.before or 0))
     why = _NO_BEFORE if report.is_over else "The month still runs."
     earlier = months_later(report.month, -1)

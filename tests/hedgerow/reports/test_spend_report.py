@@ -29,6 +29,7 @@ from ledger.databases.sqlite_file import SqliteFile
 from ledger.exports.commitments import commitment_rows
 from ledger.exports.focus import focus_rows
 from ledger.instants import day_ns
+from ledger.retention import Limits, retire
 from ledger.store import Store
 from ledger.tables.reconciliations import ReconciliationTable
 from tests.hedge.book.contracts import at
@@ -144,8 +145,35 @@ def test_a_month_that_runs(config_path: Path) -> None:
     teams = table(document, "teams")
     assert cell(teams, "total", "unused").value is None
     assert "still runs" in (cell(teams, "total", "unused").why_not or "")
+    assert_no_sum_of_what_is_unknown(document)
+    assert "were charged" in document.verdict.sentences[0]
     with closing(SqliteFile.open(config_path.parent / "hedgerow.db")) as sql, sql.view():
         assert check_sources(sql, document) > 40
+
+
+def assert_no_sum_of_what_is_unknown(document: Document) -> None:
+    """What commitments cost beyond their draws is not known: nothing that has a part of it is."""
+    for name, column in (("teams", "bears"), ("focus", "effective")):
+        found = cell(table(document, name), "total", column)
+        assert (found.value, bool(found.why_not)) == (None, True)
+    headline = document.verdict.headlines[0]
+    assert headline.label == "Charged to requests"
+    assert known(headline.figure) == known(cell(table(document, "models"), "total", "cost"))
+
+
+def test_a_month_whose_charges_are_gone(tmp_path: Path) -> None:
+    """Retention leaves what requests were charged; what they drew, and so what the month cost, is
+    not known any more, and is not shown as zero."""
+    path = months.hedged(tmp_path)
+    before = made(path)
+    with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
+        retire(sql, Limits(entries_ns=at("2026-09-12")))
+    document = made(path)
+    assert_no_sum_of_what_is_unknown(document)
+    assert cell(table(document, "focus"), "focus3", "effective").value is None
+    total = amount(table(document, "models"), "total", "cost")
+    assert total == amount(table(before, "models"), "total", "cost")
+    assert "left out" in run(path, "ledger", "chargeback", "--month", "2026-09")
 
 
 def test_the_same_bytes(config_path: Path) -> None:
