@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.reports.formats import Format
 from hedgerow.web.report_maker import MOST_WAITING, Command, ReportMaker, making
 from hedgerow.web.report_shelf import (
     KEPT,
     LOST_AFTER_NS,
     MadeReport,
     Making,
-    ReportFormat,
     ReportKind,
     ReportShelf,
 )
@@ -32,7 +32,7 @@ def ordered(number: int, **changes: object) -> MadeReport:
         id=f"rep_{number:04}",
         kind=ReportKind.HEDGE,
         month="2027-01",
-        format=ReportFormat.JSON,
+        format=Format.JSON,
         by="anna",
         asked_ns=NOW_NS,
         heard_ns=SystemClock().now_ns(),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.reports.formats import Format
 from hedgerow.web.assets import read_assets
-from hedgerow.web.report_shelf import MadeReport, ReportFormat, ReportKind, ReportShelf
+from hedgerow.web.report_shelf import MadeReport, ReportKind, ReportShelf
 from tests.serving import Proxy, serving
 from tests.web.browser import ADMIN
 from tests.web.visitor import Visitor, visiting
@@ -67,7 +68,7 @@ async def test_a_download(proxy: Proxy) -> None:
         id="rep_1",
         kind=ReportKind.HEDGE,
         month="2027-01",
-        format=ReportFormat.HTML,
+        format=Format.HTML,
         by="anna",
         asked_ns=1,
         heard_ns=1,
