@@ -4,8 +4,6 @@ nothing."""
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -34,7 +32,7 @@ from ledger.store import Store
 from tests.hedge.book.contracts import DESK, approved, at
 from tests.hedge.effectiveness.months import Asked, charge
 from tests.hedgerow.reports import months
-from tests.hedgerow.reports.test_xlsx import cells_of, read
+from tests.hedgerow.reports.calculating import check_live, needs_libreoffice
 
 UNREAD = "Terms that nobody has read at their source: GPU1 (assumed), flat (assumed)."
 SEPTEMBER, AFTER = date(2026, 9, 1), "2026-10-07"
@@ -217,39 +215,12 @@ def test_json_has_every_figure_exactly(config_path: Path) -> None:
     assert told["reproduction"]["command"] == document.reproduction.command
 
 
-@pytest.mark.skipif(
-    shutil.which("soffice") is None,
-    reason="LibreOffice recalculates here: install libreoffice-calc-nogui",
-)
+@needs_libreoffice
 @pytest.mark.filterwarnings("ignore:Unable to read chart")  # openpyxl, LibreOffice's own charts
 def test_libreoffice_gives_every_number_of_the_report(config_path: Path, tmp_path: Path) -> None:
     """Sums, differences, ratios, slopes and R² of the workbook are live formulas: computed anew
     they are the printed numbers."""
-    document = made(config_path)
-    book = read(workbook(document))
-    book.save(tmp_path / "bare.xlsx")  # openpyxl keeps formulas and drops their values
-    subprocess.run(
-        [
-            str(shutil.which("soffice")),
-            "--headless",
-            f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
-            *("--convert-to", "xlsx", "--outdir", str(tmp_path / "out")),
-            str(tmp_path / "bare.xlsx"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
-    again = read((tmp_path / "out" / "bare.xlsx").read_bytes(), values=True)
-    live = 0
-    for figure, its in cells_of(document, again):
-        if (value := known(figure)) is not None:
-            live += figure.formula is not None
-            assert its.value == pytest.approx(float(value), rel=1e-9, abs=1e-12), (
-                its.coordinate,
-                figure,
-            )
-    assert live > 120
+    assert check_live(made(config_path), tmp_path) > 120
 
 
 def test_the_same_books_and_moment_give_the_same_bytes(config_path: Path) -> None:
