@@ -17,6 +17,7 @@ from hedge.book.facts import Fill
 from hedge.book.fills import enter_fill
 from hedgerow.books import books
 from hedgerow.config import load_config
+from hedgerow.plan_question import lowest_cap
 from hedgerow.reports.as_json import as_json
 from hedgerow.reports.document import Document, Figure, Table, Tone, Unit
 from hedgerow.reports.figures import exact, known
@@ -187,6 +188,13 @@ def test_the_month_above_its_cap_is_bad(tmp_path: Path) -> None:
     assert document.verdict.tone is Tone.BAD
     assert "above its cap of $100.00" in document.verdict.sentences[0]
     assert cell(table(document, "exceedances"), "count", "value").value == 3
+
+
+def test_a_budget_in_shadow_mode_is_no_cap(tmp_path: Path) -> None:
+    """Months are held against the cap that is kept, as the dashboard does."""
+    trial = "  - {name: trial, scope: {}, window: month, cap_usd: 100, mode: shadow}\n"
+    config = load_config(months.configured(tmp_path, months.CAP + trial), {})
+    assert lowest_cap(one.budget() for one in config.budgets) == 24_000 * NANOS_PER_USD
 
 
 def test_json_has_every_figure_exactly(config_path: Path) -> None:
