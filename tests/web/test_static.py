@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 
 from hedgerow.reports.formats import Format
 from hedgerow.web.assets import read_assets
@@ -20,7 +20,7 @@ from tests.web.browser import ADMIN
 from tests.web.visitor import Visitor, visiting
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     async with serving(tmp_path, server=f"{{port: 0, admin_key: {ADMIN}}}") as proxy:
         yield proxy
