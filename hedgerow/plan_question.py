@@ -22,7 +22,7 @@ from hedgerow.errors import NotFound
 from hedgerow.hedging import offered
 from hedgerow.market.last_good import known_prices
 from hedgerow.market.offers import quoted_offers
-from ledger.budgets import Budget, Scope
+from ledger.budgets import Budget, Mode, Scope
 from ledger.databases.sql import Sql
 from ledger.instants import as_ns, instant
 from ledger.measures import Measure
@@ -96,7 +96,8 @@ def of_sample(
 
 
 def monthly_cap(budgets: Iterable[Budget]) -> Money:
-    """The lowest USD cap of a calendar month on everything. Raises NotFound if there is none."""
+    """The lowest USD cap of a calendar month on everything; a budget in shadow mode caps nothing.
+    Raises NotFound if there is none."""
     cap = lowest_cap(budgets)
     if cap is None:
         raise NotFound(
@@ -111,7 +112,10 @@ def lowest_cap(budgets: Iterable[Budget]) -> Money | None:
     caps = [
         Money(one.cap)
         for one in budgets
-        if one.scope == Scope() and one.window is Window.MONTH and one.measure is Measure.USD
+        if one.scope == Scope()
+        and one.window is Window.MONTH
+        and one.measure is Measure.USD
+        and one.mode is Mode.ENFORCE
     ]
     return min(caps, default=None)
 

@@ -15,10 +15,6 @@ def figures(table: Table) -> Iterator[Figure]:
                 yield cell
 
 
-def has_figures(table: Table) -> bool:
-    return next(figures(table), None) is not None
-
-
 def sources_of_row(table: Table, row: Row) -> str:
     """`S3`, or where the figures of a row differ in it, `S3: fee, quota; S4: used`."""
     titles: dict[str, list[str]] = {}

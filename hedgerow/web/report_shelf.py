@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from hedgerow.errors import FolderRefused, NotFound
+from hedgerow.reports.formats import Format
 
 KEPT = 50
 """So many reports are kept; one more, and the oldest goes."""
@@ -26,25 +27,6 @@ LOST_AFTER_NS = 60 * 1_000_000_000
 class ReportKind(StrEnum):
     HEDGE = "hedge"
     SPEND = "spend"
-
-
-class ReportFormat(StrEnum):
-    HTML = "html"
-    PDF = "pdf"
-    XLSX = "xlsx"
-    JSON = "json"
-
-    @property
-    def content_type(self) -> str:
-        return _CONTENT_TYPES[self]
-
-
-_CONTENT_TYPES = {
-    ReportFormat.HTML: "text/html; charset=utf-8",
-    ReportFormat.PDF: "application/pdf",
-    ReportFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ReportFormat.JSON: "application/json",
-}
 
 
 class Making(StrEnum):
@@ -65,7 +47,7 @@ class MadeReport(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     kind: ReportKind
     month: str
-    format: ReportFormat
+    format: Format
     by: str
     asked_ns: int
     heard_ns: int

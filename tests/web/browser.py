@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,16 +146,40 @@ class Desk:
                 await self.page.evaluate("new Promise((done) => requestAnimationFrame(done))")
 
 
+class SharedBrowser:
+    """One chromium for all tests of a process, with a profile for each: to start it, and what
+    drives it, takes longer than most tests. It belongs to the event loop of the session."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._browser: Browser | None = None
+
+    async def get(self) -> Browser:
+        """Started when it is first needed, and anew if it is gone."""
+        if self._browser is None or not self._browser.is_connected():
+            await self.close()
+            playwright = await self._stack.enter_async_context(async_playwright())
+            self._browser = await self._stack.enter_async_context(
+                await playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+            )
+        return self._browser
+
+    async def close(self) -> None:
+        self._browser = None
+        await self._stack.aclose()
+
+
+SHARED = SharedBrowser()
+
+
 @asynccontextmanager
 async def browsing(folder: Path, **settings: Any) -> AsyncIterator[Desk]:
     """A proxy with the settings of `serving`, and a browser in front of it that nobody is logged in
     with yet. At the end nothing may have gone wrong in the page."""
-    executable = chromium()
+    browser = await SHARED.get()
     settings.setdefault("server", f"{{port: 0, admin_key: {ADMIN}}}")
     async with (
         serving(folder, **settings) as proxy,
-        async_playwright() as playwright,
-        await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS) as browser,
         await browser.new_context(
             viewport={"width": 1280, "height": 860}, reduced_motion="reduce"
         ) as context,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 
 from ledger.keys import Role
 from tests.serving import PATIENCE_S, make_key
@@ -17,7 +17,7 @@ BUDGETS = """{name: house-month, scope: {}, window: month, timezone: Europe/Berl
   - {name: trial, scope: {user: "*"}, window: day, cap_usd: 0.00001, mode: shadow}"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with browsing(tmp_path, names=("a", "b"), budgets=BUDGETS) as desk:
         for _ in range(3):

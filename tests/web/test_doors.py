@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
@@ -38,7 +39,7 @@ from tests.web.visitor import SAME_SITE, Visitor, visiting
 SERVER = f"{{port: 0, admin_key: {ADMIN}}}"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     async with serving(tmp_path, server=SERVER) as proxy:
         yield proxy

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from hedgerow.reports.formats import Format
 from hedgerow.web.report_maker import MOST_WAITING, Command, ReportMaker, making
 from hedgerow.web.report_shelf import (
     KEPT,
     LOST_AFTER_NS,
     MadeReport,
     Making,
-    ReportFormat,
     ReportKind,
     ReportShelf,
 )
+from ledger.calendar_months import months_later
+from ledger.databases.sqlite_file import SqliteFile
+from ledger.instants import day_ns, instant
+from ledger.money import Money, as_usd
 from proxy.clock import SystemClock
 from proxy.errors import RateLimited
-from tests.web.browser import Desk
+from tests.ledger.entries_of import Made, Who, write
+from tests.web.browser import browsing
+from tests.web.past import as_books
 
 NOW_NS = 1_800_000_000_000_000_000
 
@@ -32,7 +41,7 @@ def ordered(number: int, **changes: object) -> MadeReport:
         id=f"rep_{number:04}",
         kind=ReportKind.HEDGE,
         month="2027-01",
-        format=ReportFormat.JSON,
+        format=Format.JSON,
         by="anna",
         asked_ns=NOW_NS,
         heard_ns=SystemClock().now_ns(),
@@ -143,26 +152,38 @@ async def test_the_maker_needs_no_folder_before(tmp_path: Path) -> None:
     assert not (tmp_path / "reports").exists()
 
 
-async def test_the_page(desk: Desk) -> None:
-    """A report is ordered in the page, and its end is seen there without reloading."""
-    page = desk.page
-    await desk.open("/ui/reports")
-    await desk.pictures("reports-none")
-    await page.get_by_label("Format").select_option("json")
-    await page.get_by_role("button", name="Make report").click()
-    await page.get_by_role("status").filter(has_text="is being made").wait_for()
-    over = page.locator("#made .badge.good, #made .badge.bad")
-    await over.wait_for(timeout=60_000)
-    await desk.pictures("reports")
-    reports = desk.proxy.config.files.path / "reports"
-    (kept,) = await asyncio.to_thread(ReportShelf(reports).all, SystemClock().now_ns())
-    assert kept.by == "the admin key"
-    if kept.state is Making.FAILED:
-        assert await page.get_by_text(kept.why[1:]).count() == 1
-        return
-    async with page.expect_download() as downloading:
-        await page.get_by_role("link", name=kept.name).click()
-    download = await downloading.value
-    assert download.suggested_filename == kept.name
-    got = await asyncio.to_thread(Path(await download.path()).read_bytes)
-    assert hashlib.sha256(got).hexdigest() == kept.digest
+def charged_before(folder: Path) -> tuple[str, Decimal]:
+    """Books of a request in the month before this one; that month, and what it cost."""
+    day = months_later(instant(SystemClock().now_ns()).date().replace(day=15), -1)
+    one = Made(day_ns(day), who=Who(provider="elsewhere"), held=10**6)
+    with closing(SqliteFile.open(as_books(folder))) as sql:
+        write(sql, [one])
+    return f"{day:%Y-%m}", as_usd(Money(one.cost))
+
+
+async def test_the_page(tmp_path: Path) -> None:
+    """A report is ordered in the page, its end is seen there without reloading, and its cost is
+    what was charged."""
+    month, cost = await asyncio.to_thread(charged_before, tmp_path)
+    async with browsing(tmp_path) as desk:
+        page = desk.page
+        await desk.log_in(path="/ui/reports")
+        await desk.pictures("reports-none")
+        await page.get_by_label("Report", exact=True).select_option("spend")
+        await page.get_by_label("Month").select_option(month)
+        await page.get_by_label("Format").select_option("json")
+        await page.get_by_role("button", name="Make report").click()
+        await page.get_by_role("status").filter(has_text="is being made").wait_for()
+        await page.locator("#made .badge.good, #made .badge.bad").wait_for(timeout=60_000)
+        await desk.pictures("reports")
+        reports = desk.proxy.config.files.path / "reports"
+        (kept,) = await asyncio.to_thread(ReportShelf(reports).all, SystemClock().now_ns())
+        assert (kept.by, kept.state, kept.why) == ("the admin key", Making.DONE, "")
+        async with page.expect_download() as downloading:
+            await page.get_by_role("link", name=kept.name).click()
+        download = await downloading.value
+        assert download.suggested_filename == kept.name
+        got = await asyncio.to_thread(Path(await download.path()).read_bytes)
+        assert hashlib.sha256(got).hexdigest() == kept.digest
+        told = json.loads(got, parse_float=Decimal)
+        assert told["verdict"]["headlines"][0]["figure"]["value"] == cost

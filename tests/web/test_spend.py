@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 
 from ledger.money import as_usd
 from tests.serving import asking
@@ -20,7 +20,7 @@ BUDGETS = """{name: house-month, scope: {}, window: month, timezone: Europe/Berl
   - {name: trial, scope: {user: "*"}, window: day, cap_usd: 0.00001, mode: shadow}"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """Two teams have asked: research three times, ops twice."""
     async with browsing(tmp_path, names=("a", "b"), budgets=BUDGETS) as desk:

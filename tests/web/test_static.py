@@ -10,16 +10,17 @@ from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 
+from hedgerow.reports.formats import Format
 from hedgerow.web.assets import read_assets
-from hedgerow.web.report_shelf import MadeReport, ReportFormat, ReportKind, ReportShelf
+from hedgerow.web.report_shelf import MadeReport, ReportKind, ReportShelf
 from tests.serving import Proxy, serving
 from tests.web.browser import ADMIN
 from tests.web.visitor import Visitor, visiting
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     async with serving(tmp_path, server=f"{{port: 0, admin_key: {ADMIN}}}") as proxy:
         yield proxy
@@ -67,7 +68,7 @@ async def test_a_download(proxy: Proxy) -> None:
         id="rep_1",
         kind=ReportKind.HEDGE,
         month="2027-01",
-        format=ReportFormat.HTML,
+        format=Format.HTML,
         by="anna",
         asked_ns=1,
         heard_ns=1,

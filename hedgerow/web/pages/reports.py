@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from hedgerow.errors import NotFound as NoSuchReport
+from hedgerow.reports.formats import Format
 from hedgerow.web.desk import WebDesk
-from hedgerow.web.report_shelf import KEPT, MadeReport, Making, ReportFormat, ReportKind
+from hedgerow.web.report_shelf import KEPT, MadeReport, Making, ReportKind
 from hedgerow.web.views import Download, Fragment, Page, SeeOther
 from hedgerow.web.visits import Visit
+from ledger.calendar_months import months_later
 from ledger.instants import instant
 from ledger.keys import Role
 from proxy.admin.asked import invalid
@@ -44,7 +46,7 @@ class ReportsPage:
             "months": [(one, f"{one}, to date" if one == months[0] else one) for one in months],
             "month": visit.asked.query("month") or months[0],
             "kinds": [("hedge", "Hedge effectiveness"), ("spend", "Spend and chargeback")],
-            "formats": [(str(one), str(one).upper()) for one in ReportFormat],
+            "formats": [(str(one), str(one).upper()) for one in Format],
             "config_file": str(self.desk.config.path),
             "kept": KEPT,
             "reports": await self._all(visit),
@@ -65,7 +67,7 @@ class ReportsPage:
         if not _MONTH.fullmatch(month) or month > months_until(now_ns)[0]:
             raise invalid(f"{month[:20]} is no month that has begun: write it as 2027-01", "month")
         try:
-            kind, shape = ReportKind(form.wanted("kind")), ReportFormat(form.wanted("format"))
+            kind, shape = ReportKind(form.wanted("kind")), Format(form.wanted("format"))
         except ValueError as error:
             raise invalid(f"{error}: choose one of those that the page offers", "kind") from None
         report = MadeReport(
@@ -88,11 +90,10 @@ class ReportsPage:
             raise NotFound(str(error), code="unknown_url") from None
         if report.state is not Making.DONE:
             raise Conflict(f"{report.name} is {report.state}: there is no file of it")
-        return Download(shelf.file(report), report.name, report.format.content_type)
+        return Download(shelf.file(report), report.name, report.format.media_type)
 
 
 def months_until(now_ns: int) -> list[str]:
     """The newest first, as 2027-01."""
-    at = instant(now_ns)
-    first = at.year * 12 + at.month - 1
-    return [f"{one // 12}-{one % 12 + 1:02}" for one in range(first, first - MONTHS, -1)]
+    first = instant(now_ns).date().replace(day=1)
+    return [f"{months_later(first, -back):%Y-%m}" for back in range(MONTHS)]

@@ -4,8 +4,6 @@ nothing."""
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -19,6 +17,7 @@ from hedge.book.facts import Fill
 from hedge.book.fills import enter_fill
 from hedgerow.books import books
 from hedgerow.config import load_config
+from hedgerow.plan_question import lowest_cap
 from hedgerow.reports.as_json import as_json
 from hedgerow.reports.document import Document, Figure, Table, Tone, Unit
 from hedgerow.reports.figures import exact, known
@@ -34,7 +33,7 @@ from ledger.store import Store
 from tests.hedge.book.contracts import DESK, approved, at
 from tests.hedge.effectiveness.months import Asked, charge
 from tests.hedgerow.reports import months
-from tests.hedgerow.reports.test_xlsx import cells_of, read
+from tests.hedgerow.reports.calculating import check_live, needs_libreoffice
 
 UNREAD = "Terms that nobody has read at their source: GPU1 (assumed), flat (assumed)."
 SEPTEMBER, AFTER = date(2026, 9, 1), "2026-10-07"
@@ -191,6 +190,13 @@ def test_the_month_above_its_cap_is_bad(tmp_path: Path) -> None:
     assert cell(table(document, "exceedances"), "count", "value").value == 3
 
 
+def test_a_budget_in_shadow_mode_is_no_cap(tmp_path: Path) -> None:
+    """Months are held against the cap that is kept, as the dashboard does."""
+    trial = "  - {name: trial, scope: {}, window: month, cap_usd: 100, mode: shadow}\n"
+    config = load_config(months.configured(tmp_path, months.CAP + trial), {})
+    assert lowest_cap(one.budget() for one in config.budgets) == 24_000 * NANOS_PER_USD
+
+
 def test_json_has_every_figure_exactly(config_path: Path) -> None:
     """Numbers with all their digits, under the keys of their rows and columns."""
     document = made(config_path)
@@ -217,39 +223,12 @@ def test_json_has_every_figure_exactly(config_path: Path) -> None:
     assert told["reproduction"]["command"] == document.reproduction.command
 
 
-@pytest.mark.skipif(
-    shutil.which("soffice") is None,
-    reason="LibreOffice recalculates here: install libreoffice-calc-nogui",
-)
+@needs_libreoffice
 @pytest.mark.filterwarnings("ignore:Unable to read chart")  # openpyxl, LibreOffice's own charts
 def test_libreoffice_gives_every_number_of_the_report(config_path: Path, tmp_path: Path) -> None:
     """Sums, differences, ratios, slopes and R² of the workbook are live formulas: computed anew
     they are the printed numbers."""
-    document = made(config_path)
-    book = read(workbook(document))
-    book.save(tmp_path / "bare.xlsx")  # openpyxl keeps formulas and drops their values
-    subprocess.run(
-        [
-            str(shutil.which("soffice")),
-            "--headless",
-            f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
-            *("--convert-to", "xlsx", "--outdir", str(tmp_path / "out")),
-            str(tmp_path / "bare.xlsx"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
-    again = read((tmp_path / "out" / "bare.xlsx").read_bytes(), values=True)
-    live = 0
-    for figure, its in cells_of(document, again):
-        if (value := known(figure)) is not None:
-            live += figure.formula is not None
-            assert its.value == pytest.approx(float(value), rel=1e-9, abs=1e-12), (
-                its.coordinate,
-                figure,
-            )
-    assert live > 120
+    assert check_live(made(config_path), tmp_path) > 120
 
 
 def test_the_same_books_and_moment_give_the_same_bytes(config_path: Path) -> None:

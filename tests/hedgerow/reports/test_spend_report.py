@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
@@ -19,10 +17,9 @@ from hedgerow.books import books
 from hedgerow.cli import hedgerow
 from hedgerow.config import load_config
 from hedgerow.reports.document import Document, Figure, Table, Tone
-from hedgerow.reports.figures import exact, known
+from hedgerow.reports.figures import exact
 from hedgerow.reports.formats import Format, rendered
 from hedgerow.reports.spend_report import spend_report
-from hedgerow.reports.xlsx import workbook
 from ledger.charges import charge_rows
 from ledger.databases.sql import Sql
 from ledger.databases.sqlite_file import SqliteFile
@@ -35,6 +32,7 @@ from ledger.tables.reconciliations import ReconciliationTable
 from tests.hedge.book.contracts import at
 from tests.hedge.effectiveness.months import Asked, charge
 from tests.hedgerow.reports import months
+from tests.hedgerow.reports.calculating import check_live, needs_libreoffice
 from tests.hedgerow.reports.test_hedge_report import (
     AFTER,
     SEPTEMBER,
@@ -44,7 +42,6 @@ from tests.hedgerow.reports.test_hedge_report import (
     figures,
     table,
 )
-from tests.hedgerow.reports.test_xlsx import cells_of, read
 from tests.ledger.test_kept import ONE
 
 
@@ -262,32 +259,9 @@ def test_closing_a_month(tmp_path: Path) -> None:
     ) == Decimal("0.123456789")
 
 
-@pytest.mark.skipif(
-    shutil.which("soffice") is None,
-    reason="LibreOffice recalculates here: install libreoffice-calc-nogui",
-)
+@needs_libreoffice
 @pytest.mark.filterwarnings("ignore:Unable to read chart")  # openpyxl, LibreOffice's own charts
 def test_libreoffice_gives_every_number(config_path: Path, tmp_path: Path) -> None:
     """What each bears, totals, savings and shares of caps are live formulas: computed anew they
     are the printed numbers."""
-    document = made(config_path)
-    read(workbook(document)).save(tmp_path / "bare.xlsx")
-    subprocess.run(
-        [
-            str(shutil.which("soffice")),
-            "--headless",
-            f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
-            *("--convert-to", "xlsx", "--outdir", str(tmp_path / "out")),
-            str(tmp_path / "bare.xlsx"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
-    again = read((tmp_path / "out" / "bare.xlsx").read_bytes(), values=True)
-    live = 0
-    for figure, its in cells_of(document, again):
-        if (value := known(figure)) is not None:
-            live += figure.formula is not None
-            assert its.value == pytest.approx(float(value), rel=1e-9, abs=1e-12), its.coordinate
-    assert live > 20
+    assert check_live(made(config_path), tmp_path) > 20

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
-import os
-import shutil
-import subprocess
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl import load_workbook
 from openpyxl.utils import range_boundaries
 
-from hedgerow.books import books
-from hedgerow.config import load_config
 from hedgerow.errors import DocumentUnsound
 from hedgerow.reports.document import (
     Column,
@@ -36,35 +26,17 @@ from hedgerow.reports.document import (
 )
 from hedgerow.reports.figures import UNKNOWN, exact, known, shown
 from hedgerow.reports.formulas import Cells, Placed
-from hedgerow.reports.hedge_report import hedge_report
 from hedgerow.reports.xlsx import workbook
 from hedgerow.reports.xlsx_layout import layouts
 from tests.hedgerow.reports import documents
-from tests.hedgerow.reports.months import hedged
-
-SHEETS = ("Verdict", "Chart data", "Sources", "Reproduction")
-
-
-def read(data: bytes, values: bool = False) -> Any:
-    return load_workbook(io.BytesIO(data), data_only=values)
-
-
-def cells_of(document: Document, book: Any) -> list[tuple[Figure, Any]]:
-    """Each figure of the tables and the verdict, and the cell in which it stands."""
-    found: list[tuple[Figure, Any]] = []
-    for layout in layouts(document.sections, SHEETS):
-        sheet = book[layout.name]
-        for placed in layout.placed():
-            for number, row in enumerate(placed.table.rows):
-                for column, cell in enumerate(row.cells):
-                    if isinstance(cell, Figure):
-                        at = sheet.cell(placed.row + number + 1, placed.column + column + 1)
-                        found.append((cell, at))
-    labels = {cell.value: cell.row for cell in book["Verdict"]["A"]}
-    return found + [
-        (headline.figure, book["Verdict"].cell(labels[headline.label], 2))
-        for headline in document.verdict.headlines
-    ]
+from tests.hedgerow.reports.calculating import (
+    SHEETS,
+    cells_of,
+    check_live,
+    converted,
+    needs_libreoffice,
+    read,
+)
 
 
 def test_every_figure_stands_in_its_cell_exactly() -> None:
@@ -102,48 +74,11 @@ def test_a_figure_with_a_formula_is_live() -> None:
         assert "{" not in cell.value
 
 
-needs_libreoffice = pytest.mark.skipif(
-    shutil.which("soffice") is None,
-    reason="LibreOffice recalculates here: install libreoffice-calc-nogui",
-)
-
-
-def converted(data: bytes, to: str, folder: Path) -> Path:
-    """The folder into which LibreOffice wrote a workbook, as `to` says."""
-    (folder / "book.xlsx").write_bytes(data)
-    command = [str(shutil.which("soffice")), "--headless"]
-    command.append(f"-env:UserInstallation={(folder / 'profile').as_uri()}")
-    command += ["--convert-to", to, "--outdir", str(folder / "out"), str(folder / "book.xlsx")]
-    subprocess.run(command, check=True, capture_output=True, timeout=100)
-    return folder / "out"
-
-
-def hedged_month(folder: Path) -> Document:
-    """The report on books with a hedge, as people get it."""
-    config = load_config(hedged(folder), os.environ)
-    at_ns = int(datetime(2026, 10, 7, tzinfo=UTC).timestamp()) * 10**9
-    with books(config, create=False) as store:
-        return hedge_report(config, store, date(2026, 9, 1), at_ns)
-
-
 @needs_libreoffice
 @pytest.mark.filterwarnings("ignore:Unable to read chart")  # openpyxl, LibreOffice's own charts
-@pytest.mark.parametrize("make", [lambda _: documents.full(), hedged_month], ids=["full", "hedge"])
-def test_libreoffice_recalculates_to_the_same_numbers(
-    make: Callable[[Path], Document], tmp_path: Path
-) -> None:
+def test_libreoffice_recalculates_to_the_same_numbers(tmp_path: Path) -> None:
     """Without the values that are kept beside them, all formulas give the figures again."""
-    document = make(tmp_path)
-    file, book = io.BytesIO(), read(workbook(document))
-    live = [cell for _, cell in cells_of(document, book) if str(cell.value).startswith("=")]
-    assert len(live) > 10
-    book.save(file)  # openpyxl keeps formulas and drops their values
-    bare = read(file.getvalue(), values=True)
-    assert all(bare[cell.parent.title][cell.coordinate].value is None for cell in live)
-    out = converted(file.getvalue(), "xlsx", tmp_path)
-    for figure, cell in cells_of(document, read((out / "book.xlsx").read_bytes(), values=True)):
-        if (value := known(figure)) is not None:
-            assert cell.value == pytest.approx(float(value), rel=1e-9, abs=1e-12), cell.coordinate
+    assert check_live(documents.full(), tmp_path) > 10
 
 
 @needs_libreoffice
