@@ -32,7 +32,7 @@ def month_name(report: EffectivenessReport) -> str:
 
 
 def verdict(report: EffectivenessReport, sources: Sources) -> Verdict:
-    tone = _tone(report)
+    tone = _tone_of_cap(report)
     return Verdict(
         sentences=tuple(_sentences(report)),
         headlines=(
@@ -42,11 +42,19 @@ def verdict(report: EffectivenessReport, sources: Sources) -> Verdict:
             _premium(report, sources),
             _exceedances(report, sources),
         ),
-        tone=tone,
+        tone=_tone(report, tone),
     )
 
 
-def _tone(report: EffectivenessReport) -> Tone:
+def _tone(report: EffectivenessReport, of_cap: Tone) -> Tone:
+    """Of all sentences: a cap that held hides no hedge that failed its tests."""
+    if any(tie.difference for tie in report.accounting.ties):
+        return Tone.BAD
+    has_failed = not all(map(_passes, _tested(report.accounting)))
+    return Tone.WARN if has_failed and of_cap is not Tone.BAD else of_cap
+
+
+def _tone_of_cap(report: EffectivenessReport) -> Tone:
     if report.is_empty or report.headroom is None or not report.cap:
         return Tone.NONE
     if report.headroom < 0:
@@ -141,7 +149,7 @@ def _of_hedges(accounting: HedgeAccounting) -> Iterator[str]:
     relations = accounting.relations
     if not relations:
         return
-    tested = [one for one in relations if any(test.assessment for test in one.tests)]
+    tested = _tested(accounting)
     passed = sum(map(_passes, tested))
     yield (
         f"Of {len(relations)} {_plural('derivative', len(relations))} held as a hedge,"
@@ -153,6 +161,10 @@ def _of_hedges(accounting: HedgeAccounting) -> Iterator[str]:
             "The accounting pages do not agree with the hedge's book: do not use them, and run"
             " `hedgerow ledger verify`."
         )
+
+
+def _tested(accounting: HedgeAccounting) -> list[Relation]:
+    return [one for one in accounting.relations if any(test.assessment for test in one.tests)]
 
 
 def _told(count: int) -> str:
