@@ -17,7 +17,7 @@ from hedgerow.books import books
 from hedgerow.cli import hedgerow
 from hedgerow.config import load_config
 from hedgerow.reports.document import Document, Figure, Table, Tone
-from hedgerow.reports.figures import exact
+from hedgerow.reports.figures import exact, known
 from hedgerow.reports.formats import Format, rendered
 from hedgerow.reports.spend_report import spend_report
 from ledger.charges import charge_rows
