@@ -19,6 +19,7 @@ from ledger.errors import MonthNotClosable
 from ledger.fixed_fees import Bill
 from ledger.money import ZERO, Money
 from ledger.tables.closes import PLATFORM, Close, CloseLine, CloseTable, Payer
+from ledger.tables.commitment_fees import FeeTable
 from ledger.team_sums import metered_by_team
 
 LOOKED_BACK = 12
@@ -95,13 +96,19 @@ def corrections(sql: Sql, month: date, bills: BillsOf, now_ns: int) -> Iterator[
 
 
 def _has_changed(sql: Sql, close: Close) -> bool:
-    """Whether something was charged to it since, or its commitments cost something else."""
+    """Whether something was charged to it since, or its commitments cost something else, or one was
+    given up in it, which is no month's cost."""
     span = MonthSpan.of(close.month, ZoneInfo(close.zone))
     used = metered_by_team(sql, span.since_ns, span.until_ns).values()
     requests, metered = sum(one.requests for one in used), sum(one.effective for one in used)
-    costs = (cost for one in bought(sql) for cost in one.fees.costs)
+    fees = {one.held.id: one.fees for one in bought(sql)}
+    costs = (cost for one in fees.values() for cost in one.costs)
     cost = sum(one.amount for one in costs if one.month == close.month)
-    return (requests, metered, cost) != (close.requests, close.metered, close.cost)
+    if (requests, metered, cost) != (close.requests, close.metered, close.cost):
+        return True
+    since = {name for name, (_, at_ns) in FeeTable(sql).written().items() if at_ns > close.at_ns}
+    gone = (one.given_up for name, one in fees.items() if name in since)
+    return any(one is not None and one.day.replace(day=1) == close.month for one in gone)
 
 
 def as_it_stands(sql: Sql, close: Close, bills: BillsOf, now_ns: int) -> Chargeback:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from ledger.book import Book
 from ledger.chargeback import Chargeback, MonthSpan, Rule, chargeback
 from ledger.closing import Correction, close_month, corrections
+from ledger.commitment_fees import Ending, GivenUp
 from ledger.databases.sql import Sql
 from ledger.errors import MonthNotClosable
 from ledger.fixed_fees import Bill
@@ -20,6 +22,7 @@ from ledger.instants import day_ns
 from ledger.money import Money
 from ledger.principals import Principal
 from ledger.tables.closes import PLATFORM, CloseTable, Payer
+from ledger.tables.commitment_fees import FeeTable
 from ledger.tables.commitments import CommitmentTable
 from tests.ledger.databases import Books
 from tests.ledger.entries import attempt, settlement
@@ -104,6 +107,25 @@ async def test_late_charges(books: Books, tmp_path: Path) -> None:
     amounts, now = await asyncio.to_thread(billed)
     assert amounts == {Payer("a"): 120, Payer("b"): 4}
     assert sum(amounts.values()) == now.total
+
+
+def test_what_is_taken_back_later(books: Books) -> None:
+    """A purchase that turns out to be a mistake, on a day of a closed month, changes nothing that
+    was charged and no month's fee: what reverses it is a correction all the same."""
+    one = commitment(starts_ns=day_ns(JANUARY), ends_ns=day_ns(MARCH), is_monthly=True)
+    with closing(books.open()) as sql, sql.transaction():
+        CommitmentTable(sql).add(one)
+    assert close(books, JANUARY) == ()
+    with closing(books.open()) as sql, sql.transaction():
+        table = FeeTable(sql)
+        fees = table.one(one.id)
+        assert fees is not None
+        back = GivenUp(date(2027, 1, 31), Ending.TAKEN_BACK, Money(-one.fee), Money(-one.fee))
+        table.keep(one.id, replace(fees, given_up=back), LATER_NS + 1)
+    expected = [Correction(JANUARY, PLATFORM, Money(-one.fee))]
+    assert to_correct(books, FEBRUARY) == expected
+    assert close(books, FEBRUARY) == tuple(expected)
+    assert to_correct(books, MARCH) == []
 
 
 async def test_the_rule_that_it_was_closed_with(books: Books, tmp_path: Path) -> None:
