@@ -76,6 +76,10 @@ class Regression:
         return np.asarray(self.residuals**2 * self.leverages / (2 * spread * free**2))
 
 
+_SAME = 1e-12
+"""Of the largest change: changes taken of values differ by so little through rounding alone."""
+
+
 def regressed(item: Floats, hedge: Floats, lags: int | None = None) -> Regression:
     """Of changes in the same periods, oldest first. lags: of the HAC error; by default
     ⌊4 (n / 100)^(2/9)⌋, Newey and West's (1994).
@@ -89,12 +93,18 @@ def regressed(item: Floats, hedge: Floats, lags: int | None = None) -> Regressio
             f" {LEAST_PAIRS} pairs or more"
         )
     for name, side in (("item", item), ("hedge", hedge)):
-        if np.ptp(side) == 0:
+        if np.ptp(side) <= np.abs(side).max() * _SAME:
             raise NothingToRegress(
                 f"the {name} changed by {side[0]:g} in every period: there is nothing to regress"
             )
     x, y = hedge - hedge.mean(), item - item.mean()
-    sxx, syy = float(x @ x), float(y @ y)
+    with np.errstate(over="ignore"):
+        sxx, syy = float(x @ x), float(y @ y)
+    if not all(0 < one < inf for one in (sxx, syy)):
+        raise NothingToRegress(
+            "the changes are too large or too small to be squared: give both in a unit in which"
+            " they are neither"
+        )
     slope = float(x @ y) / sxx
     residuals = y - slope * x
     sse = float(residuals @ residuals)

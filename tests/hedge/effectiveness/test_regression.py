@@ -113,6 +113,9 @@ def test_a_perfect_hedge() -> None:
         ([1.0, 2.0, 3.0], [1.0, 2.0], "2 of the hedge"),
         ([1.0, 2.0, 3.0], [0.5, 0.5, 0.5], "the hedge changed by 0.5 in every period"),
         ([0.0, 0.0, 0.0], [0.1, 0.5, 0.5], "the item changed by 0 in every period"),
+        ([1.0, 2.0, 4.0], [100.2 - 100.1, 100.3 - 100.2, 100.4 - 100.3], "the hedge changed by"),
+        ([1e160, 2e160, 4e160], [1.0, 2.0, 3.0], "too large or too small"),
+        ([1.0, 2.0, 4.0], [1e-200, 2e-200, 3e-200], "too large or too small"),
     ],
 )
 def test_nothing_to_regress(item: list[float], hedge: list[float], says: str) -> None:
