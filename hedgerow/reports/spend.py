@@ -100,6 +100,7 @@ class SpendReport:
 
     until_ns: the month's end, or the moment if it runs. cap: the lowest of those on everything;
     None: there is none. before: what the month before cost; None where it is not known.
+    is_whole, has_refused: whether retention has left all charges, and all requests.
     """
 
     month: date
@@ -121,6 +122,16 @@ class SpendReport:
     budgets: tuple[Balance, ...]
     providers: tuple[ProviderStatus, ...]
     verification: Verification | None
+    is_whole: bool = True
+    has_refused: bool = True
+
+    @property
+    def estimates_why_not(self) -> str | None:
+        return None if self.is_whole or not self.sums.estimated else _GONE.format("charges")
+
+    @property
+    def refused_why_not(self) -> str | None:
+        return None if self.has_refused else _GONE.format("requests")
 
     @property
     def sums(self) -> Sums:
@@ -193,7 +204,12 @@ def spend_of_month(
         budgets=tuple(_monthly(sql, budgets, raises, until_ns)) if has_begun else (),
         providers=tuple(_providers(sql, span, by_provider)),
         verification=VerificationTable(sql).last(_EVER_NS),
+        is_whole=kept(sql).entries_since_ns <= span.first_ns,
+        has_refused=kept(sql).quarters_since_ns <= span.first_ns,  # they age together
     )
+
+
+_GONE = "Retention has deleted {} of the month: what was told by them alone is not known any more."
 
 
 _EVER_NS = 2**63 - 1

@@ -81,7 +81,13 @@ def _state_table(sources: SpendSources) -> Table:
             "refused",
             (
                 "Requests that budgets refused",
-                count(sum(one.refused for one in report.bears.teams), sources.refused()),
+                count(
+                    sum(one.refused for one in report.bears.teams)
+                    if report.refused_why_not is None
+                    else None,
+                    sources.refused(),
+                    why_not=report.refused_why_not,
+                ),
             ),
         ),
     )

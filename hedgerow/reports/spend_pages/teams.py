@@ -67,6 +67,24 @@ def _bears(amount: Money, sources: SpendSources, formula: str) -> Figure:
     return usd(amount, sources.borne(), formula)
 
 
+def _estimated(amount: Money, sources: SpendSources, formula: str | None = None) -> Figure:
+    if (why := sources.report.estimates_why_not) is not None:
+        return usd(None, sources.estimated(), why_not=why)
+    return usd(amount, sources.estimated(), formula)
+
+
+def _refused(
+    requests: int,
+    cost: Money,
+    sources: SpendSources,
+    formulas: tuple[str, str] | tuple[None, None] = (None, None),
+) -> tuple[Figure, Figure]:
+    source = sources.refused()
+    if (why := sources.report.refused_why_not) is not None:
+        return count(None, source, why_not=why), usd(None, source, why_not=why)
+    return count(requests, source, formulas[0]), usd(cost, source, formulas[1])
+
+
 def _team_row(number: int, one: TeamCharge, sources: SpendSources) -> Row:
     teams, shares, why = sources.teams(), sources.shares(), sources.report.bears.why_not
     cells: tuple[Cell, ...] = (
@@ -79,9 +97,8 @@ def _team_row(number: int, one: TeamCharge, sources: SpendSources) -> Row:
         None if one.fixed is None else usd(one.fixed, sources.fixed()),
         None,
         _bears(one.total, sources, _BEARS),
-        usd(one.estimated, sources.estimated()),
-        count(one.refused, sources.refused()),
-        usd(one.refused_cost, sources.refused()),
+        _estimated(one.estimated, sources),
+        *_refused(one.refused, one.refused_cost, sources),
     )
     return Row(f"team{number}", cells)
 
@@ -115,7 +132,6 @@ def _total_of_teams(sources: SpendSources, sums: Sequence[str]) -> tuple[Cell, .
     is_known = why is None
     unused = sum(one.unused or 0 for one in teams) + (bears.platform.unused or 0)
     variance = sum(one.variance or 0 for one in teams) + (bears.platform.variance or 0)
-    refused = sources.refused()
     return (
         "All",
         count(bears.requests, used, "SUM({teams.requests})"),
@@ -126,13 +142,13 @@ def _total_of_teams(sources: SpendSources, sums: Sequence[str]) -> tuple[Cell, .
         usd(ZERO, sources.fixed(), sums[4]),
         usd(bears.platform.sold, sources.commitments(), sums[5]),
         _bears(bears.total, sources, "SUM({teams.bears})"),
-        usd(
-            Money(sum(one.estimated for one in teams)),
-            sources.estimated(),
-            "SUM({teams.estimated})",
+        _estimated(Money(sum(one.estimated for one in teams)), sources, "SUM({teams.estimated})"),
+        *_refused(
+            sum(one.refused for one in teams),
+            Money(sum(one.refused_cost for one in teams)),
+            sources,
+            ("SUM({teams.refused})", "SUM({teams.would})"),
         ),
-        count(sum(one.refused for one in teams), refused, "SUM({teams.refused})"),
-        usd(Money(sum(one.refused_cost for one in teams)), refused, "SUM({teams.would})"),
     )
 
 

@@ -55,6 +55,7 @@ class Asked:
     commitment: str | None = None
     is_overage: bool = False
     batch: str | None = None
+    estimated: bool = False
 
 
 _numbers = count(1)
@@ -93,7 +94,7 @@ def _ended(sql: Sql, one: Asked) -> tuple[Held, Ended]:
         first_offer=None if one.first_offer is None else Money(one.first_offer),
         cheapest=None if one.cheapest is None else Money(one.cheapest),
     )
-    end = Settlement(at_ns, usage, NANO_PER_TOKEN, amounts, False, None, 12.5)
+    end = Settlement(at_ns, usage, NANO_PER_TOKEN, amounts, one.estimated, None, 12.5)
     spent = tuple(end.spends(its, account.measure) for account in accounts)
     return held_of(its, accounts), posted_as(its, end, spent, spent)
 

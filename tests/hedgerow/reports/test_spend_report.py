@@ -164,12 +164,23 @@ def test_a_month_whose_charges_are_gone(tmp_path: Path) -> None:
     """Retention leaves what requests were charged; what they drew, and so what the month cost, is
     not known any more, and is not shown as zero."""
     path = months.hedged(tmp_path)
-    before = made(path)
     with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
-        retire(sql, Limits(entries_ns=at("2026-09-12")))
+        charge(sql, Asked("2026-09-05T08:00", 7, estimated=True))
+    before = made(path)
+    assert amount(table(before, "teams"), "total", "estimated") == Decimal("0.000000007")
+    assert cell(table(before, "teams"), "total", "refused").value == 0
+    with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
+        retire(sql, Limits(at("2026-09-12"), at("2026-09-12")))
     document = made(path)
     assert_no_sum_of_what_is_unknown(document)
-    assert cell(table(document, "focus"), "focus3", "effective").value is None
+    for name, row, column in (
+        ("focus", "focus3", "effective"),
+        ("teams", "team1", "estimated"),
+        ("teams", "total", "refused"),
+        ("state", "refused", "value"),
+    ):
+        found = cell(table(document, name), row, column)
+        assert (found.value, bool(found.why_not)) == (None, True), (name, column)
     total = amount(table(document, "models"), "total", "cost")
     assert total == amount(table(before, "models"), "total", "cost")
     assert "left out" in run(path, "ledger", "chargeback", "--month", "2026-09")
