@@ -125,7 +125,9 @@ def _models(found: Attribution, sources: Sources) -> Table:
     before, now = of(sources, found.query_before), of(sources, found.query_now)
     volume_before, volume_now = (
         sources.computed(
-            "Tokens in and out (of work without tokens: requests), and cost by volume.", one
+            "Tokens in and out (of work without tokens: requests), and cost by volume; a model"
+            " without a row has none.",
+            one,
         )
         for one in (before, now)
     )
@@ -140,8 +142,8 @@ def _models(found: Attribution, sources: Sources) -> Table:
                 count(one.volume_now, volume_now),
                 _price(one, one.usd_per_m_before, volume_before, "before"),
                 _price(one, one.usd_per_m_now, volume_now, "now"),
-                usd(one.cost_before, before),
-                usd(one.cost_now, now),
+                usd(one.cost_before, before if one.cost_before else volume_before),
+                usd(one.cost_now, now if one.cost_now else volume_now),
                 usd(Money(one.cost_now - one.cost_before), change, "{cost_now}-{cost_before}"),
             ),
         )

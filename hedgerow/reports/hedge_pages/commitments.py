@@ -55,6 +55,10 @@ def commitments_section(report: EffectivenessReport, sources: Sources) -> Sectio
 
 
 def _drawn_source(use: CommitmentUse, sources: Sources) -> str:
+    if use.drawn is not None and not use.drawn.requests:
+        return sources.computed(
+            "What drew on it; without a row that is nothing.", of(sources, use.query)
+        )
     return of(sources, use.query)
 
 

@@ -31,7 +31,7 @@ from ledger.money import NANOS_PER_USD
 from ledger.retention import Limits, retire
 from ledger.store import Store
 from tests.hedge.book.contracts import DESK, approved, at
-from tests.hedge.effectiveness.months import Asked, charge
+from tests.hedge.effectiveness.months import Asked, buy_flat, charge
 from tests.hedgerow.reports import months
 from tests.hedgerow.reports.calculating import check_live, needs_libreoffice
 
@@ -133,6 +133,25 @@ def test_the_queries_are_those_of_postgresql_too(
     assert [(name, one.value) for name, one in figures(document)] == [
         (name, one.value) for name, one in written
     ]
+
+
+def test_what_no_query_has_a_row_of(tmp_path: Path) -> None:
+    """A model that was asked in one of the months alone, and a commitment that nobody drew on, are
+    zeros that no query gives: their source says so."""
+    path = months.configured(tmp_path)
+    with closing(SqliteFile.open(tmp_path / "hedgerow.db")) as sql:
+        buy_flat(sql, "2026-09-05")
+        charge(sql, Asked("2026-08-05T08:00", 5, "gone"), Asked("2026-09-05T08:00", 7, "new"))
+    document = made(path)
+    sources = {one.id: one for one in document.sources}
+    for name, row, column in (
+        ("models", "new", "cost_before"),
+        ("models", "gone", "cost_now"),
+        ("use", "fill:flat", "drawn"),
+    ):
+        found = cell(table(document, name), row, column)
+        assert found.value == 0
+        assert "without a row" in sources[found.source].says
 
 
 def test_the_first_page_says_how_the_month_went(config_path: Path) -> None:
