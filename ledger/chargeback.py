@@ -132,7 +132,6 @@ class CommitmentMonth:
     there_micro: int
     unused: Money | None
     variance: Money | None
-    is_shared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +210,7 @@ def chargeback(
     of_utc = (
         draws if span.zone == _UTC else draws_by_team(sql, span.first_ns, min(span.end_ns, now_ns))
     )
-    months = tuple(_months(sql, span, of_utc if is_whole else None, rule, now_ns))
+    months = tuple(_months(sql, span, of_utc if is_whole else None, now_ns))
     shared = _share(months, rule, of_utc, used)
     estimated = estimated_by_team(sql, span.since_ns, until_ns)
     refused = refused_by_team(sql, span.since_ns, until_ns)
@@ -266,7 +265,7 @@ def _why_not(*, is_over: bool, is_whole: bool) -> str | None:
 
 
 def _months(
-    sql: Sql, span: MonthSpan, draws: Draws | None, rule: Rule, now_ns: int
+    sql: Sql, span: MonthSpan, draws: Draws | None, now_ns: int
 ) -> Iterator[CommitmentMonth]:
     """Of each commitment that costs or is billed something in the month."""
     for one in bought(sql):
@@ -293,7 +292,6 @@ def _months(
             there_micro=0 if period is None else period.micro_units,
             unused=None if left is None else left.unused,
             variance=None if left is None else left.variance,
-            is_shared=rule is Rule.SPEND or (rule is Rule.DRAW and drawn > 0),
         )
 
 

@@ -55,7 +55,6 @@ class Treatment:
     item_so_far: Money | None
     effective_so_far: Money
     ineffective_so_far: Money
-    undesignated_so_far: Money
     says: str
 
     @property
@@ -121,7 +120,6 @@ def not_designated(opening: Money, closing: Money) -> Treatment:
         item_so_far=None,
         effective_so_far=ZERO,
         ineffective_so_far=ZERO,
-        undesignated_so_far=closing,
         says="Nobody designated it: all of its gain is a result.",
     )
 
@@ -164,7 +162,6 @@ def _treatment(
         item_so_far=closing.item,
         effective_so_far=after,
         ineffective_so_far=Money(closing.gain - after),
-        undesignated_so_far=ZERO,
         says=says,
     )
 

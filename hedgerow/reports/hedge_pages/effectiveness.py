@@ -133,7 +133,7 @@ def _tests(accounting: HedgeAccounting, tests: list[_Test], sources: Sources) ->
         ),
         tuple(_test_row(one, source, replay_source(accounting, sources)) for one in tests),
         empty=_NO_DERIVATIVE,
-        notes=() if not tests else (_READ_TESTS,),
+        notes=() if not tests else (_READ_TESTS, *map(_measured, accounting.relations)),
     )
 
 
@@ -142,6 +142,11 @@ _READ_TESTS = (
     " the designation alone. Slope, R² and F are of the item's changes on the hedge's, the offset"
     " is of their sums. OCI and ineffectiveness are by IFRS 9's lower-of, as if it applied."
 )
+
+
+def _measured(relation: Relation) -> str:
+    """What is compared."""
+    return f"{relation.trade}: {relation.item_says}. The hedge: {relation.hedge_says}."
 
 
 def _regression_source(accounting: HedgeAccounting, sources: Sources) -> str:

@@ -80,7 +80,6 @@ class Went:
 class Answer:
     """What would be chosen for a question now."""
 
-    question: Question
     decision: RouteDecision
     explanation: Explanation
 
@@ -255,7 +254,7 @@ class RoutingPage:
         state = State(breakers=mine.breakers, tables=mine.tables, owned=mine.owned)
         moment = Moment(visit.now_ns, now_s, 0.0, busy)
         decision = chosen(question, house, house.market.snapshot, state, moment)
-        return Answer(question, decision, explain(decision, model, most=OFFERS_SHOWN))
+        return Answer(decision, explain(decision, model, most=OFFERS_SHOWN))
 
 
 _FIELDS = ("model", "input_tokens", "output_tokens", "max_tokens", "task", "units", "provider")

@@ -229,6 +229,13 @@ def test_the_month_above_its_cap_is_bad(tmp_path: Path) -> None:
     assert cell(table(document, "exceedances"), "count", "value").value == 3
 
 
+def test_what_is_compared_is_told(config_path: Path) -> None:
+    """Beside the tests stands by what the item is priced, and which lots are the hedge."""
+    (told,) = table(made(config_path), "tests").notes[1:]
+    assert told.startswith("fill:GPU1: the purchases are priced by SD-H100, as the contract is")
+    assert "The hedge: 10 lots of GPU1 2026-09 at 2.50 USD" in told
+
+
 def test_a_budget_in_shadow_mode_is_no_cap(tmp_path: Path) -> None:
     """Months are held against the cap that is kept, as the dashboard does."""
     trial = "  - {name: trial, scope: {}, window: month, cap_usd: 100, mode: shadow}\n"
