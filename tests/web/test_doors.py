@@ -321,6 +321,29 @@ async def test_roles(proxy: Proxy, role: Role, caplog: pytest.LogCaptureFixture)
     assert "asks no model" in reply.error["message"]
 
 
+async def test_nobody_renames_a_person(proxy: Proxy) -> None:
+    """Under another name somebody could approve their own plan, and an admin whose key ends could
+    make it last: of a person's key the API changes only whether it is blocked."""
+    secret, other = await person(proxy, Role.ADMIN), await person(proxy, Role.APPROVER, "bert")
+    before = (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)]
+    async with visiting(proxy) as somebody:
+        for key in (secret, ADMIN):
+            api = {"authorization": f"Bearer {key}"}
+            for change in ({"name": "zoe"}, {"expires_at": "2099-01-01T00:00:00Z"}):
+                path = f"/admin/api/keys/{before.id}"
+                answer = await somebody.ask("PATCH", path, json=change, headers=api)
+                assert answer.status == 409
+            for change in ({"key_alias": "zoe"}, {"duration": "30d"}):
+                body = {"key": before.id, **change}
+                answer = await somebody.ask("POST", "/key/update", json=body, headers=api)
+                assert answer.status == 409
+            for blocked in (True, False):
+                body = {"key": before.id, "blocked": blocked}
+                answer = await somebody.ask("POST", "/key/update", json=body, headers=api)
+                assert answer.status == 200
+    assert (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)] == before
+
+
 def test_the_admin_key_approves_nothing() -> None:
     """An approval has somebody's name."""
     assert not Role.ADMIN.may(Role.APPROVER)
