@@ -57,8 +57,16 @@ class BookPolicy:
 
     async def read(self, look: Callable[[Sql], T]) -> T:
         await self._book.folded()
-        async with self._reads:
-            return await asyncio.to_thread(self._seen, look)
+        await self._reads.acquire()
+        seeing = asyncio.get_running_loop().run_in_executor(None, self._seen, look)
+        seeing.add_done_callback(self._seen_to_its_end)
+        # Who has gone away ends no thread: theirs keeps its place until it is done.
+        return await asyncio.shield(seeing)
+
+    def _seen_to_its_end(self, seeing: asyncio.Future[T]) -> None:
+        self._reads.release()
+        if not seeing.cancelled():
+            seeing.exception()  # of one that nobody waits for, it is told to nobody
 
     def _seen(self, look: Callable[[Sql], T]) -> T:
         with closing(opened_sql(self._ledger, create=False)) as sql, sql.view():

@@ -82,8 +82,8 @@ async def form_of(request: web.Request, timeout_s: float) -> Form:
     too_large = TooLarge(f"a form here has {FORM_BYTES} bytes at most")
     if (request.content_length or 0) > FORM_BYTES:
         raise too_large
-    try:
-        content = await content_of(request, timeout_s)
+    try:  # one that does not say its size is read no further, either
+        content = await content_of(request.clone(client_max_size=FORM_BYTES), timeout_s)
     except web.HTTPRequestEntityTooLarge:
         raise too_large from None
     if len(content) > FORM_BYTES:
@@ -101,4 +101,6 @@ async def form_of(request: web.Request, timeout_s: float) -> Form:
         )
     except ValueError:  # of what is no UTF-8, too
         raise Invalid("the form cannot be read: send it from the page again") from None
+    if any("\0" in one for values in fields.values() for one in values):
+        raise Invalid("the form has a NUL character, which the books cannot hold")
     return Form({name: tuple(values) for name, values in fields.items()})

@@ -16,6 +16,7 @@ from hedgerow.web.logins import check_origin, forget, is_https, remember, token_
 from hedgerow.web.tries import Tries
 from hedgerow.web.views import Page, SeeOther
 from hedgerow.web.visits import Visit
+from ledger.errors import LedgerError
 from ledger.keys import Role
 from proxy.errors import NotAuthenticated, ProxyError, RateLimited, RoleForbidden
 
@@ -94,14 +95,19 @@ class LoginPage:
                 f"too many logins have failed: wait {wait_s:.0f} s, then try again",
                 retry_after_s=wait_s,
             )
-        login = await self.desk.logins.begin(key, token_of(request))
+        self.tries.failed(address)  # before it is known: many may come at once
+        try:
+            login = await self.desk.logins.begin(key, token_of(request))
+        except LedgerError:
+            self.tries.take_back(address)
+            raise
         if login is None:
-            self.tries.failed(address)
             log.warning("a login from %s failed", address)
             raise NotAuthenticated(
                 "this key opens nothing here: it has no role, as those of applications, or it has"
                 " ended"
             )
+        self.tries.take_back(address)
         log.info("%s (%s) logged in from %s", login.person.name, login.person.role, address)
         response = see_other(SeeOther(next_of(next_path)))
         remember(request, response, login.token)

@@ -18,6 +18,8 @@ CUSTOM = "custom"
 _MONTHS_BACK = 6
 _DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_YEARS = range(1970, 2262)
+"""Whose days the books can hold, all of them and in every zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def period_of(asked: Asked, now_ns: int) -> Period:
         first = span_of(Window.DAY, zone, span.start - timedelta(days=days - 1, hours=-12)).start
         title = "Today" if days == 1 else f"Last {days} days"
         return Period(choice, title, as_ns(first), MAX_NANOS, _end(span.end), zone)
-    elif _MONTH.fullmatch(choice):
+    elif _MONTH.fullmatch(choice) and int(choice[:4]) in _YEARS:
         month = datetime.fromisoformat(f"{choice}-15T12:00:00").replace(tzinfo=UTC)
     else:
         known = ", ".join((THIS_MONTH, *_DAYS, ALL))
@@ -101,6 +103,8 @@ def _day(text: str, name: str, zone: ZoneInfo) -> Span:
         at = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone)
     except ValueError:
         raise invalid(f"{name} is no day: write it as 2027-01-31", name) from None
+    if at.year not in _YEARS:
+        raise invalid(f"{name} is a day of {_YEARS[0]} to {_YEARS[-1]}", name)
     return span_of(Window.DAY, zone, at + timedelta(hours=12))
 
 

@@ -33,3 +33,10 @@ class Tries:
 
     def failed(self, address: str) -> None:
         self._failed.append((self.monotonic_s(), address))
+
+    def take_back(self, address: str) -> None:
+        """One that was counted before it was known, and has not failed."""
+        for place in reversed(range(len(self._failed))):
+            if self._failed[place][1] == address:
+                del self._failed[place]
+                return

@@ -40,11 +40,13 @@ class Asked:
     content: bytes
 
     def part(self, name: str) -> str:
-        """A part of the path."""
-        return self.request.match_info[name]
+        """A part of the path. Raises Invalid."""
+        return _without_nul(self.request.match_info[name], name)
 
     def query(self, name: str) -> str | None:
-        return self.request.query.get(name)
+        """Raises Invalid."""
+        text = self.request.query.get(name)
+        return None if text is None else _without_nul(text, name)
 
     def refuse_queries(self, *known: str) -> None:
         """A filter that is not known would bring too much. Raises Invalid."""
@@ -105,6 +107,13 @@ async def content_of(request: web.Request, timeout_s: float) -> bytes:
 
 def invalid(why: str, param: str) -> Invalid:
     return Invalid(why, param=param, code="invalid_type")
+
+
+def _without_nul(text: str, param: str) -> str:
+    """PostgreSQL takes none, and nothing that is looked for has one. Raises Invalid."""
+    if "\0" in text:
+        raise invalid(f"{param} has a NUL character: leave it out", param)
+    return text
 
 
 def listed(data: list[dict[str, Any]], limit: int) -> Told:

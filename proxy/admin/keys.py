@@ -141,7 +141,7 @@ class KeyRoutes:
 
         def update(table: PolicyTable) -> Told:
             key = live_key(table, key_id, now_ns)
-            table.change_key(self._after(key, given, now_ns))
+            changed_key(table, key, self._after(key, given, now_ns))
             change_limits(table, Whose(KEY, key_id), given.limits, self.desk, now_ns)
             return shown_key(table, key_id)
 
@@ -226,6 +226,18 @@ def rotated(
     secret = secret or new_key(desk.random_bytes)
     table.rotate_key(key_id, hash_of(secret), label_of(secret), until_ns)
     return secret
+
+
+def changed_key(table: PolicyTable, before: KeyRecord, after: KeyRecord) -> None:
+    """Write a key anew. Raises Conflict for a person's, of which it is changed here only whether
+    it is blocked: under another name somebody could approve their own plan, and with a later end
+    make a role last."""
+    if before.role is not None and replace(after, blocked=before.blocked) != before:
+        raise Conflict(
+            f"key {before.id} has the role {before.role}: it is changed by"
+            f" `hedgerow key update {before.id}`; blocked, unblocked and revoked here, too"
+        )
+    table.change_key(after)
 
 
 def change_limits(

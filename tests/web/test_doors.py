@@ -126,6 +126,40 @@ async def test_whoever_tries_keys_has_to_wait(proxy: Proxy) -> None:
         assert 0 < int(refused.headers["retry-after"]) <= WITHIN_S
 
 
+async def test_tries_that_come_at_once(proxy: Proxy) -> None:
+    """No more of them are looked at than of those that come one after the other; and one that was
+    right is none of them."""
+    async with visiting(proxy) as somebody:
+        headers = SAME_SITE | {"Cookie": "hedgerow-form=a"}
+
+        async def log_in(key: str) -> int:
+            form = {"key": key, "form_token": "a"}
+            return (await somebody.ask("POST", "/ui/login", data=form, headers=headers)).status
+
+        for _ in range(OF_ADDRESS):
+            assert await log_in(ADMIN) == 303
+        statuses = await asyncio.gather(*(log_in(f"sk-{n}") for n in range(4 * OF_ADDRESS)))
+        assert statuses.count(401) == OF_ADDRESS
+        assert statuses.count(429) == 3 * OF_ADDRESS
+
+
+async def test_a_form_without_an_end(proxy: Proxy) -> None:
+    """Is read no further than a form can be long, whoever sends it."""
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(16):
+            sent += 2**20
+            yield b"a" * 2**20
+
+    async with visiting(proxy) as somebody:
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = await somebody.ask("POST", "/ui/login", data=body(), headers=SAME_SITE | kind)
+        assert answer.status == 413
+        assert sent < 16 * 2**20
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdefghijklmno"), st.floats(0, 60), st.booleans()),
@@ -322,6 +356,29 @@ async def test_roles(proxy: Proxy, role: Role, caplog: pytest.LogCaptureFixture)
     assert "asks no model" in reply.error["message"]
 
 
+async def test_nobody_renames_a_person(proxy: Proxy) -> None:
+    """Under another name somebody could approve their own plan, and an admin whose key ends could
+    make it last: of a person's key the API changes only whether it is blocked."""
+    secret, other = await person(proxy, Role.ADMIN), await person(proxy, Role.APPROVER, "bert")
+    before = (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)]
+    async with visiting(proxy) as somebody:
+        for key in (secret, ADMIN):
+            api = {"authorization": f"Bearer {key}"}
+            for change in ({"name": "zoe"}, {"expires_at": "2099-01-01T00:00:00Z"}):
+                path = f"/admin/api/keys/{before.id}"
+                answer = await somebody.ask("PATCH", path, json=change, headers=api)
+                assert answer.status == 409
+            for change in ({"key_alias": "zoe"}, {"duration": "30d"}):
+                body = {"key": before.id, **change}
+                answer = await somebody.ask("POST", "/key/update", json=body, headers=api)
+                assert answer.status == 409
+            for blocked in (True, False):
+                body = {"key": before.id, "blocked": blocked}
+                answer = await somebody.ask("POST", "/key/update", json=body, headers=api)
+                assert answer.status == 200
+    assert (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)] == before
+
+
 def test_the_admin_key_approves_nothing() -> None:
     """An approval has somebody's name."""
     assert not Role.ADMIN.may(Role.APPROVER)
@@ -345,6 +402,9 @@ async def test_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
         await somebody.log_in(secret)
         there = Visitor(other.server.admin_url.rstrip("/"), somebody.http, somebody.csrf)
         assert (await there.get("/ui/keys?q=ann")).status == 200
+        for path in ("/ui/keys?q=%00", "/ui/keys/%00", "/ui/spend?team=a%00b"):
+            assert (await there.get(path)).status == 400  # it can look for no such text
+        assert (await there.post("/ui/budgets/remove", {"budget": "a\0b"})).status == 400
         assert "shown" in (await there.post("/ui/keys", {"name": "ci"})).text
         assert (await somebody.post("/ui/logout")).status == 303
         assert (await there.get("/ui/keys")).status == 303

@@ -32,7 +32,7 @@ from proxy.admin.asked import (
     money_of,
 )
 from proxy.admin.desk import AdminDesk
-from proxy.admin.keys import live_key, rotated
+from proxy.admin.keys import changed_key, live_key, rotated
 from proxy.admin.litellm.bodies import apart, body_of, with_notes
 from proxy.admin.litellm.durations import expiry_of
 from proxy.admin.litellm.limit_fields import LimitFields, set_limits
@@ -165,7 +165,7 @@ class KeyRoutes:
             metadata=metadata_of(with_notes(own, notes)),
             blocked=bool(given_or(given.blocked, key.blocked)),
         )
-        table.change_key(changed)
+        changed_key(table, key, changed)
         set_limits(table, KEY, key.id, given, self.desk, now_ns)
 
     def _increase(self, table: PolicyTable, key: KeyRecord, given: KeyUpdate, now_ns: int) -> None:
