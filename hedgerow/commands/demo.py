@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import click
+from pydantic import SecretStr
 
 from benchmarks.trace import azure_conversation
-from hedgerow.app import running
+from hedgerow.app import Running, running
 from hedgerow.arguments import Ratio
 from hedgerow.books import books
 from hedgerow.commands.explain import request_lines, request_with_charges
@@ -89,6 +92,10 @@ async def _demo(
     in_words = show is _in_words
     rows = azure_conversation(count)
     keys = {team: team_key(written, team, SystemClock()) for team in TEAMS}
+    # Made anew at each start, and nowhere written: it opens the dashboard of this process alone.
+    admin_key = f"sk-demo-{secrets.token_urlsafe(24)}"
+    lent = written.server.model_copy(update={"admin_key": SecretStr(admin_key)})
+    written = replace(written, server=lent)
     async with sandbox_instead(written, seed) as config, running(config, port=port) as server:
         if in_words:
             _chapter(
@@ -112,7 +119,8 @@ async def _demo(
         await show(rehearsed, config, server.base_url, keys)
         if not once:
             stop = told_to_stop()
-            click.echo("\n".join(_invitation(server.base_url, keys["research"])), err=not in_words)
+            lines = _invitation(server, keys["research"], admin_key)
+            click.echo("\n".join(lines), err=not in_words)
             await stop.wait()
 
 
@@ -176,12 +184,16 @@ def _plan() -> list[str]:
     return [bundled.label, "", *plan_lines(plan_months(asked, is_shaken=False))]
 
 
-def _invitation(base_url: str, key: str) -> list[str]:
+def _invitation(server: Running, key: str, admin_key: str) -> list[str]:
+    base_url = server.base_url
     body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]})
     python = "import openai; print(openai.OpenAI().models.list().data)"
     return [
         "",
         click.style("It goes on serving; try it (Ctrl-C ends it)", bold=True),
+        f"dashboard: {server.admin_url}/",
+        f"log in with this key, which ends with the demo: {admin_key}",
+        "",
         f"curl {base_url}/chat/completions -H 'Authorization: Bearer {key}' -d '{body}'",
         "",
         f'OPENAI_BASE_URL={base_url} OPENAI_API_KEY={key} python -c "{python}"',

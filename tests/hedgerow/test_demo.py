@@ -13,11 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from hedgerow.config import load_config
 from hedgerow.demo import MODEL
 from tests.hedgerow.processes import PATIENCE_S, SCRIPT, hedgerow, lines_until, told
+from tests.web.visitor import Visitor
 
 QUICK = ("--requests", "120", "--speedup", "1000")
 FIELDS = {
@@ -109,8 +111,8 @@ async def _code(*command: str) -> int:
 
 
 async def test_the_show_for_people_and_what_it_prints_to_try() -> None:
-    """Five parts; then it serves on, and both commands that it prints do what they promise. SIGTERM
-    ends it with exit code 0, and its folder is gone."""
+    """Five parts; then it serves on, and both commands that it prints do what they promise, as does
+    the key of the dashboard. SIGTERM ends it with exit code 0, and its folder is gone."""
     process = await asyncio.create_subprocess_exec(
         SCRIPT, "demo", *QUICK, stdout=PIPE, stderr=PIPE, env={"PATH": "/usr/bin:/bin"}
     )
@@ -122,6 +124,15 @@ async def test_the_show_for_people_and_what_it_prints_to_try() -> None:
             assert '"chat.completion"' in answer
         python = shlex.quote(str(SCRIPT.parent / "python"))
         assert MODEL in await _stdout(client.replace(" python -c ", f" {python} -c "))
+        url, key = (
+            line.rpartition(" ")[2]
+            for line in lines
+            if line.startswith(("dashboard: http://127.0.0.1:", "log in with this key"))
+        )
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            visitor = Visitor(url.rstrip("/"), http)
+            assert (await visitor.log_in(key)).status == 303
+            assert MODEL in (await visitor.get("/ui/market")).text
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_S):
             rest, err = await process.communicate()
