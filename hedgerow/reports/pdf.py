@@ -140,7 +140,10 @@ def _section(section: Section, number: int) -> Iterator[Block]:
                 yield plot(block)
             case SignOff(roles, statement):
                 yield paragraph(statement, goes_with_next=True)
-                yield from (sign_row(role) for role in roles)
+                last = len(roles) - 1
+                yield from (
+                    sign_row(role, goes_with_next=place < last) for place, role in enumerate(roles)
+                )
 
 
 def _sources(sources: Iterable[Source]) -> Iterator[Block]:

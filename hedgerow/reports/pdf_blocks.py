@@ -265,8 +265,9 @@ class SignRow(Block):
             begin = end
 
 
-def sign_row(role: str) -> SignRow:
-    return SignRow(role=tuple(wrap(role, _LABEL, WIDTH_PT * _ROLE_PT - 8)), gap_pt=2.0)
+def sign_row(role: str, *, goes_with_next: bool) -> SignRow:
+    lines = tuple(wrap(role, _LABEL, WIDTH_PT * _ROLE_PT - 8))
+    return SignRow(role=lines, gap_pt=2.0, goes_with_next=goes_with_next)
 
 
 def _rule(canvas: Canvas, x: float, y: float, width: float, grey: float = _RULE_GREY) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
-from hedgerow.reports.document import Column, Document, Figure, Row, Section, Table, Text
+from hedgerow.reports.document import Column, Document, Figure, Row, Section, SignOff, Table, Text
 from hedgerow.reports.figures import shown
 from hedgerow.reports.pdf import pdf
 from hedgerow.reports.pdf_blocks import BODY, Lines, paragraph
@@ -165,6 +165,17 @@ def test_a_table_with_more_columns_than_a_page_is_told_in_parts() -> None:
     assert parts > 1
     assert text.count("Hour 3") == parts
     assert len(book) > len(found)
+
+
+@pytest.mark.parametrize("lines", range(30, 60, 3))
+def test_who_signs_signs_on_one_page(lines: int) -> None:
+    """However little room is left below what was said before."""
+    said, roles = Text(("A line.",) * lines), ("Preparer", "Treasury", "Controller")
+    section = Section("sign-off", "Sign-offs", (said, SignOff(roles, "I have read this report.")))
+    pages = text_of(pdf(documents.document(section)))
+    (page,) = (one for one in pages if "Controller" in one)
+    assert "I have read this report." in page
+    assert all(role in page for role in roles)
 
 
 def test_charts_are_drawn_and_not_pictures() -> None:
