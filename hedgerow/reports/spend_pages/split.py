@@ -92,11 +92,11 @@ def days_chart(sources: SpendSources) -> Chart:
     days = tuple(one.name or "" for one in report.by_day.rows)
     so_far = tuple(accumulate(dollars_of(one.effective) for one in report.by_day.rows))
     series = [Series("spent so far", Mark.STEP, days, so_far)]
-    says = f"The cost of requests rises to {so_far[-1]:.2f} USD." if so_far else "No request."
+    says = f"The cost of requests rises to ${so_far[-1]:,.2f}." if so_far else "No request."
     if report.cap is not None:
         cap = dollars_of(report.cap)
         series.append(Series("cap", Mark.LIMIT, (), (cap,)))
-        says += f" The cap is {cap:.2f} USD."
+        says += f" The cap is ${cap:,.2f}."
     return Chart(
         "by_day",
         "Spent, day by day",

@@ -30,7 +30,7 @@ def verdict(sources: SpendSources) -> Verdict:
                 usd(report.bears.total, sources.borne()),
                 "so far" if not report.is_over else "all that teams and the platform bear",
             ),
-            _left(sources, tone),
+            _left(sources),
             _change(sources),
             _saved(sources),
             _unreconciled(sources),
@@ -94,18 +94,22 @@ def _tone(report: SpendReport) -> Tone:
     failed = report.verification is not None and not report.verification.verified
     if failed:
         return Tone.BAD
-    is_near = cap is not None and cap - spent < NARROW * cap
-    return Tone.WARN if is_near or (report.is_over and report.unreconciled) else Tone.GOOD
+    is_open = report.is_over and report.unreconciled
+    return Tone.WARN if is_open or _is_near(report) else Tone.GOOD
 
 
-def _left(sources: SpendSources, tone: Tone) -> Headline:
+def _is_near(report: SpendReport) -> bool:
+    return report.cap is not None and report.cap - report.sums.effective < NARROW * report.cap
+
+
+def _left(sources: SpendSources) -> Headline:
     report = sources.report
     if report.cap is None:
         figure = usd(None, sources.left(), why_not=_NO_CAP)
         return Headline("Left of the cap", figure, "no cap", Tone.NONE)
     left = Money(report.cap - report.sums.effective)
     note = f"of {shown(usd(report.cap, ''))}; budgets count what requests were charged"
-    tone = Tone.BAD if left < 0 else tone if tone is not Tone.BAD else Tone.NONE
+    tone = Tone.BAD if left < 0 else Tone.WARN if _is_near(report) else Tone.GOOD
     return Headline("Left of the cap", usd(left, sources.left()), note, tone)
 
 

@@ -116,7 +116,9 @@ def test_what_it_says_of_a_month(config_path: Path) -> None:
     said = " ".join(document.verdict.sentences)
     assert "cap of $24,000.00" in said
     assert "The month is not closed" in said
-    assert [one.label for one in document.verdict.headlines][1] == "Left of the cap"
+    left = document.verdict.headlines[1]
+    assert (left.label, left.tone) == ("Left of the cap", Tone.GOOD)
+    assert document.verdict.tone is Tone.WARN  # of invoices, not of the cap
     assert "--at 2026-10-07" in document.reproduction.command
     assert [len(one) for _, one in document.reproduction.inputs if len(one) == 64]
 
