@@ -58,8 +58,8 @@ class Exceedances:
             return "No period with a cap is over yet: nothing can be said of how often it holds."
         low, high = interval
         seen = (
-            f"{self.count} of {self.periods} periods cost more than their cap: the chance of one to"
-            f" lies between {low:.1%} and {high:.1%} (95%, exact binomial interval)."
+            f"{self.count} of {self.periods} periods cost more than their cap: the true"
+            f" chance of that lies between {low:.1%} and {high:.1%} (95%, exact binomial interval)."
         )
         if self.promised is None or p is None or power is None:
             return seen + " No approved plan promised a confidence to hold that against."

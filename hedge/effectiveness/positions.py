@@ -47,7 +47,7 @@ class PositionRow:
     None if nothing is designated. lots: open at the end; index_units: lots × multiplier. entry_usd,
     mark_usd: per index unit (of an event: per lot). mark_usd: None if never marked. fair_value:
     that it is carried at, an asset above zero, a liability below. level: of the hierarchy of fair
-    values, 1 to 3, as it appears from the terms. gain: in the month."""
+    values, 1 to 3, as it appears from the terms; None if nothing is open. gain: in the month."""
 
     trade: str
     hypothetical: str | None
@@ -65,7 +65,7 @@ class PositionRow:
     notional: Money
     fair_value: Money
     gain: Money
-    level: int
+    level: int | None
     why_level: str
 
 
@@ -131,7 +131,7 @@ def _row(end: MonthEnd, trade: Trade, lot: Lot | None, hypothetical: str | None)
     mark_usd = None if lot is None else lot.mark_usd
     marked_on = end.book.marked_on.get(trade.key) if mark_usd is not None else None
     lots = 0 if lot is None else lot.units
-    level, why = _level(contract, mark_usd is not None)
+    level, why = _level(contract, is_open=lot is not None, is_marked=mark_usd is not None)
     entry_usd = trade.fill.price_usd
     return PositionRow(
         trade=trade.name,
@@ -165,8 +165,12 @@ def _holds(end: MonthEnd, trade: Trade, lot: Lot | None) -> Holds:
     return Holds.EXPIRING if is_near else Holds.EXISTING
 
 
-def _level(contract: DerivativeContract, is_marked: bool) -> tuple[int, str]:
+def _level(
+    contract: DerivativeContract, *, is_open: bool, is_marked: bool
+) -> tuple[int | None, str]:
     """Of the hierarchy of fair values, as it appears from the terms."""
+    if not is_open:
+        return None, "closed or settled: nothing of it is left to be valued"
     index = contract.settlement.index
     if isinstance(contract, Future) and contract.cleared and is_marked:
         return 1, f"listed and marked by {contract.provider}; whether its market is active is open"

@@ -93,8 +93,8 @@ IFRS9_SAYS = (
     " in the reserve; the rest is a result at once."
 )
 ASC815_SAYS = (
-    "If the hedge is highly effective, all of the derivative's change waits in other comprehensive"
-    " income; if it is not, none of it does."
+    "As it is if the hedge is highly effective: all of the derivative's change waits in other"
+    " comprehensive income. If it is not, none of it does; the tests say which."
 )
 UNKNOWN_SAYS = " The change of the purchases is not known: nothing is put into the reserve."
 

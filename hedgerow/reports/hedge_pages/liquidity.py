@@ -109,13 +109,21 @@ def liquidity_section(accounting: HedgeAccounting, sources: Sources) -> Section:
     )
     worst = Table(
         "worst",
-        "The largest move of each series so far, from one fixing to the next",
-        columns(series="Series", move="Move", day="On", since="Known since", fixings="Fixings"),
+        "The largest moves of each open derivative's series so far",
+        columns(
+            series="Series",
+            over="Over so many fixings",
+            move="Move",
+            day="Until",
+            since="Known since",
+            fixings="Fixings",
+        ),
         tuple(
             Row(
                 f"w{place}",
                 (
                     one.series,
+                    count(one.over, fixings),
                     part(one.move, fixings),
                     one.day,
                     one.since,
@@ -124,7 +132,8 @@ def liquidity_section(accounting: HedgeAccounting, sources: Sources) -> Section:
             )
             for place, one in enumerate(found.worst)
         ),
-        empty="There are no fixings: enter them with `hedgerow hedge settle --prices FILE`.",
+        empty="No derivative is open of whose series two fixings are known. Fixings are entered"
+        " with `hedgerow hedge settle --prices FILE`.",
     )
     bound = Table(
         "bound",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from hedge.effectiveness.accounting import HedgeAccounting
+from hedge.effectiveness.positions import Holds, PositionRow
 from hedgerow.reports.cells import columns, count, month_text, rate, usd
 from hedgerow.reports.document import Row, Section, Table, Unit
 from hedgerow.reports.hedge_pages.book_sources import replay_source
 from hedgerow.reports.sources import Sources
 from ledger.money import Money
 
+_CLOSED = "It is closed or settled: nothing of it is left to be marked."
 _NEVER = "It was never marked: enter its price with `hedgerow hedge settle --prices FILE`."
 
 
@@ -58,7 +60,7 @@ def _derivatives(accounting: HedgeAccounting, sources: Sources) -> Table:
                     count(one.lots, source),
                     count(one.index_units, source),
                     rate(one.entry_usd, source, unit=Unit.USD_PER_UNIT),
-                    rate(one.mark_usd, source, _NEVER, unit=Unit.USD_PER_UNIT),
+                    rate(one.mark_usd, source, _unmarked(one), unit=Unit.USD_PER_UNIT),
                     one.marked_on,
                 ),
             )
@@ -66,6 +68,10 @@ def _derivatives(accounting: HedgeAccounting, sources: Sources) -> Table:
         ),
         empty="No derivative was held in this month.",
     )
+
+
+def _unmarked(one: PositionRow) -> str:
+    return _CLOSED if one.holds is Holds.CLOSED else _NEVER
 
 
 def _values(accounting: HedgeAccounting, sources: Sources) -> Table:
@@ -79,7 +85,7 @@ def _values(accounting: HedgeAccounting, sources: Sources) -> Table:
                 one.hypothetical or "not designated",
                 usd(one.notional, source),
                 usd(one.fair_value, source),
-                str(one.level),
+                None if one.level is None else str(one.level),
                 one.why_level,
                 usd(one.gain, source),
             ),

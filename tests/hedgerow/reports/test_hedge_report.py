@@ -157,6 +157,26 @@ def test_the_first_page_says_how_the_month_went(config_path: Path) -> None:
     assert above == 0
 
 
+def test_a_derivative_that_is_settled_is_not_said_to_lack_a_mark(config_path: Path) -> None:
+    """Nothing of it is left to be valued, at no level; while it was open it had both."""
+    settled, held = made(config_path), made(config_path, date(2026, 8, 1))
+    mark = cell(table(settled, "positions"), "p0", "mark")
+    assert mark.value is None
+    assert "settled" in (mark.why_not or "")
+    (row,) = (one for one in table(settled, "values").rows if not one.is_total)
+    assert row.cells[4] is None
+    (row,) = (one for one in table(held, "values").rows if not one.is_total)
+    assert row.cells[4] == "1"
+
+
+def test_moves_of_prices_say_over_how_many_fixings(config_path: Path) -> None:
+    """One that took twenty is not told as one from a day to the next."""
+    moves = table(made(config_path, date(2026, 8, 1)), "worst").rows
+    held = {one.cells[1].value for one in moves if isinstance(one.cells[1], Figure)}
+    assert held == {1, 20}
+    assert "No derivative is open" in table(made(config_path), "worst").empty
+
+
 def test_a_running_month_and_months_of_nothing_say_so(config_path: Path, tmp_path: Path) -> None:
     """A month that runs is to date; one that has not begun, one before the books and books without
     anything are reports, too, that say what to do."""
