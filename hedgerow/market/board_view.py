@@ -62,12 +62,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
-    """rows: of this page, of the `found` that were wanted. models, providers: all that there are,
-    to choose from."""
+    """rows: of this page, of the `found` that were wanted; in_trouble: so many of those. models,
+    providers: all that there are, to choose from."""
 
     at: datetime
     rows: tuple[Row, ...]
     found: int
+    in_trouble: int
     page: int
     pages: int
     models: tuple[str, ...]
@@ -92,6 +93,7 @@ def view(board: Board, wish: Wish) -> BoardView:
         board.at,
         tuple(rows[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]),
         len(rows),
+        sum(is_in_trouble(row.line) for row in rows),
         page,
         pages,
         tuple(board.models),

@@ -22,7 +22,7 @@ from hedgerow.reports.soundness import check
 from hedgerow.reports.xlsx_charts import Charts
 from hedgerow.reports.xlsx_formats import Formats
 from hedgerow.reports.xlsx_layout import CHART_ROWS, SheetLayout, layouts, lines, pieces
-from hedgerow.reports.xlsx_sheet import LONG, Sheet
+from hedgerow.reports.xlsx_sheet import LONG, Sheet, prints_well
 
 _VERDICT, _DATA, _SOURCES, _REPRODUCTION = "Verdict", "Chart data", "Sources", "Reproduction"
 _SOURCES_TITLE, _REPRODUCTION_TITLE = "Sources of the figures", "How to make this report again"
@@ -84,6 +84,7 @@ class _Book:
         verdict = self._sheet(_VERDICT, _VERDICT_WIDTHS)
         sheets = [self._sheet(one.name, one.widths) for one in self._layouts]
         data = self._book.add_worksheet(_DATA)
+        prints_well(data)
         sources = self._sheet(_SOURCES, _SOURCE_WIDTHS)
         reproduction = self._sheet(_REPRODUCTION, _PAIR_WIDTHS)
         self._verdict(verdict)

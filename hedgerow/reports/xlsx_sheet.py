@@ -27,6 +27,14 @@ _DIGITS = 15
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def prints_well(sheet: Worksheet) -> None:
+    """On A4, lying, no wider than a page."""
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+    sheet.set_margins(left=0.4, right=0.4, top=0.75, bottom=0.75)
+
+
 class Sheet:
     """source_rows: in which row (from 0) of `sources_sheet` a source is told."""
 
@@ -48,10 +56,7 @@ class Sheet:
         for number, width in enumerate(widths):
             sheet.set_column(number, number, width)
         sheet.hide_gridlines(2)
-        sheet.set_landscape()
-        sheet.set_paper(9)
-        sheet.fit_to_pages(1, 0)
-        sheet.set_margins(left=0.4, right=0.4, top=0.75, bottom=0.75)
+        prints_well(sheet)
 
     def text(self, row: int, column: int, text: str, look: Format | None = None) -> None:
         """Text as text, whatever it begins with."""

@@ -63,6 +63,9 @@ async def test_an_offer_that_fails_is_seen_resting(tmp_path: Path) -> None:
         for _ in range(3):
             await desk.proxy.ask()
         await expect(row).to_contain_text(re.compile("rests|on trial"))
+        await desk.page.get_by_role("link", name="1 in trouble").click()
+        await expect(desk.page.get_by_role("row", name="oak-70b")).to_have_count(1)
+        await desk.open("/ui/market")
         desk.proxy.a.fault = None
         async with asyncio.timeout(20):
             while await row.get_by_text(re.compile("rests|on trial")).count():

@@ -61,6 +61,11 @@ async def test_what_is_shown_is_what_was_charged(desk: Desk) -> None:
     await desk.page.get_by_role("link", name="requests of oak").click()
     await desk.page.wait_for_url("**/ui/spend/requests?**")
     assert await desk.page.locator(".live tbody tr").count() == 2
+    await desk.page.set_viewport_size({"width": 360, "height": 740})
+    cost = await desk.page.locator(".live tbody td data.money").first.bounding_box()
+    assert cost is not None
+    assert cost["x"] + cost["width"] <= 360  # what it cost is seen on a phone, too
+    await desk.page.set_viewport_size({"width": 1280, "height": 860})
     await desk.pictures("requests")
     await desk.page.locator(".live tbody a").first.click()
     await desk.page.wait_for_url("**/ui/spend/requests/req_**")

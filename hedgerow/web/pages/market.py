@@ -86,6 +86,7 @@ class MarketPage:
             "heads": [(one, *_sorting(one, wish)) for one in HEADS],
             "live_url": f"{BOARD}?{query_of(wish)}",
             "page_url": lambda page: f"{PATH}?{query_of(replace(wish, page=page))}",
+            "trouble_url": f"{PATH}?{query_of(replace(wish, is_in_trouble=True, page=1))}",
             "quality": best_quality,
             "mix_words": _mix_words(board),
             "groups": _groups(shown, wish),

@@ -108,6 +108,7 @@ def test_filtered(rows: list[Row]) -> None:
             one.line.quoted.offer.id for one in rows if is_so(one)
         }
         assert found.models == tuple(board.models)
+        assert found.in_trouble == sum(is_so(one) and _in_trouble(one) for one in rows)
 
 
 def _in_trouble(one: Row) -> bool:

@@ -48,6 +48,7 @@ def test_it_opens_fits_and_prints(tmp_path: Path) -> None:
         texts = [page.get_textpage().get_text_bounded() for page in printed]
     pages = [" ".join(text.split()) for text in texts]
     assert all(one.label in pages[0] for one in document.verdict.headlines)
+    assert not any("Contents" in one for one in pages)  # links lead nowhere on paper
     begins = [re.sub(r"^\d+ ?/ ?\d+ ", "", page) for page in pages]  # the number of the page
     for number, section in enumerate(document.sections, start=1):
         assert any(one.startswith(f"{number}. {section.title}") for one in begins), begins

@@ -229,6 +229,14 @@ def test_a_formula_that_names_nothing_is_refused(formula: str, says: str) -> Non
         Cells(placed).formula(formula, "Verdict")
 
 
+def test_each_sheet_is_printed_no_wider_than_a_page() -> None:
+    """That of the charts' data, too."""
+    for sheet in read(workbook(documents.full())).worksheets:
+        assert sheet.page_setup.orientation == "landscape", sheet.title
+        assert sheet.page_setup.fitToWidth in (None, 1)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage, sheet.title
+
+
 def test_what_is_printed_above_each_sheet_is_what_was_said() -> None:
     """Whatever signs a title has, and however long it is: figures at its begin are no size, and
     what is too long for Excel says so."""
