@@ -373,8 +373,8 @@ async def test_nobody_renames_a_person(proxy: Proxy) -> None:
                 answer = await somebody.ask("POST", "/key/update", json=body, headers=api)
                 assert answer.status == 409
             for blocked in (True, False):
-                body = {"key": before.id, "blocked": blocked}
-                answer = await somebody.ask("POST", "/key/update", json=body, headers=api)
+                block = {"key": before.id, "blocked": blocked}
+                answer = await somebody.ask("POST", "/key/update", json=block, headers=api)
                 assert answer.status == 200
     assert (await proxy.read(lambda store: store.policy.keys()))[hash_of(other)] == before
 
