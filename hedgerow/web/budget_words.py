@@ -12,6 +12,8 @@ from ledger.tables.rollups import DAY_NS
 from ledger.windows import Rolling
 
 PATH = "/ui/budgets"
+_NEARLY = 0.9
+"""From here on it is to be watched: a request that is large may not fit any more."""
 
 
 def url_of(name: str, member: str | None = None) -> str:
@@ -51,12 +53,11 @@ def acts(one: Threshold) -> str:
 
 
 def tone_of(one: Standing) -> str:
-    """By how far it is: its block, or a threshold that acts."""
+    """By how far it is: its block, a threshold that acts, or that little is left."""
     if one.balance.left is not None and one.balance.left <= 0:
         return "bad"
-    if any(_restrains(step.threshold) for step in one.reached):
-        return "warn"
-    return "good"
+    is_restrained = any(_restrains(step.threshold) for step in one.reached)
+    return "warn" if is_restrained or used_part(one) >= _NEARLY else "good"
 
 
 def in_force(one: Standing) -> list[str]:

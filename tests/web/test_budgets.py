@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest_asyncio
@@ -77,6 +78,23 @@ async def test_a_cap_that_is_lowered_in_the_page_stops_the_next_call(desk: Desk)
     await page.get_by_role("button", name="Remove it").click()
     await page.wait_for_url("**/ui/budgets")
     await _until(desk, 200)
+
+
+async def test_a_budget_that_is_nearly_used_up_is_to_be_watched(desk: Desk) -> None:
+    """Without any threshold: the next large request may not fit."""
+    page = desk.page
+    await desk.open("/ui/budgets/new")
+    await page.get_by_label("Name").fill("tight")
+    await page.get_by_label("Cap", exact=True).fill("1")
+    await page.get_by_role("button", name="Make it").click()
+    await page.wait_for_url("**/ui/budgets/one?name=tight")
+    assert (await desk.proxy.ask()).status == 200
+    spent = max(await desk.proxy.charges(), key=lambda one: one.at_ns).effective
+    await page.locator("svg.gauge.good").wait_for()
+    await page.get_by_text("Change it").first.click()
+    await page.get_by_label("Cap", exact=True).fill(f"{spent / Decimal('0.95e9'):.9f}")
+    await page.get_by_role("button", name="Change it").click()
+    await page.locator("svg.gauge.warn").wait_for()
 
 
 async def test_a_budget_of_a_file_is_changed_there(desk: Desk) -> None:
