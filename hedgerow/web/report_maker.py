@@ -149,6 +149,7 @@ class ReportMaker:
         now_ns = self._clock.now_ns()
         failed = report.now(state=Making.FAILED, why=why, ended_ns=now_ns, heard_ns=now_ns)
         await asyncio.to_thread(self.shelf.put, failed)
+        await asyncio.to_thread(self.shelf.let_go, now_ns)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

@@ -81,6 +81,15 @@ async def test_a_report_is_made_and_kept(tmp_path: Path) -> None:
         assert maker.shelf.file(report).read_bytes() == b"{}"
 
 
+async def test_those_that_failed_go_too(tmp_path: Path) -> None:
+    """However often one fails, what is known of it does not fill the disk."""
+    async with making(tmp_path, running("import sys; sys.exit(1)"), SystemClock()) as maker:
+        for number in range(KEPT):
+            await asyncio.to_thread(maker.shelf.put, ordered(number, state=Making.FAILED))
+        await maker.order(ordered(KEPT))
+        await made(maker.shelf, lambda found: all_over(found) and len(found) == KEPT)
+
+
 async def test_one_that_fails_says_why(tmp_path: Path) -> None:
     """The last line that it said is told, nothing is left of its file, and the next is made."""
     program = (
