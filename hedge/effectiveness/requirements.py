@@ -27,6 +27,9 @@ class Requirement:
     says: str
 
 
+HIGHLY_EFFECTIVE = "highly effective"
+"""How the names of those begin that the tests decide."""
+
 _UNWRITTEN = Requirement(
     "documented at inception",
     False,
@@ -177,7 +180,7 @@ def _ratio(memo: InceptionMemo, held: int) -> Requirement:
 
 def _highly_effective(memo: InceptionMemo, tests: list[Tested], when: str) -> Requirement:
     """By the method that the memo names, over the most pairs."""
-    name = f"highly effective, {when}"
+    name = f"{HIGHLY_EFFECTIVE}, {when}"
     one = _longest(tests)
     if one is None or one.assessment is None:
         return Requirement(name, None, "too few prices are known to test it")

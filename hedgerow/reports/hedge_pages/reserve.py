@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from hedge.effectiveness.accounting import HedgeAccounting
 from hedge.effectiveness.journals import JournalEntry
 from hedge.effectiveness.query import written
+from hedge.effectiveness.requirements import HIGHLY_EFFECTIVE
 from hedgerow.reports.cells import columns, part, text, usd
 from hedgerow.reports.document import Row, Section, Table
 from hedgerow.reports.hedge_pages.book_sources import replay_source
@@ -58,12 +60,27 @@ def journals_section(accounting: HedgeAccounting, sources: Sources) -> Section:
             ),
             _entries("journal", "Of the book", found.book, sources, _records_source),
             _entries("journal_ifrs9", "Of the reserve, under IFRS 9", found.ifrs9, sources, moved),
-            _entries(
-                "journal_asc815", "Of the reserve, under ASC 815", found.asc815, sources, moved
+            replace(
+                _entries(
+                    "journal_asc815", "Of the reserve, under ASC 815", found.asc815, sources, moved
+                ),
+                notes=_doubts(accounting),
             ),
             _trial(accounting, sources),
             _ties(accounting, sources),
         ),
+    )
+
+
+def _doubts(accounting: HedgeAccounting) -> tuple[str, ...]:
+    """Where the report's own tests speak against what stands there under ASC 815."""
+    return tuple(
+        f"{one.trade}: {asked.name}: no ({asked.says}). What stands here under ASC 815 holds only if"
+        " the controller finds the hedge highly effective all the same; else none of it is deferred."
+        for one in accounting.relations
+        if one.asc815.reserve.closing or one.asc815.reserve.effective
+        for asked in one.asc815_requirements
+        if asked.met is False and asked.name.startswith(HIGHLY_EFFECTIVE)
     )
 
 
@@ -94,6 +111,7 @@ def _roll_forward(accounting: HedgeAccounting, sources: Sources) -> Table:
         columns(what="What", ifrs9="IFRS 9, USD", asc815="ASC 815, USD"),
         tuple(rows),
         empty="There is no reserve.",
+        notes=_doubts(accounting),
     )
 
 

@@ -154,6 +154,15 @@ def test_what_no_query_has_a_row_of(tmp_path: Path) -> None:
         assert "without a row" in sources[found.source].says
 
 
+def test_what_the_tests_speak_against_is_doubted_where_it_stands(config_path: Path) -> None:
+    """The reserve and its entries under ASC 815 name the test that the hedge missed; those under
+    IFRS 9, which draws no such line, do not."""
+    tables = {one.id: one for one in made(config_path).tables()}
+    for name in ("reserve", "journal_asc815"):
+        assert any("fill:GPU1: highly effective" in one for one in tables[name].notes)
+    assert tables["journal_ifrs9"].notes == ()
+
+
 def test_the_first_page_says_how_the_month_went(config_path: Path) -> None:
     """In words and five numbers: cost, headroom, savings, the price of certainty, exceedances. Its
     cap held, and its derivative did not pass: the month as a whole is not in order."""
