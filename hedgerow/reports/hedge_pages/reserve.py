@@ -75,8 +75,8 @@ def journals_section(accounting: HedgeAccounting, sources: Sources) -> Section:
 def _doubts(accounting: HedgeAccounting) -> tuple[str, ...]:
     """Where the report's own tests speak against what stands there under ASC 815."""
     return tuple(
-        f"{one.trade}: {asked.name}: no ({asked.says}). What stands here under ASC 815 holds only if"
-        " the controller finds the hedge highly effective all the same; else none of it is deferred."
+        f"{one.trade}: {asked.name}: no ({asked.says}). What stands here under ASC 815 holds only"
+        " if the controller finds the hedge highly effective all the same; else none is deferred."
         for one in accounting.relations
         if one.asc815.reserve.closing or one.asc815.reserve.effective
         for asked in one.asc815_requirements
