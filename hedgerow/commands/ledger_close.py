@@ -122,13 +122,18 @@ def _print(found: Chargeback, late: tuple[Correction, ...], *, as_json: bool) ->
 
 
 def _told(found: Chargeback, late: tuple[Correction, ...]) -> dict[str, object]:
+    """A sum with a part that is not known is not known: its parts stand beside it."""
+
+    def total_usd(amount: Money) -> Decimal | None:
+        return as_usd(amount) if found.why_not is None else None
+
     platform = found.platform
     return {
         "month": f"{found.month:%Y-%m}",
         "timezone": found.zone,
         "rule": found.rule.value,
         "is_over": found.is_over,
-        "total_usd": as_usd(found.total),
+        "total_usd": total_usd(found.total),
         "why_not": found.why_not,
         "teams": [
             {
@@ -139,7 +144,7 @@ def _told(found: Chargeback, late: tuple[Correction, ...]) -> dict[str, object]:
                 "unused_usd": _usd(one.unused),
                 "variance_usd": _usd(one.variance),
                 "fixed_usd": _usd(one.fixed),
-                "total_usd": as_usd(one.total),
+                "total_usd": total_usd(one.total),
                 "estimated_usd": as_usd(one.estimated),
                 "refused": one.refused,
                 "refused_usd": as_usd(one.refused_cost),
@@ -151,7 +156,7 @@ def _told(found: Chargeback, late: tuple[Correction, ...]) -> dict[str, object]:
             "variance_usd": _usd(platform.variance),
             "fixed_usd": as_usd(platform.fixed),
             "sold_usd": as_usd(platform.sold),
-            "total_usd": as_usd(platform.total),
+            "total_usd": total_usd(platform.total),
         },
         "corrections": [
             {

@@ -184,6 +184,10 @@ def test_a_month_whose_charges_are_gone(tmp_path: Path) -> None:
     total = amount(table(document, "models"), "total", "cost")
     assert total == amount(table(before, "models"), "total", "cost")
     assert "left out" in run(path, "ledger", "chargeback", "--month", "2026-09")
+    told = json.loads(run(path, "ledger", "chargeback", "--month", "2026-09", "--json"))
+    assert {one["total_usd"] for one in (told, told["platform"], *told["teams"])} == {None}
+    told = json.loads(run(path, "ledger", "chargeback", "--month", "2026-07", "--json"))
+    assert None not in {one["total_usd"] for one in (told, told["platform"], *told["teams"])}
 
 
 def test_the_same_bytes(config_path: Path) -> None:
