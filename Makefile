@@ -13,7 +13,7 @@ setup: .venv/runtime ## a .venv in this folder, from the lock file
 demo: .venv/runtime ## the main job on loopback: no keys, no network
 	@$(BIN)/hedgerow demo --once
 test: .venv/dev .venv/node .venv/focus/made ## everything that must pass
-	$(BIN)/pytest -n 3 --dist loadfile # for two cores: a test waits a third of its time
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder # three on two cores: tests wait; long files not last
 lint: .venv/dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
