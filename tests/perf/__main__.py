@@ -10,6 +10,7 @@ entries: statements, the audit, retention), `pages` (of the dashboard, before N 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -64,7 +65,8 @@ def _books(count: int) -> None:
 
 
 def _pages(count: int) -> None:
-    heads = (f"page, {count:,} entries, SQLite", "median", "slowest", "bytes")
+    before = os.environ.get(pages.GIVEN_BOOKS) or f"{count:,} entries, SQLite"
+    heads = (f"page, {before}", "median", "slowest", "bytes")
     _show("The dashboard:", heads, list(pages.rows(count)))
 
 

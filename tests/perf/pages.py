@@ -19,6 +19,7 @@ from hedgerow.web.routes import PAGES
 from proxy.clock import SystemClock
 from tests.perf.books import DAYS, SINCE_NS, make
 
+GIVEN_BOOKS = "HEDGEROW_BENCH_BOOKS"
 ADMIN = "sk-admin-of-the-bench"
 TIMES = 5
 _DAY_NS = 86_400_000_000_000
@@ -68,7 +69,7 @@ class _LastDay(SystemClock):
 def rows(count: int) -> Iterator[tuple[str, ...]]:
     """Each page: the median and the slowest of a few times, and its size. HEDGEROW_BENCH_BOOKS
     names books that are there, to be used as they are."""
-    given = os.environ.get("HEDGEROW_BENCH_BOOKS")
+    given = os.environ.get(GIVEN_BOOKS)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = Path(given) if given else Path(folder) / "books.db"
         if given is None:
